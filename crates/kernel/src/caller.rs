@@ -1,0 +1,102 @@
+//! Who asks, as the server itself established it: never by what the client says about itself (invariant 9).
+
+use std::net::IpAddr;
+
+use crate::{AppId, CorrelationId, PrincipalId, RunId, TenantId, WorkspaceId};
+
+/// Who asks, and from where.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The identity that was established.
+    pub who: Who,
+    /// Where the request came from.
+    pub source: Source,
+}
+
+/// An established identity.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// No credential at all.
+    Nobody,
+    /// A user, service principal or managed identity.
+    Principal(Principal),
+    /// The code of one run, through its run token.
+    Run(RunCaller),
+    /// The server's own background work.
+    House,
+}
+
+/// The kinds of principals (`principalType` in Azure's role assignments).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+pub enum PrincipalKind {
+    /// A person.
+    User,
+    /// A set of principals.
+    Group,
+    /// An application's identity.
+    ServicePrincipal,
+}
+
+/// A user or service principal.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// Object id.
+    pub id: PrincipalId,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// What it is.
+    pub kind: PrincipalKind,
+    /// The application, for service principals.
+    pub app: Option<AppId>,
+    /// Display name at the time of sign-in; for people to read, never for decisions.
+    pub name: String,
+}
+
+/// The code of a run.
+#[derive(Clone, Debug)]
+pub struct RunCaller {
+    /// Which run.
+    pub run: RunId,
+    /// The only workspace it may touch.
+    pub workspace: WorkspaceId,
+    /// Who submitted it: the activity log names both.
+    pub on_behalf_of: PrincipalId,
+}
+
+/// Where a request came from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The peer's address; none for the server itself.
+    pub address: Option<IpAddr>,
+    /// Ties together everything this request causes.
+    pub correlation: CorrelationId,
+    /// The client's own request id, as it sent it (bounded, printable).
+    pub client_request: Option<String>,
+}
+
+impl Source {
+    /// The server itself.
+    pub fn internal() -> Self {
+        Self { address: None, correlation: CorrelationId::random(), client_request: None }
+    }
+}
+
+impl Caller {
+    /// Someone without credentials.
+    pub fn nobody(source: Source) -> Self {
+        Self { who: Who::Nobody, source }
+    }
+
+    /// The server's own background work.
+    pub fn house() -> Self {
+        Self { who: Who::House, source: Source::internal() }
+    }
+
+    /// The principal's object id: a run counts as the principal that submitted it only in the log, never here.
+    pub fn principal(&self) -> Option<&Principal> {
+        match &self.who {
+            Who::Principal(principal) => Some(principal),
+            _ => None,
+        }
+    }
+}

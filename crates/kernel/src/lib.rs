@@ -1,0 +1,31 @@
+//! The words every other crate speaks: ids, callers, actions, errors, secrets, sealed values, the clock and the ports.
+//!
+//! Nothing here performs input, output or cryptography. A port is a trait that names a need (`MetaStore`, `BlobStore`,
+//! `KeyProvider`, `ComputeDriver`); the thing that meets it lives in another crate.
+
+mod action;
+mod caller;
+mod clock;
+mod error;
+mod id;
+mod limit;
+mod log;
+mod ports;
+mod resource_id;
+mod sealed;
+mod secret;
+
+pub use action::{Action, Class};
+pub use caller::{Caller, Principal, PrincipalKind, RunCaller, Source, Who};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use error::{Error, Kind, Result};
+pub use id::{AppId, BlobId, CorrelationId, InvalidId, PrincipalId, RunId, SubscriptionId, TenantId, WorkspaceId};
+pub use limit::Limits;
+pub use log::{Chain, Link, LogRow};
+pub use ports::{
+    Agreement, Batch, BlobStore, Capabilities, Change, ComputeDriver, KeyProvider, LaunchSpec, Launched, MetaStore,
+    ProcessState, Sealing, SealedStream, StoreError, StoreResult, Versioned, Wall,
+};
+pub use resource_id::ResourceId;
+pub use sealed::Sealed;
+pub use secret::Secret;

@@ -1,0 +1,237 @@
+//! The needs that drivers meet. Each port stays under ten methods and has one conformance suite in `testkit`.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use crate::{BlobId, Kind, Link, LogRow, Sealed, Secret};
+
+/// What a driver can report. `Display` says its own part; `source()` says the rest.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A precondition did not hold; nothing of the batch was done.
+    #[error("the stored version differs from the expected one")]
+    Stale {
+        /// Index into the batch's changes.
+        change: usize,
+    },
+    /// No such blob.
+    #[error("no such object")]
+    Missing,
+    /// The medium is full; reads go on.
+    #[error("the storage is full")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Writing failed in a way that makes further acknowledgements unsafe (I19): only a restart recovers.
+    #[error("the storage failed and accepts no more writes until the server is restarted")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Any other fault of the medium.
+    #[error("the storage failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The data was written by a newer release.
+    #[error("{0}")]
+    Newer(String),
+    /// Another server holds it.
+    #[error("{0}")]
+    Locked(String),
+    /// A refused or unreadable root key, or what is not a wrapped key.
+    #[error("{0}")]
+    Key(String),
+}
+
+/// A driver's result.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+impl From<StoreError> for crate::Error {
+    fn from(fault: StoreError) -> Self {
+        let (kind, words) = match &fault {
+            StoreError::Stale { .. } => (Kind::Stale, "the resource was changed by someone else; read it again and retry"),
+            StoreError::Missing => (Kind::NotFound, "the stored object was not found"),
+            StoreError::Full(_) => (Kind::Unavailable, "the server's storage is full; reads still work"),
+            StoreError::Broken(_) => (Kind::Unavailable, "the server's storage failed; nothing was changed"),
+            StoreError::Failed(_) | StoreError::Newer(_) | StoreError::Locked(_) | StoreError::Key(_) => {
+                (Kind::Unavailable, "the server's storage is not available; try again later")
+            }
+        };
+        crate::Error::new(kind, words).because(fault)
+    }
+}
+
+/// A stored value and its version. Versions of a key count 1, 2, 3 …
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned {
+    /// The key.
+    pub key: Bytes,
+    /// Its version.
+    pub version: u64,
+    /// The value.
+    pub value: Sealed,
+}
+
+/// One change. Each carries its own precondition, since the ciphertext is bound to the version it will have.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Writes version `version`; refused as stale unless the stored version is `version - 1` (absent counts as 0).
+    Put {
+        /// The key.
+        key: Bytes,
+        /// The new version, at least 1.
+        version: u64,
+        /// The value, sealed for that key and version.
+        value: Sealed,
+    },
+    /// Removes the key; refused as stale unless the stored version is `version`.
+    Delete {
+        /// The key.
+        key: Bytes,
+        /// The version that is removed.
+        version: u64,
+    },
+}
+
+/// Changes and log records that become durable together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The changes; no two on one key.
+    pub changes: Vec<Change>,
+    /// Records appended to the activity log, in this order.
+    pub records: Vec<Sealed>,
+}
+
+/// Ordered keys, sealed values, and one append-only log. The store is untrusted: it sees keys made of ids and keyed
+/// hashes, sizes, times and ciphertext.
+///
+/// *Acknowledged* means it survives power loss. After an fsync error the driver acknowledges nothing more.
+#[async_trait]
+pub trait MetaStore: Send + Sync {
+    /// The value at a key.
+    async fn get(&self, key: &[u8]) -> StoreResult<Option<Versioned>>;
+
+    /// At most `limit` values whose key starts with `prefix` and is greater than `after`, in key order.
+    async fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> StoreResult<Vec<Versioned>>;
+
+    /// Applies the batch, all or nothing. Returns the number of the last log record it appended, or 0 if it had none.
+    async fn commit(&self, batch: Batch) -> StoreResult<u64>;
+
+    /// At most `limit` rows of the log from number `from` on, in order.
+    async fn log(&self, from: u64, limit: usize) -> StoreResult<Vec<LogRow>>;
+
+    /// Number and link of the newest log row; `(0, zeros)` when the log is empty.
+    async fn log_head(&self) -> StoreResult<(u64, Link)>;
+
+    /// Checks the medium's own integrity; the text of what is wrong otherwise.
+    async fn check(&self) -> StoreResult<()>;
+}
+
+/// A stream of sealed pieces, in order.
+pub type SealedStream = BoxStream<'static, StoreResult<Sealed>>;
+
+/// Sealed bytes under opaque ids. Written once, never changed.
+#[async_trait]
+pub trait BlobStore: Send + Sync {
+    /// Stores all pieces, durable before it returns the length in bytes. A stream that ends in an error leaves nothing
+    /// behind. An id that exists is an error of kind `Failed`.
+    async fn put(&self, id: BlobId, pieces: SealedStream) -> StoreResult<u64>;
+
+    /// Bytes `from .. from + length` of the stored ciphertext, cut at the end, as pieces of at most 256 KiB.
+    async fn get(&self, id: BlobId, from: u64, length: u64) -> StoreResult<SealedStream>;
+
+    /// The length of the stored ciphertext.
+    async fn head(&self, id: BlobId) -> StoreResult<u64>;
+
+    /// At most `limit` ids greater than `after`, in order.
+    async fn list(&self, after: Option<BlobId>, limit: usize) -> StoreResult<Vec<BlobId>>;
+
+    /// Removes it; removing what is not there is fine.
+    async fn delete(&self, id: BlobId) -> StoreResult<()>;
+}
+
+/// How two parts agree on what a wrapped key is for; bound into the wrapping.
+pub type Agreement<'a> = &'a [u8];
+
+/// Raw authenticated encryption that a key provider on this machine borrows from `seal`: drivers hold no cryptography.
+pub trait Sealing: Send + Sync {
+    /// Encrypts under a 32-byte key, bound to `purpose`.
+    fn seal(&self, key: &Secret<Vec<u8>>, purpose: Agreement<'_>, plain: &[u8]) -> StoreResult<Sealed>;
+    /// Decrypts what `seal` made; any other key, purpose or byte fails.
+    fn open(&self, key: &Secret<Vec<u8>>, purpose: Agreement<'_>, sealed: &Sealed) -> StoreResult<Secret<Vec<u8>>>;
+}
+
+/// Holds a root key and wraps other keys with it; the root key never leaves the provider.
+#[async_trait]
+pub trait KeyProvider: Send + Sync {
+    /// Wraps a key for a purpose.
+    async fn wrap(&self, purpose: Agreement<'_>, key: &Secret<Vec<u8>>) -> StoreResult<Sealed>;
+    /// Unwraps what `wrap` made for the same purpose.
+    async fn unwrap(&self, purpose: Agreement<'_>, wrapped: &Sealed) -> StoreResult<Secret<Vec<u8>>>;
+    /// For people: kind and place of the key, never the key.
+    fn describe(&self) -> String;
+}
+
+/// One wall of a jail, as found on a target.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Wall {
+    /// Short name: `user-namespace`, `own-uid-range`, `memory-limit`, `seccomp` …
+    pub name: String,
+    /// Whether it stands.
+    pub stands: bool,
+    /// What it means, or why it does not stand.
+    pub note: String,
+}
+
+/// What a compute target can enforce; probed when the server starts, noted in each run record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Capabilities {
+    /// Every wall that was probed.
+    pub walls: Vec<Wall>,
+}
+
+impl Capabilities {
+    /// The names of walls that do not stand.
+    pub fn missing(&self) -> Vec<String> {
+        self.walls.iter().filter(|wall| !wall.stands).map(|wall| wall.name.clone()).collect()
+    }
+}
+
+/// What a launcher needs to start an agent on its target.
+#[derive(Clone, Debug)]
+pub struct LaunchSpec {
+    /// Names the run or the replica; unique among those alive.
+    pub name: String,
+    /// The message the agent reads from its inherited descriptor: server address, CA, run, one-time bootstrap token.
+    pub bootstrap: Secret<String>,
+    /// For services: the Unix socket, on this machine, at which the gateway will look for the replica.
+    pub socket: Option<PathBuf>,
+    /// Free labels for the target's own listings.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A started agent, as its launcher knows it; persisted with the run so that a restarted server finds it again.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Launched {
+    /// The launcher's own handle (for the local target: process id and start time).
+    pub handle: String,
+}
+
+/// Whether an agent is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessState {
+    /// It runs.
+    Alive,
+    /// It is gone, or was never there.
+    Gone,
+}
+
+/// Starts agents on a target (this machine, an SSH host, a cluster). The agent does the rest everywhere the same way.
+#[async_trait]
+pub trait ComputeDriver: Send + Sync {
+    /// Starts an agent.
+    async fn start(&self, spec: LaunchSpec) -> StoreResult<Launched>;
+    /// Whether it is still there.
+    async fn state(&self, launched: &Launched) -> StoreResult<ProcessState>;
+    /// Ends it and everything it started; fine when it is gone.
+    async fn stop(&self, launched: &Launched) -> StoreResult<()>;
+    /// What the target can enforce.
+    fn capabilities(&self) -> Arc<Capabilities>;
+}

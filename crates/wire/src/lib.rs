@@ -1,0 +1,5 @@
+//! Every byte shape that clients see: plain serde structs, used module-qualified (`wire::agent::Assignment`). They are
+//! promises; what the domain decides with them lives elsewhere.
+
+pub mod agent;
+pub mod score;
