@@ -24,7 +24,7 @@ pub use limit::Limits;
 pub use log::{Chain, Link, LogRow};
 pub use ports::{
     Agreement, Batch, BlobStore, Capabilities, Change, ComputeDriver, KeyProvider, LaunchSpec, Launched, MetaStore,
-    ProcessState, Sealing, SealedStream, StoreError, StoreResult, Versioned, Wall,
+    ProcessState, SealedStream, Sealing, StoreError, StoreResult, Versioned, Wall,
 };
 pub use resource_id::ResourceId;
 pub use sealed::Sealed;

@@ -46,7 +46,9 @@ pub type StoreResult<T> = Result<T, StoreError>;
 impl From<StoreError> for crate::Error {
     fn from(fault: StoreError) -> Self {
         let (kind, words) = match &fault {
-            StoreError::Stale { .. } => (Kind::Stale, "the resource was changed by someone else; read it again and retry"),
+            StoreError::Stale { .. } => {
+                (Kind::Stale, "the resource was changed by someone else; read it again and retry")
+            }
             StoreError::Missing => (Kind::NotFound, "the stored object was not found"),
             StoreError::Full(_) => (Kind::Unavailable, "the server's storage is full; reads still work"),
             StoreError::Broken(_) => (Kind::Unavailable, "the server's storage failed; nothing was changed"),

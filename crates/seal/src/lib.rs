@@ -1,1 +1,33 @@
-//! Placeholder.
+//! All cryptography of Bartizan, and the only maker of [`kernel::Sealed`]. Primitives come from aws-lc-rs and RustCrypto's
+//! Argon2; what is ours is how they are put together, written to the byte in `docs/formats/`.
+
+#![forbid(unsafe_code)]
+
+mod aead;
+mod blob;
+mod certificate;
+mod chain;
+mod credential;
+mod digest;
+mod error;
+mod keyring;
+mod password;
+mod random;
+mod record;
+mod root;
+mod signing;
+mod token;
+
+pub use blob::{BlobKey, BlobOpener, BlobSealer, BlobSummary, SEGMENT, sealed_length};
+pub use certificate::{Authority, ServerIdentity};
+pub use chain::Sha256Chain;
+pub use credential::{Fingerprint, new_client_secret, new_service_key};
+pub use digest::{Sha256, hex, sha256_hex};
+pub use error::SealError;
+pub use keyring::{Keyring, Ring};
+pub use password::PasswordHash;
+pub use random::random;
+pub use record::Place;
+pub use root::RootSealing;
+pub use signing::{CheckpointKey, CheckpointVerifier, SignedCheckpoint};
+pub use token::{PublicKey, TokenKey, TokenKeys};

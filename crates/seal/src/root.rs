@@ -1,0 +1,49 @@
+//! Wrapping under a root key that a provider on this machine holds.
+
+use bytes::Bytes;
+use kernel::{Agreement, Sealed, Sealing, Secret, StoreError, StoreResult};
+
+use crate::{
+    SealError,
+    aead::{self, NONCE, Xaes},
+};
+
+const FORMAT: u8 = 1;
+const WHAT: &str = "a wrapped key";
+
+/// XAES-256-GCM under a root key: `1 ‖ nonce ‖ ciphertext ‖ tag`, with the purpose as associated data.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RootSealing;
+
+fn key_of(key: &Secret<Vec<u8>>) -> Result<Xaes, SealError> {
+    let key: &[u8; 32] =
+        key.expose().as_slice().try_into().map_err(|_| SealError::Refused("use a root key that is not 32 bytes"))?;
+    Xaes::new(key)
+}
+
+fn aad(purpose: Agreement<'_>) -> Vec<u8> {
+    let mut aad = b"bartizan root v1\0".to_vec();
+    aad.extend_from_slice(purpose);
+    aad
+}
+
+impl Sealing for RootSealing {
+    fn seal(&self, key: &Secret<Vec<u8>>, purpose: Agreement<'_>, plain: &[u8]) -> StoreResult<Sealed> {
+        let nonce = aead::fresh_nonce()?;
+        let mut out = vec![FORMAT];
+        out.extend_from_slice(&nonce);
+        key_of(key)?.seal(&nonce, &aad(purpose), plain, &mut out)?;
+        Ok(Sealed::made_by_seal(Bytes::from(out)))
+    }
+
+    fn open(&self, key: &Secret<Vec<u8>>, purpose: Agreement<'_>, sealed: &Sealed) -> StoreResult<Secret<Vec<u8>>> {
+        let rest = match sealed.bytes().as_ref() {
+            [FORMAT, rest @ ..] => rest,
+            [found, ..] => return Err(SealError::Format { what: WHAT, found: *found }.into()),
+            [] => return Err(SealError::Truncated { what: WHAT }.into()),
+        };
+        let (nonce, body) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Truncated { what: WHAT })?;
+        let plain = key_of(key)?.open(nonce, &aad(purpose), body, WHAT).map_err(StoreError::from)?;
+        Ok(Secret::new(plain))
+    }
+}
