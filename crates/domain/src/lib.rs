@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The rooms: who may do what, and what it means. No HTTP, no SQL, no files, no processes: rooms speak through the gate.
+
+pub mod access;
+pub mod audit;
+pub mod compute;
+pub mod gate;
+pub mod identity;
+pub mod resources;
+
+mod signal;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{AppId, CorrelationId, PrincipalId, RunId, TenantId, WorkspaceId};
+use crate::{AppId, CorrelationId, PrincipalId, ResourceId, RunId, TenantId, WorkspaceId};
 
 /// Who asks, and from where.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ pub struct RunCaller {
     pub run: RunId,
     /// The only workspace it may touch.
     pub workspace: WorkspaceId,
+    /// That workspace's scope.
+    pub scope: ResourceId,
     /// Who submitted it: the activity log names both.
     pub on_behalf_of: PrincipalId,
 }

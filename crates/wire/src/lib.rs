@@ -2,4 +2,7 @@
 //! promises; what the domain decides with them lives elsewhere.
 
 pub mod agent;
+pub mod arm;
+pub mod graph;
+pub mod oauth;
 pub mod score;

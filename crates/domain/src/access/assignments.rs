@@ -1,0 +1,228 @@
+//! Role assignments and role definitions as resources (Microsoft.Authorization, api-version 2022-04-01).
+
+use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{OWNER, RoleDefinition};
+use crate::gate::{Changes, Cx, Op, Record, Row};
+
+/// One principal holds one role at one scope and below.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleAssignment {
+    /// Where, and everywhere below.
+    pub scope: ResourceId,
+    /// Which role.
+    pub role: Uuid,
+    /// Who.
+    pub principal: PrincipalId,
+    /// What that principal is.
+    pub kind: PrincipalKind,
+    /// Who assigned it.
+    pub created_by: PrincipalId,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+impl Record for RoleAssignment {
+    const TABLE: &'static str = "role-assignment";
+}
+
+/// Assigns a role. The caller chooses the assignment's id, as ARM does; the same id and content again changes nothing.
+#[derive(Debug)]
+pub struct PutRoleAssignment {
+    /// The assignment's own name.
+    pub name: Uuid,
+    /// Where.
+    pub scope: ResourceId,
+    /// Which role.
+    pub role: Uuid,
+    /// Object id of the principal (not an application's client id).
+    pub principal: PrincipalId,
+}
+
+impl Op for PutRoleAssignment {
+    const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignments/write", Class::Control);
+    type Output = RoleAssignment;
+
+    fn scope(&self) -> ResourceId {
+        self.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleAssignment> {
+        let role = RoleDefinition::by_id(self.role)
+            .ok_or_else(|| Error::invalid("properties.roleDefinitionId", format_args!("role `{}` does not exist", self.role)))?;
+        let kind = cx.house().identity.kind_of(self.principal).ok_or_else(|| {
+            Error::invalid("properties.principalId", format_args!("no principal has object id `{}`; a client id is not an object id", self.principal))
+        })?;
+        cx.note("role", role.role_name);
+        cx.note("principal", self.principal.to_string());
+        let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
+        let twin = all.iter().find(|row| {
+            row.value.scope == self.scope && row.value.role == self.role && row.value.principal == self.principal
+        });
+        match twin {
+            Some(row) if row.id == self.name.as_bytes() => return Ok(row.value.clone()),
+            Some(_) => return Err(Error::new(Kind::Exists, "the role assignment already exists")),
+            None => {}
+        }
+        if all.iter().any(|row| row.id == self.name.as_bytes()) {
+            return Err(Error::new(Kind::Conflict, "the id is used by a different role assignment, which cannot be changed"));
+        }
+        let created_by = cx.caller().principal().map_or(self.principal, |principal| principal.id);
+        let assignment = RoleAssignment {
+            scope: self.scope,
+            role: self.role,
+            principal: self.principal,
+            kind,
+            created_by,
+            created_at: cx.now(),
+        };
+        let mut changes = Changes::new();
+        changes.put(cx.system(), &Row::new(self.name.as_bytes().as_slice(), assignment.clone()))?;
+        cx.commit(changes).await?;
+        Ok(assignment)
+    }
+}
+
+/// Reads one assignment.
+#[derive(Debug)]
+pub struct GetRoleAssignment {
+    /// The assignment's own name.
+    pub name: Uuid,
+    /// Where it was made.
+    pub scope: ResourceId,
+}
+
+impl Op for GetRoleAssignment {
+    const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignments/read", Class::Read);
+    type Output = RoleAssignment;
+
+    fn scope(&self) -> ResourceId {
+        self.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleAssignment> {
+        Ok(find(cx, self.name, &self.scope).await?.value)
+    }
+}
+
+/// Lists assignments at the scope, above it (they apply there) and below it, as far as the caller may read them.
+#[derive(Debug)]
+pub struct ListRoleAssignments {
+    /// The scope asked about.
+    pub scope: ResourceId,
+    /// Only this principal's.
+    pub principal: Option<PrincipalId>,
+    /// Only at the scope and above (`atScope()`).
+    pub at_scope: bool,
+}
+
+impl Op for ListRoleAssignments {
+    const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignments/read", Class::Read);
+    type Output = Vec<(Uuid, RoleAssignment)>;
+
+    fn scope(&self) -> ResourceId {
+        self.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let rows = cx.all::<RoleAssignment>(cx.system(), b"").await?;
+        let wanted = |assignment: &RoleAssignment| {
+            let applies = self.scope.is_within(&assignment.scope);
+            let lies_below = !self.at_scope && assignment.scope.is_within(&self.scope);
+            (applies || lies_below) && self.principal.is_none_or(|principal| principal == assignment.principal)
+        };
+        let named = |row: Row<RoleAssignment>| Uuid::from_slice(&row.id).ok().map(|name| (name, row.value));
+        Ok(rows.into_iter().filter(|row| wanted(&row.value)).filter_map(named).collect())
+    }
+}
+
+/// Takes an assignment back.
+#[derive(Debug)]
+pub struct DeleteRoleAssignment {
+    /// The assignment's own name.
+    pub name: Uuid,
+    /// Where it was made.
+    pub scope: ResourceId,
+}
+
+impl Op for DeleteRoleAssignment {
+    const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignments/delete", Class::Control);
+    type Output = RoleAssignment;
+
+    fn scope(&self) -> ResourceId {
+        self.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleAssignment> {
+        let row = find(cx, self.name, &self.scope).await?;
+        cx.note("principal", row.value.principal.to_string());
+        if row.value.role == OWNER {
+            let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
+            let others = all.iter().any(|other| {
+                other.id != row.id && other.value.role == OWNER && row.value.scope.is_within(&other.value.scope)
+            });
+            if !others {
+                return Err(Error::new(Kind::Conflict, "the last owner of a scope cannot be removed; assign another owner first"));
+            }
+        }
+        let mut changes = Changes::new();
+        changes.delete(cx.system(), &row);
+        cx.commit(changes).await?;
+        Ok(row.value)
+    }
+}
+
+async fn find<O: Op>(cx: &Cx<'_, O>, name: Uuid, scope: &ResourceId) -> Result<Row<RoleAssignment>> {
+    let row = cx.get::<RoleAssignment>(cx.system(), name.as_bytes()).await?;
+    row.filter(|row| row.value.scope == *scope)
+        .ok_or_else(|| Error::not_found(format_args!("the role assignment `{name}` at `{scope}`")))
+}
+
+/// Lists role definitions.
+#[derive(Debug)]
+pub struct ListRoleDefinitions {
+    /// The scope asked about.
+    pub scope: ResourceId,
+    /// Only the one with this name.
+    pub role_name: Option<String>,
+}
+
+impl Op for ListRoleDefinitions {
+    const ACTION: Action = Action::new("Microsoft.Authorization/roleDefinitions/read", Class::Read);
+    type Output = Vec<&'static RoleDefinition>;
+
+    fn scope(&self) -> ResourceId {
+        self.scope.clone()
+    }
+
+    async fn run(self, _: &Cx<'_, Self>) -> Result<Self::Output> {
+        Ok(match &self.role_name {
+            Some(name) => RoleDefinition::by_name(name).into_iter().collect(),
+            None => super::role::BUILT_IN.iter().collect(),
+        })
+    }
+}
+
+/// Reads one role definition.
+#[derive(Debug)]
+pub struct GetRoleDefinition {
+    /// The scope asked about.
+    pub scope: ResourceId,
+    /// The role.
+    pub role: Uuid,
+}
+
+impl Op for GetRoleDefinition {
+    const ACTION: Action = Action::new("Microsoft.Authorization/roleDefinitions/read", Class::Read);
+    type Output = &'static RoleDefinition;
+
+    fn scope(&self) -> ResourceId {
+        self.scope.clone()
+    }
+
+    async fn run(self, _: &Cx<'_, Self>) -> Result<Self::Output> {
+        RoleDefinition::by_id(self.role).ok_or_else(|| Error::not_found(format_args!("the role definition `{}`", self.role)))
+    }
+}

@@ -1,0 +1,169 @@
+//! The verifier: needs the rows, the checkpoints and the public key, and no other secret.
+
+use std::fmt;
+
+use kernel::{Chain, Link, LogRow};
+use seal::{Sha256Chain, SignedCheckpoint};
+
+/// The first thing that is wrong with a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// A record is not there.
+    Missing {
+        /// Its number.
+        seq: u64,
+    },
+    /// A record or its link was changed.
+    Altered {
+        /// Its number.
+        seq: u64,
+    },
+    /// The chain is consistent in itself and differs from what was signed: it was rewritten.
+    Rewritten {
+        /// Number of the last record the checkpoint covers.
+        seq: u64,
+        /// When the checkpoint was signed.
+        signed_at: String,
+    },
+    /// The log ends before a checkpoint does: records were cut off.
+    Truncated {
+        /// Number of the first record that is missing.
+        seq: u64,
+        /// How many records the checkpoint covers.
+        signed: u64,
+        /// When it was signed.
+        signed_at: String,
+    },
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { seq } => write!(out, "record {seq} is missing"),
+            Self::Altered { seq } => write!(out, "record {seq} was altered"),
+            Self::Rewritten { seq, signed_at } => write!(
+                out,
+                "the log was rewritten at or before record {seq}: it does not match the checkpoint signed at {signed_at}"
+            ),
+            Self::Truncated { seq, signed, signed_at } => write!(
+                out,
+                "record {seq} is missing: the log was cut off, since the checkpoint signed at {signed_at} covers {signed} records"
+            ),
+        }
+    }
+}
+
+/// What a sound log amounts to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Records checked.
+    pub records: u64,
+    /// Checkpoints that matched.
+    pub checkpoints: usize,
+    /// How many of the newest records no checkpoint covers yet.
+    pub uncovered: u64,
+}
+
+/// Checks rows as they come.
+#[derive(Debug)]
+pub struct LogVerifier {
+    checkpoints: Vec<SignedCheckpoint>,
+    matched: usize,
+    records: u64,
+    previous: Link,
+}
+
+impl LogVerifier {
+    /// Starts, given checkpoints whose signatures were verified.
+    pub fn new(mut checkpoints: Vec<SignedCheckpoint>) -> Self {
+        checkpoints.retain(|checkpoint| checkpoint.size > 0);
+        checkpoints.sort_by_key(|checkpoint| checkpoint.size);
+        Self { checkpoints, matched: 0, records: 0, previous: [0; 32] }
+    }
+
+    /// Checks the next row.
+    pub fn push(&mut self, row: &LogRow) -> Result<(), Finding> {
+        let seq = self.records.saturating_add(1);
+        if row.seq != seq {
+            return Err(Finding::Missing { seq });
+        }
+        if Sha256Chain.link(&self.previous, seq, &row.record) != row.link {
+            return Err(Finding::Altered { seq });
+        }
+        self.records = seq;
+        self.previous = row.link;
+        while let Some(checkpoint) = self.checkpoints.get(self.matched).filter(|checkpoint| checkpoint.size == seq) {
+            if checkpoint.link != row.link {
+                return Err(Finding::Rewritten { seq, signed_at: checkpoint.time.clone() });
+            }
+            self.matched = self.matched.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// To be called after the last row.
+    pub fn finish(self) -> Result<Verified, Finding> {
+        if let Some(ahead) = self.checkpoints.get(self.matched) {
+            return Err(Finding::Truncated {
+                seq: self.records.saturating_add(1),
+                signed: ahead.size,
+                signed_at: ahead.time.clone(),
+            });
+        }
+        let covered = self.checkpoints.last().map_or(0, |checkpoint| checkpoint.size);
+        Ok(Verified {
+            records: self.records,
+            checkpoints: self.matched,
+            uncovered: self.records.saturating_sub(covered),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::Sealed;
+    use seal::CheckpointKey;
+
+    fn log(texts: &[&str]) -> Vec<LogRow> {
+        let mut previous = [0; 32];
+        let rows = texts.iter().zip(1..).map(|(text, seq)| {
+            let record = Sealed::made_by_seal(text.as_bytes().to_vec().into());
+            previous = Sha256Chain.link(&previous, seq, &record);
+            LogRow { seq, link: previous, record }
+        });
+        rows.collect()
+    }
+
+    fn signed(rows: &[LogRow]) -> SignedCheckpoint {
+        let key = CheckpointKey::from_pkcs8(&CheckpointKey::generate().unwrap()).unwrap();
+        let last = rows.last().unwrap();
+        key.sign("log", last.seq, &last.link, "2026-01-01T00:00:00Z")
+    }
+
+    fn verify(rows: &[LogRow], checkpoints: &[SignedCheckpoint]) -> Result<Verified, Finding> {
+        let mut verifier = LogVerifier::new(checkpoints.to_vec());
+        rows.iter().try_for_each(|row| verifier.push(row))?;
+        verifier.finish()
+    }
+
+    #[test]
+    fn a_sound_log_verifies_and_each_kind_of_damage_is_named() {
+        let rows = log(&["a", "b", "c", "d"]);
+        let checkpoints = [signed(&rows[..2]), signed(&rows[..3])];
+        assert_eq!(verify(&rows, &checkpoints), Ok(Verified { records: 4, checkpoints: 2, uncovered: 1 }));
+
+        let mut dropped = rows.clone();
+        dropped.remove(1);
+        assert_eq!(verify(&dropped, &checkpoints), Err(Finding::Missing { seq: 2 }));
+
+        let mut altered = rows.clone();
+        altered[2].record = Sealed::made_by_seal(b"x".to_vec().into());
+        assert_eq!(verify(&altered, &checkpoints), Err(Finding::Altered { seq: 3 }));
+
+        let rewritten = log(&["a", "B", "c", "d"]);
+        let at = String::from("2026-01-01T00:00:00Z");
+        assert_eq!(verify(&rewritten, &checkpoints), Err(Finding::Rewritten { seq: 2, signed_at: at.clone() }));
+        assert_eq!(verify(&rows[..2], &checkpoints), Err(Finding::Truncated { seq: 3, signed: 3, signed_at: at }));
+    }
+}

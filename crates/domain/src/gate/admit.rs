@@ -1,0 +1,57 @@
+//! Authorization and the record of denials.
+
+use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Who};
+
+use super::{Activity, House, Outcome};
+
+/// Refuses callers who may not. Denials are recorded; those of nobody are only counted, so that a stranger cannot fill
+/// the log.
+pub(super) async fn admit(house: &House, caller: &Caller, action: &Action, scope: &ResourceId) -> Result<()> {
+    if may(house, caller, action, scope) {
+        return Ok(());
+    }
+    if matches!(caller.who, Who::Nobody) {
+        house.count_anonymous_denial();
+        return Err(Error::new(Kind::Unauthenticated, "a bearer token in the `Authorization` header is required"));
+    }
+    let activity = Activity::new(house, caller, action, scope, Outcome::Denied);
+    match action.class() {
+        Class::Control | Class::Vault => house.write_record(&activity).await?,
+        Class::DataWrite | Class::Read | Class::Open => house.queue_record(&activity).await?,
+    }
+    Err(refusal(house, caller, action, scope))
+}
+
+/// Whether the caller may act at the scope: a pure decision over the compiled snapshot.
+pub(super) fn may(house: &House, caller: &Caller, action: &Action, scope: &ResourceId) -> bool {
+    if action.is_public() {
+        return true;
+    }
+    match &caller.who {
+        Who::House => true,
+        Who::Nobody => false,
+        Who::Run(run) => action.is_open_to_runs() && scope.is_within(&run.scope),
+        Who::Principal(principal) => house.access().allows(principal.id, action, scope),
+    }
+}
+
+/// 403 for whoever may read the parent scope, 404 for whoever may not: the answer never tells a stranger what exists.
+fn refusal(house: &House, caller: &Caller, action: &Action, scope: &ResourceId) -> Error {
+    let may_know = match &caller.who {
+        Who::Run(run) => scope.is_within(&run.scope),
+        Who::Principal(principal) => house.access().reads_around(principal.id, scope),
+        Who::House | Who::Nobody => false,
+    };
+    if !may_know {
+        return Error::not_found(format_args!("the resource `{scope}`"));
+    }
+    let who = match &caller.who {
+        Who::Principal(principal) => format!("the client `{}` with object id `{}`", principal.name, principal.id),
+        Who::Run(run) => format!("run `{}`", run.run),
+        Who::House | Who::Nobody => String::from("the caller"),
+    };
+    Error::new(
+        Kind::Denied,
+        format!("{who} does not have authorization to perform action `{}` over scope `{scope}`", action.name()),
+    )
+}

@@ -1,0 +1,155 @@
+//! Blobs of a room: sealed on the way in, opened by range on the way out.
+//!
+//! A blob cannot join the metadata transaction: it is written first under a name nothing points to, the commit of a
+//! record that holds its [`BlobRef`] makes it real, and a sweep collects what no record names.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
+use kernel::{BlobId, Error, Kind, Result, Sealed, StoreError};
+use seal::{BlobKey, BlobOpener, BlobSealer, BlobSummary};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::{Cx, Op, Shelf};
+
+/// Plaintext in pieces.
+pub type ByteStream = BoxStream<'static, Result<Bytes>>;
+
+/// Where a blob lies and how it opens. Only ever stored inside a sealed record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlobRef {
+    id: BlobId,
+    key: BlobKey,
+    /// Plaintext length in bytes.
+    pub length: u64,
+    /// SHA-256 of the plaintext, lower-case hex.
+    pub sha256: String,
+}
+
+/// Plaintext bytes `from .. from + length`, cut at the blob's end.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// First byte.
+    pub from: u64,
+    /// How many.
+    pub length: u64,
+}
+
+impl Range {
+    /// The whole blob.
+    pub const ALL: Self = Self { from: 0, length: u64::MAX };
+}
+
+impl<O: Op> Cx<'_, O> {
+    /// Seals and stores a stream; durable when it returns, real once a committed record holds the reference.
+    /// `TooLarge` when it has more than `most` bytes.
+    pub async fn put_blob<S>(&self, shelf: &Shelf, most: u64, body: S) -> Result<BlobRef>
+    where
+        S: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
+        let id = BlobId::random();
+        let key = BlobKey::generate()?;
+        let sealer = BlobSealer::new(&key, shelf.id(), id)?;
+        let (pieces, feed) = mpsc::channel(8);
+        let stored = self.house().blobs().put(id, pieces_of(feed));
+        let (summary, stored) = futures::join!(pump(sealer, body, most, pieces), stored);
+        let summary = summary?;
+        stored?;
+        Ok(BlobRef { id, key, length: summary.length, sha256: summary.sha256 })
+    }
+
+    /// Opens a range of a blob. The first piece is fetched before it returns, so that a missing or damaged blob is an
+    /// error here and not in the middle of a reply.
+    pub async fn open_blob(&self, shelf: &Shelf, blob: &BlobRef, range: Range) -> Result<ByteStream> {
+        let blobs = self.house().blobs();
+        let mut header = Vec::new();
+        let mut pieces = blobs.get(blob.id, 0, BlobOpener::HEADER).await?;
+        while let Some(piece) = pieces.try_next().await? {
+            header.extend_from_slice(piece.bytes());
+        }
+        let wanted = (range.from, range.length);
+        let (opener, (start, size)) =
+            BlobOpener::new(&blob.key, shelf.id(), blob.id, blob.length, &header, wanted)?;
+        let sealed = blobs.get(blob.id, start, size).await?;
+        let state = Opening { opener, sealed, ready: VecDeque::new(), is_over: false };
+        let mut plain = stream::try_unfold(state, Opening::next).boxed();
+        match plain.try_next().await? {
+            Some(piece) => Ok(stream::once(async move { Ok(piece) }).chain(plain).boxed()),
+            None => Ok(stream::empty().boxed()),
+        }
+    }
+
+    /// Removes a blob whose last record is gone. A failure leaves it to the sweep.
+    pub async fn drop_blob(&self, blob: &BlobRef) {
+        if let Err(fault) = self.house().blobs().delete(blob.id).await {
+            tracing::warn!(blob = %blob.id, %fault, "a blob could not be removed; the sweep will try again");
+        }
+    }
+}
+
+/// A blob in the course of being opened.
+struct Opening {
+    opener: BlobOpener,
+    sealed: kernel::SealedStream,
+    ready: VecDeque<Bytes>,
+    is_over: bool,
+}
+
+impl Opening {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                return Ok(Some((piece, self)));
+            }
+            if self.is_over {
+                return Ok(None);
+            }
+            match self.sealed.try_next().await? {
+                Some(piece) => self.ready.extend(self.opener.push(&piece)?),
+                None => {
+                    self.opener.finish()?;
+                    self.is_over = true;
+                }
+            }
+        }
+    }
+}
+
+fn pieces_of(feed: mpsc::Receiver<std::result::Result<Sealed, StoreError>>) -> kernel::SealedStream {
+    stream::unfold(feed, |mut feed| async move { feed.recv().await.map(|piece| (piece, feed)) }).boxed()
+}
+
+/// Seals the body piece by piece. When it fails, the store is told, so that nothing is left behind.
+async fn pump<S>(
+    mut sealer: BlobSealer,
+    mut body: S,
+    most: u64,
+    pieces: mpsc::Sender<std::result::Result<Sealed, StoreError>>,
+) -> Result<BlobSummary>
+where
+    S: Stream<Item = Result<Bytes>> + Send + Unpin,
+{
+    let broken = || Error::new(Kind::Unavailable, "the server's storage failed");
+    let mut total: u64 = 0;
+    let outcome = async {
+        while let Some(plain) = body.try_next().await? {
+            total = total.saturating_add(u64::try_from(plain.len()).unwrap_or(u64::MAX));
+            if total > most {
+                return Err(Error::new(Kind::TooLarge, format!("the body is larger than the limit of {most} bytes")));
+            }
+            for sealed in sealer.push(&plain)? {
+                pieces.send(Ok(sealed)).await.map_err(|_| broken())?;
+            }
+        }
+        let (last, summary) = sealer.finish()?;
+        pieces.send(Ok(last)).await.map_err(|_| broken())?;
+        Ok(summary)
+    }
+    .await;
+    if outcome.is_err() {
+        let _ = pieces.send(Err(StoreError::Missing)).await;
+    }
+    outcome
+}

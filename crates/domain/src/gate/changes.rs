@@ -1,0 +1,67 @@
+//! Changes that a room asks for; they become durable together with their activity record or not at all.
+
+use kernel::{Change, Result};
+
+use super::{Record, Row, Shelf, table};
+
+struct Pending {
+    shelf: Shelf,
+    table: &'static str,
+    id: Vec<u8>,
+    version: u64,
+    plain: Option<Vec<u8>>,
+}
+
+/// A set of changes, at most one per row.
+#[derive(Default)]
+pub struct Changes {
+    pending: Vec<Pending>,
+}
+
+impl Changes {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes a row. Requires that the stored version is still the one that was read (0: that there is none).
+    pub fn put<T: Record>(&mut self, shelf: &Shelf, row: &Row<T>) -> Result<&mut Self> {
+        let plain = Some(table::encode(&row.value)?);
+        let version = row.version.saturating_add(1);
+        self.pending.push(Pending { shelf: shelf.clone(), table: T::TABLE, id: row.id.clone(), version, plain });
+        Ok(self)
+    }
+
+    /// Removes a row. Requires that the stored version is still the one that was read.
+    pub fn delete<T: Record>(&mut self, shelf: &Shelf, row: &Row<T>) -> &mut Self {
+        let shelf = shelf.clone();
+        self.pending.push(Pending { shelf, table: T::TABLE, id: row.id.clone(), version: row.version, plain: None });
+        self
+    }
+
+    /// Whether nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    pub(super) fn touches(&self, tables: &[&str]) -> bool {
+        self.pending.iter().any(|change| tables.contains(&change.table))
+    }
+
+    pub(super) fn seal(self) -> Result<Vec<Change>> {
+        self.pending.into_iter().map(Pending::seal).collect()
+    }
+}
+
+impl Pending {
+    fn seal(self) -> Result<Change> {
+        let key = self.shelf.key(self.table, &self.id).into();
+        Ok(match self.plain {
+            Some(plain) => {
+                let value = self.shelf.seal(self.table, &self.id, self.version, &plain)?;
+                Change::Put { key, version: self.version, value }
+            }
+            None => Change::Delete { key, version: self.version },
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! The context of an admitted operation.
+
+use std::{
+    collections::BTreeMap,
+    marker::PhantomData,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use kernel::{
+    Action, Batch, Caller, Class, ComputeDriver, Error, Kind, ResourceId, Result, StoreError, Timestamp, Who, WorkspaceId,
+};
+
+use super::{
+    Activity, Actor, Changes, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first, keys::WorkspaceKeyring,
+};
+use crate::{access, identity};
+
+/// Proof that `O` was authorized for this caller. Only the gate makes one.
+pub struct Cx<'a, O> {
+    house: &'a House,
+    caller: &'a Caller,
+    scope: ResourceId,
+    detail: Mutex<BTreeMap<String, String>>,
+    actor: Mutex<Option<Actor>>,
+    is_recorded: AtomicBool,
+    op: PhantomData<fn(O)>,
+}
+
+impl<'a, O: Op> Cx<'a, O> {
+    pub(super) fn new(house: &'a House, caller: &'a Caller, scope: ResourceId) -> Self {
+        let is_recorded = AtomicBool::new(false);
+        Self { house, caller, scope, detail: Mutex::default(), actor: Mutex::default(), is_recorded, op: PhantomData }
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> &'a Caller {
+        self.caller
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.house.now()
+    }
+
+    /// What an operator set.
+    pub fn settings(&self) -> &'a Settings {
+        self.house.settings()
+    }
+
+    /// The scope the operation was admitted for.
+    pub fn scope(&self) -> &ResourceId {
+        &self.scope
+    }
+
+    /// Whether the caller may also do this; for filtering lists and for rights that depend on the content.
+    pub fn may(&self, action: &Action, scope: &ResourceId) -> bool {
+        admit::may(self.house, self.caller, action, scope)
+    }
+
+    /// Refuses unless the caller may also do this.
+    pub async fn require(&self, action: &Action, scope: &ResourceId) -> Result<()> {
+        admit::admit(self.house, self.caller, action, scope).await
+    }
+
+    /// Adds to the activity record: names, versions, digests, counts; never contents or secrets.
+    pub fn note(&self, key: &str, value: impl Into<String>) {
+        self.detail.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value.into());
+    }
+
+    /// The operation itself established who asks (a sign-in): the record names that identity.
+    pub(crate) fn establish(&self, actor: Actor) {
+        *self.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+    }
+
+    /// The system's shelf.
+    pub fn system(&self) -> &'a Shelf {
+        self.house.system()
+    }
+
+    /// A workspace's shelf.
+    pub async fn shelf(&self, workspace: WorkspaceId) -> Result<Shelf> {
+        self.house.shelf(workspace).await
+    }
+
+    /// A new workspace's shelf; it lasts once `changes` are committed.
+    pub fn found_shelf(&self, workspace: WorkspaceId, changes: &mut Changes) -> Result<Shelf> {
+        let (shelf, row) = self.house.keys().found(workspace)?;
+        changes.put::<WorkspaceKeyring>(self.system(), &row)?;
+        Ok(shelf)
+    }
+
+    /// Destroys a workspace's key once `changes` are committed: nothing under it can be read again.
+    pub(crate) async fn forget_shelf(&self, workspace: WorkspaceId, changes: &mut Changes) -> Result<()> {
+        if let Some(row) = self.get::<WorkspaceKeyring>(self.system(), workspace.as_bytes()).await? {
+            changes.delete(self.system(), &row);
+        }
+        self.house.keys().forget(workspace);
+        Ok(())
+    }
+
+    /// Reads one row.
+    pub async fn get<T: Record>(&self, shelf: &Shelf, id: &[u8]) -> Result<Option<Row<T>>> {
+        self.house.peek(shelf, id).await
+    }
+
+    /// Reads at most `limit` rows whose id starts with `prefix` and is greater than `after`, in id order.
+    pub async fn page<T: Record>(
+        &self,
+        shelf: &Shelf,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row<T>>> {
+        self.house.page(shelf, prefix, after, limit).await
+    }
+
+    /// Reads all rows whose id starts with `prefix`, in id order.
+    pub async fn all<T: Record>(&self, shelf: &Shelf, prefix: &[u8]) -> Result<Vec<Row<T>>> {
+        self.house.all(shelf, prefix).await
+    }
+
+    /// Makes the changes durable, together with the record of this operation. `Stale` when a row was written by someone
+    /// else since it was read; nothing is half done.
+    pub async fn commit(&self, changes: Changes) -> Result<()> {
+        let reload_access = changes.touches(access::TABLES);
+        let reload_identity = changes.touches(identity::TABLES);
+        let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
+        let changes = changes.seal()?;
+        self.house.meta().commit(Batch { changes, records }).await.map_err(|fault| match fault {
+            StoreError::Stale { .. } => Error::from(fault),
+            other => Error::new(Kind::Unavailable, "the change could not be recorded, so nothing was done").because(other),
+        })?;
+        self.is_recorded.store(true, Ordering::Release);
+        if reload_identity {
+            self.house.reload_identity().await?;
+        }
+        if reload_access {
+            self.house.reload_access().await?;
+        }
+        Ok(())
+    }
+
+    /// The house's in-memory companions, for rooms of this crate.
+    pub(crate) fn house(&self) -> &'a House {
+        self.house
+    }
+
+    /// The compute target.
+    pub(crate) fn compute(&self) -> Arc<dyn ComputeDriver> {
+        Arc::clone(self.house.compute())
+    }
+
+    fn activity(&self, outcome: Outcome) -> Activity {
+        let mut activity = Activity::new(self.house, self.caller, &O::ACTION, &self.scope, outcome);
+        activity.detail = self.detail.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(actor) = self.actor.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            activity.actor = actor;
+        }
+        activity
+    }
+
+    /// Whether this is a failure of somebody who could not be established at all.
+    fn is_from_a_stranger(&self) -> bool {
+        matches!(self.caller.who, Who::Nobody) && self.actor.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Writes the record of an operation that did not write its own with a commit.
+    pub(super) async fn close(&self, fault: Option<&Error>) -> Result<()> {
+        let was_recorded = self.is_recorded.load(Ordering::Acquire);
+        let outcome = match fault {
+            None if was_recorded => return Ok(()),
+            None => Outcome::Succeeded,
+            // A denial inside the operation has written its own record.
+            Some(fault) if fault.kind() == Kind::Denied => return Ok(()),
+            Some(_) if self.is_from_a_stranger() => {
+                self.house.count_anonymous_denial();
+                return Ok(());
+            }
+            Some(fault) => Outcome::failed(fault.kind()),
+        };
+        match O::ACTION.class() {
+            Class::Open => Ok(()),
+            class if is_recorded_first(class) => self.house.write_record(&self.activity(outcome)).await,
+            _ => self.house.queue_record(&self.activity(outcome)).await,
+        }
+    }
+}

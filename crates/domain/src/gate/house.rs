@@ -1,0 +1,289 @@
+//! The house: everything an operation could reach, private to the gate.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use kernel::{
+    Batch, BlobStore, Clock, ComputeDriver, Error, KeyProvider, Kind, LogRow, MetaStore, ResourceId, Result, Sealed,
+    TenantId, Timestamp, WorkspaceId,
+};
+use seal::Place;
+
+use super::{Activity, Record, Row, Shelf, keys::Keys, reads::PendingReads};
+use crate::{access::Access, identity::Identity, signal::Signals};
+
+/// The table name under which log records are sealed.
+const LOG: &str = "activity";
+
+/// What the house is built from.
+pub struct Parts {
+    /// Metadata.
+    pub meta: Arc<dyn MetaStore>,
+    /// Blobs.
+    pub blobs: Arc<dyn BlobStore>,
+    /// The root key.
+    pub root: Arc<dyn KeyProvider>,
+    /// The default compute target.
+    pub compute: Arc<dyn ComputeDriver>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Settings.
+    pub settings: Settings,
+}
+
+/// What an operator sets.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The address that clients use: `https://localhost:8443`. Issuer of tokens, base of links.
+    pub url: String,
+    /// PEM of the installation's certificate authority, handed to agents.
+    pub ca_pem: String,
+    /// Host-style names end in this.
+    pub suffix: String,
+    /// How long an access token lives.
+    pub token_lifetime: Duration,
+    /// How long a run token lives; the agent refreshes it.
+    pub run_token_lifetime: Duration,
+    /// Silence after which a run is `NotResponding`.
+    pub silence: Duration,
+    /// Further silence after which it is `Failed`.
+    pub patience: Duration,
+    /// Where prepared environments are cached on the local target.
+    pub cache_dir: String,
+    /// Directory, private to the server, for the Unix sockets of service replicas.
+    pub socket_dir: String,
+    /// Whether package indexes may be reached when environments are prepared.
+    pub offline: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: String::from("https://localhost:8443"),
+            ca_pem: String::new(),
+            suffix: String::from("bartizan.test"),
+            token_lifetime: Duration::from_secs(3600),
+            run_token_lifetime: Duration::from_secs(900),
+            silence: Duration::from_secs(60),
+            patience: Duration::from_secs(60),
+            cache_dir: String::new(),
+            socket_dir: String::new(),
+            offline: false,
+        }
+    }
+}
+
+/// The house. Rooms reach its stores through a `Cx` alone.
+pub struct House {
+    meta: Arc<dyn MetaStore>,
+    blobs: Arc<dyn BlobStore>,
+    compute: Arc<dyn ComputeDriver>,
+    clock: Arc<dyn Clock>,
+    keys: Keys,
+    reads: PendingReads,
+    anonymous_denials: AtomicU64,
+    access: ArcSwap<Access>,
+    settings: Settings,
+    /// What the identity room keeps in memory.
+    pub(crate) identity: Identity,
+    /// Wakes whoever waits for a change.
+    pub(crate) signals: Signals,
+}
+
+impl House {
+    /// Opens a house over its stores: unseals the system keyring, checks the store and the tail of the log, compiles
+    /// the access snapshot.
+    ///
+    /// # Errors
+    /// `Unavailable` with a sentence for the operator when the root key does not fit or the store is damaged.
+    pub async fn open(parts: Parts) -> Result<Self> {
+        parts.meta.check().await.map_err(|fault| {
+            Error::new(Kind::Unavailable, format!("the metadata store is damaged: {}", chain_of(&fault))).because(fault)
+        })?;
+        let keys = Keys::open(parts.meta.as_ref(), parts.root.as_ref()).await?;
+        let house = Self {
+            meta: parts.meta,
+            blobs: parts.blobs,
+            compute: parts.compute,
+            clock: parts.clock,
+            keys,
+            reads: PendingReads::default(),
+            anonymous_denials: AtomicU64::new(0),
+            access: ArcSwap::default(),
+            settings: parts.settings,
+            identity: Identity::default(),
+            signals: Signals::default(),
+        };
+        house.reload_identity().await?;
+        house.reload_access().await?;
+        Ok(house)
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What an operator set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The tenant; none before the house is founded.
+    pub fn tenant(&self) -> Option<TenantId> {
+        self.identity.tenant()
+    }
+
+    /// How many anonymous requests were refused since the start.
+    pub fn anonymous_denials(&self) -> u64 {
+        self.anonymous_denials.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn access(&self) -> arc_swap::Guard<Arc<Access>> {
+        self.access.load()
+    }
+
+    pub(super) fn count_anonymous_denial(&self) {
+        self.anonymous_denials.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn meta(&self) -> &dyn MetaStore {
+        self.meta.as_ref()
+    }
+
+    pub(super) fn blobs(&self) -> &dyn BlobStore {
+        self.blobs.as_ref()
+    }
+
+    pub(super) fn compute(&self) -> &Arc<dyn ComputeDriver> {
+        &self.compute
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(crate) async fn shelf(&self, workspace: WorkspaceId) -> Result<Shelf> {
+        self.keys.workspace(self.meta(), workspace).await
+    }
+
+    /// Reads one row; only for what the gate itself must know before an operation runs.
+    pub(crate) async fn peek<T: Record>(&self, shelf: &Shelf, id: &[u8]) -> Result<Option<Row<T>>> {
+        match self.meta.get(&shelf.key(T::TABLE, id)).await? {
+            Some(stored) => shelf.open(&stored).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a page of rows in id order.
+    pub(super) async fn page<T: Record>(
+        &self,
+        shelf: &Shelf,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row<T>>> {
+        let after = after.map(|id| shelf.key(T::TABLE, id));
+        let found = self.meta.scan(&shelf.key(T::TABLE, prefix), after.as_deref(), limit).await?;
+        found.iter().map(|stored| shelf.open(stored)).collect()
+    }
+
+    /// Reads all rows whose id starts with `prefix`, page by page.
+    pub(crate) async fn all<T: Record>(&self, shelf: &Shelf, prefix: &[u8]) -> Result<Vec<Row<T>>> {
+        const PAGE: usize = 1000;
+        let mut rows: Vec<Row<T>> = Vec::new();
+        loop {
+            let after = rows.last().map(|row| row.id.clone());
+            let page = self.page(shelf, prefix, after.as_deref(), PAGE).await?;
+            let was_last = page.len() < PAGE;
+            rows.extend(page);
+            if was_last {
+                return Ok(rows);
+            }
+        }
+    }
+
+    pub(crate) fn system(&self) -> &Shelf {
+        self.keys.system()
+    }
+
+    /// Recompiles the access snapshot; called after every commit that touches its tables.
+    pub(crate) async fn reload_access(&self) -> Result<()> {
+        let compiled = Access::compile(self).await?;
+        self.access.store(Arc::new(compiled));
+        Ok(())
+    }
+
+    pub(super) fn seal_record(&self, activity: &Activity) -> Result<Sealed> {
+        let plain = serde_json::to_vec(activity).map_err(Error::internal)?;
+        Ok(self.system().ring().seal(log_place(), &plain)?)
+    }
+
+    /// Opens a row of the log.
+    pub(crate) fn open_record(&self, row: &LogRow) -> Result<Activity> {
+        let plain = self.system().ring().open(log_place(), &row.record)?;
+        serde_json::from_slice(&plain).map_err(Error::internal)
+    }
+
+    pub(crate) async fn log_page(&self, from: u64, limit: usize) -> Result<Vec<LogRow>> {
+        Ok(self.meta.log(from, limit).await?)
+    }
+
+    pub(crate) async fn log_head(&self) -> Result<(u64, kernel::Link)> {
+        Ok(self.meta.log_head().await?)
+    }
+
+    /// Writes a record by itself, durable when it returns.
+    pub(super) async fn write_record(&self, activity: &Activity) -> Result<()> {
+        let records = vec![self.seal_record(activity)?];
+        self.meta.commit(Batch { changes: Vec::new(), records }).await.map_err(|fault| {
+            Error::new(Kind::Unavailable, "the activity log cannot be written, so nothing was done").because(fault)
+        })?;
+        Ok(())
+    }
+
+    /// Queues a record for the next batch.
+    pub(super) async fn queue_record(&self, activity: &Activity) -> Result<()> {
+        self.reads.push(self.seal_record(activity)?)
+    }
+
+    /// Writes what is queued. Called at least every second by the house's own work, and at the end.
+    pub async fn flush_reads(&self) -> Result<()> {
+        let records = self.reads.take();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch { changes: Vec::new(), records: records.clone() };
+        if let Err(fault) = self.meta.commit(batch).await {
+            self.reads.put_back(records);
+            return Err(fault.into());
+        }
+        Ok(())
+    }
+
+    /// The tenant's own scope.
+    pub fn root_scope(&self) -> ResourceId {
+        ResourceId::root()
+    }
+}
+
+fn log_place() -> Place<'static> {
+    Place { shelf: &Shelf::SYSTEM, table: LOG, id: b"", version: 0 }
+}
+
+fn chain_of(fault: &dyn std::error::Error) -> String {
+    let mut words = fault.to_string();
+    let mut next = fault.source();
+    while let Some(cause) = next {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    words
+}

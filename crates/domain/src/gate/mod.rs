@@ -1,0 +1,59 @@
+//! The one door. Every operation, from every protocol, enters here: identify → authorize → record → run → commit.
+//!
+//! An operation is a small struct that implements [`Op`]; [`enter`] is the only way to run one. The context that `run`
+//! receives has private fields, so holding a `Cx<GetSecret>` proves that this caller was authorized for `GetSecret` and
+//! that the log says so.
+
+mod admit;
+mod blobs;
+mod changes;
+mod cx;
+mod house;
+mod keys;
+mod reads;
+mod record;
+mod shelf;
+mod table;
+
+pub use blobs::{BlobRef, ByteStream, Range};
+pub use changes::Changes;
+pub use cx::Cx;
+pub use house::{House, Parts, Settings};
+pub use record::{Activity, Actor, Outcome};
+pub use shelf::Shelf;
+pub use table::{Record, Row};
+
+use std::future::Future;
+
+use kernel::{Action, Caller, Class, ResourceId, Result};
+
+/// An operation: its fields are what is asked.
+pub trait Op: Send + Sized {
+    /// The permission it needs, and what recording it costs.
+    const ACTION: Action;
+    /// What it gives back.
+    type Output: Send;
+    /// Where the permission is looked up, and what the activity log names.
+    fn scope(&self) -> ResourceId;
+    /// What it means.
+    fn run(self, cx: &Cx<'_, Self>) -> impl Future<Output = Result<Self::Output>> + Send;
+}
+
+/// Runs an operation for a caller: the only way to run one.
+///
+/// # Errors
+/// `Unauthenticated`, `Denied` or `NotFound` when the caller may not; `Unavailable` when the activity log cannot be
+/// written; otherwise whatever the operation says.
+pub async fn enter<O: Op>(house: &House, caller: &Caller, op: O) -> Result<O::Output> {
+    let scope = op.scope();
+    admit::admit(house, caller, &O::ACTION, &scope).await?;
+    let cx = Cx::<O>::new(house, caller, scope);
+    let result = op.run(&cx).await;
+    cx.close(result.as_ref().err()).await?;
+    result
+}
+
+/// Whether an action's record is durable before the reply.
+fn is_recorded_first(class: Class) -> bool {
+    matches!(class, Class::Control | Class::Vault | Class::DataWrite)
+}

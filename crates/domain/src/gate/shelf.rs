@@ -1,0 +1,74 @@
+//! A shelf: the sealed view of one scope. Rooms get their own shelf, never the warehouse.
+
+use std::sync::Arc;
+
+use kernel::{Result, Sealed, Versioned, WorkspaceId};
+use seal::{Place, Ring};
+
+use super::{Record, Row, table};
+
+/// Whose data, under whose key.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    id: [u8; 16],
+    ring: Arc<Ring>,
+}
+
+impl Shelf {
+    /// The shelf of the system itself has an id of zeros.
+    pub(super) const SYSTEM: [u8; 16] = [0; 16];
+
+    pub(super) fn new(id: [u8; 16], ring: Arc<Ring>) -> Self {
+        Self { id, ring }
+    }
+
+    /// The workspace this shelf belongs to; none for the system's.
+    pub fn workspace(&self) -> Option<WorkspaceId> {
+        (self.id != Self::SYSTEM).then(|| WorkspaceId::from(uuid::Uuid::from_bytes(self.id)))
+    }
+
+    /// The opaque id of a name in table `T`: a keyed hash.
+    pub fn name_id<T: Record>(&self, name: &str) -> Vec<u8> {
+        self.ring.name_id(T::TABLE, name).to_vec()
+    }
+
+    /// The fingerprint under which a high-entropy credential is kept.
+    pub fn fingerprint(&self, purpose: &str, credential: &str) -> seal::Fingerprint {
+        self.ring.fingerprint(purpose, credential)
+    }
+
+    /// Whether a credential has this fingerprint; in constant time.
+    pub fn matches(&self, purpose: &str, credential: &str, fingerprint: &seal::Fingerprint) -> bool {
+        self.ring.matches(purpose, credential, fingerprint)
+    }
+
+    pub(super) fn id(&self) -> &[u8; 16] {
+        &self.id
+    }
+
+    pub(super) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// `table ‖ 0 ‖ shelf ‖ id`: sorted by table, then shelf, then id.
+    pub(super) fn key(&self, table: &str, id: &[u8]) -> Vec<u8> {
+        let mut key = Vec::with_capacity(table.len().saturating_add(17).saturating_add(id.len()));
+        key.extend_from_slice(table.as_bytes());
+        key.push(0);
+        key.extend_from_slice(&self.id);
+        key.extend_from_slice(id);
+        key
+    }
+
+    pub(super) fn seal(&self, table: &str, id: &[u8], version: u64, plain: &[u8]) -> Result<Sealed> {
+        Ok(self.ring.seal(Place { shelf: &self.id, table, id, version }, plain)?)
+    }
+
+    pub(super) fn open<T: Record>(&self, stored: &Versioned) -> Result<Row<T>> {
+        let prefix = T::TABLE.len().saturating_add(17);
+        let id = stored.key.get(prefix..).unwrap_or_default();
+        let place = Place { shelf: &self.id, table: T::TABLE, id, version: stored.version };
+        let plain = self.ring.open(place, &stored.value)?;
+        Ok(Row { id: id.to_vec(), version: stored.version, value: table::decode(&plain)? })
+    }
+}

@@ -1,0 +1,105 @@
+//! The first start: tenant, subscription, the service principal that owns it, and an admin user.
+
+use kernel::{
+    Action, AppId, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Secret, SubscriptionId, TenantId,
+};
+use seal::PasswordHash;
+use uuid::Uuid;
+
+use super::{Application, Member, Person, Tenant, directory, token_keys};
+use crate::{
+    access::{APPLICATION_ADMINISTRATOR, OWNER, RoleAssignment},
+    gate::{Changes, Cx, Op, Row},
+    resources::Subscription,
+};
+
+/// Founds the house; refused when it is founded already. Secrets are in the output and nowhere else.
+#[derive(Debug)]
+pub struct FoundHouse {
+    /// Sign-in name of the admin user.
+    pub admin: String,
+    /// The admin's password.
+    pub password: Secret<String>,
+}
+
+/// What was made, shown once.
+#[derive(Debug)]
+pub struct Founded {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// Client id of the owning service principal.
+    pub app: AppId,
+    /// Its object id.
+    pub principal: PrincipalId,
+    /// Its secret.
+    pub client_secret: Secret<String>,
+}
+
+impl Op for FoundHouse {
+    const ACTION: Action = Action::new("Microsoft.Directory/tenants/write", Class::Control);
+    type Output = Founded;
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::root()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Founded> {
+        let system = cx.system();
+        if !cx.all::<Tenant>(system, b"").await?.is_empty() {
+            return Err(Error::new(Kind::Exists, "this data directory has a tenant already"));
+        }
+        let now = cx.now();
+        let tenant = TenantId::random();
+        let subscription = SubscriptionId::random();
+        let mut changes = Changes::new();
+        let record = Tenant { id: tenant, name: String::from("Bartizan"), created_at: now };
+        changes.put(system, &Row::new(tenant.as_bytes().as_slice(), record))?;
+        let record = Subscription { id: subscription, name: String::from("Bartizan"), created_at: now };
+        changes.put(system, &Row::new(subscription.as_bytes().as_slice(), record))?;
+        token_keys::add_first(cx, &mut changes)?;
+
+        let (application, client_secret) = directory::new_application(cx, "bartizan-owner")?;
+        let (app, principal) = (application.app, application.principal);
+        add_member(cx, &mut changes, principal, PrincipalKind::ServicePrincipal, "bartizan-owner", Some(app))?;
+        changes.put::<Application>(system, &Row::new(app.as_bytes().as_slice(), application))?;
+
+        let admin = PrincipalId::random();
+        let user_name = self.admin.to_lowercase();
+        add_member(cx, &mut changes, admin, PrincipalKind::User, &user_name, None)?;
+        let id = system.name_id::<Person>(&user_name);
+        let password = PasswordHash::new(&self.password)?;
+        changes.put(system, &Row::new(id, Person { principal: admin, user_name, password }))?;
+
+        let owned = ResourceId::subscription(subscription);
+        let roles = [
+            (principal, PrincipalKind::ServicePrincipal, OWNER, &owned),
+            (principal, PrincipalKind::ServicePrincipal, APPLICATION_ADMINISTRATOR, &ResourceId::root()),
+            (admin, PrincipalKind::User, OWNER, &ResourceId::root()),
+            (admin, PrincipalKind::User, APPLICATION_ADMINISTRATOR, &ResourceId::root()),
+        ];
+        for (principal, kind, role, scope) in roles {
+            let assignment =
+                RoleAssignment { scope: scope.clone(), role, principal, kind, created_by: admin, created_at: now };
+            changes.put(system, &Row::new(Uuid::new_v4().as_bytes().as_slice(), assignment))?;
+        }
+        cx.note("tenant", tenant.to_string());
+        cx.note("subscription", subscription.to_string());
+        cx.commit(changes).await?;
+        Ok(Founded { tenant, subscription, app, principal, client_secret })
+    }
+}
+
+pub(super) fn add_member<O: Op>(
+    cx: &Cx<'_, O>,
+    changes: &mut Changes,
+    id: PrincipalId,
+    kind: PrincipalKind,
+    name: &str,
+    app: Option<AppId>,
+) -> Result<()> {
+    let member = Member { id, kind, name: name.to_owned(), app, is_disabled: false, created_at: cx.now() };
+    changes.put(cx.system(), &Row::new(id.as_bytes().as_slice(), member))?;
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Resource groups.
+
+use std::collections::BTreeMap;
+
+use kernel::{Action, Class, Error, Kind, ResourceId, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    KeyVault, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount, Subscription, Telemetry,
+    Workspace, Written, collection, find, name,
+};
+use crate::gate::{Changes, Cx, Op, Shelf};
+
+/// A resource group: a scope for resources and for access.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ResourceGroup {}
+
+impl ResourceType for ResourceGroup {
+    const TYPE: &'static str = "Microsoft.Resources/resourceGroups";
+    const READ: Action = Action::new("Microsoft.Resources/subscriptions/resourceGroups/read", Class::Read);
+    const WRITE: Action = Action::new("Microsoft.Resources/subscriptions/resourceGroups/write", Class::Control);
+    const DELETE: Action = Action::new("Microsoft.Resources/subscriptions/resourceGroups/delete", Class::Control);
+
+    fn check(&self, id: &ResourceId) -> Result<()> {
+        let name = id.name();
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '(' | ')');
+        if (1..=90).contains(&name.len()) && name.chars().all(fits) && !name.ends_with('.') {
+            return Ok(());
+        }
+        Err(Error::invalid("resourceGroupName", "must be 1 to 90 letters, digits or `-_.()`, not ending with a period"))
+    }
+}
+
+/// Creates or updates a resource group.
+#[derive(Debug)]
+pub struct PutResourceGroup {
+    /// Its id.
+    pub id: ResourceId,
+    /// Where.
+    pub location: String,
+    /// Free labels.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Op for PutResourceGroup {
+    const ACTION: Action = ResourceGroup::WRITE;
+    type Output = Written<Resource<ResourceGroup>>;
+
+    fn scope(&self) -> ResourceId {
+        self.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let missing = || Error::not_found("the subscription");
+        let subscription = self.id.subscription_id().ok_or_else(missing)?;
+        cx.get::<Subscription>(cx.system(), subscription.as_bytes()).await?.ok_or_else(missing)?;
+        name::check_tags(&self.tags)?;
+        let put = PutResource {
+            id: self.id,
+            location: self.location,
+            tags: self.tags,
+            properties: ResourceGroup {},
+            precondition: Precondition::default(),
+        };
+        put.apply(cx).await
+    }
+}
+
+/// Removes a resource group with the companions left in it. Refused while it holds workspaces.
+#[derive(Debug)]
+pub struct DeleteResourceGroup {
+    /// Its id.
+    pub id: ResourceId,
+}
+
+impl Op for DeleteResourceGroup {
+    const ACTION: Action = ResourceGroup::DELETE;
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        self.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let (shelf, row) = find::<ResourceGroup, _>(cx, &self.id).await?;
+        let workspaces = cx.all::<Resource<Workspace>>(&shelf, &collection::<Workspace>(&shelf, &self.id)).await?;
+        if let Some(first) = workspaces.first() {
+            let why = format!("the resource group holds the workspace `{}`; delete it first", first.value.id.name());
+            return Err(Error::new(Kind::Conflict, why));
+        }
+        let mut changes = Changes::new();
+        changes.delete(&shelf, &row);
+        remove_all::<StorageAccount, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_all::<KeyVault, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_all::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_all::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;
+        cx.commit(changes).await
+    }
+}
+
+async fn remove_all<P: ResourceType, O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    parent: &ResourceId,
+    changes: &mut Changes,
+) -> Result<()> {
+    for row in cx.all::<Resource<P>>(shelf, &collection::<P>(shelf, parent)).await? {
+        changes.delete(shelf, &row);
+    }
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! The resources room: subscriptions, resource groups, workspaces and what belongs to them, as Azure Resource Manager
+//! models them.
+
+mod companion;
+mod datastore;
+mod group;
+mod name;
+mod resource;
+mod subscription;
+mod target;
+mod workspace;
+
+pub use companion::{KeyVault, Registry, StorageAccount, Telemetry};
+pub use datastore::{Datastore, DatastoreKind};
+pub use group::{DeleteResourceGroup, PutResourceGroup, ResourceGroup};
+pub use resource::{
+    DeleteResource, GetResource, ListResources, Precondition, PutResource, Resource, ResourceType, SystemData, Written,
+    workspace_shelf,
+};
+pub(crate) use resource::{collection, find, row_id};
+pub use subscription::{GetSubscription, ListSubscriptions, ListTenants, Subscription};
+pub use target::Target;
+pub use workspace::{
+    DeleteWorkspace, ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Workspace, WorkspaceRequest,
+};

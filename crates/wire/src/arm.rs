@@ -1,0 +1,278 @@
+//! Azure Resource Manager: the envelope of resources and errors, and the property bags (`wire/azure.md` §2).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A resource as it is answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resource<P> {
+    /// Canonical id.
+    pub id: String,
+    /// Last segment of the id.
+    pub name: String,
+    /// Full type name.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Free labels.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Version for `If-Match`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Managed identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// Edition or tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<Sku>,
+    /// Sub-kind (`Default` for workspaces).
+    #[serde(default, rename = "kind", skip_serializing_if = "Option::is_none")]
+    pub subkind: Option<String>,
+    /// Who made it, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_data: Option<SystemData>,
+    /// What it is.
+    pub properties: P,
+}
+
+/// Who made a resource, and when.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemData {
+    /// Object id.
+    pub created_by: String,
+    /// `User`, `Application` or `ManagedIdentity`.
+    pub created_by_type: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Object id.
+    pub last_modified_by: String,
+    /// As above.
+    pub last_modified_by_type: String,
+    /// RFC 3339.
+    pub last_modified_at: String,
+}
+
+/// A managed identity.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// `SystemAssigned`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Object id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_id: Option<String>,
+    /// Tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+}
+
+/// An edition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sku {
+    /// `Basic`.
+    pub name: String,
+    /// `Basic`.
+    #[serde(default)]
+    pub tier: Option<String>,
+    /// Instances, for deployments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+}
+
+/// A resource as it is sent in a PUT. Read-only fields that SDKs echo back are accepted and ignored, by name: they are
+/// simply not bound.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(bound(deserialize = "P: serde::Deserialize<'de>"))]
+pub struct Put<P> {
+    /// Where.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// Free labels.
+    #[serde(default)]
+    pub tags: Option<BTreeMap<String, String>>,
+    /// What it shall be.
+    pub properties: P,
+}
+
+/// A resource group's or workspace's PUT, whose properties may be absent.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct PutGroup {
+    /// Where.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// Free labels.
+    #[serde(default)]
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// A workspace in a PUT or PATCH.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkspacePut {
+    /// Where.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// Free labels.
+    #[serde(default)]
+    pub tags: Option<BTreeMap<String, String>>,
+    /// The rest.
+    #[serde(default)]
+    pub properties: WorkspaceInput,
+}
+
+/// Properties of a workspace that callers may set.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkspaceInput {
+    /// For people.
+    pub friendly_name: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// Resource id.
+    pub storage_account: Option<String>,
+    /// Resource id.
+    pub key_vault: Option<String>,
+    /// Resource id.
+    pub application_insights: Option<String>,
+    /// Resource id.
+    pub container_registry: Option<String>,
+    /// Not offered yet; refused when true.
+    pub hbi_workspace: Option<bool>,
+    /// Not offered yet; refused unless absent or disabled.
+    pub encryption: Option<Value>,
+}
+
+/// Properties of a workspace as answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Workspace {
+    /// For people.
+    pub friendly_name: String,
+    /// For people.
+    pub description: String,
+    /// GUID.
+    pub workspace_id: String,
+    /// `Succeeded`.
+    pub provisioning_state: String,
+    /// GUID.
+    pub tenant_id: String,
+    /// RFC 3339.
+    pub creation_time: String,
+    /// High business impact.
+    pub hbi_workspace: bool,
+    /// Resource id.
+    pub storage_account: String,
+    /// Resource id.
+    pub key_vault: String,
+    /// Resource id.
+    pub application_insights: String,
+    /// Resource id, once the first image was built.
+    pub container_registry: Option<String>,
+    /// `Enabled`.
+    pub public_network_access: String,
+    /// Hierarchical namespace of the storage account.
+    pub storage_hns_enabled: bool,
+    /// Where the workspace's services are listed.
+    pub discovery_url: String,
+    /// For MLflow through Azure's plug-in.
+    pub ml_flow_tracking_uri: String,
+}
+
+/// A list. `next_link` is an absolute URL, or absent on the last page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct List<T> {
+    /// The entries.
+    pub value: Vec<T>,
+    /// The next page.
+    #[serde(default)]
+    pub next_link: Option<String>,
+}
+
+/// An error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// A stable code.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+    /// The field at fault.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// More.
+    #[serde(default)]
+    pub details: Vec<Value>,
+}
+
+/// The status of a long-running operation (`Azure-AsyncOperation`).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationStatus {
+    /// Resource id of the operation.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `InProgress`, `Succeeded`, `Failed` or `Canceled`.
+    pub status: String,
+    /// RFC 3339.
+    pub start_time: String,
+    /// RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<String>,
+    /// 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent_complete: Option<f64>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorDetail>,
+    /// What it made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub properties: Option<Value>,
+}
+
+/// A role assignment in a PUT.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleAssignmentInput {
+    /// Resource id of the role definition.
+    pub role_definition_id: String,
+    /// Object id.
+    pub principal_id: String,
+}
+
+/// A role assignment as answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleAssignment {
+    /// Resource id of the role definition.
+    pub role_definition_id: String,
+    /// Object id.
+    pub principal_id: String,
+    /// `User`, `Group`, `ServicePrincipal`.
+    pub principal_type: String,
+    /// Where.
+    pub scope: String,
+    /// RFC 3339.
+    pub created_on: String,
+    /// RFC 3339.
+    pub updated_on: String,
+    /// Object id.
+    pub created_by: String,
+    /// Object id.
+    pub updated_by: String,
+}
