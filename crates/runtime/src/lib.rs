@@ -1,1 +1,23 @@
-//! Placeholder.
+//! `bartizan model-server`: the replica process of a scoring service. It runs inside a jail, loads one model (ONNX
+//! Runtime in the process, or a Python entry script in worker processes) and answers HTTP/1.1 on an inherited Unix socket.
+//!
+//! | call | answer |
+//! | --- | --- |
+//! | `GET /` | 200 `Healthy` once the model is loaded or `init()` has returned, 503 before |
+//! | `POST /score` | the prediction as JSON |
+//! | `GET /swagger.json` | Swagger 2.0 of this very model |
+//!
+//! Every failure is a [`wire::score::ErrorResponse`]. Standard error is the log of the service.
+
+mod answer;
+mod inherited;
+mod log;
+mod onnx;
+mod options;
+mod python;
+mod serve;
+mod service;
+mod swagger;
+
+pub use options::{EngineOptions, Options};
+pub use serve::{Stop, model_server_main};
