@@ -1,0 +1,5 @@
+//! Providers of the root key.
+
+mod file;
+
+pub use file::KeyFile;
