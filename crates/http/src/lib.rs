@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The faces: one thin layer per protocol over the gate. A face parses, enters, views and replies; what things mean is
+//! decided elsewhere.
+
+mod door;
+pub mod faces;
+mod guest;
+mod path;
+mod porch;
+mod serve;
+
+pub use door::{Door, Doors};
+pub use guest::{App, Guest};
+pub use serve::{Listener, Tls};

@@ -16,6 +16,7 @@ pub use found::{Founded, FoundHouse};
 pub use records::{Application, ClientSecret, Member, Person, Tenant};
 pub use run_token::{RunClaims, issue_run_token};
 pub use token::{AccessToken, GetToken, TokenRefusal};
+pub use seal::PublicKey;
 pub use token_keys::{GetDiscovery, ListSigningKeys, RotateSigningKeys};
 
 use std::{

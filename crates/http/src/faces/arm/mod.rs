@@ -1,0 +1,21 @@
+//! Azure Resource Manager (`/subscriptions/…`), and the native control API, which is the same.
+
+mod access;
+mod error;
+mod groups;
+mod view;
+mod workspaces;
+
+pub use error::Fault;
+pub(crate) use view::{list, named, precondition, show};
+
+use crate::Doors;
+
+pub(crate) const GROUP: &str = "/subscriptions/{subscription}/resourceGroups/{group}";
+pub(crate) const WORKSPACE: &str =
+    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices/workspaces/{workspace}";
+
+/// The doors of this face.
+pub fn doors(doors: Doors) -> Doors {
+    doors.face(groups::doors).face(workspaces::doors).face(access::doors)
+}

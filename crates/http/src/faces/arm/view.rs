@@ -1,0 +1,83 @@
+//! From domain resources to ARM's envelope.
+
+use axum::response::{IntoResponse, Response};
+use domain::{
+    gate::Row,
+    resources::{Precondition, Resource, ResourceType, SystemData},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use kernel::{Error, ResourceId, Result};
+use serde::Serialize;
+use wire::arm;
+
+use crate::Guest;
+
+/// The envelope of a resource with these properties.
+pub(crate) fn show<P: ResourceType, V>(row: &Row<Resource<P>>, properties: V) -> arm::Resource<V> {
+    let resource = &row.value;
+    arm::Resource {
+        id: resource.id.to_string(),
+        name: resource.id.name().to_owned(),
+        kind: P::TYPE.to_owned(),
+        location: (!resource.location.is_empty()).then(|| resource.location.clone()),
+        tags: resource.tags.clone(),
+        etag: Some(etag(row.version)),
+        identity: None,
+        sku: None,
+        subkind: None,
+        system_data: Some(system_data(&resource.system)),
+        properties,
+    }
+}
+
+fn system_data(data: &SystemData) -> arm::SystemData {
+    arm::SystemData {
+        created_by: data.created_by.clone(),
+        created_by_type: data.created_by_type.clone(),
+        created_at: data.created_at.rfc3339(),
+        last_modified_by: data.last_modified_by.clone(),
+        last_modified_by_type: data.last_modified_by_type.clone(),
+        last_modified_at: data.last_modified_at.rfc3339(),
+    }
+}
+
+/// The ETag of a version.
+pub(crate) fn etag(version: u64) -> String {
+    format!("\"{version:x}\"")
+}
+
+/// A single resource as an answer, with its ETag.
+pub(crate) fn named<V: Serialize>(status: StatusCode, resource: arm::Resource<V>) -> Response {
+    let mut headers = HeaderMap::new();
+    if let Some(tag) = resource.etag.as_deref().and_then(|tag| HeaderValue::from_str(tag).ok()) {
+        headers.insert(header::ETAG, tag);
+    }
+    (status, headers, axum::Json(resource)).into_response()
+}
+
+/// A list as an answer: all on one page.
+pub(crate) fn list<V: Serialize>(value: Vec<V>) -> Response {
+    axum::Json(arm::List { value, next_link: None }).into_response()
+}
+
+/// `If-Match` and `If-None-Match: *`.
+pub(crate) fn precondition(guest: &Guest) -> Result<Precondition> {
+    let version = match guest.header("if-match") {
+        None | Some("*") => None,
+        Some(tag) => {
+            let digits = tag.trim_start_matches("W/").trim_matches('"');
+            // A tag that is none of ours matches no version.
+            Some(u64::from_str_radix(digits, 16).unwrap_or(u64::MAX))
+        }
+    };
+    match guest.header("if-none-match") {
+        None => Ok(Precondition { version, absent: false }),
+        Some("*") => Ok(Precondition { version, absent: true }),
+        Some(_) => Err(Error::invalid("If-None-Match", "only `*` is supported")),
+    }
+}
+
+/// A field that holds a resource id.
+pub(crate) fn id_field(field: &str, text: Option<String>) -> Result<Option<ResourceId>> {
+    text.map(|text| text.parse().map_err(|why| Error::invalid(field, why))).transpose()
+}

@@ -1,0 +1,200 @@
+//! Workspaces, their datastores and compute targets.
+
+use axum::response::{IntoResponse, Response};
+use domain::{
+    gate::{Row, enter},
+    resources::{
+        Datastore, DatastoreKind, DeleteWorkspace, GetResource, ListResources, ListWorkspacesInSubscription,
+        PatchWorkspace, PutWorkspace, Resource, Target, Workspace, WorkspaceRequest,
+    },
+};
+use http::{Method, StatusCode};
+use kernel::{Error, Kind};
+use serde_json::{Value, json};
+use wire::arm;
+
+use super::{Fault, GROUP, WORKSPACE, list, named, precondition, show, view::id_field};
+use crate::{Doors, Guest};
+
+/// The doors of workspaces.
+pub(super) fn doors(doors: Doors) -> Doors {
+    let in_group = format!("{GROUP}/providers/Microsoft.MachineLearningServices/workspaces");
+    let in_subscription = "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/workspaces";
+    doors
+        .open::<ListWorkspacesInSubscription, _, _>(Method::GET, in_subscription, list_in_subscription)
+        .open::<ListResources<Workspace>, _, _>(Method::GET, &in_group, list_in_group)
+        .open::<GetResource<Workspace>, _, _>(Method::GET, WORKSPACE, get_workspace)
+        .open::<PutWorkspace, _, _>(Method::PUT, WORKSPACE, put_workspace)
+        .open::<PatchWorkspace, _, _>(Method::PATCH, WORKSPACE, patch_workspace)
+        .open::<DeleteWorkspace, _, _>(Method::DELETE, WORKSPACE, delete_workspace)
+        .open::<ListResources<Datastore>, _, _>(Method::GET, &format!("{WORKSPACE}/datastores"), list_datastores)
+        .open::<GetResource<Datastore>, _, _>(Method::GET, &format!("{WORKSPACE}/datastores/{{name}}"), get_datastore)
+        .open::<ListResources<Target>, _, _>(Method::GET, &format!("{WORKSPACE}/computes"), list_targets)
+        .open::<GetResource<Target>, _, _>(Method::GET, &format!("{WORKSPACE}/computes/{{name}}"), get_target)
+}
+
+fn view(guest: &Guest, row: &Row<Resource<Workspace>>) -> arm::Resource<arm::Workspace> {
+    let url = &guest.house().settings().url;
+    let resource = &row.value;
+    let workspace = &resource.properties;
+    let host = url.trim_start_matches("https://");
+    let properties = arm::Workspace {
+        friendly_name: workspace.friendly_name.clone(),
+        description: workspace.description.clone(),
+        workspace_id: resource.guid.to_string(),
+        provisioning_state: String::from("Succeeded"),
+        tenant_id: workspace.tenant.to_string(),
+        creation_time: resource.system.created_at.rfc3339(),
+        hbi_workspace: false,
+        storage_account: workspace.storage_account.to_string(),
+        key_vault: workspace.key_vault.to_string(),
+        application_insights: workspace.application_insights.to_string(),
+        container_registry: workspace.container_registry.as_ref().map(ToString::to_string),
+        public_network_access: String::from("Enabled"),
+        storage_hns_enabled: false,
+        discovery_url: format!("{url}/discovery/workspaces/{}", resource.guid),
+        ml_flow_tracking_uri: format!("azureml://{host}/mlflow/v1.0{}", resource.id),
+    };
+    arm::Resource {
+        identity: Some(arm::Identity {
+            kind: String::from("SystemAssigned"),
+            principal_id: Some(workspace.identity.to_string()),
+            tenant_id: Some(workspace.tenant.to_string()),
+        }),
+        sku: Some(arm::Sku { name: String::from("Basic"), tier: Some(String::from("Basic")), capacity: None }),
+        subkind: Some(String::from("Default")),
+        ..show(row, properties)
+    }
+}
+
+async fn list_in_subscription(guest: Guest) -> Result<Response, Fault> {
+    let op = ListWorkspacesInSubscription { subscription: guest.param("subscription")? };
+    let rows = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(list(rows.iter().map(|row| view(&guest, row)).collect()))
+}
+
+async fn list_in_group(guest: Guest) -> Result<Response, Fault> {
+    let op = ListResources::<Workspace>::new(guest.resource(3)?);
+    let rows = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(list(rows.iter().map(|row| view(&guest, row)).collect()))
+}
+
+async fn get_workspace(guest: Guest) -> Result<Response, Fault> {
+    let op = GetResource::<Workspace>::new(guest.resource(0)?);
+    let row = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(named(StatusCode::OK, view(&guest, &row)))
+}
+
+async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
+    let (caller, id, precondition) = (guest.caller().await?, guest.resource(0)?, precondition(&guest)?);
+    let api_version = guest.query("api-version").unwrap_or_default();
+    let shell = guest.shell();
+    let body: arm::WorkspacePut = guest.json().await?;
+    refuse_what_is_not_offered(&body.properties)?;
+    let op = PutWorkspace {
+        id,
+        location: body.location.unwrap_or_default(),
+        tags: body.tags.unwrap_or_default(),
+        request: WorkspaceRequest {
+            friendly_name: body.properties.friendly_name,
+            description: body.properties.description,
+            storage_account: id_field("properties.storageAccount", body.properties.storage_account)?,
+            key_vault: id_field("properties.keyVault", body.properties.key_vault)?,
+            application_insights: id_field("properties.applicationInsights", body.properties.application_insights)?,
+            container_registry: id_field("properties.containerRegistry", body.properties.container_registry)?,
+        },
+        precondition,
+    };
+    let written = enter(shell.house(), &caller, op).await?;
+    // Clients of newer api-versions refuse 201 (`wire/azure.md` §0.7).
+    let is_old = api_version.get(..4).is_none_or(|year| year < "2022");
+    let status = if written.is_new && is_old { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(named(status, view(&shell, &written.row)))
+}
+
+fn refuse_what_is_not_offered(input: &arm::WorkspaceInput) -> Result<(), Error> {
+    if input.hbi_workspace == Some(true) {
+        return Err(Error::new(Kind::Unsupported, "`properties.hbiWorkspace`: high business impact is not supported yet"));
+    }
+    let is_enabled = |encryption: &Value| encryption.get("status").and_then(Value::as_str) != Some("Disabled");
+    if input.encryption.as_ref().is_some_and(is_enabled) {
+        let why = "`properties.encryption`: customer-managed keys are not supported yet; data is sealed under the server's key";
+        return Err(Error::new(Kind::Unsupported, why));
+    }
+    Ok(())
+}
+
+async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
+    let (caller, id, precondition) = (guest.caller().await?, guest.resource(0)?, precondition(&guest)?);
+    let shell = guest.shell();
+    let body: arm::WorkspacePut = guest.json().await?;
+    let op = PatchWorkspace {
+        id,
+        tags: body.tags,
+        friendly_name: body.properties.friendly_name,
+        description: body.properties.description,
+        precondition,
+    };
+    let row = enter(shell.house(), &caller, op).await?;
+    Ok(named(StatusCode::OK, view(&shell, &row)))
+}
+
+async fn delete_workspace(guest: Guest) -> Result<Response, Fault> {
+    let op = DeleteWorkspace { id: guest.resource(0)? };
+    enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+fn view_datastore(row: &Row<Resource<Datastore>>) -> arm::Resource<Value> {
+    let datastore = &row.value.properties;
+    let (kind, place) = match datastore.kind {
+        DatastoreKind::AzureBlob => ("AzureBlob", "containerName"),
+        DatastoreKind::AzureFile => ("AzureFile", "fileShareName"),
+    };
+    let properties = json!({
+        "datastoreType": kind,
+        "accountName": datastore.account,
+        place: datastore.container,
+        "isDefault": datastore.is_default,
+        "protocol": "https",
+        "credentials": {"credentialsType": "None"},
+        "serviceDataAccessAuthIdentity": "None",
+    });
+    show(row, properties)
+}
+
+async fn list_datastores(guest: Guest) -> Result<Response, Fault> {
+    let op = ListResources::<Datastore>::new(guest.resource(1)?);
+    let rows = enter(guest.house(), &guest.caller().await?, op).await?;
+    let only_default = guest.query("isDefault").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let wanted = rows.iter().filter(|row| row.value.properties.is_default || !only_default);
+    Ok(list(wanted.map(view_datastore).collect()))
+}
+
+async fn get_datastore(guest: Guest) -> Result<Response, Fault> {
+    let op = GetResource::<Datastore>::new(guest.resource(0)?);
+    let row = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(named(StatusCode::OK, view_datastore(&row)))
+}
+
+fn view_target(row: &Row<Resource<Target>>) -> arm::Resource<Value> {
+    let properties = json!({
+        "computeType": "Local",
+        "provisioningState": "Succeeded",
+        "properties": {"walls": row.value.properties.capabilities.walls},
+    });
+    show(row, properties)
+}
+
+async fn list_targets(guest: Guest) -> Result<Response, Fault> {
+    let op = ListResources::<Target>::new(guest.resource(1)?);
+    let rows = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(list(rows.iter().map(view_target).collect()))
+}
+
+async fn get_target(guest: Guest) -> Result<Response, Fault> {
+    let op = GetResource::<Target>::new(guest.resource(0)?);
+    let row = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(named(StatusCode::OK, view_target(&row)))
+}
+

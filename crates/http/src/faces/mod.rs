@@ -1,0 +1,13 @@
+//! One module per protocol. Each has its own doors and its own form of errors.
+
+pub mod arm;
+pub mod entra;
+pub mod graph;
+pub mod monitor;
+
+use crate::Doors;
+
+/// The doors of all faces.
+pub fn doors() -> Doors {
+    Doors::default().face(entra::doors).face(graph::doors).face(arm::doors).face(monitor::doors)
+}

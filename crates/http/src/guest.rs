@@ -1,0 +1,177 @@
+//! A request on its way in: what every handler starts from. It holds claims; only `caller` turns them into an identity.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
+};
+use bytes::Bytes;
+use domain::{
+    gate::{ByteStream, House},
+    identity::identify,
+};
+use futures::{StreamExt, TryStreamExt};
+use http::{HeaderMap, header, request::Parts};
+use http_body_util::{BodyExt, Limited};
+use kernel::{Caller, Error, Kind, Limits, ResourceId, Result, Source};
+use serde::de::DeserializeOwned;
+
+use crate::path;
+
+/// What all handlers share.
+#[derive(Clone)]
+pub struct App {
+    /// The house.
+    pub house: Arc<House>,
+    /// Its bounds.
+    pub limits: Arc<Limits>,
+}
+
+/// A request.
+pub struct Guest {
+    app: App,
+    parts: Parts,
+    params: HashMap<String, String>,
+    /// A body is not `Sync`, and a guest is borrowed across awaits; the lock is never contended.
+    body: Mutex<Body>,
+}
+
+impl FromRequest<App> for Guest {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, app: &App) -> std::result::Result<Self, Infallible> {
+        let (mut parts, body) = request.into_parts();
+        // Parameters that are no UTF-8 are left out, and so refused as missing by whoever asks for them.
+        let params = match RawPathParams::from_request_parts(&mut parts, app).await {
+            Ok(found) => found.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            Err(_) => HashMap::new(),
+        };
+        Ok(Self { app: app.clone(), parts, params, body: Mutex::new(body) })
+    }
+}
+
+impl Guest {
+    /// The house.
+    pub fn house(&self) -> &Arc<House> {
+        &self.app.house
+    }
+
+    /// The bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.app.limits
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// Where the request came from.
+    pub fn source(&self) -> Source {
+        self.parts.extensions.get::<Source>().cloned().unwrap_or_else(Source::internal)
+    }
+
+    /// The bearer token, if there is one. Two `Authorization` headers are as good as none.
+    pub fn bearer(&self) -> Option<&str> {
+        let mut values = self.parts.headers.get_all(header::AUTHORIZATION).iter();
+        let (value, more) = (values.next()?.to_str().ok()?, values.next());
+        let (scheme, token) = value.split_once(' ')?;
+        (scheme.eq_ignore_ascii_case("bearer") && more.is_none()).then_some(token.trim())
+    }
+
+    /// Who asks. Nobody without a bearer token; an error with a bad one.
+    pub async fn caller(&self) -> Result<Caller> {
+        match self.bearer() {
+            Some(token) => identify(self.house(), token, self.source()).await,
+            None => Ok(Caller::nobody(self.source())),
+        }
+    }
+
+    /// A parameter of the path, parsed. A name that does not parse cannot exist, so it is not found.
+    pub fn param<T: FromStr>(&self, name: &str) -> Result<T> {
+        self.params
+            .get(name)
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| Error::not_found(format_args!("the {name} in the address")))
+    }
+
+    /// The path as a resource id, without its last `drop` segments (an action or a collection's name).
+    pub fn resource(&self, drop: usize) -> Result<ResourceId> {
+        let decoded = path::decode(self.parts.uri.path()).ok_or_else(|| Error::not_found("this address"))?;
+        let mut segments: Vec<&str> = decoded.split('/').filter(|segment| !segment.is_empty()).collect();
+        segments.truncate(segments.len().saturating_sub(drop));
+        let text = format!("/{}", segments.join("/"));
+        text.parse().map_err(|_| Error::not_found("this address"))
+    }
+
+    /// The path's part from its first `/subscriptions/` up to and including the workspace's name: the scope of faces that
+    /// lie below a workspace.
+    pub fn workspace(&self) -> Result<ResourceId> {
+        let decoded = path::decode(self.parts.uri.path()).ok_or_else(|| Error::not_found("this address"))?;
+        let start = decoded.find("/subscriptions/").ok_or_else(|| Error::not_found("a workspace in the address"))?;
+        let segments: Vec<&str> = decoded.get(start..).unwrap_or_default().split('/').take(9).collect();
+        let id: ResourceId = segments.join("/").parse().map_err(|_| Error::not_found("a workspace in the address"))?;
+        id.workspace().ok_or_else(|| Error::not_found("a workspace in the address"))
+    }
+
+    /// The first value of a query parameter, percent-decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        self.query_all(name).into_iter().next()
+    }
+
+    /// All values of a query parameter, percent-decoded.
+    pub fn query_all(&self, name: &str) -> Vec<String> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        path::pairs(query).filter(|(key, _)| key == name).map(|(_, value)| value).collect()
+    }
+
+    /// The request without its body: for views that come after the body was read.
+    pub fn shell(&self) -> Self {
+        Self { app: self.app.clone(), parts: self.parts.clone(), params: self.params.clone(), body: Mutex::new(Body::empty()) }
+    }
+
+    /// The whole body, at most `Limits::body` bytes.
+    pub async fn bytes(self) -> Result<Bytes> {
+        let most = self.app.limits.body;
+        let too_large = || Error::new(Kind::TooLarge, format!("the body is larger than {most} bytes"));
+        match Limited::new(self.take_body(), most).collect().await {
+            Ok(whole) => Ok(whole.to_bytes()),
+            Err(fault) if fault.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+            Err(fault) => Err(Error::new(Kind::Invalid, "the body broke off").because(fault)),
+        }
+    }
+
+    /// The body as JSON. The error names the field.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T> {
+        parse_json(&self.bytes().await?)
+    }
+
+    fn take_body(self) -> Body {
+        self.body.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The body as a stream.
+    pub fn stream(self) -> ByteStream {
+        let broke = |fault: axum::Error| Error::new(Kind::Invalid, "the body broke off").because(fault);
+        TryStreamExt::map_err(self.take_body().into_data_stream(), broke).boxed()
+    }
+}
+
+/// Reads JSON. The error names the field where it can.
+pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|fault| {
+        // serde_json's words name fields and positions, never values beyond a short echo of the type.
+        Error::invalid("body", fault.to_string())
+    })
+}

@@ -1,0 +1,149 @@
+//! The listener: our own accept loop, for bounds that must hold before a request exists (handshake and header deadlines,
+//! connections at once, the peer's address).
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use hyper::{Request, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+};
+use kernel::Limits;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use crate::{
+    App, Doors,
+    porch::{self, Hosts, Peer},
+};
+
+/// A server's TLS configuration: its chain and key in PEM.
+pub struct Tls(TlsAcceptor);
+
+impl Tls {
+    /// Reads chain and key. TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN.
+    ///
+    /// # Errors
+    /// A sentence for the operator when the PEM is unusable.
+    pub fn from_pem(chain_pem: &str, key_pem: &str) -> Result<Self, String> {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+        let unusable = |why: String| format!("the server's certificate is unusable: {why}");
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).collect();
+        let chain = chain.map_err(|why| unusable(why.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|why| unusable(why.to_string()))?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|why| unusable(why.to_string()))?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|why| unusable(why.to_string()))?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+}
+
+/// A bound port with its routes.
+pub struct Listener {
+    socket: TcpListener,
+    tls: TlsAcceptor,
+    router: Router,
+    limits: Arc<Limits>,
+}
+
+impl Listener {
+    /// Prepares to serve the doors on a bound socket. `names` are the host names it answers to, beside those that end in
+    /// `.suffix`.
+    pub fn new(socket: TcpListener, tls: Tls, app: App, doors: Doors, names: &[String], suffix: &str) -> Self {
+        let limits = Arc::clone(&app.limits);
+        let hosts = Arc::new(Hosts::new(names, suffix));
+        let router = porch::wrap(doors.into_router().with_state(app), hosts, Arc::clone(&limits));
+        Self { socket, tls: tls.0, router, limits }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until `stop` turns true, then lets requests in flight finish for at most ten seconds.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                _ = stop.wait_for(|stopped| *stopped) => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(fault) => {
+                    tracing::warn!(%fault, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            // Beyond the bound the connection is closed at once: shedding is cheaper than queueing.
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+            let watcher = graceful.watcher();
+            let connection = Connection { tls: self.tls.clone(), router: self.router.clone(), limits: Arc::clone(&self.limits) };
+            tokio::spawn(async move {
+                connection.serve(stream, peer, watcher).await;
+                drop(place);
+            });
+        }
+        let _ = timeout(Duration::from_secs(10), graceful.shutdown()).await;
+    }
+}
+
+struct Connection {
+    tls: TlsAcceptor,
+    router: Router,
+    limits: Arc<Limits>,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, watcher: hyper_util::server::graceful::Watcher) {
+        let _ = stream.set_nodelay(true);
+        let Ok(Ok(stream)) = timeout(self.limits.slow_client, self.tls.accept(stream)).await else { return };
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.slow_client)
+            .max_buf_size(64 * 1024);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(128)
+            .max_header_list_size(64 * 1024)
+            .keep_alive_interval(self.limits.slow_client)
+            .keep_alive_timeout(self.limits.slow_client);
+        let router = self.router;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let router = router.clone();
+            async move { Ok::<_, Infallible>(answer(router, request, peer).await) }
+        });
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        if let Err(fault) = watcher.watch(connection).await {
+            tracing::debug!(fault, "a connection ended early");
+        }
+    }
+}
+
+async fn answer(router: Router, request: Request<Incoming>, peer: SocketAddr) -> axum::response::Response {
+    let Some(uri) = porch::canonical_uri(request.uri()) else { return porch::bad_path() };
+    let mut request = request.map(Body::new);
+    *request.uri_mut() = uri;
+    request.extensions_mut().insert(Peer(peer.ip()));
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
