@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "a descriptor received by number can be taken into ownership in no safe way")]
 
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -24,12 +24,11 @@ pub(crate) fn listener(fd: RawFd) -> io::Result<UnixListener> {
     let owned = unsafe { OwnedFd::from_raw_fd(fd) };
     if !getsockopt(&owned, sockopt::AcceptConn)? {
         // Whatever it is, it is not ours to close.
-        let _ = std::os::fd::IntoRawFd::into_raw_fd(owned);
+        let _ = owned.into_raw_fd();
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket is not listening"));
     }
     fcntl(&owned, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     let listener = UnixListener::from(owned);
     listener.set_nonblocking(true)?;
-    debug_assert_eq!(listener.as_raw_fd(), fd);
     Ok(listener)
 }

@@ -29,13 +29,6 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    async fn score(&self, body: Bytes) -> Result<Answer, Failure> {
-        match self {
-            Self::Onnx(onnx) => onnx.score(body).await.map(Answer::Json),
-            Self::Python(python) => python.score(body).await,
-        }
-    }
-
     fn is_healthy(&self) -> bool {
         match self {
             Self::Onnx(_) => true,
@@ -97,10 +90,9 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let answered = match (request.uri().path(), request.method()) {
-        ("/score", &Method::POST) => score(&replica, request).await,
+        ("/score", _) => score(&replica, request).await,
         ("/", &Method::GET | &Method::HEAD) => health(&replica).await,
         ("/swagger.json", &Method::GET | &Method::HEAD) => swagger(&replica).await,
-        ("/score", _) => Err(Failure::WrongMethod("POST")),
         ("/" | "/swagger.json", _) => Err(Failure::WrongMethod("GET, HEAD")),
         _ => Err(Failure::NoSuchPath),
     };
@@ -119,11 +111,17 @@ async fn swagger(replica: &Replica) -> Result<Response<Full<Bytes>>, Failure> {
 }
 
 async fn score(replica: &Replica, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Failure> {
-    if !is_json(request.headers()) {
-        return Err(Failure::NotJson);
-    }
-    let body = read(request, replica.max_body).await?;
-    match replica.engine().await?.score(body).await? {
+    let engine = replica.engine().await?;
+    let (head, body) = request.into_parts();
+    let body = Limited { body, most: replica.max_body };
+    let answer = match engine {
+        Engine::Python(python) if python.is_raw() => python.score_raw(&head, &body.read(&head.headers).await?).await?,
+        _ if head.method != Method::POST => return Err(Failure::WrongMethod("POST")),
+        _ if !is_json(&head.headers) => return Err(Failure::NotJson),
+        Engine::Python(python) => python.score(body.read(&head.headers).await?).await?,
+        Engine::Onnx(onnx) => Answer::Json(onnx.score(body.read(&head.headers).await?).await?),
+    };
+    match answer {
         Answer::Json(body) => Ok(ok("application/json", Bytes::from(body))),
         Answer::Made(response) => Ok(response.map(Full::new)),
     }
@@ -137,35 +135,42 @@ fn is_json(headers: &HeaderMap) -> bool {
         || (media.len() > 5 && media.get(media.len() - 5..).is_some_and(|end| end.eq_ignore_ascii_case("+json")))
 }
 
-/// Reads a body of at most `most` bytes; nothing is read of one that declares itself larger. A body in one piece is not copied.
-async fn read(request: Request<Incoming>, most: usize) -> Result<Bytes, Failure> {
-    let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > most)) {
-        return Err(Failure::TooLarge(most));
-    }
-    let mut body = request.into_body();
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failure::Invalid(format!("the body could not be read: {error}")))?;
-        let Ok(piece) = frame.into_data() else { continue };
-        if first.len() + rest.len() + piece.len() > most {
-            return Err(Failure::TooLarge(most));
+/// A body that may be at most so long.
+struct Limited {
+    body: Incoming,
+    most: usize,
+}
+
+impl Limited {
+    /// Reads it. Nothing is read of a body that declares itself larger; one that arrives in one piece is not copied.
+    async fn read(mut self, headers: &HeaderMap) -> Result<Bytes, Failure> {
+        let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > self.most)) {
+            return Err(Failure::TooLarge(self.most));
         }
-        if first.is_empty() {
-            first = piece;
-        } else {
-            rest.extend_from_slice(&piece);
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|error| Failure::Invalid(format!("the body could not be read: {error}")))?;
+            let Ok(piece) = frame.into_data() else { continue };
+            if first.len() + rest.len() + piece.len() > self.most {
+                return Err(Failure::TooLarge(self.most));
+            }
+            if first.is_empty() {
+                first = piece;
+            } else {
+                rest.extend_from_slice(&piece);
+            }
+            if self.body.is_end_stream() {
+                break;
+            }
         }
-        if body.is_end_stream() {
-            break;
+        if rest.is_empty() {
+            return Ok(first);
         }
+        let mut whole = BytesMut::with_capacity(first.len() + rest.len());
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&rest);
+        Ok(whole.freeze())
     }
-    if rest.is_empty() {
-        return Ok(first);
-    }
-    let mut whole = BytesMut::with_capacity(first.len() + rest.len());
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&rest);
-    Ok(whole.freeze())
 }

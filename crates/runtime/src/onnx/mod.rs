@@ -1,5 +1,6 @@
 //! ONNX models, run by ONNX Runtime inside this process.
 
+mod nested;
 mod request;
 mod signature;
 mod watchdog;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ort::logging::LogLevel;
-use ort::session::{RunOptions, Session};
+use ort::session::{RunOptions, Session, SessionInputValue};
+use ort::value::ValueType;
 use tokio::sync::Semaphore;
 
 use crate::answer::{Failure, one_line};
@@ -178,20 +180,29 @@ impl Model {
         let took = started.elapsed();
         self.last.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let outputs = outcome.map_err(|error| {
+            // The library has logged it already.
             let why = one_line(&error.to_string());
-            if overran {
-                return Failure::TimedOut(self.timeout);
-            }
             match error.code() {
+                _ if overran => Failure::TimedOut(self.timeout),
                 ort::ErrorCode::InvalidArgument => Failure::Invalid(format!("the model refused the input: {why}")),
-                _ => {
-                    log::line(format_args!("run: {why}"));
-                    Failure::RunFailed(format!("the model failed: {why}"))
+                _ if have_different_lengths(&parsed.tensors) => {
+                    Failure::Invalid(format!("the inputs have different numbers of rows, and the model failed: {why}"))
                 }
+                _ => Failure::RunFailed(format!("the model failed: {why}")),
             }
         })?;
         write::answer(&self.signature, &parsed.outputs, &outputs).map_err(Failure::Internal)
     }
+}
+
+/// Whether the first dimensions differ. A model may want that, so it is looked at only after a failure.
+fn have_different_lengths(tensors: &[SessionInputValue<'_>]) -> bool {
+    let mut lengths = tensors.iter().map(|tensor| match tensor.dtype() {
+        ValueType::Tensor { shape, .. } => shape.first().copied(),
+        _ => None,
+    });
+    let first = lengths.next();
+    lengths.any(|length| Some(length) != first)
 }
 
 fn environment(library: &Path) -> Result<ort::environment::Environment, Stop> {

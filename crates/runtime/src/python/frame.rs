@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -15,7 +16,7 @@ const LARGEST: usize = 64 << 20;
 /// What a worker says.
 #[derive(Debug)]
 pub(super) enum Said {
-    /// `init()` has returned; the payload holds the schemas of input and output.
+    /// `init()` has returned; the payload is JSON of what the script declares.
     Ready(Vec<u8>),
     /// The script could not be loaded, or `init()` raised.
     InitFailed(String),
@@ -44,6 +45,28 @@ impl Said {
     }
 }
 
+/// What a worker is asked.
+pub(super) enum Asked {
+    /// The body alone, as text.
+    Body(Bytes),
+    /// One line of JSON with method, path and headers, then the body.
+    WithHead(Bytes),
+}
+
+impl Asked {
+    /// A whole HTTP request.
+    pub(super) fn with_head(head: &Parts, body: &[u8]) -> Self {
+        let headers: Vec<_> =
+            head.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let head = serde_json::json!({"method": head.method.as_str(), "path": path, "headers": headers});
+        let mut whole = head.to_string().into_bytes();
+        whole.push(b'\n');
+        whole.extend_from_slice(body);
+        Self::WithHead(Bytes::from(whole))
+    }
+}
+
 /// One end of the channel.
 pub(super) struct Channel {
     stream: BufReader<UnixStream>,
@@ -60,11 +83,15 @@ impl Channel {
     ///
     /// # Errors
     /// When the worker is gone.
-    pub(super) async fn ask(&mut self, body: &[u8]) -> io::Result<()> {
+    pub(super) async fn ask(&mut self, asked: &Asked) -> io::Result<()> {
+        let (kind, body) = match asked {
+            Asked::Body(body) => (b'R', body),
+            Asked::WithHead(whole) => (b'H', whole),
+        };
         let length = u32::try_from(body.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         // One write for the whole frame: a second one would wake the worker twice.
         self.frame.clear();
-        self.frame.push(b'R');
+        self.frame.push(kind);
         self.frame.extend_from_slice(&length.to_le_bytes());
         self.frame.extend_from_slice(body);
         self.stream.get_mut().write_all(&self.frame).await

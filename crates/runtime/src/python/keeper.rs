@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::timeout;
 
 use super::frame::{Channel, Said};
-use super::{GaveUp, Job, Schemas, Script, Status};
+use super::{Declared, GaveUp, Job, Script, Status};
 use crate::answer::Failure;
 use crate::log;
 
@@ -37,36 +37,37 @@ pub(super) struct Shared {
 
 /// Keeps one worker until the queue closes or there is no point in going on.
 pub(super) async fn keep(shared: Arc<Shared>) {
-    let mut failures: u32 = 0;
     let mut has_lived = false;
+    // In a row: starts that failed, and workers that died before they had answered anything.
+    let (mut failed, mut wasted) = (0_u32, 0_u32);
     loop {
         match Worker::start(&shared).await {
-            Ok((worker, schemas)) => {
-                has_lived = true;
+            Ok((worker, declared)) => {
+                (has_lived, failed) = (true, 0);
                 shared.status.send_modify(|status| {
                     status.live += 1;
-                    status.schemas.get_or_insert(schemas);
+                    status.declared.get_or_insert(declared);
                 });
                 let (end, served) = worker.serve(&shared).await;
                 shared.status.send_modify(|status| status.live = status.live.saturating_sub(1));
                 if matches!(end, End::QueueClosed) {
                     return;
                 }
-                // A worker that dies on its first request is replaced at a slower and slower pace, but always: it may well
-                // be the request.
-                failures = if served > 0 { 0 } else { (failures + 1).min(MOST_FAILURES - 1) };
+                // Such a worker is replaced at a slower and slower pace, but always: it may well be the requests.
+                wasted = if served > 0 { 0 } else { wasted.saturating_add(1) };
             }
             Err(why) => {
-                failures += 1;
-                if !has_lived || failures >= MOST_FAILURES {
+                failed += 1;
+                if !has_lived || failed >= MOST_FAILURES {
                     shared.status.send_modify(|status| status.gave_up = Some(why));
                     return;
                 }
-                log::line(format_args!("worker: did not start again: {why:?}"));
+                log::line(format_args!("worker: did not start again: {}", why.stop()));
             }
         }
-        if failures > 0 {
-            tokio::time::sleep(FIRST_PAUSE.saturating_mul(1 << failures.min(6)).min(LONGEST_PAUSE)).await;
+        let doublings = failed.max(wasted);
+        if doublings > 0 {
+            tokio::time::sleep(FIRST_PAUSE.saturating_mul(1 << doublings.min(6)).min(LONGEST_PAUSE)).await;
         }
     }
 }
@@ -104,7 +105,7 @@ impl Group {
 }
 
 impl Worker {
-    async fn start(shared: &Shared) -> Result<(Self, Schemas), GaveUp> {
+    async fn start(shared: &Shared) -> Result<(Self, Declared), GaveUp> {
         let script = &shared.script;
         let broken =
             |error: std::io::Error| GaveUp::Interpreter(format!("cannot start `{}`: {error}", script.python.display()));
@@ -129,7 +130,7 @@ impl Worker {
         let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
         let mut worker = Self { child, channel, group };
         match timeout(shared.init_timeout, worker.channel.hear()).await {
-            Ok(Ok(Said::Ready(schemas))) => Ok((worker, serde_json::from_slice(&schemas).unwrap_or_default())),
+            Ok(Ok(Said::Ready(declared))) => Ok((worker, serde_json::from_slice(&declared).unwrap_or_default())),
             Ok(Ok(Said::InitFailed(why))) => {
                 worker.end().await;
                 Err(GaveUp::Init(why))
@@ -177,7 +178,7 @@ impl Worker {
 
     async fn answer(&mut self, job: Job, limit: Duration) -> After {
         let said = timeout(limit, async {
-            self.channel.ask(&job.body).await?;
+            self.channel.ask(&job.asked).await?;
             self.channel.hear().await
         })
         .await;

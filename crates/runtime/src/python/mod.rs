@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use frame::Asked;
+use http::request::Parts;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -34,12 +36,13 @@ pub(crate) struct Python {
     status: watch::Receiver<Status>,
     keepers: Mutex<JoinSet<()>>,
     timeout: Duration,
+    is_raw: bool,
     swagger: Bytes,
 }
 
 /// One request on its way to a worker.
 struct Job {
-    body: Bytes,
+    asked: Asked,
     /// When it no longer makes sense to start it.
     until: Instant,
     reply: oneshot::Sender<Result<Answer, Failure>>,
@@ -51,15 +54,19 @@ struct Job {
 struct Status {
     /// Workers whose `init()` has returned and that are alive.
     live: usize,
-    /// Schemas of input and output, from the first worker.
-    schemas: Option<Schemas>,
+    /// From the first worker.
+    declared: Option<Declared>,
     /// Why no worker will live any more.
     gave_up: Option<GaveUp>,
 }
 
-/// Schemas that the script declares with inference-schema.
+/// What a script says about itself.
 #[derive(Debug, Default, Clone, serde::Deserialize)]
-struct Schemas {
+struct Declared {
+    /// Whether it wants whole HTTP requests: `@rawhttp`.
+    #[serde(default)]
+    raw: bool,
+    /// Schemas by `@input_schema` and `@output_schema`.
     #[serde(default)]
     input: Option<Value>,
     #[serde(default)]
@@ -104,24 +111,25 @@ impl Python {
             keepers.spawn(keeper::keep(Arc::clone(&shared)));
         }
         drop(shared);
-        let schemas = {
+        let declared = {
             let settled = status.wait_for(|status| status.live > 0 || status.gave_up.is_some()).await;
             let settled = settled.map_err(|_| Stop::Host("the workers are gone".into()))?;
             if let Some(why) = &settled.gave_up {
                 return Err(why.stop());
             }
-            settled.schemas.clone().unwrap_or_default()
+            settled.declared.clone().unwrap_or_default()
         };
-        let input = schemas.input.unwrap_or_else(|| {
+        let input = declared.input.unwrap_or_else(|| {
             json!({"type": "object", "description": "Any JSON; it is given to run() as text.", "example": {"data": []}})
         });
-        let output = schemas.output.unwrap_or_else(|| json!({"description": "What run() returned, as JSON."}));
+        let output = declared.output.unwrap_or_else(|| json!({"description": "What run() returned, as JSON."}));
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
             places: Arc::new(Semaphore::new(options.workers.saturating_add(options.queue).min(Semaphore::MAX_PERMITS))),
             status,
             keepers: Mutex::new(keepers),
             timeout: options.request_timeout,
+            is_raw: declared.raw,
             swagger: swagger::document(&input, &output),
         })
     }
@@ -136,6 +144,11 @@ impl Python {
         self.status.borrow().live > 0
     }
 
+    /// Whether `run()` wants whole requests, of any method and type.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.is_raw
+    }
+
     /// Gives one body to `run()`.
     ///
     /// # Errors
@@ -144,11 +157,23 @@ impl Python {
         let invalid = |error: &dyn std::fmt::Display| Failure::Invalid(format!("the body is not valid JSON: {error}"));
         let text = std::str::from_utf8(&body).map_err(|error| invalid(&error))?;
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| invalid(&error))?;
+        self.ask(Asked::Body(body)).await
+    }
+
+    /// Gives a whole request to a `run()` that wants it.
+    ///
+    /// # Errors
+    /// When `run()` raises, crashes or takes too long, or the queue is full.
+    pub(crate) async fn score_raw(&self, head: &Parts, body: &[u8]) -> Result<Answer, Failure> {
+        self.ask(Asked::with_head(head, body)).await
+    }
+
+    async fn ask(&self, asked: Asked) -> Result<Answer, Failure> {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| Failure::Busy("all workers are busy and the queue is full"))?;
         let (reply, answer) = oneshot::channel();
-        let job = Job { body, until: Instant::now() + self.timeout, reply, _place: place };
+        let job = Job { asked, until: Instant::now() + self.timeout, reply, _place: place };
         let stopping = || Failure::Busy("the service is stopping");
         let queue = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         queue.ok_or_else(stopping)?.send(job).map_err(|_| stopping())?;

@@ -15,6 +15,7 @@ import traceback
 
 HEADER = struct.Struct("<cI")
 READY, INIT_FAILED, RESULT, RESPONSE, RAISED, REFUSED = b"S", b"I", b"O", b"A", b"E", b"B"
+WITH_HEAD = b"H"
 
 
 class Refused(Exception):
@@ -79,6 +80,24 @@ def raised_by_schema(error):
     return trace.tb_frame.f_globals.get("__name__", "").split(".")[0] == "inference_schema"
 
 
+def wants_http():
+    """Whether the script asked for HTTP instead of the body alone, with `@rawhttp`."""
+    for name in ("azureml.contrib.services.aml_request", "azureml_inference_server_http.api.aml_request"):
+        if getattr(sys.modules.get(name), "_rawHttpRequested", False):
+            return True
+    return False
+
+
+def http(data):
+    """The request as the object that such a script expects: Flask's, which the script's own package brings along."""
+    from flask import Request
+    from werkzeug.test import create_environ
+
+    head, _, body = data.partition(b"\n")
+    head = json.loads(head)
+    return Request(create_environ(head["path"], method=head["method"], headers=head["headers"], data=body))
+
+
 def plain(value):
     if hasattr(value, "tolist"):
         return value.tolist()
@@ -97,10 +116,13 @@ def encode(result):
         return json.dumps(json.loads(json.dumps(result, default=plain), parse_constant=str))
 
 
-def answer(run, schema, data):
+def answer(run, schema, kind, data):
     try:
-        text = data.decode("utf-8")
-        result = run(**arguments(run, text)) if schema else run(text)
+        if kind == WITH_HEAD:
+            result = run(http(data))
+        else:
+            text = data.decode("utf-8")
+            result = run(**arguments(run, text)) if schema else run(text)
         if hasattr(result, "get_data") and hasattr(result, "status_code"):
             head = {"status": result.status_code, "headers": [[k, str(v)] for k, v in result.headers.items()]}
             return RESPONSE, json.dumps(head).encode() + b"\n" + result.get_data()
@@ -127,16 +149,18 @@ def main():
     try:
         run = load(sys.argv[1])
         schema = declared(run)
-        shapes = {"input": schema.get_input_schema(run), "output": schema.get_output_schema(run)} if schema else {}
-        ready = json.dumps(shapes, default=str).encode()
+        found = {"raw": wants_http()}
+        if schema:
+            found |= {"input": schema.get_input_schema(run), "output": schema.get_output_schema(run)}
+        ready = json.dumps(found, default=str).encode()
     except BaseException as error:
         report(error)
         send(INIT_FAILED, words(error).encode("utf-8", "replace"))
         return
     send(READY, ready)
     while header := requests.read(HEADER.size):
-        _, length = HEADER.unpack(header)
-        send(*answer(run, schema, requests.read(length)))
+        kind, length = HEADER.unpack(header)
+        send(*answer(run, schema, kind, requests.read(length)))
 
 
 main()

@@ -11,6 +11,7 @@
 )]
 
 mod onnx;
+mod packages;
 mod python;
 mod replica;
 mod site;
@@ -26,19 +27,19 @@ fn main() -> ExitCode {
         return runtime::model_server_main(args);
     }
     let arguments = Arguments::from_args();
-    let mut trials = python::plain();
+    let mut trials = python::trials();
     // Listing must be quick; only a run needs the packages.
     let site = if arguments.list { Site::nowhere() } else { Site::prepare() };
     match site {
         Ok(site) => {
             trials.extend(onnx::trials(site));
-            trials.extend(python::with_packages(site));
+            trials.extend(packages::trials(site));
         }
         Err(why) => {
             eprintln!("runtime: 2 suites skipped: {why}");
             // Counted by the harness as ignored, under their names.
             let nowhere = Site::nowhere().expect("no place is needed for names");
-            let names = onnx::trials(nowhere).into_iter().chain(python::with_packages(nowhere));
+            let names = onnx::trials(nowhere).into_iter().chain(packages::trials(nowhere));
             trials.extend(names.map(|trial: Trial| trial.with_ignored_flag(true)));
         }
     }

@@ -9,10 +9,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::replica::Replica;
-use crate::site::Site;
 
-/// Those that need no package.
-pub fn plain() -> Vec<Trial> {
+/// They need no package.
+pub fn trials() -> Vec<Trial> {
     let test = |name: &str, body: fn()| {
         Trial::test(format!("python::{name}"), move || {
             body();
@@ -37,27 +36,14 @@ pub fn plain() -> Vec<Trial> {
     ]
 }
 
-/// Those that need numpy and inference-schema.
-pub fn with_packages(site: Site) -> Vec<Trial> {
-    let test = |name: &str, body: fn(&Site)| {
-        Trial::test(format!("python::{name}"), move || {
-            body(&site);
-            Ok::<(), Failed>(())
-        })
-    };
-    vec![
-        test("numpy_results_become_json", numpy_results_become_json),
-        test("declared_schemas_are_kept_and_shown", declared_schemas_are_kept_and_shown),
-        test("a_script_with_a_model_answers_like_scikit_learn", a_script_with_a_model_answers_like_scikit_learn),
-    ]
+/// A replica, and the place of its script.
+pub struct Script {
+    pub replica: Replica,
+    pub _place: TempDir,
 }
 
-struct Script {
-    replica: Replica,
-    _place: TempDir,
-}
-
-fn start(script: &str, more: &[&str], env: &[(&str, &OsStr)]) -> Script {
+/// Starts a replica of this script.
+pub fn start(script: &str, more: &[&str], env: &[(&str, &OsStr)]) -> Script {
     let place = tempfile::tempdir().unwrap();
     let entry = place.path().join("score.py");
     fs::write(&entry, script).unwrap();
@@ -374,77 +360,4 @@ fn a_missing_interpreter_is_named() {
     let mut replica = Replica::start(args, &[]);
     assert_eq!(replica.ended().code(), Some(5), "{}", replica.log());
     assert!(replica.log().contains("cannot start `/no/such/python`"), "{}", replica.log());
-}
-
-fn serve_with(site: &Site, script: &str, env: &[(&str, &OsStr)]) -> Script {
-    let mut all = vec![("PYTHONPATH", site.packages.as_os_str())];
-    all.extend_from_slice(env);
-    let Script { replica, _place } = start(script, &[], &all);
-    Script { replica: replica.ready(), _place }
-}
-
-fn numpy_results_become_json(site: &Site) {
-    let script = "
-import json, numpy as np
-def init(): pass
-def run(data):
-    return {
-        'array': np.arange(4).reshape(2, 2), 'scalar': np.float64(0.5), 'int': np.int64(3), 'bool': np.bool_(True),
-        'nested': {'a': np.array([1.5, np.nan])}, 'words': np.array(['a', 'b']),
-    }[json.loads(data)]
-";
-    let Script { replica, _place } = serve_with(site, script, &[]);
-    for (ask, answer) in [
-        ("array", json!([[0, 1], [2, 3]])),
-        ("scalar", json!(0.5)),
-        ("int", json!(3)),
-        ("bool", json!(true)),
-        ("nested", json!({"a": [1.5, "NaN"]})),
-        ("words", json!(["a", "b"])),
-    ] {
-        assert_eq!(replica.score(&json!(ask)).json(), answer, "{ask}");
-    }
-}
-
-fn declared_schemas_are_kept_and_shown(site: &Site) {
-    let script = "
-import numpy as np
-from inference_schema.schema_decorators import input_schema, output_schema
-from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
-def init(): pass
-@input_schema('data', NumpyParameterType(np.array([[1.0, 2.0]])))
-@output_schema(NumpyParameterType(np.array([1.0])))
-def run(data):
-    assert isinstance(data, np.ndarray)
-    if data[0, 0] < 0: raise ValueError('negative')
-    return data.sum(axis=1)
-";
-    let Script { replica, _place } = serve_with(site, script, &[]);
-    assert_eq!(replica.score(&json!({"data": [[1, 2], [3, 4]]})).json(), json!([3.0, 7.0]));
-    assert!(replica.score(&json!({"rows": []})).failure(400).contains("`data` is missing"));
-    replica.score(&json!({"data": [[1, 2, 3]]})).failure(400);
-    replica.score(&json!({"data": 3})).failure(400);
-    replica.score(&json!([])).failure(400);
-    assert!(replica.score(&json!({"data": [[-1, 2]]})).failure(502).contains("ValueError: negative"));
-    let document = replica.get("/swagger.json").json();
-    assert_eq!(document["definitions"]["ServiceInput"]["properties"]["data"]["type"], "array");
-    assert_eq!(document["definitions"]["ServiceInput"]["example"]["data"], json!([[1.0, 2.0]]));
-    assert_eq!(document["definitions"]["ServiceOutput"]["type"], "array");
-}
-
-fn a_script_with_a_model_answers_like_scikit_learn(site: &Site) {
-    let script = "
-import json, os
-import numpy as np, onnxruntime
-def init():
-    global session
-    session = onnxruntime.InferenceSession(os.path.join(os.environ['MODELS'], 'words.onnx'))
-def run(data):
-    rows = np.array(json.loads(data)['data'], dtype=np.float32)
-    return session.run(['label'], {'X': rows})[0]
-";
-    let Script { replica, _place } = serve_with(site, script, &[("MODELS", site.models.as_os_str())]);
-    let known: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(site.models.join("words.json")).unwrap()).unwrap();
-    assert_eq!(replica.score(&json!({"data": known["rows"]})).json(), known["predict"]);
 }

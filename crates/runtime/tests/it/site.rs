@@ -1,9 +1,11 @@
 //! Python packages and trained models, made once and kept below the target directory.
 
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use nix::fcntl::{Flock, FlockArg};
 
 /// Exactly these, so that what is kept can be told from what is wanted.
 const PINS: &[&str] = &[
@@ -14,6 +16,8 @@ const PINS: &[&str] = &[
     "skl2onnx==1.20.0",
     "numpy==2.4.6",
     "inference-schema==1.8",
+    "azureml-contrib-services==1.62.0",
+    "flask==3.1.3",
 ];
 const MAKE_MODELS: &str = include_str!("../make_models.py");
 
@@ -44,16 +48,16 @@ impl Site {
         let mut hasher = DefaultHasher::new();
         (PINS, MAKE_MODELS).hash(&mut hasher);
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("runtime-{:016x}", hasher.finish()));
+        // One process at a time: a runner may start one for each test.
+        let lock = File::create(kept.with_extension("lock")).map_err(|error| error.to_string())?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error.to_string())?;
         if !kept.exists() {
-            // Made aside and renamed, so that what exists is whole, whoever else is making it.
+            // Made aside and renamed, so that what exists is whole.
             let aside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|error| error.to_string())?;
             make(aside.path())?;
-            match fs::rename(aside.path(), &kept) {
-                Ok(()) => drop(aside.keep()),
-                Err(_) if kept.exists() => {}
-                Err(error) => return Err(error.to_string()),
-            }
+            fs::rename(aside.keep(), &kept).map_err(|error| error.to_string())?;
         }
+        drop(lock);
         let packages = kept.join("packages");
         let onnxruntime = fs::read_dir(packages.join("onnxruntime/capi"))
             .map_err(|error| error.to_string())?
