@@ -78,9 +78,15 @@ async fn after_a_failed_sync_nothing_is_acknowledged_until_reopened() {
 async fn a_caller_that_goes_away_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), Calls::default());
-    let endless = stream::iter((0..100).map(|_| Ok(sealed([7; 65_536])))).chain(stream::pending()).boxed();
-    let put = store.put(blob_id(1), endless);
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), put).await.is_err());
+    let (stalled, is_stalled) = tokio::sync::oneshot::channel();
+    let stall = stream::once(async move {
+        stalled.send(()).unwrap();
+        std::future::pending().await
+    });
+    tokio::select! {
+        end = store.put(blob_id(1), pieces(100).chain(stall).boxed()) => panic!("{end:?}"),
+        begun = is_stalled => begun.unwrap(),
+    }
     // The trip to the disk that was under way still ends.
     while !is_swept(dir.path()) {
         tokio::task::yield_now().await;

@@ -11,7 +11,7 @@ use crate::{disk, fault};
 pub(super) const FORMAT: i64 = 1;
 
 /// How long a connection waits for another process that holds the database (a person with a database tool).
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 const TABLES: &str = "
     CREATE TABLE kv (key BLOB PRIMARY KEY NOT NULL, version INTEGER NOT NULL, value BLOB NOT NULL) STRICT, WITHOUT ROWID;

@@ -15,10 +15,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use kernel::{Batch, Chain, Link, LogRow, MetaStore, StoreResult, Versioned};
@@ -129,11 +126,6 @@ impl Sqlite {
         let _permit = self.long_reads.acquire().await;
         let readers = Arc::clone(&self.readers);
         blocking(move || readers.with(read)).await
-    }
-
-    /// Where the database lies.
-    pub fn path(&self) -> PathBuf {
-        self.readers.file().to_owned()
     }
 }
 

@@ -3,12 +3,14 @@
 use std::{
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use kernel::{Batch, Chain, Change, Link, StoreError, StoreResult};
 use rusqlite::{Connection, ErrorCode, Params, ffi};
 use tokio::sync::{mpsc, oneshot};
 
+use super::format;
 use crate::fault;
 
 /// Batches that may wait; more callers wait to enter the queue.
@@ -21,6 +23,8 @@ const CHECKPOINT_AFTER: usize = 8 << 20;
 /// Pages of write-ahead log (64 MiB) that readers may keep alive before the writer waits for them.
 const LOG_PAGES: i64 = 16 << 10;
 const PAGE: usize = 4096;
+/// How long commits stand still for such readers, each time.
+const READER_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Makes the open transaction durable.
 pub(super) fn commit(connection: &Connection) -> rusqlite::Result<()> {
@@ -276,7 +280,17 @@ impl Scribe {
         self.written = 0;
         // What readers still need stays in the log until the next time, unless it grew beyond its bound.
         if self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").is_some_and(|left| left > LOG_PAGES) {
+            self.insist();
+        }
+    }
+
+    /// Waits for readers, but not as long as one of them may take to look through everything.
+    fn insist(&mut self) {
+        if self.connection.busy_timeout(READER_PATIENCE).is_ok() {
             self.checkpoint("PRAGMA wal_checkpoint(RESTART)");
+        }
+        if let Err(cause) = self.connection.busy_timeout(format::PATIENCE) {
+            tracing::warn!(%cause, "the writer of metadata is impatient from now on");
         }
     }
 
