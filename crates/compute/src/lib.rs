@@ -1,5 +1,24 @@
 //! Jails, launchers and the agent that runs on a target.
+//!
+//! | part | is |
+//! | --- | --- |
+//! | [`local::LocalComputer`] | the launcher for this machine: starts `bartizan agent` |
+//! | [`agent_main`] | what `bartizan agent` does: one run, or one replica of a service |
+//! | [`jail_main`] | what `bartizan jail` does: builds the jail around a user's program |
+//! | [`probe`] | finds out which walls this host can build |
+//!
+//! **Invariant:** the agent's token never enters a jail; what the program may ask of the server passes `proxy`.
+//! **Invariant:** everything a run writes lies in memory that is private to its agent and vanishes with it.
+
+pub mod agent;
+pub mod environment;
 pub mod jail;
+pub mod local;
 mod probe;
 mod process;
+mod proxy;
 pub mod scratch;
+
+pub use agent::agent_main;
+pub use jail::jail_main;
+pub use probe::probe;

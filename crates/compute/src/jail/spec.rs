@@ -43,7 +43,7 @@ pub struct Spec {
 }
 
 /// A part of the host's tree that is visible inside.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
     /// On the host.
     pub source: PathBuf,

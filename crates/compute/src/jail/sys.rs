@@ -5,7 +5,7 @@ use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
@@ -175,4 +175,16 @@ fn checked(result: i64) -> io::Result<i64> {
 pub fn leave(code: i32) -> ! {
     // SAFETY: `_exit` takes an integer and does not return.
     unsafe { libc::_exit(code) }
+}
+
+/// Makes a command start its process in a session of its own, with a descriptor at number 3 and no others.
+pub fn pass_at_three(command: &mut std::process::Command, descriptor: OwnedFd) {
+    use std::os::unix::process::CommandExt;
+    let prepare = move || {
+        nix::unistd::setsid()?;
+        place(descriptor.as_fd(), 3)?;
+        close_on_exec_from(4)
+    };
+    // SAFETY: the closure runs between fork and exec; it makes three system calls and neither allocates nor locks.
+    unsafe { command.pre_exec(prepare) };
 }

@@ -1,0 +1,274 @@
+//! The in-jail proxy: what a user's program reaches at `127.0.0.1`, answered by the agent from outside the jail.
+//!
+//! The program holds no token. The agent adds the run token to requests below the run's own workspace path, and refuses
+//! everything else, so a program can do with the server what its run may do there, and nothing more.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+
+use crate::agent::{
+    server::Server,
+    transport::{Body, full},
+};
+
+/// Connections at once.
+const CONNECTIONS: usize = 128;
+/// How long the head of a request may take.
+const HEAD_TIME: Duration = Duration::from_secs(20);
+/// How long the server may take to begin its answer.
+const ANSWER_TIME: Duration = Duration::from_secs(300);
+/// How often an address may be decoded before it must not change any more.
+const DECODINGS: usize = 4;
+
+/// Headers that are between two neighbours, or that the agent sets itself.
+const DROPPED: &[&str] = &[
+    "authorization",
+    "connection",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// Serves the door until the task is dropped.
+pub async fn serve(listener: TcpListener, server: Arc<Server>, workspace_path: String) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let allowed: Arc<str> = Arc::from(workspace_path.trim_end_matches('/'));
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else { return };
+        let (server, allowed) = (Arc::clone(&server), Arc::clone(&allowed));
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let (server, allowed) = (Arc::clone(&server), Arc::clone(&allowed));
+                async move { Ok::<_, Infallible>(answer(&server, &allowed, request).await) }
+            });
+            let mut connection = http1::Builder::new();
+            connection.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 << 10);
+            // What goes wrong on the connection is the program's to notice.
+            let _broken = connection.serve_connection(TokioIo::new(stream), service).await;
+            drop(place);
+        });
+    }
+}
+
+async fn answer(server: &Server, allowed: &str, request: Request<Incoming>) -> Response<Body> {
+    let (mut head, body) = request.into_parts();
+    let plain = head.uri.authority().is_none() && head.uri.scheme().is_none();
+    if !plain || !is_plain_method(&head.method) || !is_allowed(head.uri.path(), allowed) {
+        return refusal(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            "this run may call nothing but its own workspace's tracking interface here",
+        );
+    }
+    strip(&mut head.headers);
+    let body = body.map_err(io::Error::other).boxed_unsync();
+    match timeout(ANSWER_TIME, server.forward(Request::from_parts(head, body))).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "a request of the program could not be passed on");
+            refusal(StatusCode::BAD_GATEWAY, "BadGateway", "the server cannot be reached at the moment")
+        }
+        Err(_) => refusal(StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "the server did not answer in time"),
+    }
+}
+
+fn is_plain_method(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
+}
+
+/// Whether a path lies below the allowed one, in every reading that anybody behind us could have of it.
+fn is_allowed(path: &str, allowed: &str) -> bool {
+    if !allowed.starts_with('/') || allowed.len() < 2 {
+        return false;
+    }
+    // The allowed part must be there byte for byte, so no encoding of it is accepted.
+    let Some(rest) = path.strip_prefix(allowed) else { return false };
+    if rest.is_empty() {
+        return true;
+    }
+    if !rest.starts_with('/') {
+        return false;
+    }
+    let mut reading = rest.as_bytes().to_vec();
+    for _ in 0..DECODINGS {
+        if !is_straight(&reading) {
+            return false;
+        }
+        match decoded(&reading) {
+            Some(next) if next == reading => return true,
+            Some(next) => reading = next,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// No way up, no empty part, nothing that some reader takes for a separator or an end.
+fn is_straight(path: &[u8]) -> bool {
+    if path.iter().any(|byte| *byte < 0x20 || matches!(*byte, b'\\' | b';' | b'#' | b'?' | 0x7F)) {
+        return false;
+    }
+    let mut parts = path.split(|byte| *byte == b'/').skip(1).peekable();
+    while let Some(part) = parts.next() {
+        let is_last = parts.peek().is_none();
+        if part == b"." || part == b".." || (part.is_empty() && !is_last) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Percent-decodes once; none when an escape is broken.
+fn decoded(path: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut bytes = path.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte == b'%' {
+            let high = char::from(*bytes.next()?).to_digit(16)?;
+            let low = char::from(*bytes.next()?).to_digit(16)?;
+            out.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            out.push(*byte);
+        }
+    }
+    Some(out)
+}
+
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        .collect();
+    for name in named {
+        // Lengths are the framing itself; naming one as hop-by-hop must not unframe the message.
+        if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
+            headers.remove(name);
+        }
+    }
+    for name in DROPPED {
+        headers.remove(*name);
+    }
+    let told: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-forwarded-") || name.as_str() == "x-real-ip")
+        .cloned()
+        .collect();
+    for name in told {
+        headers.remove(name);
+    }
+}
+
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    // The form that MLflow's client shows to people.
+    let text = serde_json::json!({ "error_code": code, "code": code, "message": message }).to_string();
+    let mut response = Response::new(full(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "/mlflow/v1.0/subscriptions/s/workspaces/ws1";
+
+    #[test]
+    fn a_program_reaches_its_own_workspace() {
+        for rest in [
+            "",
+            "/",
+            "/api/2.0/mlflow/runs/create",
+            "/api/2.0/mlflow-artifacts/artifacts/model/MLmodel",
+            "/a/b%20c",
+            "/a/100%25",
+            "/a/b.c..d",
+            "/a/...",
+        ] {
+            assert!(is_allowed(&format!("{OWN}{rest}"), OWN), "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_program_reaches_nothing_else() {
+        for path in [
+            "/",
+            "",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws2/api",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws10/api",
+            "/mlflow/v1.0/subscriptions/s/workspaces/WS1/api",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1../ws2",
+            "/agent/v1/runs/r/finish",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/../ws2/api",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/api/../../ws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/%2e%2e/ws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/%2E%2E/ws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/.%2e/ws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/%252e%252e/ws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/%25252e%25252e/ws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/..%2fws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/x%2f..%2f..%2fws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/..%5cws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/..\\ws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1//ws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/x%2f%2fy",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/..;/ws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/.;a/ws2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/a%00b",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/a%0d%0ab",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/a%3f..",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/a%zz",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/a%2",
+            "/mlflow%2fv1.0/subscriptions/s/workspaces/ws1/api",
+            "//mlflow/v1.0/subscriptions/s/workspaces/ws1/api",
+            "/./mlflow/v1.0/subscriptions/s/workspaces/ws1/api",
+        ] {
+            assert!(!is_allowed(path, OWN), "{path}");
+        }
+        assert!(!is_allowed("/anything", ""));
+        assert!(!is_allowed("/anything", "/"));
+    }
+
+    #[test]
+    fn a_program_brings_no_credentials_and_no_framing() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer stolen"),
+            ("cookie", "a=b"),
+            ("connection", "close, X-Secret, content-length"),
+            ("x-secret", "1"),
+            ("transfer-encoding", "chunked"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("forwarded", "for=1"),
+            ("host", "other"),
+            ("content-type", "application/json"),
+            ("content-length", "2"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        strip(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "content-type"]);
+    }
+}

@@ -1,0 +1,1 @@
+//! A package index over TLS, with one small wheel.
