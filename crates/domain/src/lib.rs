@@ -6,5 +6,6 @@ pub mod compute;
 pub mod gate;
 pub mod identity;
 pub mod resources;
+pub mod tracking;
 
 mod signal;

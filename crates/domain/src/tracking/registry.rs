@@ -1,0 +1,330 @@
+//! Registered models and their versions.
+
+use std::collections::BTreeMap;
+
+use kernel::{Error, Kind, Result, RunId, Timestamp, Who};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    ArtifactPath, ModelSource,
+    artifact::{Artifact, Owner, files_below},
+    run, text,
+};
+use crate::gate::{BlobRef, Changes, Cx, Op, Record, Row, Shelf};
+
+/// Most files of one version.
+const MOST_FILES: usize = 10_000;
+
+/// A registered model: a name with numbered versions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RegisteredModel {
+    /// Its own id, which survives renaming and is never reused.
+    pub id: Uuid,
+    /// Unique in the workspace.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it or one of its versions was changed last.
+    pub updated_at: Timestamp,
+    /// Display name of whoever made it.
+    pub user: String,
+    /// Free labels.
+    pub tags: BTreeMap<String, String>,
+    /// Names that point to versions.
+    pub aliases: BTreeMap<String, u64>,
+    /// The highest number ever given, deleted versions included.
+    pub last_version: u64,
+    /// The run whose code made it, if one did.
+    pub created_by_run: Option<RunId>,
+}
+
+impl Record for RegisteredModel {
+    const TABLE: &'static str = "registered-model";
+}
+
+/// One version of a registered model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ModelVersion {
+    /// Its number, from 1.
+    pub version: u64,
+    /// For people.
+    pub description: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+    /// Display name of whoever registered it.
+    pub user: String,
+    /// Where its files came from, as the client said it (checked).
+    pub source: String,
+    /// The run that made the files.
+    pub run: Option<RunId>,
+    /// The logged model it came from.
+    pub logged_model: Option<String>,
+    /// MLflow's deprecated stage: `None`, `Staging`, `Production` or `Archived`.
+    pub stage: String,
+    /// A link for people.
+    pub run_link: String,
+    /// Free labels.
+    pub tags: BTreeMap<String, String>,
+    /// The run whose code registered it, if one did.
+    pub created_by_run: Option<RunId>,
+    /// How many files it was registered with.
+    pub files: usize,
+}
+
+impl Record for ModelVersion {
+    const TABLE: &'static str = "model-version";
+}
+
+/// A model version to be.
+#[derive(Clone, Debug)]
+pub struct NewModelVersion {
+    /// The registered model's name; made when it is missing.
+    pub name: String,
+    /// Where its files come from.
+    pub source: ModelSource,
+    /// The run that made them; inherited from the logged model when none is given.
+    pub run: Option<RunId>,
+    /// For people.
+    pub description: String,
+    /// Free labels.
+    pub tags: Vec<(String, String)>,
+}
+
+/// The files behind a model version.
+#[derive(Clone, Debug)]
+pub struct ModelFiles {
+    /// The registered model's name.
+    pub name: String,
+    /// The version.
+    pub version: u64,
+    /// The run that made them.
+    pub run: Option<RunId>,
+    /// Relative path and content, sorted by path.
+    pub files: Vec<(String, BlobRef)>,
+}
+
+pub(super) fn model_row_id(shelf: &Shelf, name: &str) -> Vec<u8> {
+    shelf.name_id::<RegisteredModel>(name)
+}
+
+pub(super) fn version_row_id(model: Uuid, version: u64) -> Vec<u8> {
+    let mut id = model.as_bytes().to_vec();
+    id.extend_from_slice(&version.to_be_bytes());
+    id
+}
+
+pub(super) async fn find_model<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str) -> Result<Row<RegisteredModel>> {
+    let row = cx.get::<RegisteredModel>(shelf, &model_row_id(shelf, name)).await?;
+    row.ok_or_else(|| Error::new(Kind::NotFound, format!("Registered Model with name={} not found", text::echo(name))))
+}
+
+pub(super) async fn find_version<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    name: &str,
+    version: u64,
+) -> Result<(Row<RegisteredModel>, Row<ModelVersion>)> {
+    let missing = || {
+        let words = format!("Model Version (name={}, version={version}) not found", text::echo(name));
+        Error::new(Kind::NotFound, words)
+    };
+    let Some(model) = cx.get::<RegisteredModel>(shelf, &model_row_id(shelf, name)).await? else {
+        return Err(missing());
+    };
+    let row = cx.get::<ModelVersion>(shelf, &version_row_id(model.value.id, version)).await?;
+    Ok((model, row.ok_or_else(missing)?))
+}
+
+/// The files of a registered version, sorted by path.
+///
+/// # Errors
+/// `NotFound` for an unknown model or version.
+pub async fn model_files<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str, version: u64) -> Result<ModelFiles> {
+    let (model, row) = find_version(cx, shelf, name, version).await?;
+    let owner = Owner::Version { model: model.value.id, version };
+    let files = files_below(cx, shelf, &owner, &ArtifactPath::default()).await?;
+    let files = files.into_iter().map(|file| (file.path.to_string(), file.blob)).collect();
+    Ok(ModelFiles { name: model.value.name, version, run: row.value.run, files })
+}
+
+/// Adds a model version to `changes` and says its number: one more than the highest ever given. Makes the registered model
+/// when it is missing. Two at once contend for the number: a commit that is `Stale` is to be built anew.
+///
+/// # Errors
+/// `Invalid` for names, tags and paths out of bounds, `NotFound` for an unknown source or one without files.
+pub async fn add_model_version<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    changes: &mut Changes,
+    new: NewModelVersion,
+) -> Result<u64> {
+    check_model_name(&new.name)?;
+    let id = model_row_id(shelf, &new.name);
+    let model = match cx.get::<RegisteredModel>(shelf, &id).await? {
+        Some(row) => row,
+        None => Row::new(id, new_model(cx, &new.name)),
+    };
+    let needs_files = !matches!(new.source, ModelSource::Nothing);
+    let version = add_version(cx, shelf, changes, model, new, Claims::default()).await?;
+    if needs_files && version.files == 0 {
+        return Err(Error::not_found("the files of the model's source"));
+    }
+    Ok(version.version)
+}
+
+/// What a client says about a version beside what is checked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claims {
+    pub(super) source: Option<String>,
+    pub(super) run_link: String,
+}
+
+pub(super) async fn add_version<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    changes: &mut Changes,
+    mut model: Row<RegisteredModel>,
+    new: NewModelVersion,
+    claims: Claims,
+) -> Result<ModelVersion> {
+    let tags: BTreeMap<String, String> = new.tags.into_iter().collect();
+    check_tags(&tags)?;
+    text::check_length("description", &new.description, 100_000)?;
+    text::check_length("run_link", &claims.run_link, 500)?;
+    let gathered = gather(cx, shelf, &new.source).await?;
+    let version = model.value.last_version.saturating_add(1);
+    let owner = Owner::Version { model: model.value.id, version };
+    for (path, blob) in &gathered.files {
+        let path = ArtifactPath::parse(path)?;
+        let file = Artifact { path: path.clone(), blob: blob.clone() };
+        changes.put(shelf, &Row::new(owner.row_id(shelf, &path), file))?;
+    }
+    let row = ModelVersion {
+        version,
+        description: new.description,
+        created_at: cx.now(),
+        updated_at: cx.now(),
+        user: caller_name(cx),
+        source: claims.source.unwrap_or(gathered.source),
+        run: new.run.or(gathered.run),
+        logged_model: gathered.logged_model,
+        stage: String::from("None"),
+        run_link: claims.run_link,
+        tags,
+        created_by_run: own_run(cx),
+        files: gathered.files.len(),
+    };
+    changes.put(shelf, &Row::new(version_row_id(model.value.id, version), row.clone()))?;
+    model.value.last_version = version;
+    model.value.updated_at = cx.now();
+    changes.put(shelf, &model)?;
+    Ok(row)
+}
+
+#[derive(Default)]
+struct Gathered {
+    files: Vec<(String, BlobRef)>,
+    source: String,
+    run: Option<RunId>,
+    logged_model: Option<String>,
+}
+
+async fn gather<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource) -> Result<Gathered> {
+    let gathered = match source {
+        ModelSource::Nothing => Gathered::default(),
+        ModelSource::Files(files) => {
+            let mut files = files.clone();
+            files.sort_by(|a, b| a.0.cmp(&b.0));
+            if files.windows(2).any(|pair| matches!(pair, [a, b] if a.0 == b.0)) {
+                return Err(Error::invalid("files", "a path is named twice"));
+            }
+            Gathered { files, ..Gathered::default() }
+        }
+        ModelSource::Run { run, path } => {
+            run::find(cx, shelf, run).await?;
+            let path = ArtifactPath::parse(path)?;
+            let found = files_below(cx, shelf, &Owner::Run(run.clone()), &path).await?;
+            Gathered {
+                files: relative(found, &path),
+                source: format!("runs:/{run}/{path}"),
+                run: Some(run.clone()),
+                ..Gathered::default()
+            }
+        }
+        ModelSource::LoggedModel(id) => {
+            let found = files_below(cx, shelf, &Owner::LoggedModel(id.clone()), &ArtifactPath::default()).await?;
+            Gathered {
+                files: relative(found, &ArtifactPath::default()),
+                source: format!("models:/{id}"),
+                logged_model: Some(id.clone()),
+                ..Gathered::default()
+            }
+        }
+    };
+    if gathered.files.len() > MOST_FILES {
+        return Err(Error::new(Kind::TooLarge, format!("a model version holds at most {MOST_FILES} files")));
+    }
+    Ok(gathered)
+}
+
+/// Paths below a directory; a file that is the path itself keeps its own name.
+fn relative(files: Vec<Artifact>, directory: &ArtifactPath) -> Vec<(String, BlobRef)> {
+    let name = |file: &Artifact| match file.path.below(directory) {
+        Some(rest) => rest.to_owned(),
+        None => file.path.name().to_owned(),
+    };
+    files.into_iter().map(|file| (name(&file), file.blob)).collect()
+}
+
+pub(super) fn new_model<O: Op>(cx: &Cx<'_, O>, name: &str) -> RegisteredModel {
+    RegisteredModel {
+        id: Uuid::new_v4(),
+        name: name.to_owned(),
+        description: String::new(),
+        created_at: cx.now(),
+        updated_at: cx.now(),
+        user: caller_name(cx),
+        tags: BTreeMap::new(),
+        aliases: BTreeMap::new(),
+        last_version: 0,
+        created_by_run: own_run(cx),
+    }
+}
+
+pub(super) fn check_model_name(name: &str) -> Result<()> {
+    text::check("name", name, 1..=256)?;
+    if name.contains(['/', ':']) {
+        return Err(text::bad("name", name, "Registered model name cannot contain '/' or ':'"));
+    }
+    Ok(())
+}
+
+pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<()> {
+    for (key, value) in tags {
+        text::check_key("key", key)?;
+        text::check_length("value", value, 100_000)?;
+    }
+    Ok(())
+}
+
+/// Display name of whoever asks, as the server established it.
+pub(super) fn caller_name<O: Op>(cx: &Cx<'_, O>) -> String {
+    match &cx.caller().who {
+        Who::Principal(principal) => principal.name.clone(),
+        Who::Run(run) => format!("run {}", run.run),
+        Who::House | Who::Nobody => String::new(),
+    }
+}
+
+/// The run whose code asks, if one does.
+pub(super) fn own_run<O: Op>(cx: &Cx<'_, O>) -> Option<RunId> {
+    match &cx.caller().who {
+        Who::Run(run) => Some(run.run.clone()),
+        _ => None,
+    }
+}
