@@ -33,6 +33,13 @@ pub struct App {
     pub limits: Arc<Limits>,
 }
 
+impl App {
+    /// The house with these bounds.
+    pub fn new(house: Arc<House>, limits: Arc<Limits>) -> Self {
+        Self { house, limits }
+    }
+}
+
 /// A request.
 pub struct Guest {
     app: App,
@@ -138,7 +145,12 @@ impl Guest {
 
     /// The request without its body: for views that come after the body was read.
     pub fn shell(&self) -> Self {
-        Self { app: self.app.clone(), parts: self.parts.clone(), params: self.params.clone(), body: Mutex::new(Body::empty()) }
+        Self {
+            app: self.app.clone(),
+            parts: self.parts.clone(),
+            params: self.params.clone(),
+            body: Mutex::new(Body::empty()),
+        }
     }
 
     /// The whole body, at most `Limits::body` bytes.

@@ -20,7 +20,8 @@ fn unescape(text: &str, plus_is_space: bool) -> Option<String> {
         match byte {
             b'%' => {
                 let digits = [bytes.next()?, bytes.next()?];
-                let digits = std::str::from_utf8(&digits).ok().filter(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()))?;
+                let digits =
+                    std::str::from_utf8(&digits).ok().filter(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()))?;
                 out.push(u8::from_str_radix(digits, 16).ok()?);
             }
             b'+' if plus_is_space => out.push(b' '),
@@ -126,7 +127,9 @@ mod tests {
     fn a_path_is_decoded_once_and_strictly() {
         assert_eq!(decode("/a%20b/c").unwrap(), "/a b/c");
         assert_eq!(decode("/a%252e%252e/c").unwrap(), "/a%2e%2e/c");
-        for bad in ["/%2e%2e/x", "/a/../x", "/./x", "/a%2fb", "/a%5cb", "/a\\b", "/%zz", "/%f", "/%ff", "/a%00", "/a%0a"] {
+        for bad in
+            ["/%2e%2e/x", "/a/../x", "/./x", "/a%2fb", "/a%5cb", "/a\\b", "/%zz", "/%f", "/%ff", "/a%00", "/a%0a"]
+        {
             assert_eq!(decode(bad), None, "{bad}");
         }
     }

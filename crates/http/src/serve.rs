@@ -92,7 +92,8 @@ impl Listener {
             // Beyond the bound the connection is closed at once: shedding is cheaper than queueing.
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
             let watcher = graceful.watcher();
-            let connection = Connection { tls: self.tls.clone(), router: self.router.clone(), limits: Arc::clone(&self.limits) };
+            let connection =
+                Connection { tls: self.tls.clone(), router: self.router.clone(), limits: Arc::clone(&self.limits) };
             tokio::spawn(async move {
                 connection.serve(stream, peer, watcher).await;
                 drop(place);
@@ -113,11 +114,7 @@ impl Connection {
         let _ = stream.set_nodelay(true);
         let Ok(Ok(stream)) = timeout(self.limits.slow_client, self.tls.accept(stream)).await else { return };
         let mut builder = Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.slow_client)
-            .max_buf_size(64 * 1024);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.slow_client).max_buf_size(64 * 1024);
         builder
             .http2()
             .timer(TokioTimer::new())

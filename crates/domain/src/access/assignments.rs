@@ -50,10 +50,14 @@ impl Op for PutRoleAssignment {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleAssignment> {
-        let role = RoleDefinition::by_id(self.role)
-            .ok_or_else(|| Error::invalid("properties.roleDefinitionId", format_args!("role `{}` does not exist", self.role)))?;
+        let role = RoleDefinition::by_id(self.role).ok_or_else(|| {
+            Error::invalid("properties.roleDefinitionId", format_args!("role `{}` does not exist", self.role))
+        })?;
         let kind = cx.house().identity.kind_of(self.principal).ok_or_else(|| {
-            Error::invalid("properties.principalId", format_args!("no principal has object id `{}`; a client id is not an object id", self.principal))
+            Error::invalid(
+                "properties.principalId",
+                format_args!("no principal has object id `{}`; a client id is not an object id", self.principal),
+            )
         })?;
         cx.note("role", role.role_name);
         cx.note("principal", self.principal.to_string());
@@ -67,7 +71,10 @@ impl Op for PutRoleAssignment {
             None => {}
         }
         if all.iter().any(|row| row.id == self.name.as_bytes()) {
-            return Err(Error::new(Kind::Conflict, "the id is used by a different role assignment, which cannot be changed"));
+            return Err(Error::new(
+                Kind::Conflict,
+                "the id is used by a different role assignment, which cannot be changed",
+            ));
         }
         let created_by = cx.caller().principal().map_or(self.principal, |principal| principal.id);
         let assignment = RoleAssignment {
@@ -164,7 +171,10 @@ impl Op for DeleteRoleAssignment {
                 other.id != row.id && other.value.role == OWNER && row.value.scope.is_within(&other.value.scope)
             });
             if !others {
-                return Err(Error::new(Kind::Conflict, "the last owner of a scope cannot be removed; assign another owner first"));
+                return Err(Error::new(
+                    Kind::Conflict,
+                    "the last owner of a scope cannot be removed; assign another owner first",
+                ));
             }
         }
         let mut changes = Changes::new();
@@ -223,6 +233,7 @@ impl Op for GetRoleDefinition {
     }
 
     async fn run(self, _: &Cx<'_, Self>) -> Result<Self::Output> {
-        RoleDefinition::by_id(self.role).ok_or_else(|| Error::not_found(format_args!("the role definition `{}`", self.role)))
+        RoleDefinition::by_id(self.role)
+            .ok_or_else(|| Error::not_found(format_args!("the role definition `{}`", self.role)))
     }
 }

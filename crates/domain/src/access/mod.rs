@@ -67,9 +67,9 @@ impl Access {
 
     /// Whether the principal holds anything at or below the scope: whether it shows up in that principal's lists.
     pub fn touches(&self, principal: PrincipalId, scope: &ResourceId) -> bool {
-        self.grants
-            .get(&principal)
-            .is_some_and(|grants| grants.iter().any(|grant| grant.scope.is_within(scope) || scope.is_within(&grant.scope)))
+        self.grants.get(&principal).is_some_and(|grants| {
+            grants.iter().any(|grant| grant.scope.is_within(scope) || scope.is_within(&grant.scope))
+        })
     }
 }
 
@@ -124,7 +124,10 @@ mod tests {
         assert_eq!(row("Microsoft.Authorization/workspaceEditions/write"), [true, false, false]);
         assert_eq!(row("Microsoft.Authorization/roleAssignments/read"), [true, true, true]);
         assert_eq!(row("Microsoft.MachineLearningServices/workspaces/experiments/runs/read"), [true, true, true]);
-        assert_eq!(row("Microsoft.MachineLearningServices/workspaces/services/aks/listkeys/action"), [true, true, false]);
+        assert_eq!(
+            row("Microsoft.MachineLearningServices/workspaces/services/aks/listkeys/action"),
+            [true, true, false]
+        );
         assert_eq!(row("Microsoft.Directory/servicePrincipals/write"), [false, false, false]);
     }
 }

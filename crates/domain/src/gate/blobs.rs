@@ -70,8 +70,7 @@ impl<O: Op> Cx<'_, O> {
             header.extend_from_slice(piece.bytes());
         }
         let wanted = (range.from, range.length);
-        let (opener, (start, size)) =
-            BlobOpener::new(&blob.key, shelf.id(), blob.id, blob.length, &header, wanted)?;
+        let (opener, (start, size)) = BlobOpener::new(&blob.key, shelf.id(), blob.id, blob.length, &header, wanted)?;
         let sealed = blobs.get(blob.id, start, size).await?;
         let state = Opening { opener, sealed, ready: VecDeque::new(), is_over: false };
         let mut plain = stream::try_unfold(state, Opening::next).boxed();

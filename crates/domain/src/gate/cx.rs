@@ -10,11 +10,13 @@ use std::{
 };
 
 use kernel::{
-    Action, Batch, Caller, Class, ComputeDriver, Error, Kind, ResourceId, Result, StoreError, Timestamp, Who, WorkspaceId,
+    Action, Batch, Caller, Class, ComputeDriver, Error, Kind, ResourceId, Result, StoreError, Timestamp, Who,
+    WorkspaceId,
 };
 
 use super::{
-    Activity, Actor, Changes, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first, keys::WorkspaceKeyring,
+    Activity, Actor, Changes, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
+    keys::WorkspaceKeyring,
 };
 use crate::{access, identity};
 
@@ -131,7 +133,9 @@ impl<'a, O: Op> Cx<'a, O> {
         let changes = changes.seal()?;
         self.house.meta().commit(Batch { changes, records }).await.map_err(|fault| match fault {
             StoreError::Stale { .. } => Error::from(fault),
-            other => Error::new(Kind::Unavailable, "the change could not be recorded, so nothing was done").because(other),
+            other => {
+                Error::new(Kind::Unavailable, "the change could not be recorded, so nothing was done").because(other)
+            }
         })?;
         self.is_recorded.store(true, Ordering::Release);
         if reload_identity {

@@ -18,7 +18,10 @@ impl PendingReads {
     pub(super) fn push(&self, record: Sealed) -> Result<()> {
         let mut waiting = self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if waiting.len() >= MOST {
-            return Err(Error::new(Kind::Unavailable, "the activity log cannot be written; nothing is served until it can"));
+            return Err(Error::new(
+                Kind::Unavailable,
+                "the activity log cannot be written; nothing is served until it can",
+            ));
         }
         waiting.push(record);
         Ok(())

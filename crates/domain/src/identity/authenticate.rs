@@ -65,7 +65,8 @@ fn verify(house: &House, bearer: &str, now: Timestamp) -> Result<(Who, Timestamp
         }
     };
     if let Some(claims) = state.keys.verify::<Claims>(token::TYPE, bearer) {
-        let fits = claims.iss == issuer && claims.tid == tenant.0 && token::is_management(house.settings(), &claims.aud);
+        let fits =
+            claims.iss == issuer && claims.tid == tenant.0 && token::is_management(house.settings(), &claims.aud);
         if !fits {
             return Err(refused());
         }

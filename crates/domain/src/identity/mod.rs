@@ -1,6 +1,7 @@
 //! The identity room: tenant, principals, their credentials, and the tokens that stand for them.
 
 mod authenticate;
+mod authority;
 mod directory;
 mod found;
 mod records;
@@ -9,14 +10,15 @@ mod token;
 mod token_keys;
 
 pub use authenticate::identify;
+pub use authority::IssueServerCertificate;
 pub use directory::{
     AddClientSecret, CreateServicePrincipal, GetServicePrincipal, ListServicePrincipals, NewSecret, ServicePrincipal,
 };
-pub use found::{Founded, FoundHouse};
+pub use found::{FoundHouse, Founded};
 pub use records::{Application, ClientSecret, Member, Person, Tenant};
 pub use run_token::{RunClaims, issue_run_token};
-pub use token::{AccessToken, GetToken, TokenRefusal};
 pub use seal::PublicKey;
+pub use token::{AccessToken, GetToken, TokenRefusal};
 pub use token_keys::{GetDiscovery, ListSigningKeys, RotateSigningKeys};
 
 use std::{

@@ -127,7 +127,12 @@ impl Op for GetToken {
         };
         cx.note("audience", &audience);
         let token = house.identity.state().keys.sign(TYPE, &claims)?;
-        Ok(Ok(AccessToken { token, expires_in: lifetime.saturating_sub(1), expires_on: claims.exp, resource: audience }))
+        Ok(Ok(AccessToken {
+            token,
+            expires_in: lifetime.saturating_sub(1),
+            expires_on: claims.exp,
+            resource: audience,
+        }))
     }
 }
 
@@ -161,4 +166,3 @@ pub(super) fn is_management(settings: &Settings, audience: &str) -> bool {
 fn is_data(settings: &Settings, audience: &str) -> bool {
     audience == "https://storage.azure.com" || audience == format!("https://vault.{}", settings.suffix)
 }
-

@@ -29,8 +29,12 @@ pub(super) fn add_first<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes) -> Result<
 
 fn fresh<O: Op>(cx: &Cx<'_, O>) -> Result<Row<SigningKey>> {
     let (kid, document) = TokenKey::generate()?;
-    let key =
-        SigningKey { kid: kid.clone(), document: document.expose().clone(), created_at: cx.now(), verifies_until: None };
+    let key = SigningKey {
+        kid: kid.clone(),
+        document: document.expose().clone(),
+        created_at: cx.now(),
+        verifies_until: None,
+    };
     Ok(Row::new(kid.into_bytes(), key))
 }
 

@@ -31,7 +31,8 @@ impl ResourceType for Datastore {
     const TYPE: &'static str = "Microsoft.MachineLearningServices/workspaces/datastores";
     const READ: Action = Action::new("Microsoft.MachineLearningServices/workspaces/datastores/read", Class::Read);
     const WRITE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/datastores/write", Class::Control);
-    const DELETE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/datastores/delete", Class::Control);
+    const DELETE: Action =
+        Action::new("Microsoft.MachineLearningServices/workspaces/datastores/delete", Class::Control);
 
     fn check(&self, id: &ResourceId) -> Result<()> {
         let name = id.name();

@@ -20,6 +20,7 @@ pub use resource::{
 pub(crate) use resource::{collection, find, row_id};
 pub use subscription::{GetSubscription, ListSubscriptions, ListTenants, Subscription};
 pub use target::Target;
+pub(crate) use workspace::companion_name;
 pub use workspace::{
     DeleteWorkspace, ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Workspace, WorkspaceRequest,
 };

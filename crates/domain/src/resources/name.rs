@@ -10,7 +10,8 @@ pub(super) fn check(field: &str, name: &str, lengths: std::ops::RangeInclusive<u
         return Ok(());
     }
     let (least, most) = (lengths.start(), lengths.end());
-    let why = format!("`{name}` must be {least} to {most} letters, digits, `-` or `_`, starting with a letter or digit");
+    let why =
+        format!("`{name}` must be {least} to {most} letters, digits, `-` or `_`, starting with a letter or digit");
     Err(Error::invalid(field, why))
 }
 

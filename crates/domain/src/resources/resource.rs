@@ -115,7 +115,11 @@ impl Precondition {
     pub(crate) fn hold<T>(&self, present: Option<&Row<T>>) -> Result<()> {
         let version = present.map_or(0, |row| row.version);
         let holds = self.version.is_none_or(|wanted| wanted == version && version > 0) && !(self.absent && version > 0);
-        if holds { Ok(()) } else { Err(Error::new(Kind::Stale, "the precondition on the resource's ETag does not hold")) }
+        if holds {
+            Ok(())
+        } else {
+            Err(Error::new(Kind::Stale, "the precondition on the resource's ETag does not hold"))
+        }
     }
 }
 
@@ -276,14 +280,17 @@ impl<P: ResourceType> PutResource<P> {
                 row.value.system.touch(cx);
                 row
             }
-            None => Row::new(row_id, Resource {
-                id: self.id,
-                guid: Uuid::new_v4(),
-                location: String::new(),
-                tags: BTreeMap::new(),
-                system: SystemData::new(cx),
-                properties: self.properties.clone(),
-            }),
+            None => Row::new(
+                row_id,
+                Resource {
+                    id: self.id,
+                    guid: Uuid::new_v4(),
+                    location: String::new(),
+                    tags: BTreeMap::new(),
+                    system: SystemData::new(cx),
+                    properties: self.properties.clone(),
+                },
+            ),
         };
         if !self.location.is_empty() {
             row.value.location = self.location;

@@ -110,7 +110,8 @@ impl Op for PutWorkspace {
 
 impl PutWorkspace {
     async fn create(self, cx: &Cx<'_, Self>) -> Result<Written<Resource<Workspace>>> {
-        let tenant = cx.house().tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
+        let tenant =
+            cx.house().tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
         let workspace = WorkspaceId::random();
         let location = if self.location.is_empty() { String::from("local") } else { self.location };
         let mut changes = Changes::new();
@@ -150,14 +151,17 @@ impl PutWorkspace {
             tenant,
         };
         let system = cx.system();
-        let mut row = Row::new(row_id::<Workspace>(system, &self.id), Resource {
-            id: self.id,
-            guid: workspace.0,
-            location,
-            tags: self.tags,
-            system: SystemData::new(cx),
-            properties,
-        });
+        let mut row = Row::new(
+            row_id::<Workspace>(system, &self.id),
+            Resource {
+                id: self.id,
+                guid: workspace.0,
+                location,
+                tags: self.tags,
+                system: SystemData::new(cx),
+                properties,
+            },
+        );
         changes.put(system, &row)?;
         cx.note("workspace", workspace.to_string());
         cx.commit(changes).await?;
@@ -167,7 +171,7 @@ impl PutWorkspace {
 }
 
 /// Companion names: the workspace's letters and digits, and eight characters that make it unique.
-fn companion_name(workspace: &str, id: WorkspaceId) -> String {
+pub(crate) fn companion_name(workspace: &str, id: WorkspaceId) -> String {
     let letters = workspace.chars().filter(char::is_ascii_alphanumeric).take(14);
     let unique = id.0.simple().to_string();
     letters.chain(unique.chars().take(8)).collect::<String>().to_ascii_lowercase()

@@ -95,7 +95,8 @@ async fn sign_checkpoint(guest: Guest) -> Result<Response, Fault> {
 /// Rows as they are stored, one JSON object a line: `{"seq","link","record"}`, hex and base64.
 async fn export_log(guest: Guest) -> Result<Response, Fault> {
     use base64::{Engine, engine::general_purpose::STANDARD};
-    let number = |name: &str| guest.query(name).map(|text| text.parse()).transpose().map_err(|why| Error::invalid(name, why));
+    let number =
+        |name: &str| guest.query(name).map(|text| text.parse()).transpose().map_err(|why| Error::invalid(name, why));
     let from = number("from")?.unwrap_or(1);
     let most = number("limit")?.unwrap_or(1000);
     let most = usize::try_from(most).unwrap_or(usize::MAX);

@@ -1,0 +1,154 @@
+//! The command line: nouns and verbs, a table for people or JSON for scripts, one sentence and an exit code on failure.
+
+mod account;
+mod activity_log;
+mod ad;
+mod compute;
+mod datastore;
+mod doctor;
+mod endpoint;
+mod group;
+mod image;
+mod job;
+mod model;
+mod output;
+mod role;
+mod serve;
+pub(crate) mod session;
+mod snapshot;
+mod verify_log;
+mod workspace;
+
+pub(crate) use output::{Format, say, tell};
+pub(crate) use session::{Session, SessionOptions};
+pub(crate) use snapshot::upload;
+
+use std::{future::Future, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{failure::Failure, quickstart, server::ServeOptions};
+
+/// A self-hosted, secure-by-default machine-learning workspace.
+///
+/// Start a server with `bartizan serve`, or see everything at once with `bartizan quickstart`. All other commands talk to a
+/// server; they find it and sign in by these environment variables (a first start writes them to a file to source):
+/// BARTIZAN_URL, BARTIZAN_CA, AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_SUBSCRIPTION_ID,
+/// BARTIZAN_RESOURCE_GROUP, BARTIZAN_WORKSPACE.
+///
+/// Exit codes: 0 done, 1 failed, 2 called wrongly.
+#[derive(Parser)]
+#[command(name = "bartizan", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server until it is told to stop. The first start makes keys, certificate, tenant, subscription and admin.
+    Serve(ServeOptions),
+    /// Make an empty data directory ready, without serving: what the first `serve` does.
+    Init(ServeOptions),
+    /// The main job end to end: train, register, build, deploy, score, verify. Real data, real jail, real TLS.
+    Quickstart(quickstart::QuickstartOptions),
+    /// Sign in and remember the access token until it expires (never the secret).
+    Login(account::Login),
+    /// Forget the remembered sign-in.
+    Logout,
+    /// Who is signed in, and where.
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Service principals of the tenant.
+    #[command(subcommand)]
+    Ad(ad::Command),
+    /// Role assignments and definitions: who may do what.
+    #[command(subcommand)]
+    Role(role::Command),
+    /// Resource groups.
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Workspaces.
+    #[command(subcommand)]
+    Workspace(workspace::Command),
+    /// Compute targets.
+    #[command(subcommand)]
+    Compute(compute::Command),
+    /// Datastores.
+    #[command(subcommand)]
+    Datastore(datastore::Command),
+    /// Code snapshots: content-addressed, so that unchanged files are not sent again.
+    #[command(subcommand)]
+    Snapshot(snapshot::Command),
+    /// Training jobs.
+    #[command(subcommand)]
+    Job(job::Command),
+    /// Registered models.
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Images built from models.
+    #[command(subcommand)]
+    Image(image::Command),
+    /// Web services: deploy, keys and tokens, score.
+    #[command(subcommand)]
+    Endpoint(endpoint::Command),
+    /// The activity log: who did what, when, with which result.
+    #[command(subcommand)]
+    ActivityLog(activity_log::Command),
+    /// Verify an activity log offline: its chain and its signed checkpoints. Names the first bad or missing record.
+    VerifyLog(verify_log::VerifyLog),
+    /// What this machine can enforce around jobs, and what is missing.
+    Doctor(doctor::Doctor),
+}
+
+/// Parses the arguments and runs the command.
+pub fn main() -> ExitCode {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            tell(&format!("error: {failure}"));
+            failure.code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Serve(options) => serve::serve(options),
+        Command::Init(options) => serve::init(options),
+        Command::Quickstart(options) => quickstart::quickstart(options),
+        Command::Login(login) => block_on(login.run()),
+        Command::Logout => account::logout(),
+        Command::Account(command) => block_on(command.run()),
+        Command::Ad(command) => block_on(command.run()),
+        Command::Role(command) => block_on(command.run()),
+        Command::Group(command) => block_on(command.run()),
+        Command::Workspace(command) => block_on(command.run()),
+        Command::Compute(command) => block_on(command.run()),
+        Command::Datastore(command) => block_on(command.run()),
+        Command::Snapshot(command) => block_on(command.run()),
+        Command::Job(command) => block_on(command.run()),
+        Command::Model(command) => block_on(command.run()),
+        Command::Image(command) => block_on(command.run()),
+        Command::Endpoint(command) => block_on(command.run()),
+        Command::ActivityLog(command) => block_on(command.run()),
+        Command::VerifyLog(command) => block_on(command.run()),
+        Command::Doctor(command) => command.run(),
+    }
+}
+
+/// Runs a client command: one thread is enough, and starts at once.
+fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

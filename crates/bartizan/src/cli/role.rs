@@ -1,0 +1,145 @@
+//! Role assignments and definitions.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Session, SessionOptions};
+use crate::failure::Failure;
+
+/// Commands on roles.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Who holds which role where.
+    #[command(subcommand)]
+    Assignment(Assignment),
+    /// What roles there are.
+    #[command(subcommand)]
+    Definition(Definition),
+}
+
+/// Commands on assignments.
+#[derive(Subcommand)]
+pub enum Assignment {
+    /// Assign a role. The assignee is an object id, not a client id.
+    Create {
+        /// Object id.
+        #[arg(long)]
+        assignee: String,
+        /// Name of the role: Owner, Contributor, Reader.
+        #[arg(long)]
+        role: String,
+        /// Resource id. Default: the workspace if one is set, else the group, else the subscription.
+        #[arg(long)]
+        scope: Option<String>,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// List the assignments at a scope, above and below it.
+    List {
+        /// Resource id. Default as for `create`.
+        #[arg(long)]
+        scope: Option<String>,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// Take an assignment back.
+    Delete {
+        /// Its full id, as `list` shows it.
+        #[arg(long)]
+        id: String,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+}
+
+/// Commands on definitions.
+#[derive(Subcommand)]
+pub enum Definition {
+    /// List the roles.
+    List(#[command(flatten)] SessionOptions),
+}
+
+fn scope_of(session: &Session, given: Option<String>) -> Result<String, Failure> {
+    match given {
+        Some(scope) => Ok(scope),
+        None => session.workspace().or_else(|_| session.group()).or_else(|_| session.subscription()),
+    }
+}
+
+/// Assigns a role by its name.
+pub async fn assign(session: &Session, scope: &str, role: &str, principal: &str) -> Result<Value, Failure> {
+    let scope = scope.trim_end_matches('/');
+    let all = format!("{scope}/providers/Microsoft.Authorization/roleDefinitions");
+    let found = session.list(&all).await?;
+    let same = |entry: &&Value| {
+        let name = entry.pointer("/properties/roleName").and_then(Value::as_str);
+        name.is_some_and(|name| name.eq_ignore_ascii_case(role))
+    };
+    let definition = found.iter().find(same).and_then(|entry| entry.get("id"));
+    let definition = definition.ok_or_else(|| Failure::usage(format!("there is no role named `{role}`")))?;
+    let name = Uuid::new_v4();
+    let place = format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{name}");
+    let body = json!({"properties": {"roleDefinitionId": definition, "principalId": principal}});
+    session.put(&place, &body).await
+}
+
+const COLUMNS: &[(&str, &str)] = &[
+    ("Principal", "/properties/principalId"),
+    ("Type", "/properties/principalType"),
+    ("Role", "/roleName"),
+    ("Scope", "/properties/scope"),
+    ("Assignment", "/name"),
+];
+
+impl Command {
+    /// Runs the command.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Assignment(command) => command.run().await,
+            Self::Definition(Definition::List(options)) => {
+                let session = Session::open(&options).await?;
+                let place = format!("{}/providers/Microsoft.Authorization/roleDefinitions", session.subscription()?);
+                let columns =
+                    [("Role", "/properties/roleName"), ("Id", "/name"), ("Description", "/properties/description")];
+                options.output.entries(&session.list(&place).await?, &columns)
+            }
+        }
+    }
+}
+
+impl Assignment {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Create { assignee, role, scope, session } => {
+                let open = Session::open(&session).await?;
+                let scope = scope_of(&open, scope)?;
+                let made = assign(&open, &scope, &role, &assignee).await?;
+                session.output.done(&format!("{assignee} holds {role} at {scope}"), &made)
+            }
+            Self::List { scope, session } => {
+                let open = Session::open(&session).await?;
+                let scope = scope_of(&open, scope)?;
+                let base = format!("{}/providers/Microsoft.Authorization", scope.trim_end_matches('/'));
+                let roles = open.list(&format!("{base}/roleDefinitions")).await?;
+                let mut found = open.list(&format!("{base}/roleAssignments")).await?;
+                for entry in &mut found {
+                    let id = entry.pointer("/properties/roleDefinitionId").and_then(Value::as_str).unwrap_or_default();
+                    let guid = id.rsplit('/').next().unwrap_or_default().to_owned();
+                    let role = roles.iter().find(|role| role.get("name").and_then(Value::as_str) == Some(&guid));
+                    let name = role.and_then(|role| role.pointer("/properties/roleName")).cloned();
+                    if let Some(object) = entry.as_object_mut() {
+                        object.insert(String::from("roleName"), name.unwrap_or(Value::String(guid)));
+                    }
+                }
+                session.output.entries(&found, COLUMNS)
+            }
+            Self::Delete { id, session } => {
+                Session::open(&session).await?.delete(&id).await?;
+                session.output.done("the assignment was taken back", &Value::Null)
+            }
+        }
+    }
+}

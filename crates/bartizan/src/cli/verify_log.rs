@@ -1,0 +1,129 @@
+//! The offline verifier of the activity log.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::Args;
+use domain::audit::{LogVerifier, Verified};
+use kernel::{LogRow, MetaStore, Sealed};
+use seal::{CheckpointVerifier, SignedCheckpoint};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Format;
+use crate::{
+    failure::Failure,
+    server::{CHECKPOINTS, PUBLIC_KEY, read_checkpoints},
+};
+
+/// Verifies a log without any secret: the chain needs no key, checkpoints need the public one. Works while a server runs,
+/// and on a copy.
+#[derive(Args)]
+pub struct VerifyLog {
+    /// The data directory that holds the log, its checkpoints and its public key.
+    #[arg(long, value_name = "D", default_value = "bartizan-data")]
+    data_dir: PathBuf,
+    /// Verify an export (`bartizan activity-log export`) instead of the data directory's own log.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+    /// File of the log's public key. Default: the data directory's. Pin your own copy to trust nothing of the server's.
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<PathBuf>,
+    /// A checkpoint that was kept elsewhere; can be given several times.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+    /// How to print the result.
+    #[arg(short = 'o', long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+/// One line of an export.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExportedRow {
+    seq: u64,
+    link: String,
+    record: String,
+}
+
+impl VerifyLog {
+    /// Verifies, and names the first bad or missing record. Exit code 1 when there is one.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        let verifier = LogVerifier::new(self.checkpoints()?);
+        let verified = match &self.export {
+            Some(path) => verify_export(verifier, path)?,
+            None => verify_store(verifier, &self.data_dir.join("meta")).await?,
+        };
+        let Verified { records, checkpoints, uncovered } = verified;
+        let sentence = format!(
+            "the activity log is sound: {records} records chained, {checkpoints} signed checkpoints match, {uncovered} \
+             newest records not covered by a checkpoint yet"
+        );
+        let value = json!({"sound": true, "records": records, "checkpoints": checkpoints, "uncovered": uncovered});
+        self.output.done(&sentence, &value)
+    }
+
+    fn checkpoints(&self) -> Result<Vec<SignedCheckpoint>, Failure> {
+        let key_file = self.public_key.clone().unwrap_or_else(|| self.data_dir.join(PUBLIC_KEY));
+        let cannot_read = |path: &PathBuf, fault: std::io::Error| {
+            Failure::usage(format!(
+                "cannot read {}: {fault}; say where with --data-dir or --public-key",
+                path.display()
+            ))
+        };
+        let line = std::fs::read_to_string(&key_file).map_err(|fault| cannot_read(&key_file, fault))?;
+        let verifier = CheckpointVerifier::from_line(&line)
+            .ok_or_else(|| Failure::new(format!("{} holds no public key of an activity log", key_file.display())))?;
+        let mut all = Vec::new();
+        let beside = self.data_dir.join(CHECKPOINTS);
+        match std::fs::read_to_string(&beside) {
+            Ok(text) => all.extend(read_checkpoints(&text, &verifier)?),
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {}
+            Err(fault) => return Err(cannot_read(&beside, fault)),
+        }
+        for path in &self.checkpoint {
+            let text = std::fs::read_to_string(path).map_err(|fault| cannot_read(path, fault))?;
+            all.extend(read_checkpoints(&text, &verifier)?);
+        }
+        Ok(all)
+    }
+}
+
+fn unsound(finding: domain::audit::Finding) -> Failure {
+    Failure::new(format!("the activity log is NOT sound: {finding}"))
+}
+
+async fn verify_store(mut verifier: LogVerifier, dir: &std::path::Path) -> Result<Verified, Failure> {
+    const PAGE: usize = 2000;
+    let store = store::meta::Sqlite::open_read_only(dir)?;
+    let mut next = 0;
+    loop {
+        // From whatever comes next, not from the number that should: a gap must be seen, not stepped over.
+        let rows = store.log(next, PAGE).await?;
+        for row in &rows {
+            verifier.push(row).map_err(unsound)?;
+        }
+        match rows.last() {
+            Some(last) => next = last.seq.saturating_add(1),
+            None => return verifier.finish().map_err(unsound),
+        }
+    }
+}
+
+fn verify_export(mut verifier: LogVerifier, path: &std::path::Path) -> Result<Verified, Failure> {
+    use std::io::BufRead;
+    let file = std::fs::File::open(path)
+        .map_err(|fault| Failure::usage(format!("cannot read {}: {fault}", path.display())))?;
+    for (line, number) in std::io::BufReader::new(file).lines().zip(1u64..) {
+        let row =
+            parse(&line?).ok_or_else(|| Failure::new(format!("line {number} of the export is not a log record")))?;
+        verifier.push(&row).map_err(unsound)?;
+    }
+    verifier.finish().map_err(unsound)
+}
+
+fn parse(line: &str) -> Option<LogRow> {
+    let row: ExportedRow = serde_json::from_str(line).ok()?;
+    let link = STANDARD.decode(row.link).ok()?.try_into().ok()?;
+    Some(LogRow { seq: row.seq, link, record: Sealed::read_back(STANDARD.decode(row.record).ok()?.into()) })
+}

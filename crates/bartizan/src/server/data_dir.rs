@@ -1,0 +1,114 @@
+//! The data directory: sealed stores, and a few public files.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kernel::{KeyProvider, Secret};
+use seal::{RootSealing, Sha256Chain};
+use store::{BlobConfig, Config, MetaConfig, Stores, key::KeyFile};
+
+use super::ServeOptions;
+use crate::failure::Failure;
+
+/// An opened data directory, locked against other servers.
+#[derive(Clone)]
+pub struct DataDir {
+    path: PathBuf,
+    stores: Stores,
+    root: Arc<dyn KeyProvider>,
+}
+
+impl DataDir {
+    /// Opens it, making directory and root key when there is no data yet.
+    pub fn open(options: &ServeOptions) -> Result<Self, Failure> {
+        let path = std::path::absolute(&options.data_dir)?;
+        let is_new = !path.join("meta").exists();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(|fault| Failure::new(format!("cannot make the data directory {}: {fault}", path.display())))?;
+        let root = open_root_key(&options.root_key(), is_new)?;
+        let config = Config {
+            meta: MetaConfig::Sqlite { dir: path.join("meta") },
+            blob: BlobConfig::LocalDisk { dir: path.join("blobs") },
+        };
+        let stores = store::open(&config, Arc::new(Sha256Chain))?;
+        Ok(Self { path, stores, root: Arc::new(root) })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its stores.
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// The root key.
+    pub fn root_key(&self) -> Arc<dyn KeyProvider> {
+        Arc::clone(&self.root)
+    }
+
+    /// A public file of the directory.
+    pub fn read_public(&self, name: &str) -> Result<Option<String>, Failure> {
+        match fs::read_to_string(self.path.join(name)) {
+            Ok(text) => Ok(Some(text)),
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(Failure::new(format!("cannot read {}: {fault}", self.path.join(name).display()))),
+        }
+    }
+
+    /// Writes a public file, whole or not at all.
+    pub fn write_public(&self, name: &str, content: &[u8]) -> Result<(), Failure> {
+        write_whole(&self.path.join(name), content, 0o644)
+    }
+
+    /// Appends to a public file, durable when it returns.
+    pub fn append_public(&self, name: &str, content: &[u8]) -> Result<(), Failure> {
+        let mut file = fs::OpenOptions::new().create(true).append(true).mode(0o644).open(self.path.join(name))?;
+        file.write_all(content)?;
+        Ok(file.sync_data()?)
+    }
+
+    /// A directory of this server's own for the Unix sockets of replicas: short, since socket paths are bounded, and
+    /// outside the data directory, which no jail may see.
+    pub fn socket_dir(&self) -> Result<PathBuf, Failure> {
+        let id = seal::random::<8>().map_err(kernel::Error::from)?;
+        let dir = std::env::temp_dir().join(format!("bartizan-{}", seal::hex(&id)));
+        fs::DirBuilder::new().mode(0o700).create(&dir)?;
+        Ok(dir)
+    }
+}
+
+fn open_root_key(path: &Path, is_new: bool) -> Result<KeyFile, Failure> {
+    let sealing = Arc::new(RootSealing);
+    if is_new && !path.exists() {
+        let key = Secret::new(seal::random::<32>().map_err(kernel::Error::from)?.to_vec());
+        return Ok(KeyFile::create(path, &key, sealing)?);
+    }
+    Ok(KeyFile::open(path, sealing)?)
+}
+
+/// Writes a file under a temporary name, makes it durable, and renames it.
+pub(super) fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
+    let cannot = |fault: std::io::Error| Failure::new(format!("cannot write {}: {fault}", path.display()));
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".new");
+    let fresh = path.with_file_name(name);
+    let write = || {
+        let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&fresh)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)?;
+        fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(cannot)
+}

@@ -1,0 +1,74 @@
+//! What an operator says when starting the server.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use crate::failure::Failure;
+
+/// Options of `serve`, `init` and `quickstart`.
+#[derive(Args, Clone, Debug)]
+pub struct ServeOptions {
+    /// Directory of the sealed data. It holds nothing in clear but the certificate authority's certificate, the activity
+    /// log's public key and its checkpoints. Made at the first start.
+    #[arg(long, value_name = "D", default_value = "bartizan-data")]
+    pub data_dir: PathBuf,
+
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    pub listen: SocketAddr,
+
+    /// File of the root key, outside the data directory, mode 0600. Made at the first start; keep a copy elsewhere:
+    /// without it the data cannot be read. Default: beside the data directory, as `D.key`.
+    #[arg(long, value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
+
+    /// Where prepared Python environments are cached. Default: the user's cache directory.
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// The address that clients use, if it differs: `https://ml.example.org`.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+
+    /// Host-style addresses (vaults, storage accounts) end in this.
+    #[arg(long, value_name = "NAME", default_value = "bartizan.test")]
+    pub suffix: String,
+
+    /// Never reach a package index: environments come from the cache alone.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+impl ServeOptions {
+    /// The root key's file.
+    pub fn root_key(&self) -> PathBuf {
+        self.root_key.clone().unwrap_or_else(|| beside(&self.data_dir, "key"))
+    }
+
+    /// The file with the credentials of a first start.
+    pub fn env_file(&self) -> PathBuf {
+        beside(&self.data_dir, "env")
+    }
+
+    /// The cache of prepared environments, as an absolute path.
+    pub fn cache_dir(&self) -> Result<PathBuf, Failure> {
+        let given = self.cache_dir.clone();
+        let xdg = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+        let chosen = given.or_else(|| xdg().or_else(home).map(|cache| cache.join("bartizan")));
+        let chosen = chosen.ok_or_else(|| Failure::usage("there is no HOME; say where to cache with --cache-dir"))?;
+        Ok(std::path::absolute(chosen)?)
+    }
+}
+
+/// `D.key` beside `D`.
+fn beside(data_dir: &Path, extension: &str) -> PathBuf {
+    let mut name = data_dir.file_name().unwrap_or_default().to_os_string();
+    name.push(".");
+    name.push(extension);
+    data_dir.with_file_name(name)
+}
