@@ -69,7 +69,8 @@ async fn list_assignments(guest: Guest) -> Result<Response, Fault> {
     let filter = guest.query("$filter").unwrap_or_default();
     let quoted = filter.split('\'').nth(1).map(str::parse).transpose().map_err(|why| Error::invalid("$filter", why))?;
     let at_scope = filter.contains("atScope()");
-    let known = filter.is_empty() || at_scope || filter.starts_with("principalId eq") || filter.starts_with("assignedTo(");
+    let known =
+        filter.is_empty() || at_scope || filter.starts_with("principalId eq") || filter.starts_with("assignedTo(");
     if !known {
         return Err(Error::invalid("$filter", "use `atScope()`, `principalId eq '…'` or `assignedTo('…')`").into());
     }

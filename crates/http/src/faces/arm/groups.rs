@@ -35,16 +35,16 @@ pub(super) fn doors(doors: Doors) -> Doors {
 
 fn companion<P: Companion>(doors: Doors) -> Doors {
     let all = format!("{GROUP}/providers/{}", P::TYPE);
-    doors
-        .open::<ListResources<P>, _, _>(Method::GET, &all, list_companions::<P>)
-        .open::<GetResource<P>, _, _>(Method::GET, &format!("{all}/{{name}}"), get_companion::<P>)
+    doors.open::<ListResources<P>, _, _>(Method::GET, &all, list_companions::<P>).open::<GetResource<P>, _, _>(
+        Method::GET,
+        &format!("{all}/{{name}}"),
+        get_companion::<P>,
+    )
 }
 
 async fn list_tenants(guest: Guest) -> Result<Response, Fault> {
     let tenants = enter(guest.house(), &guest.caller().await?, ListTenants).await?;
-    let view = |(id, name): (kernel::TenantId, String)| {
-        json!({"id": format!("/tenants/{id}"), "tenantId": id, "displayName": name, "tenantCategory": "Home"})
-    };
+    let view = |(id, name): (kernel::TenantId, String)| json!({"id": format!("/tenants/{id}"), "tenantId": id, "displayName": name, "tenantCategory": "Home"});
     Ok(list(tenants.into_iter().map(view).collect()))
 }
 
@@ -99,11 +99,7 @@ async fn head_group(guest: Guest) -> Result<Response, Fault> {
 async fn put_group(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, id) = (guest.house().clone(), guest.caller().await?, guest.resource(0)?);
     let body: arm::PutGroup = guest.json().await?;
-    let op = PutResourceGroup {
-        id,
-        location: body.location.unwrap_or_default(),
-        tags: body.tags.unwrap_or_default(),
-    };
+    let op = PutResourceGroup { id, location: body.location.unwrap_or_default(), tags: body.tags.unwrap_or_default() };
     let written = enter(&house, &caller, op).await?;
     let status = if written.is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(named(status, view_group(&written.row)))

@@ -12,8 +12,7 @@ pub(crate) use view::{list, named, precondition, show};
 use crate::Doors;
 
 pub(crate) const GROUP: &str = "/subscriptions/{subscription}/resourceGroups/{group}";
-pub(crate) const WORKSPACE: &str =
-    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices/workspaces/{workspace}";
+pub(crate) const WORKSPACE: &str = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices/workspaces/{workspace}";
 
 /// The doors of this face.
 pub fn doors(doors: Doors) -> Doors {

@@ -114,7 +114,10 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
 
 fn refuse_what_is_not_offered(input: &arm::WorkspaceInput) -> Result<(), Error> {
     if input.hbi_workspace == Some(true) {
-        return Err(Error::new(Kind::Unsupported, "`properties.hbiWorkspace`: high business impact is not supported yet"));
+        return Err(Error::new(
+            Kind::Unsupported,
+            "`properties.hbiWorkspace`: high business impact is not supported yet",
+        ));
     }
     let is_enabled = |encryption: &Value| encryption.get("status").and_then(Value::as_str) != Some("Disabled");
     if input.encryption.as_ref().is_some_and(is_enabled) {
@@ -197,4 +200,3 @@ async fn get_target(guest: Guest) -> Result<Response, Fault> {
     let row = enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(named(StatusCode::OK, view_target(&row)))
 }
-
