@@ -111,7 +111,7 @@ impl Agent {
         let socket = self.socket.as_deref().ok_or_else(|| io::Error::other("the launcher gave no socket"))?;
         let mut binds = environment.binds();
         binds.extend(self.scratch.binds());
-        binds.push(Bind::read_only(&self.executable, OWN_BINARY));
+        binds.push(Bind::read_only(std::env::current_exe()?, OWN_BINARY));
         binds.extend(image_binds(&self.scratch.image())?);
         let mut environment_variables = variables(&assignment.variables);
         let mut argv: Vec<String> = [OWN_BINARY, "model-server", "--listen-fd", LISTENER].map(String::from).to_vec();

@@ -92,31 +92,44 @@ async fn exceeds(stage: u32, most: u64) {
     let mut looks = interval(LOOK);
     loop {
         looks.tick().await;
-        if used(stage, 0) > most {
+        // Resident pages that processes share after a fork count once for each; only when that sum is too high is the
+        // exact share of each asked for, which costs a walk through its page tables.
+        if used(stage, 0, resident) > most && used(stage, 0, share) > most {
             return;
         }
     }
 }
 
-/// Memory that a process and its children hold: their own, and what they share by memory files.
-fn used(process: u32, depth: u32) -> u64 {
+/// Memory that a process and its children hold, by a measure of one process.
+fn used(process: u32, depth: u32, measure: fn(&str) -> u64) -> u64 {
     if depth > 64 {
         return 0;
     }
     let base = format!("/proc/{process}");
-    let own: u64 = std::fs::read_to_string(format!("{base}/status"))
-        .unwrap_or_default()
-        .lines()
-        .filter(|line| line.starts_with("RssAnon:") || line.starts_with("RssShmem:"))
-        .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
-        .sum();
-    let mut total = own.saturating_mul(1024);
+    let mut total = measure(&base);
     let Ok(tasks) = std::fs::read_dir(Path::new(&base).join("task")) else { return total };
     for task in tasks.flatten() {
         let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
         for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
-            total = total.saturating_add(used(child, depth + 1));
+            total = total.saturating_add(used(child, depth + 1, measure));
         }
     }
     total
+}
+
+/// Pages of its own and of memory files that are resident.
+fn resident(base: &str) -> u64 {
+    sum(&format!("{base}/status"), &["RssAnon:", "RssShmem:"])
+}
+
+/// The same, each page divided by how many processes share it.
+fn share(base: &str) -> u64 {
+    sum(&format!("{base}/smaps_rollup"), &["Pss_Anon:", "Pss_Shmem:"])
+}
+
+fn sum(file: &str, names: &[&str]) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let lines = text.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
+    let kibibytes: u64 = lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum();
+    kibibytes.saturating_mul(1024)
 }

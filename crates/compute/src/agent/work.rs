@@ -116,7 +116,9 @@ impl Agent {
         // The stage and process 1 are counted too.
         let processes = assignment.limits.pids.saturating_add(2);
         let cgroup = Cgroup::make(&format!("{}-run", process::own_name()), Share { memory_bytes, processes });
-        let data_bytes = (!cgroup.bounds_memory()).then_some(memory_bytes);
+        // Without a control group the agent watches what is really used; this only stops one process from running far
+        // ahead of the watch. It counts what is merely reserved too (stacks, arenas), so it is wider than the limit.
+        let data_bytes = (!cgroup.bounds_memory()).then(|| memory_bytes.saturating_mul(2).saturating_add(512 << 20));
         (cgroup, Bounds { processes, data_bytes })
     }
 

@@ -182,7 +182,10 @@ impl Listener {
             return None;
         }
         let line: String = line.chars().filter(|letter| !letter.is_control()).take(300).collect();
-        if let Some(error) = line.strip_prefix("ERROR: ")
+        // `Could not fetch` is a warning to pip, and the reason for the error that follows to everybody else.
+        let error =
+            line.strip_prefix("ERROR: ").or_else(|| line.contains("Could not fetch URL").then_some(line.as_str()));
+        if let Some(error) = error
             && self.errors.len() < Self::KEPT
         {
             self.errors.push(String::from(error));

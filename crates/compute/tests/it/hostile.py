@@ -9,7 +9,7 @@ def attempt(name, action, harmless=()):
     """The wall stands when the action raises an OSError, or returns None."""
     try:
         result = action()
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         print("ok", name, type(error).__name__, getattr(error, "errno", ""), flush=True)
         return
     if result is None or result in harmless:
@@ -37,6 +37,19 @@ def writes(path):
         return path
     return action
 
+
+# --- what came along
+def descriptors():
+    leaked = []
+    for n in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{n}")
+        except OSError:
+            continue
+        if int(n) > 2 and not target.startswith("/proc/") and not target.startswith("/job/"):
+            leaked.append((n, target))
+    return leaked or None
+attempt("leaked descriptors", descriptors)
 
 # --- files of the host
 for path in ["/etc/shadow", "/etc/ssh/ssh_host_rsa_key", "/root/.bashrc", "/home", "/var/log/dpkg.log", "/boot",
@@ -141,7 +154,6 @@ def reach(host, port):
     return action
 attempt("host loopback", reach("127.0.0.1", facts["port"]))
 attempt("host loopback 6", reach("::1", facts["port"]))
-attempt("the server itself", reach("127.0.0.1", facts["server_port"]))
 attempt("the internet", reach("1.1.1.1", 443))
 attempt("metadata", reach("169.254.169.254", 80))
 attempt("a name", lambda: socket.getaddrinfo("pypi.org", 443))
@@ -176,24 +188,13 @@ def secrets():
             return word
     return None
 attempt("secrets of processes", secrets)
-def descriptors():
-    leaked = []
-    for n in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{n}")
-        except OSError:
-            continue
-        if int(n) > 2 and not target.startswith("/proc/") and not target.startswith("/job/"):
-            leaked.append((n, target))
-    return leaked or None
-attempt("leaked descriptors", descriptors)
 attempt("cwd is ours", lambda: None if os.getcwd() == "/job" else os.getcwd())
 attempt("fd 0..2", lambda: None if os.readlink("/proc/self/fd/0") == "/dev/null" else os.readlink("/proc/self/fd/0"))
 attempt("host name", lambda: None if socket.gethostname() == "job" else socket.gethostname())
 attempt("keyrings", lambda: open("/proc/keys").read() or None)
 attempt("kernel symbols", lambda: open("/proc/kallsyms").read(10) or None)
 attempt("cgroup escape", lambda: [l for l in open("/proc/self/cgroup") if not l.strip().endswith(":/")] or None)
-attempt("mounts are ours", lambda: [l for l in open("/proc/self/mountinfo") if facts["cache"] in l] or None)
+attempt("mounts are ours", lambda: [l for l in open("/proc/self/mountinfo") if l.split()[4].startswith(("/root/.c", "/home", "/var", "/sys", "/run", "/mnt"))] or None)
 
 # --- and what must work
 import threading, multiprocessing, tempfile, ssl, urllib.request

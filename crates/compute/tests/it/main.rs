@@ -25,23 +25,24 @@ fn main() -> ExitCode {
         Some("agent") => compute::agent_main(),
         Some("jail") => compute::jail_main(),
         Some("model-server") => echo(),
-        Some("as-plain-user") => scenarios(words.get(2).map(String::as_str), "plain user"),
+        Some("as-plain-user") => scenarios(scenarios::ALL, words.get(2).map(String::as_str), "plain user"),
+        Some("inner") => scenarios(scenarios::INNER, None, "with the index's settings"),
         Some("--list") => ExitCode::SUCCESS,
         filter => {
             let filter = filter.filter(|word| !word.starts_with('-'));
             if !nix::unistd::Uid::effective().is_root() {
-                return scenarios(filter, "plain user");
+                return scenarios(scenarios::ALL, filter, "plain user");
             }
-            let as_root = scenarios(filter, "root");
+            let as_root = scenarios(scenarios::ALL, filter, "root");
             let as_plain = second_round(filter);
             if as_root == ExitCode::SUCCESS && as_plain { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
     }
 }
 
-fn scenarios(filter: Option<&str>, who: &str) -> ExitCode {
+fn scenarios(all: &[(&str, fn())], filter: Option<&str>, who: &str) -> ExitCode {
     let mut failures = 0;
-    for (name, scenario) in scenarios::ALL {
+    for (name, scenario) in all {
         if filter.is_some_and(|filter| !name.contains(filter)) {
             continue;
         }

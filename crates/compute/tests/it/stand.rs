@@ -117,6 +117,11 @@ impl Stand {
         self.runtime.block_on(self.computer.state(&self.launched)).unwrap() == ProcessState::Alive
     }
 
+    /// Whether this host cannot build a wall.
+    pub fn capabilities_lack(&self, wall: &str) -> bool {
+        self.computer.capabilities().missing().iter().any(|missing| missing == wall)
+    }
+
     pub fn log(&self) -> String {
         self.house.seen.lock().unwrap().log()
     }
