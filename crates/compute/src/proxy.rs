@@ -105,16 +105,19 @@ fn is_allowed(path: &str, allowed: &str) -> bool {
     if !rest.starts_with('/') {
         return false;
     }
+    if has_broken_escape(rest.as_bytes()) {
+        return false;
+    }
     let mut reading = rest.as_bytes().to_vec();
     for _ in 0..DECODINGS {
         if !is_straight(&reading) {
             return false;
         }
-        match decoded(&reading) {
-            Some(next) if next == reading => return true,
-            Some(next) => reading = next,
-            None => return false,
+        let next = decoded(&reading);
+        if next == reading {
+            return true;
         }
+        reading = next;
     }
     false
 }
@@ -134,20 +137,41 @@ fn is_straight(path: &[u8]) -> bool {
     true
 }
 
-/// Percent-decodes once; none when an escape is broken.
-fn decoded(path: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(path.len());
-    let mut bytes = path.iter();
-    while let Some(byte) = bytes.next() {
-        if *byte == b'%' {
-            let high = char::from(*bytes.next()?).to_digit(16)?;
-            let low = char::from(*bytes.next()?).to_digit(16)?;
-            out.push(u8::try_from(high * 16 + low).ok()?);
-        } else {
-            out.push(*byte);
+/// Whether a percent sign begins no escape.
+fn has_broken_escape(path: &[u8]) -> bool {
+    let mut rest = path;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
+        rest = rest.get(at + 1..).unwrap_or_default();
+        if escape(rest).is_none() {
+            return true;
         }
     }
-    Some(out)
+    false
+}
+
+/// Percent-decodes once, as the most lenient reader would: what is no escape stays as it is.
+fn decoded(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((first, after)) = rest.split_first() {
+        match escape(after).filter(|_| *first == b'%') {
+            Some(byte) => {
+                out.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
+/// The byte that two hexadecimal digits name.
+fn escape(digits: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
 fn strip(headers: &mut HeaderMap) {
@@ -239,6 +263,8 @@ mod tests {
             "/mlflow/v1.0/subscriptions/s/workspaces/ws1/a%3f..",
             "/mlflow/v1.0/subscriptions/s/workspaces/ws1/a%zz",
             "/mlflow/v1.0/subscriptions/s/workspaces/ws1/a%2",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/%25zz/%252e%252e/x",
+            "/mlflow/v1.0/subscriptions/s/workspaces/ws1/x/%25%32%65%25%32%65/ws2",
             "/mlflow%2fv1.0/subscriptions/s/workspaces/ws1/api",
             "//mlflow/v1.0/subscriptions/s/workspaces/ws1/api",
             "/./mlflow/v1.0/subscriptions/s/workspaces/ws1/api",

@@ -60,6 +60,8 @@ impl Settings {
     fn from(settings: &BTreeMap<String, String>) -> Result<Self, EnvironmentError> {
         let mut made = Self::default();
         made.set("CONFIG_FILE", "/dev/null");
+        // pip's own default waits long for a host that the gate refuses.
+        made.set("RETRIES", "2");
         let uses_index =
             !settings.get("no-index").is_some_and(|value| matches!(value.as_str(), "1" | "true" | "True" | "yes"));
         if uses_index {

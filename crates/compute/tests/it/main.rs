@@ -2,6 +2,13 @@
 //!
 //! Started by root, every scenario runs twice: as root, and as a plain user in a second process. What a host cannot do is
 //! counted and named, never silently passed over.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test program: what goes wrong is to be seen at once"
+)]
 
 mod house;
 mod index;
