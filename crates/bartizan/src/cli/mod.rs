@@ -1,22 +1,22 @@
 //! The command line: nouns and verbs, a table for people or JSON for scripts, one sentence and an exit code on failure.
 
 mod account;
-mod activity_log;
+pub(crate) mod activity_log;
 mod ad;
 mod compute;
 mod datastore;
 mod doctor;
-mod endpoint;
+pub(crate) mod endpoint;
 mod group;
-mod image;
-mod job;
-mod model;
+pub(crate) mod image;
+pub(crate) mod job;
+pub(crate) mod model;
 mod output;
 mod role;
-mod serve;
+pub(crate) mod serve;
 pub(crate) mod session;
 mod snapshot;
-mod verify_log;
+pub(crate) mod verify_log;
 mod workspace;
 
 pub(crate) use output::{Format, say, tell};

@@ -1,6 +1,9 @@
 //! The offline verifier of the activity log.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
@@ -55,12 +58,8 @@ impl VerifyLog {
             None => verify_store(verifier, &self.data_dir.join("meta")).await?,
         };
         let Verified { records, checkpoints, uncovered } = verified;
-        let sentence = format!(
-            "the activity log is sound: {records} records chained, {checkpoints} signed checkpoints match, {uncovered} \
-             newest records not covered by a checkpoint yet"
-        );
         let value = json!({"sound": true, "records": records, "checkpoints": checkpoints, "uncovered": uncovered});
-        self.output.done(&sentence, &value)
+        self.output.done(&sentence(&verified), &value)
     }
 
     fn checkpoints(&self) -> Result<Vec<SignedCheckpoint>, Failure> {
@@ -89,11 +88,32 @@ impl VerifyLog {
     }
 }
 
+/// What a sound log amounts to, in words.
+pub fn sentence(verified: &Verified) -> String {
+    let Verified { records, checkpoints, uncovered } = verified;
+    format!(
+        "the activity log is sound: {records} records chained, {checkpoints} signed checkpoints match, {uncovered} newest \
+         records not covered by a checkpoint yet"
+    )
+}
+
+/// Verifies the log of a data directory against the public key and checkpoints beside it.
+pub async fn verify_data_dir(data_dir: &Path) -> Result<Verified, Failure> {
+    let pinned = VerifyLog {
+        data_dir: data_dir.to_owned(),
+        export: None,
+        public_key: None,
+        checkpoint: Vec::new(),
+        output: Format::Table,
+    };
+    verify_store(LogVerifier::new(pinned.checkpoints()?), &data_dir.join("meta")).await
+}
+
 fn unsound(finding: domain::audit::Finding) -> Failure {
     Failure::new(format!("the activity log is NOT sound: {finding}"))
 }
 
-async fn verify_store(mut verifier: LogVerifier, dir: &std::path::Path) -> Result<Verified, Failure> {
+async fn verify_store(mut verifier: LogVerifier, dir: &Path) -> Result<Verified, Failure> {
     const PAGE: usize = 2000;
     let store = store::meta::Sqlite::open_read_only(dir)?;
     let mut next = 0;
@@ -110,7 +130,7 @@ async fn verify_store(mut verifier: LogVerifier, dir: &std::path::Path) -> Resul
     }
 }
 
-fn verify_export(mut verifier: LogVerifier, path: &std::path::Path) -> Result<Verified, Failure> {
+fn verify_export(mut verifier: LogVerifier, path: &Path) -> Result<Verified, Failure> {
     use std::io::BufRead;
     let file = std::fs::File::open(path)
         .map_err(|fault| Failure::usage(format!("cannot read {}: {fault}", path.display())))?;

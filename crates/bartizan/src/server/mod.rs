@@ -98,6 +98,12 @@ impl Server {
         &self.data
     }
 
+    /// Signs the activity log as it is now, with everything that was queued for it.
+    pub async fn sign_checkpoint(&self) -> Result<(), Failure> {
+        self.house.flush_reads().await?;
+        checkpoints::sign(&self.data, &self.house).await
+    }
+
     /// Lets requests in flight finish, writes what is queued, signs a last checkpoint.
     pub async fn stop(self) -> Result<(), Failure> {
         self.stop.send_replace(true);

@@ -1,0 +1,18 @@
+//! The whole server, entered through its doors.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod arm;
+mod audit;
+mod gate;
+mod house;
+mod identity;
