@@ -57,7 +57,9 @@ impl Scratch {
     /// Mounts the run's own part, bounded, and makes the directories that a jail is given.
     pub fn open(&self, mebibytes: u64, owner: Owner) -> Result<(), Failure> {
         let base = self.run();
-        memory(&base, &format!("{mebibytes}m"))?;
+        // Empty files cost the kernel memory too: no more of them than pages, within reason.
+        let files = mebibytes.saturating_mul(256).clamp(65_536, 1_000_000);
+        memory(&base, &format!("{mebibytes}m,nr_inodes={files}"))?;
         for (name, mode) in [("work", 0o755), ("tmp", 0o1777), ("shm", 0o1777), ("image", 0o755)] {
             let path = base.join(name);
             fs::create_dir(&path).step("making the scratch")?;

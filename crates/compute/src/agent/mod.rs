@@ -118,12 +118,15 @@ async fn run(
     let transport = Https::new(&bootstrap.url, &bootstrap.ca_pem).map_err(AgentError::Address)?;
     let token = Secret::new(bootstrap.token);
     let server = Arc::new(Server::new(Arc::new(transport), &bootstrap.run, token));
-    let missing = probing.finish().missing();
+    let found = probing.finish();
+    let missing = found.missing();
     let start = Start { version: String::from(env!("CARGO_PKG_VERSION")), missing_walls: missing.clone() };
     let assignment = server.start(&start).await.map_err(AgentError::Start)?;
     let mut stop = watch(Arc::clone(&server));
 
-    let lacking: Vec<&String> = assignment.required_walls.iter().filter(|wall| missing.contains(wall)).collect();
+    // A wall that nobody here has heard of does not stand.
+    let stands = |name: &&String| found.walls.iter().any(|wall| wall.stands && wall.name == **name);
+    let lacking: Vec<&String> = assignment.required_walls.iter().filter(|wall| !stands(wall)).collect();
     let outcome = if lacking.is_empty() {
         let agent = Agent {
             server: Arc::clone(&server),

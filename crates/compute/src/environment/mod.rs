@@ -14,6 +14,7 @@ mod gate;
 mod interpreter;
 mod key;
 mod pip;
+mod tree;
 
 use std::{
     io,

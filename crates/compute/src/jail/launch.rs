@@ -128,14 +128,6 @@ impl Jail {
             .unwrap_or_else(|_| Err(Failure::new("building the jail", io::Error::from(io::ErrorKind::TimedOut))))
     }
 
-    /// Names of walls that this jail stands without.
-    pub fn reduced(&self) -> Vec<String> {
-        match self.heard.front() {
-            Some(Event::Running { reduced }) => reduced.clone(),
-            _ => Vec::new(),
-        }
-    }
-
     /// Asks the program to end.
     pub fn terminate(&self) {
         self.signal(Signal::SIGTERM);
@@ -166,7 +158,7 @@ impl Jail {
             match event {
                 Event::Exited { code } => ending.code = Some(*code),
                 Event::Signaled { signal } => ending.signal = Some(*signal),
-                Event::Running { .. } | Event::Failed { .. } => {}
+                Event::Running | Event::Failed { .. } => {}
             }
         }
         if ending.code.is_none() && ending.signal.is_none() {

@@ -228,17 +228,9 @@ const SOCKETS: &[libc::c_long] = &[
     libc::SYS_recvmmsg,
 ];
 
-/// System V memory and semaphores, within the ipc namespace (multiprocessing libraries use them).
-const SHARED: &[libc::c_long] = &[
-    libc::SYS_shmget,
-    libc::SYS_shmat,
-    libc::SYS_shmdt,
-    libc::SYS_shmctl,
-    libc::SYS_semget,
-    libc::SYS_semop,
-    libc::SYS_semtimedop,
-    libc::SYS_semctl,
-];
+/// System V semaphores, within the ipc namespace. No System V memory: it lives on without a process that holds it, so
+/// nothing but a control group could bound it.
+const SEMAPHORES: &[libc::c_long] = &[libc::SYS_semget, libc::SYS_semop, libc::SYS_semtimedop, libc::SYS_semctl];
 
 /// The older forms of the calls above that only this architecture has.
 #[cfg(target_arch = "x86_64")]
@@ -322,7 +314,7 @@ const SELF_SETTINGS: &[libc::c_int] = &[
 /// The compiled filter for this machine.
 pub fn program() -> Result<BpfProgram, seccompiler::Error> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for group in [FILES, WAITING, MEMORY, PROCESSES, FACTS, SOCKETS, SHARED, OLDER] {
+    for group in [FILES, WAITING, MEMORY, PROCESSES, FACTS, SOCKETS, SEMAPHORES, OLDER] {
         for call in group {
             rules.insert(*call, Vec::new());
         }

@@ -116,11 +116,8 @@ impl Network {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
-    /// The walls stand; the program is about to be executed. `reduced` names walls that are lower than they could be.
-    Running {
-        /// Names of walls that the kernel did not offer.
-        reduced: Vec<String>,
-    },
+    /// The walls stand, and the program is being executed.
+    Running,
     /// The jail could not be built, so nothing of the user's ran.
     Failed {
         /// At which step, and why.

@@ -226,12 +226,8 @@ fn first_process(control: &UnixStream, spec: &Spec, passed: Option<OwnedFd>, ali
     if !why.is_empty() {
         return say(control, &Event::Failed { why }).step("reporting");
     }
-    let mut reduced = Vec::new();
-    if sys::landlock_version() == 0 {
-        reduced.push(String::from("landlock"));
-    }
     // The agent may be gone; then this process is about to be, too.
-    let _unheard = say(control, &Event::Running { reduced });
+    let _unheard = say(control, &Event::Running);
     say(control, &reap(child)).step("reporting")
 }
 

@@ -130,6 +130,8 @@ for name, number in dict(ptrace=101, process_vm_readv=310, process_vm_writev=311
                          modify_ldt=154, uselib=134, sysfs=139, vhangup=153, memfd_secret=447, mseal=462,
                          seccomp=317, landlock_create_ruleset=444).items():
     attempt(name, lambda: call(number, 0, 0, 0, 0, 0))
+attempt("system v memory", lambda: call(29, 0, 4096, 0o1600))
+attempt("memory of another by pidfd", lambda: call(440, 0, 0, 0, 0, 0))
 attempt("x32 call", lambda: call(0x40000000 | 39))
 attempt("personality without randomisation", lambda: call(135, 0x0040000))
 attempt("TIOCSTI", lambda: call(16, 1, 0x5412, ctypes.c_char_p(b"x")))

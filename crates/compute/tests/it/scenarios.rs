@@ -42,6 +42,8 @@ pub const ALL: &[(&str, fn())] = &[
     ("an_offline_target_says_what_to_do", an_offline_target_says_what_to_do),
     ("a_service_answers_on_its_socket", a_service_answers_on_its_socket),
     ("an_environment_comes_from_the_index_alone", an_environment_comes_from_the_index_alone),
+    ("a_start_costs_little", a_start_costs_little),
+    ("the_usual_libraries_work_in_the_jail", the_usual_libraries_work_in_the_jail),
 ];
 
 /// Run by another scenario, in a process with the index's settings.
@@ -70,6 +72,7 @@ fn a_job_runs_and_leaves_its_outputs() {
     assert_eq!(std::fs::read_dir(private).unwrap().count(), 0);
 }
 
+/// I28 (the jail), I29 (what it leaves behind), I17 (no token inside), cases 61 and 62 (leaked descriptors, links).
 fn nothing_gets_out_of_the_jail() {
     let directory = tempfile::tempdir().unwrap();
     let canary = directory.path().join("canary");
@@ -242,6 +245,7 @@ fn a_server_that_is_away_for_a_moment_loses_nothing() {
     assert_eq!(stand.log(), lines);
 }
 
+/// I6: what a program may ask of the server.
 fn the_proxy_adds_the_token_to_the_own_workspace_alone() {
     let script: &[u8] = br#"
 import http.client, os, urllib.parse
@@ -284,6 +288,9 @@ fn a_demanded_wall_that_is_missing_refuses_the_run() {
     run.required_walls = vec![String::from("own-uid-range"), String::from("seccomp")];
     let stand = run.start();
     let finish = stand.finish();
+    let mut unheard_of = Run::job("echo ran", &[]);
+    unheard_of.required_walls = vec![String::from("moat")];
+    assert!(unheard_of.start().finish().message.unwrap().ends_with("demands: moat"));
     if stand.capabilities_lack("own-uid-range") {
         assert_eq!(finish.state, RunState::Failed);
         assert!(finish.message.unwrap().contains("own-uid-range"));
@@ -295,6 +302,7 @@ fn a_demanded_wall_that_is_missing_refuses_the_run() {
     }
 }
 
+/// I11: a name from outside is no path of this host.
 fn a_snapshot_path_that_leads_out_is_refused() {
     let stand = Run::job("echo ran", &[("../x", b"x")]).start();
     let finish = stand.finish();
@@ -408,4 +416,62 @@ fn inside_the_index() {
     assert!(finish.message.unwrap().contains("No matching distribution found for no-such-thing"));
     let finish = asked("--index-url https://pypi.org/simple", "tiny").start().finish();
     assert!(finish.message.unwrap().contains("options are not allowed"));
+}
+
+fn the_usual_libraries_work_in_the_jail() {
+    if std::env::var_os("BARTIZAN_TEST_LIBRARIES").is_none() {
+        println!("    skipped 1: set BARTIZAN_TEST_LIBRARIES to install the usual libraries from the package index");
+        return;
+    }
+    let script: &[u8] = br#"
+import os, time
+import numpy, sklearn, onnxruntime, mlflow, pandas
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.datasets import load_iris
+x, y = load_iris(return_X_y=True)
+model = RandomForestClassifier(n_estimators=20, n_jobs=2).fit(x, y)
+print("score", model.score(x, y))
+import joblib
+print(joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(i) for i in range(4)))
+print(numpy.linalg.svd(numpy.random.rand(200, 200))[1][:2] > 0)
+print(onnxruntime.get_device(), mlflow.__version__, mlflow.get_tracking_uri())
+joblib.dump(model, "outputs/model.joblib")
+"#;
+    let mut run = Run::job("python train.py", &[("train.py", script)]);
+    let requirements = "numpy\nscikit-learn\nonnxruntime\nmlflow-skinny\npandas\n";
+    run.environment = Environment { requirements: Some(String::from(requirements)), ..Environment::default() };
+    run.limits.memory_mib = 2048;
+    run.limits.seconds = 600;
+    let begun = Instant::now();
+    let stand = run.start();
+    stand.house.until(Duration::from_secs(900), |seen| {
+        seen.statuses.iter().any(|status| status.state == RunState::Running).then_some(())
+    });
+    println!("    the environment was ready after {:?}", begun.elapsed());
+    let finish = stand.finish();
+    println!("{}", stand.log());
+    assert_eq!(finish.state, RunState::Completed, "{finish:?}");
+    assert!(stand.log().contains("score 1.0") || stand.log().contains("score 0.9"));
+}
+
+/// From the launcher's call to the first line of the user's program, with the environment cached.
+fn a_start_costs_little() {
+    let mut directory = None;
+    let mut spans = Vec::new();
+    for _ in 0..6 {
+        let mut run = Run::job("date +%s%N", &[]);
+        if let Some(directory) = directory.take() {
+            run.directory = directory;
+        }
+        let stand = run.start();
+        let begun = stand.begun;
+        assert_eq!(stand.finish().state, RunState::Completed);
+        let at: u128 = stand.log().trim().parse().unwrap();
+        spans.push(at.saturating_sub(begun) / 1_000_000);
+        stand.gone();
+        directory = Some(stand.directory);
+    }
+    let cached = spans.split_off(1);
+    println!("    from start to the program: {} ms at first, then {cached:?} ms", spans[0]);
+    assert!(cached.iter().min().unwrap() < &1000);
 }

@@ -20,6 +20,8 @@ pub struct Stand {
     pub computer: LocalComputer,
     pub launched: Launched,
     pub directory: TempDir,
+    /// Nanoseconds of the epoch at which the launcher was called.
+    pub begun: u128,
 }
 
 /// What a run is made of.
@@ -94,8 +96,9 @@ impl Run {
             socket: self.socket,
             labels: BTreeMap::new(),
         };
+        let begun = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
         let launched = runtime.block_on(computer.start(spec)).unwrap();
-        Stand { runtime, house, computer, launched, directory: self.directory }
+        Stand { runtime, house, computer, launched, directory: self.directory, begun }
     }
 }
 
