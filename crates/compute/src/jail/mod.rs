@@ -4,7 +4,7 @@
 //! uts, cgroup and user, a root that is an allow-list, no capabilities, no new privileges, Landlock, a system call
 //! allow-list, limits, no inherited descriptors. Each holds without the others.
 //!
-//! **Invariant:** the only `unsafe` of the workspace is below this folder, in [`sys`].
+//! **Invariant:** the only `unsafe` of this crate is in the file `sys.rs` of this folder.
 //! **Invariant:** a jail that cannot be built does not run the program; there is no weaker way to start it.
 
 mod cgroup;

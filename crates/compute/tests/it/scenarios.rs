@@ -34,6 +34,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_job_ends_at_its_time_limit", a_job_ends_at_its_time_limit),
     ("what_a_program_leaves_running_ends_with_it", what_a_program_leaves_running_ends_with_it),
     ("a_killed_agent_takes_everything_along", a_killed_agent_takes_everything_along),
+    ("two_jobs_are_two_users_outside", two_jobs_are_two_users_outside),
     ("stop_ends_an_agent_and_its_job", stop_ends_an_agent_and_its_job),
     ("a_server_that_is_away_for_a_moment_loses_nothing", a_server_that_is_away_for_a_moment_loses_nothing),
     ("the_proxy_adds_the_token_to_the_own_workspace_alone", the_proxy_adds_the_token_to_the_own_workspace_alone),
@@ -226,6 +227,40 @@ fn stop_ends_an_agent_and_its_job() {
     stand.runtime.block_on(stand.computer.stop(&stand.launched)).unwrap();
     let never = kernel::Launched { handle: String::from("1:1") };
     stand.runtime.block_on(stand.computer.stop(&never)).unwrap();
+}
+
+/// I28: each jail of root's has a user of its own; a plain user has only itself to give.
+fn two_jobs_are_two_users_outside() {
+    let owners: Vec<(Stand, u32)> = ["6", "7"]
+        .iter()
+        .map(|first| {
+            let marker = format!("{first}{}", std::process::id());
+            let stand = Run::job(&format!("echo up; exec sleep {marker}"), &[]).start();
+            stand.house.until(PATIENCE, |seen| seen.log().contains("up\n").then_some(()));
+            let begun = Instant::now();
+            while !runs(&marker) {
+                assert!(begun.elapsed() < Duration::from_secs(5));
+            }
+            let owner = std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+                let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                let ours =
+                    words.starts_with(b"sleep") && words.split(|byte| *byte == 0).any(|word| word == marker.as_bytes());
+                let status = std::fs::read_to_string(entry.path().join("status")).ok().filter(|_| ours)?;
+                status.lines().find_map(|line| line.strip_prefix("Uid:\t")?.split('\t').next()?.parse().ok())
+            });
+            (stand, owner.unwrap())
+        })
+        .collect();
+    let us = nix::unistd::Uid::effective();
+    if us.is_root() {
+        assert!(owners.iter().all(|(_, owner)| (1_900_000_001..1_900_005_000).contains(owner)));
+        assert_ne!(owners[0].1, owners[1].1);
+    } else {
+        assert!(owners.iter().all(|(_, owner)| *owner == us.as_raw()));
+    }
+    for (stand, _) in &owners {
+        stand.runtime.block_on(stand.computer.stop(&stand.launched)).unwrap();
+    }
 }
 
 /// Whether a process with this word in its arguments runs on the host.
