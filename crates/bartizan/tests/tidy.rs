@@ -71,7 +71,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["outbound"]),
     ("axum", &["http"]),
     ("ort", &["runtime"]),
-    ("nix", &["compute"]),
+    ("nix", &["compute", "runtime"]),
     ("libc", &["compute"]),
     ("landlock", &["compute"]),
     ("seccompiler", &["compute"]),
@@ -139,7 +139,7 @@ fn unsafe_code_lives_in_few_named_places() {
     let homes = ["crates/compute/src/jail", "crates/runtime/src/", "crates/compute/src/", "crates/bartizan/tests/crash"];
     for (path, text) in rust_files() {
         let has = text.lines().any(|line| line.trim_start().starts_with("unsafe ") || line.contains("= unsafe {") || line.contains("(unsafe {"));
-        if has {
+        if has && !path.ends_with("tidy.rs") {
             assert!(homes.iter().any(|home| path.starts_with(home)), "{path} holds unsafe code");
             assert!(text.contains("SAFETY:"), "{path} does not say why its unsafe code is sound");
         }

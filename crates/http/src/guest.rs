@@ -13,7 +13,7 @@ use axum::{
 };
 use bytes::Bytes;
 use domain::{
-    gate::{ByteStream, House},
+    gate::{ByteStream, House, Op, knock},
     identity::identify,
 };
 use futures::{StreamExt, TryStreamExt};
@@ -105,6 +105,14 @@ impl Guest {
         }
     }
 
+    /// Who asks, once it is clear that operation `O` is theirs to ask for at this scope: to be called before a body is
+    /// read. `enter` decides again when the operation is built.
+    pub async fn admitted<O: Op>(&self, scope: &ResourceId) -> Result<Caller> {
+        let caller = self.caller().await?;
+        knock::<O>(self.house(), &caller, scope).await?;
+        Ok(caller)
+    }
+
     /// A parameter of the path, parsed. A name that does not parse cannot exist, so it is not found.
     pub fn param<T: FromStr>(&self, name: &str) -> Result<T> {
         self.params
@@ -182,6 +190,10 @@ impl Guest {
 
 /// Reads JSON. The error names the field where it can.
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    // Serde reads structs from arrays too; no protocol here means that.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Error::invalid("body", "must be a JSON object"));
+    }
     serde_json::from_slice(bytes).map_err(|fault| {
         // serde_json's words name fields and positions, never values beyond a short echo of the type.
         Error::invalid("body", fault.to_string())

@@ -53,6 +53,15 @@ pub async fn enter<O: Op>(house: &House, caller: &Caller, op: O) -> Result<O::Ou
     result
 }
 
+/// Asks whether `enter` would admit the caller, and records a denial as `enter` does. For faces that must read a body before
+/// they can build the operation: a stranger learns nothing from how a body is refused, and costs nothing.
+///
+/// # Errors
+/// As `enter`, before the operation runs.
+pub async fn knock<O: Op>(house: &House, caller: &Caller, scope: &ResourceId) -> Result<()> {
+    admit::admit(house, caller, &O::ACTION, scope).await
+}
+
 /// Whether an action's record is durable before the reply.
 fn is_recorded_first(class: Class) -> bool {
     matches!(class, Class::Control | Class::Vault | Class::DataWrite)

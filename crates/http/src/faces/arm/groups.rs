@@ -97,7 +97,8 @@ async fn head_group(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn put_group(guest: Guest) -> Result<Response, Fault> {
-    let (house, caller, id) = (guest.house().clone(), guest.caller().await?, guest.resource(0)?);
+    let (house, id) = (guest.house().clone(), guest.resource(0)?);
+    let caller = guest.admitted::<PutResourceGroup>(&id).await?;
     let body: arm::PutGroup = guest.json().await?;
     let op = PutResourceGroup { id, location: body.location.unwrap_or_default(), tags: body.tags.unwrap_or_default() };
     let written = enter(&house, &caller, op).await?;

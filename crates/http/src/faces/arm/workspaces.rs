@@ -86,7 +86,8 @@ async fn get_workspace(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
-    let (caller, id, precondition) = (guest.caller().await?, guest.resource(0)?, precondition(&guest)?);
+    let id = guest.resource(0)?;
+    let (caller, precondition) = (guest.admitted::<PutWorkspace>(&id).await?, precondition(&guest)?);
     let api_version = guest.query("api-version").unwrap_or_default();
     let shell = guest.shell();
     let body: arm::WorkspacePut = guest.json().await?;
@@ -128,7 +129,8 @@ fn refuse_what_is_not_offered(input: &arm::WorkspaceInput) -> Result<(), Error> 
 }
 
 async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
-    let (caller, id, precondition) = (guest.caller().await?, guest.resource(0)?, precondition(&guest)?);
+    let id = guest.resource(0)?;
+    let (caller, precondition) = (guest.admitted::<PatchWorkspace>(&id).await?, precondition(&guest)?);
     let shell = guest.shell();
     let body: arm::WorkspacePut = guest.json().await?;
     let op = PatchWorkspace {

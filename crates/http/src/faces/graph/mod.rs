@@ -9,6 +9,7 @@ use domain::{
     },
 };
 use http::{Method, StatusCode};
+use kernel::ResourceId;
 use wire::graph;
 
 use super::arm::Fault;
@@ -56,7 +57,8 @@ async fn list_principals(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn create_principal(guest: Guest) -> Result<Response, Fault> {
-    let (house, caller) = (guest.house().clone(), guest.caller().await?);
+    let house = guest.house().clone();
+    let caller = guest.admitted::<CreateServicePrincipal>(&ResourceId::root()).await?;
     let body: graph::NewServicePrincipal = guest.json().await?;
     let made = enter(&house, &caller, CreateServicePrincipal { name: body.display_name }).await?;
     Ok(created(&made))

@@ -1,0 +1,18 @@
+//! The real binary as a process, with real clients: jobs in jails, services, command line, MLflow's and Azure's own clients.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod clients;
+mod jobs;
+mod quickstart;
+mod refusals;
+mod served;

@@ -1,0 +1,119 @@
+"""Azure's own Python clients against a running server. Prints a line per check and 'N passed, N failed'."""
+
+import argparse
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import uuid
+
+PINS = [
+    "azure-identity==1.27.0",
+    "azure-mgmt-resource==26.0.0",
+    "azure-mgmt-authorization==4.0.0",
+    "azure-mgmt-machinelearningservices==1.0.1",
+    "azure-mgmt-monitor==7.0.0",
+]
+
+
+def reenter(cache):
+    """Makes a virtual environment with the pinned clients once, and runs this file in it."""
+    name = hashlib.sha256("\n".join([sys.version, *PINS]).encode()).hexdigest()[:16]
+    place = pathlib.Path(cache) / f"azure-{name}"
+    python = place / "bin" / "python"
+    if not (place / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS], check=True)
+        (place / "complete").touch()
+    os.execve(python, [str(python), __file__], {**os.environ, "BARTIZAN_SUITE_READY": "1"})
+
+
+if "BARTIZAN_SUITE_READY" not in os.environ:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", required=True, help="directory for the virtual environment")
+    reenter(parser.parse_args().cache)
+
+os.environ["REQUESTS_CA_BUNDLE"] = os.environ["BARTIZAN_CA"]
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError  # noqa: E402
+from azure.identity import ClientSecretCredential  # noqa: E402
+from azure.mgmt.authorization import AuthorizationManagementClient  # noqa: E402
+from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient  # noqa: E402
+from azure.mgmt.monitor import MonitorManagementClient  # noqa: E402
+from azure.mgmt.resource.resources import ResourceManagementClient  # noqa: E402
+
+URL = os.environ["BARTIZAN_URL"]
+SUBSCRIPTION = os.environ["AZURE_SUBSCRIPTION_ID"]
+passed = failed = 0
+
+
+def check(name, holds):
+    global passed, failed
+    passed, failed = passed + bool(holds), failed + (not holds)
+    print("ok    " if holds else "FAILED", name, flush=True)
+
+
+def credential(secret):
+    return ClientSecretCredential(
+        os.environ["AZURE_TENANT_ID"], os.environ["AZURE_CLIENT_ID"], secret, authority=URL, disable_instance_discovery=True
+    )
+
+
+def raises(kind, call):
+    try:
+        call()
+    except kind as fault:
+        return fault
+    return None
+
+
+owner = credential(os.environ["AZURE_CLIENT_SECRET"])
+options = {"base_url": URL, "credential_scopes": [f"{URL}/.default"]}
+token = owner.get_token(f"{URL}/.default")
+check("azure-identity gets a token", token.token.count(".") == 2)
+check("a wrong secret is a ClientAuthenticationError", raises(ClientAuthenticationError, lambda: credential("x").get_token(f"{URL}/.default")))
+
+groups = ResourceManagementClient(owner, SUBSCRIPTION, **options).resource_groups
+group = groups.create_or_update("azure-rg", {"location": "local", "tags": {"a": "b"}})
+check("resource group is created", group.name == "azure-rg" and group.tags == {"a": "b"})
+check("resource group exists", groups.check_existence("azure-rg") and not groups.check_existence("no-such-rg"))
+check("resource groups are listed", "azure-rg" in [found.name for found in groups.list()])
+
+ml = MachineLearningServicesMgmtClient(owner, SUBSCRIPTION, **options)
+made = ml.workspaces.begin_create_or_update("azure-rg", "azure-ws", {"location": "local", "properties": {"friendlyName": "F"}})
+workspace = made.result() if hasattr(made, "result") else made
+check("workspace is created", workspace.name == "azure-ws")
+found = ml.workspaces.get("azure-rg", "AZURE-WS")
+check("workspace is read without regard to case", found.id == workspace.id)
+check("workspace has companions", all([found.storage_account, found.key_vault, found.application_insights]))
+check("workspace has an identity", found.identity.principal_id)
+check("workspaces are listed", [w.name for w in ml.workspaces.list_by_resource_group("azure-rg")] == ["azure-ws"])
+missing = raises(ResourceNotFoundError, lambda: ml.workspaces.get("azure-rg", "nope"))
+check("a missing workspace is a ResourceNotFoundError", missing and missing.error.code == "ResourceNotFound")
+bad = raises(HttpResponseError, lambda: ml.workspaces.begin_create_or_update("azure-rg", "ab", {"location": "local"}))
+check("a bad name is a 400", bad and bad.status_code == 400)
+
+access = AuthorizationManagementClient(owner, SUBSCRIPTION, **options)
+readers = list(access.role_definitions.list(workspace.id, filter="roleName eq 'Reader'"))
+check("role definitions are found by name", [role.role_name for role in readers] == ["Reader"])
+name = str(uuid.uuid4())
+principal = found.identity.principal_id
+body = {"role_definition_id": readers[0].id, "principal_id": principal, "principal_type": "ServicePrincipal"}
+assigned = access.role_assignments.create(workspace.id, name, body)
+check("role is assigned", assigned.principal_id == principal)
+twice = raises(HttpResponseError, lambda: access.role_assignments.create(workspace.id, str(uuid.uuid4()), body))
+check("the same assignment again is a 409", twice and twice.status_code == 409)
+check("assignments are listed", name in [a.name for a in access.role_assignments.list_for_scope(workspace.id)])
+access.role_assignments.delete(workspace.id, name)
+check("assignment is gone", name not in [a.name for a in access.role_assignments.list_for_scope(workspace.id)])
+
+monitor = MonitorManagementClient(owner, SUBSCRIPTION, **options)
+events = list(monitor.activity_logs.list(filter=f"resourceUri eq '{workspace.id}'"))
+words = [(e.operation_name.value, e.status.value, e.caller) for e in events]
+check(
+    "the activity log names operation, status and initiator",
+    ("Microsoft.MachineLearningServices/workspaces/write", "Succeeded", "bartizan-owner") in words,
+)
+
+print(f"{passed} passed, {failed} failed")
+sys.exit(failed != 0)
