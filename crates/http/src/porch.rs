@@ -102,7 +102,9 @@ fn dress(headers: &mut HeaderMap, correlation: &str) {
 
 /// An error before any face was reached; every protocol here at least reads JSON.
 fn problem(status: StatusCode, code: &str, message: &str) -> Response {
-    let body = serde_json::json!({"error": {"code": code, "message": message}, "error_code": code, "message": message});
+    // MLflow's client knows its own word for an address that is not served, and falls back on it.
+    let error_code = if status == StatusCode::NOT_FOUND { "ENDPOINT_NOT_FOUND" } else { "BAD_REQUEST" };
+    let body = serde_json::json!({"error": {"code": code, "message": message}, "error_code": error_code, "message": message});
     (status, [(header::CONTENT_TYPE, "application/json")], Body::from(body.to_string())).into_response()
 }
 

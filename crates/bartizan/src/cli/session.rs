@@ -116,11 +116,6 @@ impl Session {
         Self { client, token, options }
     }
 
-    /// How to print results.
-    pub fn output(&self) -> super::Format {
-        self.options.output
-    }
-
     /// The connection itself.
     pub fn client(&self) -> &Client {
         &self.client
@@ -190,11 +185,6 @@ impl Session {
     pub async fn post(&self, place: &str, body: &Value) -> Result<Value, Failure> {
         let answer = self.call(Method::POST, place).json(body).send().await?.success().await?;
         json_or_null(answer).await
-    }
-
-    /// PATCH of JSON for JSON.
-    pub async fn patch(&self, place: &str, body: &Value) -> Result<Value, Failure> {
-        Ok(self.call(Method::PATCH, place).json(body).send_for_json().await?)
     }
 
     /// DELETE.

@@ -86,8 +86,8 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let tasks = vec![
             tokio::spawn(listener.run(stopped.clone())),
-            //W tokio::spawn(domain::work::house_work(Arc::clone(&house), stopped.clone())),
-            //S tokio::spawn(faces::score::replica_work(app, stopped.clone())),
+            tokio::spawn(domain::work::house_work(Arc::clone(&house), stopped.clone())),
+            // tokio::spawn(faces::score::replica_work(app, stopped.clone())),
             tokio::spawn(checkpoints::keep_signing(data.clone(), Arc::clone(&house), stopped)),
         ];
         Ok(Self { house, address, founded, data, stop, tasks })

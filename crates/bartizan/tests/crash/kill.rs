@@ -1,6 +1,6 @@
 //! `kill -9` at random moments: during traffic, during a start, during the very first start.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     client::Session,
@@ -102,17 +102,17 @@ async fn what_was_acknowledged_survives_kill_nine() {
         let mut dice = Dice::new(seed).branch(number);
         let round = Round::new(Weather::Fair, u64::MAX);
         let (count, after) = (5 + dice.below(90) as u64, dice.span(Duration::from_millis(12)));
-        let running = std::cell::RefCell::new(server);
+        let process = server.process();
         story
-            .work(&running.borrow(), &dice, &round, async |round| {
+            .work(&server, &dice, &round, async |round| {
                 assert!(round.reaches(count).await, "no progress: {} changes in a minute", round.acknowledged());
                 tokio::time::sleep(after).await;
-                nix::sys::signal::kill(running.borrow().process(), nix::sys::signal::Signal::SIGKILL).unwrap();
+                nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).unwrap();
             })
             .await;
-        drop(running);
+        drop(server);
         while dice.chance(40) {
-            story.site.start_and_kill(dice.span(Duration::from_millis(400)));
+            story.site.start_and_kill(dice.span(Duration::from_millis(130)));
         }
         server = story.judge().await;
     }
@@ -120,26 +120,50 @@ async fn what_was_acknowledged_survives_kill_nine() {
     story.conclude("kill -9", rounds, seed);
 }
 
+/// A moment of a first start.
+enum Moment {
+    /// When a file appears.
+    At(fn(&Site) -> PathBuf),
+    /// After a while.
+    After(Duration),
+}
+
 /// The first start makes keys, a certificate authority, a tenant and credentials. Killed anywhere in it, the next start
 /// must end with a server that its owner can use.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_that_is_killed_can_be_repeated() {
-    let (seed, rounds) = (dice::seed(), dice::rounds("BARTIZAN_CRASH_ROUNDS", 6).saturating_mul(2));
-    let (mut faults, mut unfinished) = (Vec::new(), 0);
-    for number in 0..rounds {
-        let mut dice = Dice::new(seed).branch(number);
+    let (seed, rounds) = (dice::seed(), dice::rounds("BARTIZAN_CRASH_ROUNDS", 6));
+    let mut dice = Dice::new(seed);
+    let named: [(&str, fn(&Site) -> PathBuf); 6] = [
+        ("at the root key", Site::root_key),
+        ("at the store", |site| site.data.join("meta/meta.sqlite")),
+        ("at the blobs", |site| site.data.join("blobs/objects/lock")),
+        ("at the certificate authority", |site| site.data.join("ca.pem")),
+        ("at the log's key", |site| site.data.join("activity-log.pub")),
+        ("at the credentials", Site::env_file),
+    ];
+    let mut moments: Vec<_> = named.map(|(name, file)| (name.to_owned(), Moment::At(file))).into();
+    for _ in 0..rounds {
+        // About as long as a first start takes.
+        let after = dice.span(Duration::from_millis(130));
+        moments.push((format!("after {after:?}"), Moment::After(after)));
+    }
+    let (count, mut faults, mut unfinished) = (moments.len(), Vec::new(), 0);
+    for (name, moment) in moments {
         let dir = tempfile::tempdir().unwrap();
         let site = Site::within(dir.path());
-        let after = dice.span(Duration::from_millis(500));
-        unfinished += u64::from(!site.start_and_kill(after));
+        unfinished += u64::from(match moment {
+            Moment::At(file) => site.start_and_kill_at(&file(&site)),
+            Moment::After(after) => !site.start_and_kill(after),
+        });
         match site.try_start(site.command()) {
-            Err(why) => faults.push(format!("killed after {after:?}: {why}")),
+            Err(why) => faults.push(format!("killed {name}: {why}")),
             Ok(server) if site.variable("AZURE_CLIENT_SECRET").is_some() => drop(Session::open(&site, &server).await),
-            Ok(_) => faults.push(format!("killed after {after:?}: the house was founded, its credentials are nowhere")),
+            Ok(_) => faults.push(format!("killed {name}: the house was founded, its credentials are nowhere")),
         }
     }
     say(format_args!(
-        "first start: {rounds} rounds, seed {seed}: {unfinished} killed before they listened, {} faults",
+        "first start: {count} rounds, seed {seed}: {unfinished} killed before they listened, {} faults",
         faults.len()
     ));
     assert!(faults.is_empty(), "seed {seed}: {faults:#?}");

@@ -13,7 +13,6 @@ pub enum Kind {
     Group,
     Workspace,
     Assignment,
-    Artifact,
 }
 
 /// The part of a resource that is compared; none where nothing shall be.

@@ -28,9 +28,11 @@ impl Site {
     pub fn new(data: PathBuf, beside: &Path) -> Self {
         let named = std::env::var_os("BARTIZAN_CRASH_BINARY").map(PathBuf::from);
         let built = named.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_bartizan")));
-        // A copy, so that a build in the meantime does not change what is under test.
+        // A name of its own, so that a build in the meantime does not change what is under test.
         let binary = beside.join("bartizan");
-        std::fs::copy(built, &binary).unwrap();
+        if std::fs::hard_link(&built, &binary).is_err() {
+            std::fs::copy(built, &binary).unwrap();
+        }
         Self { data, beside: beside.to_owned(), binary }
     }
 
@@ -55,7 +57,7 @@ impl Site {
 
     fn dress(&self, command: &mut Command) {
         command.arg("serve").arg("--data-dir").arg(&self.data).args(["--listen", "127.0.0.1:0", "--offline"]);
-        command.arg("--root-key").arg(self.beside.join("root.key"));
+        command.arg("--root-key").arg(self.root_key());
         command.arg("--cache-dir").arg(self.beside.join("cache"));
         command.env("BARTIZAN_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
@@ -76,9 +78,7 @@ impl Site {
 
     /// A variable of the credentials file that the first start wrote.
     pub fn variable(&self, name: &str) -> Option<String> {
-        let mut file = self.data.clone().into_os_string();
-        file.push(".env");
-        let text = std::fs::read_to_string(file).ok()?;
+        let text = std::fs::read_to_string(self.env_file()).ok()?;
         let wanted = format!("export {name}='");
         text.lines().find_map(|line| Some(line.strip_prefix(&wanted)?.strip_suffix('\'')?.to_owned()))
     }
@@ -117,6 +117,31 @@ impl Site {
         let listened = server.lines.recv_timeout(after).is_ok();
         server.kill();
         listened
+    }
+
+    /// Starts it and kills it as soon as a file exists. Whether that was before it listened.
+    pub fn start_and_kill_at(&self, file: &Path) -> bool {
+        let mut server = Server::spawn(self.command());
+        let end = Instant::now() + START;
+        let mut listened = false;
+        while !file.exists() && !listened && Instant::now() < end {
+            listened = matches!(server.lines.try_recv(), Ok(_) | Err(mpsc::TryRecvError::Disconnected));
+            thread::yield_now();
+        }
+        server.kill();
+        !listened
+    }
+
+    /// The credentials file.
+    pub fn env_file(&self) -> PathBuf {
+        let mut file = self.data.clone().into_os_string();
+        file.push(".env");
+        file.into()
+    }
+
+    /// The root key's file.
+    pub fn root_key(&self) -> PathBuf {
+        self.beside.join("root.key")
     }
 
     /// Runs the offline verifier; what it says when it finds the log unsound.

@@ -41,13 +41,20 @@ pub struct Round {
     pub most: u64,
     acknowledged: AtomicU64,
     progress: Notify,
-    stop: AtomicBool,
+    is_over: AtomicBool,
+    late: AtomicU64,
 }
 
 impl Round {
     pub fn new(weather: Weather, most: u64) -> Arc<Self> {
-        let (acknowledged, progress, stop) = (AtomicU64::new(0), Notify::new(), AtomicBool::new(false));
-        Arc::new(Self { weather, most, acknowledged, progress, stop })
+        Arc::new(Self {
+            weather,
+            most,
+            acknowledged: AtomicU64::new(0),
+            progress: Notify::new(),
+            is_over: AtomicBool::new(false),
+            late: AtomicU64::new(0),
+        })
     }
 
     /// How many changes were acknowledged in this round.
@@ -69,9 +76,23 @@ impl Round {
         tokio::time::timeout(Duration::from_secs(60), reached).await.is_ok()
     }
 
-    /// Asks the clients to finish the call at hand and end.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+    /// Declares that what is acknowledged from now on does not count: the power is about to go. A real cut takes the
+    /// server with it, while here it lives on for a moment, and a sync that was under way when the file system was shut
+    /// down may report success for a transaction that the shutdown threw away.
+    pub fn is_over_now(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    /// How many acknowledgements came too late to count.
+    pub fn late(&self) -> u64 {
+        self.late.load(Ordering::Acquire)
+    }
+
+    /// Whether an acknowledgement that has just come counts.
+    fn counts(&self) -> bool {
+        let is_over = self.is_over.load(Ordering::SeqCst);
+        self.late.fetch_add(u64::from(is_over), Ordering::AcqRel);
+        !is_over
     }
 
     fn count(&self) {
@@ -80,12 +101,12 @@ impl Round {
     }
 }
 
-/// Lets one client work until its connection breaks, the round stops, or nothing is accepted any more.
+/// Lets one client work until its connection breaks, its calls are used up, or nothing is accepted any more.
 pub fn start(name: String, session: Session, dice: Dice, ledger: Ledger, round: Arc<Round>) -> JoinHandle<Ledger> {
     let mut client = Client { name, session, dice, ledger, round, refusals: 0 };
     tokio::spawn(async move {
         let mut calls = 0;
-        while calls < client.round.most && client.refusals < REFUSALS && !client.round.stop.load(Ordering::Acquire) {
+        while calls < client.round.most && client.refusals < REFUSALS {
             if !client.step().await {
                 break;
             }
@@ -105,7 +126,7 @@ struct Client {
 }
 
 impl Client {
-    /// One change. False when there was no answer.
+    /// One change. False when there was no answer that counts.
     async fn step(&mut self) -> bool {
         let groups = self.ledger.settled(Kind::Group);
         let Some(group) = self.dice.pick(&groups).cloned() else { return self.put_group(None).await };
@@ -197,10 +218,7 @@ impl Client {
             return self.delete(Kind::Assignment, "roleAssignments/delete").await;
         }
         let place = format!("{at_group}{}", self.dice.uuid());
-        let role = format!(
-            "{}/providers/Microsoft.Authorization/roleDefinitions/{READER}",
-            self.session.subscription
-        );
+        let role = format!("{}/providers/Microsoft.Authorization/roleDefinitions/{READER}", self.session.subscription);
         let body = json!({"properties": {"roleDefinitionId": role, "principalId": principal}});
         let state = json!({"properties": {"principalId": principal, "scope": group, "roleDefinitionId": role}});
         self.change("PUT", &place, Kind::Assignment, body, Some(state), "roleAssignments/write").await
@@ -244,10 +262,12 @@ impl Client {
         true
     }
 
-    /// The reply, if the call was acknowledged; an error if it was refused; none if there was no answer.
+    /// The reply, if the call was acknowledged; an error if it was refused; none if there was no
+    /// answer that counts.
     fn hear(&mut self, method: &str, place: &str, outcome: Outcome) -> Option<Result<Value, ()>> {
         match outcome {
             Outcome::Lost => None,
+            Outcome::Answered(200..=299, _) if !self.round.counts() => None,
             Outcome::Answered(200..=299, reply) => {
                 self.refusals = 0;
                 Some(Ok(reply))

@@ -105,7 +105,12 @@ pub async fn judge(site: &Site, session: &Session, ledger: &mut Ledger, records:
     let mut verdict = Verdict::default();
     verdict.faults.append(&mut ledger.oddities);
     for place in ledger.things.keys().cloned().collect::<Vec<_>>() {
+        let known = verdict.faults.len();
         judge_thing(session, ledger, records, &place, &mut verdict).await;
+        if verdict.faults.len() > known {
+            // Reported once; nothing more is built on it.
+            ledger.things.retain(|other, _| !other.starts_with(&place));
+        }
     }
     for deed in std::mem::take(&mut ledger.done) {
         match records.count(&deed) {
