@@ -8,7 +8,7 @@ use super::{ArtifactPath, run};
 use crate::gate::{BlobRef, Changes, Cx, Op, Record, Row, Shelf};
 
 /// Whose file it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Owner {
     /// A run.
     Run(RunId),
@@ -65,6 +65,13 @@ pub enum ModelSource {
         run: RunId,
         /// The directory or file.
         path: String,
+    },
+    /// The files of another version.
+    Version {
+        /// Its model's name.
+        name: String,
+        /// Its number.
+        version: u64,
     },
     /// These files: relative path and content.
     Files(Vec<(String, BlobRef)>),

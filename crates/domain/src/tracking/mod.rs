@@ -6,15 +6,62 @@
 //! hashes, blobs by random ids. **Invariant:** the files of a registered version are those it was registered with;
 //! what a run or logged model does afterwards does not reach them.
 
+pub mod action;
 mod artifact;
 mod artifact_path;
+mod attempt;
 mod experiment;
+mod experiments;
+mod files;
+mod log;
+mod logged_model;
+mod logged_models;
+mod metric;
+mod model_versions;
+mod ownership;
+mod point;
+mod registered_models;
 mod registry;
 mod run;
+mod run_links;
+mod run_name;
+mod runs;
+mod search;
+mod search_runs;
+mod source;
 pub mod text;
 
-pub use artifact::{ModelSource, add_artifact};
+pub use artifact::{ModelSource, Owner, add_artifact};
 pub use artifact_path::ArtifactPath;
 pub use experiment::Experiment;
-pub use registry::{ModelFiles, ModelVersion, NewModelVersion, RegisteredModel, add_model_version, model_files};
+pub use experiments::{
+    CreateExperiment, DeleteExperiment, ExperimentChange, ExperimentKey, GetExperiment, GetTracking, Query,
+    SearchExperiments, UpdateExperiment, View,
+};
+pub use files::{
+    ArtifactPlace, DeleteArtifact, Entry, GetArtifact, ListArtifacts, Listing, OpenedArtifact, PutArtifact,
+};
+pub use log::{LogBatch, LogModelHistory};
+pub use logged_model::{LoggedModel, LoggedModelStatus, ModelMetric};
+pub use logged_models::{
+    CreateLoggedModel, DeleteLoggedModel, GetLoggedModel, LoggedModelChange, SearchLoggedModels, UpdateLoggedModel,
+};
+pub use metric::{GetMetricHistory, Metric, SampleMetricHistory};
+pub use model_versions::{
+    CreateModelVersion, DeleteModelVersion, GetModelVersion, SearchModelVersions, UpdateModelVersion, VersionChange,
+    VersionKey,
+};
+pub use point::Point;
+pub use registered_models::{
+    CreateRegisteredModel, DeleteRegisteredModel, GetLatestVersions, GetRegisteredModel, ModelChange, ModelView,
+    SearchRegisteredModels, UpdateRegisteredModel, VersionView,
+};
+pub use registry::{
+    ModelFiles, ModelVersion, NewModelVersion, RegisteredModel, add_model_version, hold_model_version, model_files,
+    release_model_version,
+};
 pub use run::{Run, RunSeed, RunStatus, begin_run, set_run_status};
+pub use run_links::{DatasetInput, LogLinks, RunLinks};
+pub use runs::{CreateRun, DeleteRun, DeleteRunTag, GetRun, RestoreRun, RunView, UpdateRun};
+pub use search::Page;
+pub use search_runs::SearchRuns;

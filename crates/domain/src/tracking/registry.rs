@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Error, Kind, Result, RunId, Timestamp, Who};
+use kernel::{Error, Kind, Result, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
     ArtifactPath, ModelSource,
+    action::{WRITE_ANY_MODEL, WRITE_ANY_RUN},
     artifact::{Artifact, Owner, files_below},
-    run, text,
+    logged_model, ownership, run, text,
 };
 use crate::gate::{BlobRef, Changes, Cx, Op, Record, Row, Shelf};
 
@@ -74,10 +75,24 @@ pub struct ModelVersion {
     pub created_by_run: Option<RunId>,
     /// How many files it was registered with.
     pub files: usize,
+    /// Where its files are read when it was registered before there were any: the source itself.
+    pub live: Option<Owner>,
+    /// The directory below it.
+    pub live_path: ArtifactPath,
 }
 
 impl Record for ModelVersion {
     const TABLE: &'static str = "model-version";
+}
+
+impl ModelVersion {
+    /// Where its files lie: its own rows, or the source of a version that was registered before it had files.
+    pub(super) fn home(&self, model: Uuid) -> (Owner, ArtifactPath) {
+        match &self.live {
+            Some(live) if self.files == 0 => (live.clone(), self.live_path.clone()),
+            _ => (Owner::Version { model, version: self.version }, ArtifactPath::default()),
+        }
+    }
 }
 
 /// A model version to be.
@@ -146,9 +161,8 @@ pub(super) async fn find_version<O: Op>(
 /// `NotFound` for an unknown model or version.
 pub async fn model_files<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str, version: u64) -> Result<ModelFiles> {
     let (model, row) = find_version(cx, shelf, name, version).await?;
-    let owner = Owner::Version { model: model.value.id, version };
-    let files = files_below(cx, shelf, &owner, &ArtifactPath::default()).await?;
-    let files = files.into_iter().map(|file| (file.path.to_string(), file.blob)).collect();
+    let (owner, directory) = row.value.home(model.value.id);
+    let files = relative(files_below(cx, shelf, &owner, &directory).await?, &directory);
     Ok(ModelFiles { name: model.value.name, version, run: row.value.run, files })
 }
 
@@ -175,6 +189,22 @@ pub async fn add_model_version<O: Op>(
         return Err(Error::not_found("the files of the model's source"));
     }
     Ok(version.version)
+}
+
+/// The address under which clients read a version's files.
+pub(super) async fn artifact_uri<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    model: &RegisteredModel,
+    version: &ModelVersion,
+) -> Result<String> {
+    let (owner, path) = version.home(model.id);
+    let base = match &owner {
+        Owner::Version { model, version } => format!("mlflow-artifacts:/registry/{model}/{version}/artifacts"),
+        Owner::Run(run) => run::find(cx, shelf, run).await?.value.artifact_uri(),
+        Owner::LoggedModel(id) => logged_model::find_any(cx, shelf, id).await?.value.artifact_uri(),
+    };
+    Ok(if path.is_root() { base } else { format!("{base}/{path}") })
 }
 
 /// What a client says about a version beside what is checked.
@@ -209,15 +239,17 @@ pub(super) async fn add_version<O: Op>(
         description: new.description,
         created_at: cx.now(),
         updated_at: cx.now(),
-        user: caller_name(cx),
+        user: ownership::caller_name(cx),
         source: claims.source.unwrap_or(gathered.source),
         run: new.run.or(gathered.run),
         logged_model: gathered.logged_model,
         stage: String::from("None"),
         run_link: claims.run_link,
         tags,
-        created_by_run: own_run(cx),
+        created_by_run: ownership::own_run(cx),
         files: gathered.files.len(),
+        live: gathered.live,
+        live_path: gathered.live_path,
     };
     changes.put(shelf, &Row::new(version_row_id(model.value.id, version), row.clone()))?;
     model.value.last_version = version;
@@ -226,46 +258,59 @@ pub(super) async fn add_version<O: Op>(
     Ok(row)
 }
 
+/// What a source comes to.
 #[derive(Default)]
 struct Gathered {
     files: Vec<(String, BlobRef)>,
     source: String,
     run: Option<RunId>,
     logged_model: Option<String>,
+    live: Option<Owner>,
+    live_path: ArtifactPath,
 }
 
+/// Reads the source, which a run's own code must have made.
 async fn gather<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource) -> Result<Gathered> {
-    let gathered = match source {
-        ModelSource::Nothing => Gathered::default(),
+    let mut gathered = Gathered::default();
+    match source {
+        ModelSource::Nothing => {}
         ModelSource::Files(files) => {
-            let mut files = files.clone();
-            files.sort_by(|a, b| a.0.cmp(&b.0));
-            if files.windows(2).any(|pair| matches!(pair, [a, b] if a.0 == b.0)) {
+            gathered.files.clone_from(files);
+            gathered.files.sort_by(|a, b| a.0.cmp(&b.0));
+            if gathered.files.windows(2).any(|pair| matches!(pair, [a, b] if a.0 == b.0)) {
                 return Err(Error::invalid("files", "a path is named twice"));
             }
-            Gathered { files, ..Gathered::default() }
         }
         ModelSource::Run { run, path } => {
-            run::find(cx, shelf, run).await?;
-            let path = ArtifactPath::parse(path)?;
-            let found = files_below(cx, shelf, &Owner::Run(run.clone()), &path).await?;
-            Gathered {
-                files: relative(found, &path),
-                source: format!("runs:/{run}/{path}"),
-                run: Some(run.clone()),
-                ..Gathered::default()
-            }
+            ownership::of_run(cx, &run::find(cx, shelf, run).await?.value, &WRITE_ANY_RUN).await?;
+            let (owner, path) = (Owner::Run(run.clone()), ArtifactPath::parse(path)?);
+            gathered.files = relative(files_below(cx, shelf, &owner, &path).await?, &path);
+            gathered.source = format!("runs:/{run}/{path}");
+            gathered.run = Some(run.clone());
+            (gathered.live, gathered.live_path) = (Some(owner), path);
         }
         ModelSource::LoggedModel(id) => {
-            let found = files_below(cx, shelf, &Owner::LoggedModel(id.clone()), &ArtifactPath::default()).await?;
-            Gathered {
-                files: relative(found, &ArtifactPath::default()),
-                source: format!("models:/{id}"),
-                logged_model: Some(id.clone()),
-                ..Gathered::default()
-            }
+            let model = logged_model::find(cx, shelf, id).await?.value;
+            ownership::of_logged_model(cx, &model, &WRITE_ANY_MODEL).await?;
+            let owner = Owner::LoggedModel(id.clone());
+            let all = ArtifactPath::default();
+            gathered.files = relative(files_below(cx, shelf, &owner, &all).await?, &all);
+            gathered.source = format!("models:/{id}");
+            gathered.run = model.source_run;
+            gathered.logged_model = Some(id.clone());
+            gathered.live = Some(owner);
         }
-    };
+        ModelSource::Version { name, version } => {
+            let (model, row) = find_version(cx, shelf, name, *version).await?;
+            ownership::of_version(cx, &row.value).await?;
+            let (owner, path) = row.value.home(model.value.id);
+            gathered.files = relative(files_below(cx, shelf, &owner, &path).await?, &path);
+            gathered.source = format!("models:/{name}/{version}");
+            gathered.run = row.value.run;
+            gathered.logged_model = row.value.logged_model;
+            (gathered.live, gathered.live_path) = (Some(owner), path);
+        }
+    }
     if gathered.files.len() > MOST_FILES {
         return Err(Error::new(Kind::TooLarge, format!("a model version holds at most {MOST_FILES} files")));
     }
@@ -288,18 +333,18 @@ pub(super) fn new_model<O: Op>(cx: &Cx<'_, O>, name: &str) -> RegisteredModel {
         description: String::new(),
         created_at: cx.now(),
         updated_at: cx.now(),
-        user: caller_name(cx),
+        user: ownership::caller_name(cx),
         tags: BTreeMap::new(),
         aliases: BTreeMap::new(),
         last_version: 0,
-        created_by_run: own_run(cx),
+        created_by_run: ownership::own_run(cx),
     }
 }
 
 pub(super) fn check_model_name(name: &str) -> Result<()> {
     text::check("name", name, 1..=256)?;
-    if name.contains(['/', ':']) {
-        return Err(text::bad("name", name, "Registered model name cannot contain '/' or ':'"));
+    if name.contains(['/', ':', '\\', '#', '%']) || name.chars().all(|c| c == '.') {
+        return Err(text::bad("name", name, "Registered model name cannot contain '/', ':', '\\', '#' or '%'"));
     }
     Ok(())
 }
@@ -312,19 +357,69 @@ pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<()> {
     Ok(())
 }
 
-/// Display name of whoever asks, as the server established it.
-pub(super) fn caller_name<O: Op>(cx: &Cx<'_, O>) -> String {
-    match &cx.caller().who {
-        Who::Principal(principal) => principal.name.clone(),
-        Who::Run(run) => format!("run {}", run.run),
-        Who::House | Who::Nobody => String::new(),
-    }
+/// Somebody needs a version's files: while such a row is there, the version cannot be deleted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Hold {
+    holder: String,
 }
 
-/// The run whose code asks, if one does.
-pub(super) fn own_run<O: Op>(cx: &Cx<'_, O>) -> Option<RunId> {
-    match &cx.caller().who {
-        Who::Run(run) => Some(run.run.clone()),
-        _ => None,
+impl Record for Hold {
+    const TABLE: &'static str = "model-hold";
+}
+
+fn hold_id(shelf: &Shelf, model: Uuid, version: u64, holder: &str) -> Vec<u8> {
+    let mut id = version_row_id(model, version);
+    id.extend(shelf.name_id::<Hold>(holder));
+    id
+}
+
+/// Keeps a model version from being deleted until [`release_model_version`] by the same holder (a deployment's id, say).
+///
+/// # Errors
+/// `NotFound` for an unknown version.
+pub async fn hold_model_version<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    changes: &mut Changes,
+    (name, version): (&str, u64),
+    holder: &str,
+) -> Result<()> {
+    let (model, _) = find_version(cx, shelf, name, version).await?;
+    let id = hold_id(shelf, model.value.id, version, holder);
+    if cx.get::<Hold>(shelf, &id).await?.is_none() {
+        changes.put(shelf, &Row::new(id, Hold { holder: holder.to_owned() }))?;
+    }
+    Ok(())
+}
+
+/// Ends a hold; one that is not there is no error.
+pub async fn release_model_version<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    changes: &mut Changes,
+    (name, version): (&str, u64),
+    holder: &str,
+) -> Result<()> {
+    let Some(model) = cx.get::<RegisteredModel>(shelf, &model_row_id(shelf, name)).await? else { return Ok(()) };
+    if let Some(row) = cx.get::<Hold>(shelf, &hold_id(shelf, model.value.id, version, holder)).await? {
+        changes.delete(shelf, &row);
+    }
+    Ok(())
+}
+
+/// Refuses while somebody holds it: one version, or any of the model's.
+pub(super) async fn must_be_free<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    model: Uuid,
+    version: Option<u64>,
+) -> Result<()> {
+    let prefix = version.map_or_else(|| model.as_bytes().to_vec(), |version| version_row_id(model, version));
+    match cx.page::<Hold>(shelf, &prefix, None, 1).await?.first() {
+        Some(hold) => {
+            let words = format!("the model version is in use by `{}` and cannot be deleted", hold.value.holder);
+            Err(Error::new(Kind::Conflict, words))
+        }
+        None => Ok(()),
     }
 }

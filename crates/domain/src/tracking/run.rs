@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernel::{Error, Kind, Result, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{experiment, text};
+use super::{action::WRITE_ANY_RUN, experiment, ownership, text};
 use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
 
 /// The tag that mirrors a run's name.
@@ -50,10 +50,8 @@ pub struct Run {
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// Deleted ones take no writes and can be restored.
+    /// Deleted ones take no writes and can be restored. Those of a deleted experiment count as deleted too.
     pub is_deleted: bool,
-    /// Whether it was deleted along with its experiment, so that restoring that restores it.
-    pub deleted_with_experiment: bool,
     /// Immutable once given.
     pub params: BTreeMap<String, String>,
     /// Free labels.
@@ -68,6 +66,21 @@ pub struct Run {
 
 impl Record for Run {
     const TABLE: &'static str = "run";
+}
+
+impl Run {
+    /// Where its files are read and written.
+    pub fn artifact_uri(&self) -> String {
+        format!("mlflow-artifacts:/{}/{}/artifacts", self.experiment, self.id)
+    }
+
+    /// Gives it another name, in its tag too.
+    pub(super) fn rename(&mut self, name: &str) -> Result<()> {
+        text::check("run_name", name, 1..=500)?;
+        name.clone_into(&mut self.name);
+        self.tags.insert(RUN_NAME_TAG.to_owned(), name.to_owned());
+        Ok(())
+    }
 }
 
 /// In which experiment a run or a logged model lies.
@@ -117,7 +130,6 @@ pub async fn begin_run<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Chang
         started_at: cx.now(),
         ended_at: None,
         is_deleted: false,
-        deleted_with_experiment: false,
         params: BTreeMap::new(),
         tags,
         created_by_run: None,
@@ -181,4 +193,21 @@ pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &RunId) -> Re
     let place = cx.get::<Place>(shelf, &place_id(shelf, id.as_str())).await?.ok_or_else(missing)?;
     let row = row_id(shelf, &place.value.experiment, id.as_str());
     cx.get::<Run>(shelf, &row).await?.ok_or_else(missing)
+}
+
+/// Reads a run that the caller may write to: it is the caller's business, and neither it nor its experiment is deleted.
+pub(super) async fn find_writable<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &RunId) -> Result<Row<Run>> {
+    let row = find(cx, shelf, id).await?;
+    ownership::of_run(cx, &row.value, &WRITE_ANY_RUN).await?;
+    must_be_active(cx, shelf, &row.value).await?;
+    Ok(row)
+}
+
+/// Refuses a run that is deleted, by itself or with its experiment.
+pub(super) async fn must_be_active<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &Run) -> Result<()> {
+    if run.is_deleted || experiment::find(cx, shelf, &run.experiment).await?.value.is_deleted {
+        let words = format!("The run {} must be in the 'active' state. Current state is deleted.", run.id);
+        return Err(Error::new(Kind::Invalid, words));
+    }
+    Ok(())
 }

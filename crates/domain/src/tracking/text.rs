@@ -8,7 +8,7 @@ use kernel::{Error, Kind, Result};
 const ECHO: usize = 120;
 
 /// A client's text, shortened, for error messages.
-pub(super) fn echo(text: &str) -> String {
+pub fn echo(text: &str) -> String {
     let clean = |c: char| if c.is_control() { '?' } else { c };
     let mut short: String = text.chars().take(ECHO).map(clean).collect();
     if text.chars().nth(ECHO).is_some() {

@@ -1,0 +1,375 @@
+//! Operations on model versions.
+
+use std::borrow::Cow;
+
+use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
+
+use super::{
+    ModelSource, ModelVersion, NewModelVersion, Query, RegisteredModel, VersionView,
+    action::{DELETE_MODELS, READ_MODELS, WRITE_MODELS},
+    artifact::{Artifact, Owner},
+    attempt::{Attempt, settle},
+    ownership, registered_models,
+    registry::{self, Claims},
+    run,
+    search::{self, Field, Ordering, Page, Part, Schema, Searchable, Value, parse_filter, parse_order},
+    source, text,
+};
+use crate::{
+    gate::{Changes, Cx, Op},
+    resources::workspace_shelf,
+};
+
+/// The tag of models and versions that are prompts: all text, no files.
+const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+
+/// Registers a version of a model that exists.
+#[derive(Debug)]
+pub struct CreateModelVersion {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// The model's name.
+    pub name: String,
+    /// Where its files come from, in the client's words.
+    pub source: String,
+    /// The run that made them, as the client says.
+    pub run: Option<RunId>,
+    /// For people.
+    pub description: String,
+    /// A link for people.
+    pub run_link: String,
+    /// Free labels.
+    pub tags: Vec<(String, String)>,
+}
+
+impl Op for CreateModelVersion {
+    const ACTION: Action = WRITE_MODELS;
+    type Output = VersionView;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        settle(&self, cx).await
+    }
+}
+
+impl Attempt for CreateModelVersion {
+    fn contends_for(&self) -> String {
+        format!("registered model|{}", self.name)
+    }
+
+    async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<VersionView> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        registry::check_model_name(&self.name)?;
+        let is_prompt = self.tags.iter().any(|(key, value)| key == PROMPT_TAG && value == "true");
+        let source = match is_prompt && self.source == "dummy-source" {
+            true => ModelSource::Nothing,
+            false => source::parse(&self.source)?,
+        };
+        if let Some(run) = &self.run {
+            run::find(cx, &shelf, run).await?;
+        }
+        let model = registry::find_model(cx, &shelf, &self.name).await?;
+        let new = NewModelVersion {
+            name: self.name.clone(),
+            source,
+            run: self.run.clone(),
+            description: self.description.clone(),
+            tags: self.tags.clone(),
+        };
+        let claims = Claims { source: Some(self.source.clone()), run_link: self.run_link.clone() };
+        let mut changes = Changes::new();
+        let mut after = model.value.clone();
+        let version = registry::add_version(cx, &shelf, &mut changes, model, new, claims).await?;
+        cx.note("model", self.name.clone());
+        cx.note("version", version.version.to_string());
+        cx.commit(changes).await?;
+        after.last_version = version.version;
+        VersionView::open(cx, &shelf, &after, version).await
+    }
+}
+
+/// How a version is named.
+#[derive(Clone, Debug)]
+pub enum VersionKey {
+    /// By number.
+    Number(u64),
+    /// By a name that points to it.
+    Alias(String),
+}
+
+/// Reads one.
+#[derive(Debug)]
+pub struct GetModelVersion {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// The model's name.
+    pub name: String,
+    /// Which.
+    pub key: VersionKey,
+}
+
+impl Op for GetModelVersion {
+    const ACTION: Action = READ_MODELS;
+    type Output = VersionView;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let number = match &self.key {
+            VersionKey::Number(number) => *number,
+            VersionKey::Alias(alias) => {
+                let model = registry::find_model(cx, &shelf, &self.name).await?.value;
+                let words = || format!("Registered model alias {} not found.", text::echo(alias));
+                let number = model.aliases.get(alias).copied();
+                number.ok_or_else(|| Error::new(Kind::Invalid, words()))?
+            }
+        };
+        let (model, row) = registry::find_version(cx, &shelf, &self.name, number).await?;
+        VersionView::open(cx, &shelf, &model.value, row.value).await
+    }
+}
+
+/// What to do to a version.
+#[derive(Clone, Debug)]
+pub enum VersionChange {
+    /// Other words for people.
+    Describe(String),
+    /// Set a tag.
+    SetTag(String, String),
+    /// Remove a tag; one that is not there is no error.
+    DeleteTag(String),
+    /// Move to a stage.
+    Stage {
+        /// The stage.
+        stage: String,
+        /// Whether versions that are there move to `Archived`.
+        archives_others: bool,
+    },
+}
+
+/// Changes one.
+#[derive(Debug)]
+pub struct UpdateModelVersion {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// The model's name.
+    pub name: String,
+    /// The version.
+    pub version: u64,
+    /// What to do.
+    pub change: VersionChange,
+}
+
+impl Op for UpdateModelVersion {
+    const ACTION: Action = WRITE_MODELS;
+    type Output = VersionView;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        settle(&self, cx).await
+    }
+}
+
+impl Attempt for UpdateModelVersion {
+    fn contends_for(&self) -> String {
+        format!("registered model|{}", self.name)
+    }
+
+    async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<VersionView> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (model, mut row) = registry::find_version(cx, &shelf, &self.name, self.version).await?;
+        ownership::of_version(cx, &row.value).await?;
+        cx.note("model", self.name.clone());
+        cx.note("version", self.version.to_string());
+        let mut changes = Changes::new();
+        match &self.change {
+            VersionChange::Describe(words) => {
+                text::check_length("description", words, 100_000)?;
+                row.value.description.clone_from(words);
+            }
+            VersionChange::SetTag(key, value) => {
+                row.value.tags.insert(key.clone(), value.clone());
+                registry::check_tags(&row.value.tags)?;
+            }
+            VersionChange::DeleteTag(key) => {
+                row.value.tags.remove(key);
+            }
+            VersionChange::Stage { stage: wanted, archives_others } => {
+                // Where a model stands decides what others load.
+                ownership::of_registered_model(cx, &model.value).await?;
+                let wanted = stage(wanted)?;
+                cx.note("stage", wanted);
+                if *archives_others {
+                    if !matches!(wanted, "Staging" | "Production") {
+                        let why = "Model version transition cannot archive existing model versions because it is not an active stage";
+                        return Err(Error::new(Kind::Invalid, format!("{why}. Valid stages are Staging, Production")));
+                    }
+                    for mut other in registered_models::versions(cx, &shelf, &model.value).await? {
+                        if other.value.version != self.version && other.value.stage == wanted {
+                            other.value.stage = String::from("Archived");
+                            other.value.updated_at = cx.now();
+                            changes.put(&shelf, &other)?;
+                        }
+                    }
+                }
+                wanted.clone_into(&mut row.value.stage);
+            }
+        }
+        row.value.updated_at = cx.now();
+        changes.put(&shelf, &row)?;
+        cx.commit(changes).await?;
+        VersionView::open(cx, &shelf, &model.value, row.value).await
+    }
+}
+
+/// A stage in its canonical case.
+pub(super) fn stage(word: &str) -> Result<&'static str> {
+    let stages = ["None", "Staging", "Production", "Archived"];
+    stages.into_iter().find(|stage| stage.eq_ignore_ascii_case(word)).ok_or_else(|| {
+        let word = text::echo(word);
+        let words =
+            format!("Invalid Model Version stage: {word}. Value must be one of None, Staging, Production, Archived.");
+        Error::new(Kind::Invalid, words)
+    })
+}
+
+/// Deletes a version, its files, and the aliases that point to it. Its number is not given again.
+#[derive(Debug)]
+pub struct DeleteModelVersion {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// The model's name.
+    pub name: String,
+    /// The version.
+    pub version: u64,
+}
+
+impl Op for DeleteModelVersion {
+    const ACTION: Action = DELETE_MODELS;
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        settle(&self, cx).await
+    }
+}
+
+impl Attempt for DeleteModelVersion {
+    fn contends_for(&self) -> String {
+        format!("registered model|{}", self.name)
+    }
+
+    async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (mut model, row) = registry::find_version(cx, &shelf, &self.name, self.version).await?;
+        registry::must_be_free(cx, &shelf, model.value.id, Some(self.version)).await?;
+        cx.note("model", self.name.clone());
+        cx.note("version", self.version.to_string());
+        let mut changes = Changes::new();
+        let owner = Owner::Version { model: model.value.id, version: self.version };
+        for file in cx.all::<Artifact>(&shelf, &owner.prefix(&shelf)).await? {
+            changes.delete(&shelf, &file);
+        }
+        changes.delete(&shelf, &row);
+        model.value.aliases.retain(|_, number| *number != self.version);
+        model.value.updated_at = cx.now();
+        changes.put(&shelf, &model)?;
+        cx.commit(changes).await
+    }
+}
+
+const SCHEMA: Schema = Schema {
+    numbers: &["version_number"],
+    texts: &["name", "run_id", "source_path"],
+    lists: &["name", "run_id"],
+    aliases: &[("version", "version_number"), ("source", "source_path"), ("timestamp", "last_updated_timestamp")],
+    parts: &[Part::Tag],
+    order_only: &["creation_timestamp", "last_updated_timestamp"],
+    absent_differs: true,
+};
+
+struct Candidate {
+    model: usize,
+    name: String,
+    version: ModelVersion,
+}
+
+impl Searchable for Candidate {
+    fn value(&self, field: &Field) -> Value<'_> {
+        let version = &self.version;
+        match (field.part, field.key.as_str()) {
+            (Part::Tag, key) => Value::from(version.tags.get(key)),
+            (Part::Attribute, "name") => Value::from(self.name.as_str()),
+            (Part::Attribute, "run_id") => Value::Text(Cow::Borrowed(version.run.as_ref().map_or("", RunId::as_str))),
+            (Part::Attribute, "source_path") => Value::from(version.source.as_str()),
+            (Part::Attribute, "version_number") => Value::from(i64::try_from(version.version).ok()),
+            (Part::Attribute, "creation_timestamp") => Value::from(Some(version.created_at.0)),
+            (Part::Attribute, "last_updated_timestamp") => Value::from(Some(version.updated_at.0)),
+            _ => Value::Absent,
+        }
+    }
+}
+
+/// Searches versions of all models; by name, the newest first, unless asked otherwise.
+#[derive(Debug)]
+pub struct SearchModelVersions {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// Which and how.
+    pub query: Query,
+}
+
+impl Op for SearchModelVersions {
+    const ACTION: Action = READ_MODELS;
+    type Output = Page<VersionView>;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let query = &self.query;
+        if !(1..=200_000).contains(&query.most) {
+            let why = "Invalid value for parameter 'max_results' supplied: it must be at least 1 and at most 200000";
+            return Err(Error::new(Kind::Invalid, format!("{why}, but got value {}", query.most)));
+        }
+        let filter = parse_filter(&query.filter, &SCHEMA)?;
+        let usual = Ordering::by("name", true).then(Ordering::by("version_number", false));
+        let order = parse_order(&query.order_by, &SCHEMA)?.then(usual);
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let models: Vec<RegisteredModel> =
+            cx.all::<RegisteredModel>(&shelf, b"").await?.into_iter().map(|row| row.value).collect();
+        let mut found = Vec::new();
+        for (at, model) in models.iter().enumerate() {
+            for row in registered_models::versions(cx, &shelf, model).await? {
+                let one = Candidate { model: at, name: model.name.clone(), version: row.value };
+                if filter.matches(&one) {
+                    found.push(one);
+                }
+            }
+        }
+        found.sort_by(|a, b| order.compare(a, b));
+        let question = query.identity("model versions");
+        let name = |one: &Candidate| format!("{}/{}", one.name, one.version.version);
+        let page = search::page_of(found, query.most, query.page_token.as_deref(), &question, name)?;
+        let mut views = Vec::with_capacity(page.items.len());
+        for one in page.items {
+            if let Some(model) = models.get(one.model) {
+                views.push(VersionView::open(cx, &shelf, model, one.version).await?);
+            }
+        }
+        Ok(Page { items: views, next: page.next })
+    }
+}

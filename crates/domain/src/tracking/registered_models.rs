@@ -1,0 +1,416 @@
+//! Operations on registered models: names, words, tags and aliases.
+
+use kernel::{Action, Error, Kind, ResourceId, Result};
+
+use super::{
+    ModelVersion, Query, RegisteredModel,
+    action::{DELETE_MODELS, READ_MODELS, WRITE_MODELS},
+    artifact::{Artifact, Owner},
+    attempt::{Attempt, settle},
+    ownership, registry,
+    search::{self, Field, Ordering, Page, Part, Schema, Searchable, Value, parse_filter, parse_order},
+    text,
+};
+use crate::{
+    gate::{Changes, Cx, Op, Row, Shelf},
+    resources::workspace_shelf,
+};
+
+/// A registered model with the newest version of each stage.
+#[derive(Clone, Debug)]
+pub struct ModelView {
+    /// The model.
+    pub model: RegisteredModel,
+    /// The newest version of each stage, by number.
+    pub latest: Vec<VersionView>,
+}
+
+/// A version with what its model says of it.
+#[derive(Clone, Debug)]
+pub struct VersionView {
+    /// The model's name.
+    pub name: String,
+    /// The version.
+    pub version: ModelVersion,
+    /// Names that point to it.
+    pub aliases: Vec<String>,
+    /// Where its files are read.
+    pub artifact_uri: String,
+}
+
+impl VersionView {
+    pub(super) async fn open<O: Op>(
+        cx: &Cx<'_, O>,
+        shelf: &Shelf,
+        model: &RegisteredModel,
+        version: ModelVersion,
+    ) -> Result<Self> {
+        let points_here = |(alias, number): (&String, &u64)| (*number == version.version).then(|| alias.clone());
+        let aliases = model.aliases.iter().filter_map(points_here).collect();
+        let artifact_uri = registry::artifact_uri(cx, shelf, model, &version).await?;
+        Ok(Self { name: model.name.clone(), version, aliases, artifact_uri })
+    }
+}
+
+pub(super) async fn versions<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    model: &RegisteredModel,
+) -> Result<Vec<Row<ModelVersion>>> {
+    cx.all::<ModelVersion>(shelf, model.id.as_bytes()).await
+}
+
+/// The newest version of each stage, or of these stages.
+async fn latest<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    model: &RegisteredModel,
+    stages: &[&'static str],
+) -> Result<Vec<VersionView>> {
+    let mut newest: Vec<ModelVersion> = Vec::new();
+    // Rows come by number, so a later one of the same stage is newer.
+    for row in versions(cx, shelf, model).await? {
+        let version = row.value;
+        if stages.is_empty() || stages.contains(&version.stage.as_str()) {
+            newest.retain(|known| known.stage != version.stage);
+            newest.push(version);
+        }
+    }
+    let mut views = Vec::with_capacity(newest.len());
+    for version in newest {
+        views.push(VersionView::open(cx, shelf, model, version).await?);
+    }
+    Ok(views)
+}
+
+async fn view<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, model: RegisteredModel) -> Result<ModelView> {
+    let latest = latest(cx, shelf, &model, &[]).await?;
+    Ok(ModelView { model, latest })
+}
+
+/// Registers a name.
+#[derive(Debug)]
+pub struct CreateRegisteredModel {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// The name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Free labels.
+    pub tags: Vec<(String, String)>,
+}
+
+impl Op for CreateRegisteredModel {
+    const ACTION: Action = WRITE_MODELS;
+    type Output = RegisteredModel;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        settle(&self, cx).await
+    }
+}
+
+impl Attempt for CreateRegisteredModel {
+    fn contends_for(&self) -> String {
+        format!("registered model|{}", self.name)
+    }
+
+    async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<RegisteredModel> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        registry::check_model_name(&self.name)?;
+        text::check_length("description", &self.description, 100_000)?;
+        let mut model = registry::new_model(cx, &self.name);
+        model.description.clone_from(&self.description);
+        model.tags = self.tags.iter().cloned().collect();
+        registry::check_tags(&model.tags)?;
+        let id = registry::model_row_id(&shelf, &self.name);
+        if cx.get::<RegisteredModel>(&shelf, &id).await?.is_some() {
+            return Err(taken(&self.name));
+        }
+        cx.note("model", self.name.clone());
+        let mut changes = Changes::new();
+        changes.put(&shelf, &Row::new(id, model.clone()))?;
+        cx.commit(changes).await?;
+        Ok(model)
+    }
+}
+
+fn taken(name: &str) -> Error {
+    Error::new(Kind::Exists, format!("Registered Model (name={}) already exists.", text::echo(name)))
+}
+
+/// Reads one.
+#[derive(Debug)]
+pub struct GetRegisteredModel {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// The name.
+    pub name: String,
+}
+
+impl Op for GetRegisteredModel {
+    const ACTION: Action = READ_MODELS;
+    type Output = ModelView;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let model = registry::find_model(cx, &shelf, &self.name).await?.value;
+        view(cx, &shelf, model).await
+    }
+}
+
+/// What to do to a registered model.
+#[derive(Clone, Debug)]
+pub enum ModelChange {
+    /// Other words for people.
+    Describe(String),
+    /// Another name.
+    Rename(String),
+    /// Set a tag.
+    SetTag(String, String),
+    /// Remove a tag; one that is not there is no error.
+    DeleteTag(String),
+    /// Point a name to a version.
+    SetAlias(String, u64),
+    /// Take such a name away; one that is not there is no error.
+    DeleteAlias(String),
+}
+
+/// Changes one. A run's code may change only what it registered itself: aliases decide what others load.
+#[derive(Debug)]
+pub struct UpdateRegisteredModel {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// The name.
+    pub name: String,
+    /// What to do.
+    pub change: ModelChange,
+}
+
+impl Op for UpdateRegisteredModel {
+    const ACTION: Action = WRITE_MODELS;
+    type Output = ModelView;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        settle(&self, cx).await
+    }
+}
+
+impl Attempt for UpdateRegisteredModel {
+    fn contends_for(&self) -> String {
+        format!("registered model|{}", self.name)
+    }
+
+    async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<ModelView> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let mut row = registry::find_model(cx, &shelf, &self.name).await?;
+        ownership::of_registered_model(cx, &row.value).await?;
+        cx.note("model", self.name.clone());
+        let mut changes = Changes::new();
+        match &self.change {
+            ModelChange::Describe(words) => {
+                text::check_length("description", words, 100_000)?;
+                row.value.description.clone_from(words);
+            }
+            ModelChange::SetTag(key, value) => {
+                row.value.tags.insert(key.clone(), value.clone());
+                registry::check_tags(&row.value.tags)?;
+            }
+            ModelChange::DeleteTag(key) => {
+                row.value.tags.remove(key);
+            }
+            ModelChange::SetAlias(alias, version) => {
+                check_alias(alias)?;
+                registry::find_version(cx, &shelf, &self.name, *version).await?;
+                cx.note("alias", alias.clone());
+                cx.note("version", version.to_string());
+                row.value.aliases.insert(alias.clone(), *version);
+                if row.value.aliases.len() > 500 {
+                    return Err(text::bad("alias", alias, "a registered model has at most 500 aliases"));
+                }
+            }
+            ModelChange::DeleteAlias(alias) => {
+                cx.note("alias", alias.clone());
+                row.value.aliases.remove(alias);
+            }
+            ModelChange::Rename(name) => {
+                registry::check_model_name(name)?;
+                let id = registry::model_row_id(&shelf, name);
+                if cx.get::<RegisteredModel>(&shelf, &id).await?.is_some() {
+                    return Err(taken(name));
+                }
+                cx.note("newName", name.clone());
+                changes.delete(&shelf, &row);
+                row = Row::new(id, row.value);
+                row.value.name.clone_from(name);
+            }
+        }
+        row.value.updated_at = cx.now();
+        changes.put(&shelf, &row)?;
+        cx.commit(changes).await?;
+        view(cx, &shelf, row.value).await
+    }
+}
+
+fn check_alias(alias: &str) -> Result<()> {
+    if alias.is_empty() {
+        return Err(text::missing("alias"));
+    }
+    text::check_length("alias", alias, 255)?;
+    let is_known = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let lower = alias.to_lowercase();
+    let is_number =
+        lower.strip_prefix('v').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|c| c.is_ascii_digit()));
+    if !alias.chars().all(is_known) || lower == "latest" || is_number {
+        let why = "an alias is made of letters, digits, '_' and '-', and is neither 'latest' nor a version like 'v1'";
+        return Err(text::bad("alias", alias, why));
+    }
+    Ok(())
+}
+
+/// Deletes a registered model with all its versions and their files.
+#[derive(Debug)]
+pub struct DeleteRegisteredModel {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// The name.
+    pub name: String,
+}
+
+impl Op for DeleteRegisteredModel {
+    const ACTION: Action = DELETE_MODELS;
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        settle(&self, cx).await
+    }
+}
+
+impl Attempt for DeleteRegisteredModel {
+    fn contends_for(&self) -> String {
+        format!("registered model|{}", self.name)
+    }
+
+    async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let row = registry::find_model(cx, &shelf, &self.name).await?;
+        registry::must_be_free(cx, &shelf, row.value.id, None).await?;
+        let mut changes = Changes::new();
+        for version in versions(cx, &shelf, &row.value).await? {
+            let owner = Owner::Version { model: row.value.id, version: version.value.version };
+            for file in cx.all::<Artifact>(&shelf, &owner.prefix(&shelf)).await? {
+                changes.delete(&shelf, &file);
+            }
+            changes.delete(&shelf, &version);
+        }
+        changes.delete(&shelf, &row);
+        cx.note("model", self.name.clone());
+        cx.commit(changes).await
+    }
+}
+
+/// Reads the newest version of each stage, or of some stages.
+#[derive(Debug)]
+pub struct GetLatestVersions {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// The name.
+    pub name: String,
+    /// The stages; all when none is named.
+    pub stages: Vec<String>,
+}
+
+impl Op for GetLatestVersions {
+    const ACTION: Action = READ_MODELS;
+    type Output = Vec<VersionView>;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let model = registry::find_model(cx, &shelf, &self.name).await?.value;
+        let stages: Result<Vec<&'static str>> =
+            self.stages.iter().map(|stage| super::model_versions::stage(stage)).collect();
+        latest(cx, &shelf, &model, &stages?).await
+    }
+}
+
+const SCHEMA: Schema = Schema {
+    numbers: &[],
+    texts: &["name"],
+    lists: &["name"],
+    aliases: &[("timestamp", "last_updated_timestamp")],
+    parts: &[Part::Tag],
+    order_only: &["creation_timestamp", "last_updated_timestamp"],
+    absent_differs: true,
+};
+
+impl Searchable for RegisteredModel {
+    fn value(&self, field: &Field) -> Value<'_> {
+        match (field.part, field.key.as_str()) {
+            (Part::Tag, key) => Value::from(self.tags.get(key)),
+            (Part::Attribute, "name") => Value::from(self.name.as_str()),
+            (Part::Attribute, "creation_timestamp") => Value::from(Some(self.created_at.0)),
+            (Part::Attribute, "last_updated_timestamp") => Value::from(Some(self.updated_at.0)),
+            _ => Value::Absent,
+        }
+    }
+}
+
+/// Searches registered models; by name unless asked otherwise.
+#[derive(Debug)]
+pub struct SearchRegisteredModels {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// Which and how.
+    pub query: Query,
+}
+
+impl Op for SearchRegisteredModels {
+    const ACTION: Action = READ_MODELS;
+    type Output = Page<ModelView>;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let query = &self.query;
+        if !(1..=1000).contains(&query.most) {
+            let why = "Invalid value for parameter 'max_results' supplied: it must be at least 1 and at most 1000";
+            return Err(Error::new(Kind::Invalid, format!("{why}, but got value {}", query.most)));
+        }
+        let filter = parse_filter(&query.filter, &SCHEMA)?;
+        let order = parse_order(&query.order_by, &SCHEMA)?.then(Ordering::by("name", true));
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let rows = cx.all::<RegisteredModel>(&shelf, b"").await?;
+        let mut found: Vec<RegisteredModel> =
+            rows.into_iter().map(|row| row.value).filter(|one| filter.matches(one)).collect();
+        found.sort_by(|a, b| order.compare(a, b));
+        let question = query.identity("registered models");
+        let page = search::page_of(found, query.most, query.page_token.as_deref(), &question, |one| one.name.clone())?;
+        let mut views = Vec::with_capacity(page.items.len());
+        for model in page.items {
+            views.push(view(cx, &shelf, model).await?);
+        }
+        Ok(Page { items: views, next: page.next })
+    }
+}

@@ -1,0 +1,91 @@
+//! Searching: MLflow's filter language (`AND` of `identifier comparator literal`), ordering and paging, over records that
+//! were opened in memory. What can be asked about a noun is its [`Schema`]; how it answers is [`Searchable`].
+
+mod clause;
+mod lexer;
+mod like;
+mod order;
+mod page;
+
+pub(super) use clause::parse_filter;
+pub(super) use order::{Ordering, parse_order};
+pub use page::Page;
+pub(super) use page::page_of;
+
+use std::borrow::Cow;
+
+/// Which part of a record an identifier names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// One of its own fields.
+    Attribute,
+    /// A metric's latest value.
+    Metric,
+    /// A parameter.
+    Param,
+    /// A tag.
+    Tag,
+    /// A field of one of its data sets.
+    Dataset,
+}
+
+/// What can be asked about a noun.
+#[derive(Debug)]
+pub(super) struct Schema {
+    /// Numeric attributes.
+    pub(super) numbers: &'static [&'static str],
+    /// Text attributes.
+    pub(super) texts: &'static [&'static str],
+    /// Text attributes that `IN` and `NOT IN` apply to.
+    pub(super) lists: &'static [&'static str],
+    /// Other spellings of attributes.
+    pub(super) aliases: &'static [(&'static str, &'static str)],
+    /// Parts beside attributes.
+    pub(super) parts: &'static [Part],
+    /// Attributes that only ordering knows.
+    pub(super) order_only: &'static [&'static str],
+    /// Whether a missing tag differs from every text (`!=` matches), as for registered models.
+    pub(super) absent_differs: bool,
+}
+
+/// A field, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) part: Part,
+    pub(super) key: String,
+}
+
+/// What a record holds in a field.
+#[derive(Clone, Debug)]
+pub(super) enum Value<'a> {
+    Absent,
+    Number(f64),
+    Text(Cow<'a, str>),
+    /// Any of several.
+    Texts(Vec<Cow<'a, str>>),
+}
+
+impl<'a> From<Option<&'a String>> for Value<'a> {
+    fn from(text: Option<&'a String>) -> Self {
+        text.map_or(Self::Absent, |text| Self::Text(Cow::Borrowed(text)))
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    #[expect(clippy::as_conversions, reason = "times are compared as the numbers of the language; 2^53 ms is far off")]
+    fn from(number: Option<i64>) -> Self {
+        number.map_or(Self::Absent, |number| Self::Number(number as f64))
+    }
+}
+
+/// A record that answers.
+pub(super) trait Searchable {
+    /// The value of a field of its schema.
+    fn value(&self, field: &Field) -> Value<'_>;
+}

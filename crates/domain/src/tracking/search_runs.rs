@@ -1,0 +1,214 @@
+//! Searching runs.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use kernel::{Action, Error, Kind, ResourceId, Result};
+
+use super::{
+    Query, Run, RunStatus, RunView, View,
+    action::READ_RUNS,
+    experiment,
+    metric::Heads,
+    run_links::RunLinks,
+    search::{self, Field, Ordering, Page, Part, Schema, Searchable, Value, parse_filter, parse_order},
+};
+use crate::{
+    gate::{Cx, Op, Shelf},
+    resources::workspace_shelf,
+};
+
+/// Most experiments of one search.
+const MOST_EXPERIMENTS: usize = 10_000;
+/// Runs read at a time.
+const STRIDE: usize = 1000;
+
+const SCHEMA: Schema = Schema {
+    numbers: &["start_time", "end_time"],
+    texts: &["run_id", "run_name", "status", "artifact_uri", "user_id", "experiment_id"],
+    lists: &["run_id", "experiment_id"],
+    aliases: &[
+        ("created", "start_time"),
+        ("Created", "start_time"),
+        ("Run name", "run_name"),
+        ("run name", "run_name"),
+        ("name", "run_name"),
+        ("id", "run_id"),
+    ],
+    parts: &[Part::Metric, Part::Param, Part::Tag, Part::Dataset],
+    order_only: &["lifecycle_stage"],
+    absent_differs: false,
+};
+
+/// A run with as much beside it as the question needs.
+struct Candidate {
+    run: Run,
+    heads: Heads,
+    links: RunLinks,
+}
+
+impl Searchable for Candidate {
+    fn value(&self, field: &Field) -> Value<'_> {
+        let run = &self.run;
+        match (field.part, field.key.as_str()) {
+            (Part::Metric, key) => {
+                self.heads.metrics.get(key).map_or(Value::Absent, |head| Value::Number(head.latest.value))
+            }
+            (Part::Param, key) => Value::from(run.params.get(key)),
+            (Part::Tag, key) => Value::from(run.tags.get(key)),
+            (Part::Dataset, "name") => self.datasets(|one| Some(&one.name)),
+            (Part::Dataset, "digest") => self.datasets(|one| Some(&one.digest)),
+            (Part::Dataset, _) => self.datasets(|one| one.context()),
+            (Part::Attribute, "run_id") => Value::from(run.id.as_str()),
+            (Part::Attribute, "run_name") => Value::from(run.name.as_str()),
+            (Part::Attribute, "user_id") => Value::from(run.user.as_str()),
+            (Part::Attribute, "experiment_id") => Value::from(run.experiment.as_str()),
+            (Part::Attribute, "status") => Value::from(run.status.word()),
+            (Part::Attribute, "artifact_uri") => Value::Text(Cow::Owned(run.artifact_uri())),
+            (Part::Attribute, "start_time") => Value::from(Some(run.started_at.0)),
+            (Part::Attribute, "end_time") => Value::from(run.ended_at.map(|at| at.0)),
+            (Part::Attribute, "lifecycle_stage") => Value::from(if run.is_deleted { "deleted" } else { "active" }),
+            _ => Value::Absent,
+        }
+    }
+}
+
+impl Candidate {
+    fn datasets<'a>(&'a self, pick: impl Fn(&'a super::DatasetInput) -> Option<&'a str>) -> Value<'a> {
+        Value::Texts(self.links.datasets.iter().filter_map(pick).map(Cow::Borrowed).collect())
+    }
+}
+
+impl RunStatus {
+    /// MLflow's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Scheduled => "SCHEDULED",
+            Self::Finished => "FINISHED",
+            Self::Failed => "FAILED",
+            Self::Killed => "KILLED",
+        }
+    }
+
+    /// From MLflow's word or number.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "RUNNING" | "1" => Self::Running,
+            "SCHEDULED" | "2" => Self::Scheduled,
+            "FINISHED" | "3" => Self::Finished,
+            "FAILED" | "4" => Self::Failed,
+            "KILLED" | "5" => Self::Killed,
+            _ => return None,
+        })
+    }
+}
+
+/// Searches the runs of some experiments; the newest first unless asked otherwise.
+#[derive(Debug)]
+pub struct SearchRuns {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// Ids of the experiments; none finds nothing.
+    pub experiments: Vec<String>,
+    /// Which and how.
+    pub query: Query,
+    /// Living or deleted.
+    pub view: View,
+}
+
+impl Op for SearchRuns {
+    const ACTION: Action = READ_RUNS;
+    type Output = Page<RunView>;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(mut self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let query = &self.query;
+        if query.most > 50_000 {
+            let why = "Invalid value for parameter 'max_results' supplied: it must be at most 50000";
+            return Err(Error::new(Kind::Invalid, format!("{why}, but got value {}", query.most)));
+        }
+        let filter = parse_filter(&query.filter, &SCHEMA)?;
+        let usual = Ordering::by("start_time", false).then(Ordering::by("run_id", true));
+        let order = parse_order(&query.order_by, &SCHEMA)?.then(usual);
+        self.experiments.sort();
+        self.experiments.dedup();
+        if self.experiments.len() > MOST_EXPERIMENTS {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("at most {MOST_EXPERIMENTS} experiments can be searched at once"),
+            ));
+        }
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let needs =
+            Needs { heads: filter.asks(Part::Metric) || order.asks(Part::Metric), links: filter.asks(Part::Dataset) };
+        let mut found = Vec::new();
+        for id in &self.experiments {
+            let Ok(experiment) = experiment::find(cx, &shelf, id).await else { continue };
+            let mut after: Option<Vec<u8>> = None;
+            loop {
+                let stride = read(cx, &shelf, id, after.as_deref(), &needs).await?;
+                let was_last = stride.len() < STRIDE;
+                after = stride.last().map(|(row, _)| row.clone());
+                let candidates = stride.into_iter().map(|(_, mut candidate)| {
+                    candidate.run.is_deleted |= experiment.value.is_deleted;
+                    candidate
+                });
+                found.extend(candidates.filter(|one| self.view.shows(one.run.is_deleted) && filter.matches(one)));
+                if was_last {
+                    break;
+                }
+            }
+        }
+        found.sort_by(|a, b| order.compare(a, b));
+        let question = query.identity(&format!("runs {:?} {:?}", self.view, self.experiments));
+        let page =
+            search::page_of(found, query.most, query.page_token.as_deref(), &question, |one| one.run.id.to_string())?;
+        let mut views = Vec::with_capacity(page.items.len());
+        for candidate in page.items {
+            views.push(RunView::open(cx, &shelf, candidate.run).await?);
+        }
+        Ok(Page { items: views, next: page.next })
+    }
+}
+
+/// What has to be read beside the runs.
+struct Needs {
+    heads: bool,
+    links: bool,
+}
+
+/// The next runs of an experiment, in row order, with what the question needs.
+async fn read<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    experiment: &str,
+    after: Option<&[u8]>,
+    needs: &Needs,
+) -> Result<Vec<(Vec<u8>, Candidate)>> {
+    let prefix = experiment::row_id(shelf, experiment);
+    let rows = cx.page::<Run>(shelf, &prefix, after, STRIDE).await?;
+    let last = rows.last().map(|row| row.id.clone()).unwrap_or_default();
+    // The rows beside the runs have the runs' ids, so the same stretch of ids holds them.
+    let mut heads: HashMap<Vec<u8>, Heads> = HashMap::new();
+    if needs.heads {
+        let beside = cx.page::<Heads>(shelf, &prefix, after, STRIDE).await?;
+        heads = beside.into_iter().filter(|row| row.id <= last).map(|row| (row.id, row.value)).collect();
+    }
+    let mut links: HashMap<Vec<u8>, RunLinks> = HashMap::new();
+    if needs.links {
+        let beside = cx.page::<RunLinks>(shelf, &prefix, after, STRIDE).await?;
+        links = beside.into_iter().filter(|row| row.id <= last).map(|row| (row.id, row.value)).collect();
+    }
+    let candidate = |row: crate::gate::Row<Run>| {
+        let candidate = Candidate {
+            run: row.value,
+            heads: heads.remove(&row.id).unwrap_or_default(),
+            links: links.remove(&row.id).unwrap_or_default(),
+        };
+        (row.id, candidate)
+    };
+    Ok(rows.into_iter().map(candidate).collect())
+}

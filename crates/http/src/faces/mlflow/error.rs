@@ -1,0 +1,51 @@
+//! Errors in MLflow's form: `{"error_code", "message"}`.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use kernel::{Error, Kind};
+use wire::mlflow::ErrorBody;
+
+/// A room's error on its way out of this face.
+pub struct Fault(Error);
+
+impl From<Error> for Fault {
+    fn from(fault: Error) -> Self {
+        Self(fault)
+    }
+}
+
+/// Status and code of each kind. The client retries 408, 429 and most 5xx for minutes, so a user's fault is none of them.
+fn status_of(kind: Kind) -> (StatusCode, &'static str) {
+    match kind {
+        Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
+        Kind::Denied => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+        Kind::NotFound => (StatusCode::NOT_FOUND, "RESOURCE_DOES_NOT_EXIST"),
+        Kind::Exists => (StatusCode::BAD_REQUEST, "RESOURCE_ALREADY_EXISTS"),
+        Kind::Conflict | Kind::Stale => (StatusCode::CONFLICT, "RESOURCE_CONFLICT"),
+        Kind::Invalid => (StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),
+        Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "INVALID_PARAMETER_VALUE"),
+        Kind::Throttled => (StatusCode::TOO_MANY_REQUESTS, "REQUEST_LIMIT_EXCEEDED"),
+        Kind::Unsupported => (StatusCode::BAD_REQUEST, "BAD_REQUEST"),
+        Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE"),
+        Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let (status, code) = status_of(self.0.kind());
+        if status.is_server_error() {
+            tracing::error!(fault = ?self.0, "a request failed");
+        }
+        let mut headers = HeaderMap::new();
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = "Bearer realm=\"bartizan\", error=\"invalid_token\"";
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        let body = ErrorBody { error_code: code.to_owned(), message: self.0.public().to_owned() };
+        (status, headers, axum::Json(body)).into_response()
+    }
+}

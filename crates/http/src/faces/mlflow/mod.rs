@@ -1,0 +1,52 @@
+//! MLflow's REST interface, below each workspace's own base address. Facts: client 3.17.
+
+mod artifacts;
+mod error;
+mod experiments;
+mod fields;
+mod logged_models;
+mod metrics;
+mod model_versions;
+mod registered_models;
+mod runs;
+mod server;
+mod view;
+
+use std::sync::Arc;
+
+pub use error::Fault;
+
+use domain::gate::{House, Op};
+use kernel::{Caller, ResourceId, Result};
+
+use super::arm::WORKSPACE;
+use crate::{Doors, Guest};
+
+/// The doors of this face.
+pub fn doors(mut doors: Doors) -> Doors {
+    // Azure hands out the first form; both are the same.
+    for prefix in ["/mlflow/v1.0", "/mlflow/v2.0"] {
+        let base = format!("{prefix}{WORKSPACE}");
+        let (api, tracking) = (format!("{base}/api/2.0"), format!("{base}/api/2.0/mlflow"));
+        doors = doors
+            .face(|doors| experiments::doors(doors, &tracking))
+            .face(|doors| runs::doors(doors, &tracking))
+            .face(|doors| metrics::doors(doors, &tracking))
+            .face(|doors| artifacts::doors(doors, &api))
+            .face(|doors| logged_models::doors(doors, &tracking))
+            .face(|doors| registered_models::doors(doors, &tracking))
+            .face(|doors| model_versions::doors(doors, &tracking))
+            .face(|doors| server::doors(doors, &base));
+    }
+    doors
+}
+
+/// What a handler needs once its request has been read.
+type Desk = (Arc<House>, Caller, ResourceId);
+
+/// Who asks, and for which workspace. Whoever may not ask for `O` there learns that before anything else is looked at.
+async fn arrive<O: Op>(guest: &Guest) -> Result<Desk> {
+    let workspace = guest.workspace()?;
+    let caller = guest.admitted::<O>(&workspace).await?;
+    Ok((guest.house().clone(), caller, workspace))
+}

@@ -1,0 +1,38 @@
+//! What the server says about itself: `server-info` and `version`.
+
+use axum::response::{IntoResponse, Response};
+use domain::{gate::enter, tracking::GetTracking};
+use http::{Method, header};
+use wire::mlflow::ServerInfo;
+
+use super::{Fault, arrive, view::reply};
+use crate::{Doors, Guest};
+
+/// The version of MLflow's interface that is spoken here: from 3.4 on, clients log traces through the server, which this
+/// one does not take.
+const VERSION: &str = "3.3.0";
+
+/// The doors below the workspace's base address.
+pub(super) fn doors(doors: Doors, base: &str) -> Doors {
+    doors
+        .open::<GetTracking, _, _>(Method::GET, &format!("{base}/api/3.0/mlflow/server-info"), get_info)
+        .open::<GetTracking, _, _>(Method::GET, &format!("{base}/version"), get_version)
+}
+
+async fn get_info(guest: Guest) -> Result<Response, Fault> {
+    let (house, caller, workspace) = arrive::<GetTracking>(&guest).await?;
+    enter(&house, &caller, GetTracking { workspace }).await?;
+    Ok(reply(ServerInfo {
+        store_type: String::from("Bartizan"),
+        workspaces_enabled: false,
+        trace_archival_enabled: false,
+        multipart_uploads_enabled: false,
+        multipart_downloads_enabled: false,
+    }))
+}
+
+async fn get_version(guest: Guest) -> Result<Response, Fault> {
+    let (house, caller, workspace) = arrive::<GetTracking>(&guest).await?;
+    enter(&house, &caller, GetTracking { workspace }).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], VERSION).into_response())
+}
