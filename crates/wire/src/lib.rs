@@ -4,5 +4,6 @@
 pub mod agent;
 pub mod arm;
 pub mod graph;
+pub mod mlflow;
 pub mod oauth;
 pub mod score;

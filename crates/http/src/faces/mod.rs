@@ -3,11 +3,17 @@
 pub mod arm;
 pub mod entra;
 pub mod graph;
+pub mod mlflow;
 pub mod monitor;
 
 use crate::Doors;
 
 /// The doors of all faces.
 pub fn doors() -> Doors {
-    Doors::default().face(entra::doors).face(graph::doors).face(arm::doors).face(monitor::doors)
+    Doors::default()
+        .face(entra::doors)
+        .face(graph::doors)
+        .face(arm::doors)
+        .face(monitor::doors)
+        .face(mlflow::doors)
 }
