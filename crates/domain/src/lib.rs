@@ -6,6 +6,8 @@ pub mod compute;
 pub mod gate;
 pub mod identity;
 pub mod resources;
+pub mod snapshots;
 pub mod tracking;
+pub mod work;
 
 mod signal;

@@ -4,6 +4,8 @@
 pub mod agent;
 pub mod arm;
 pub mod graph;
+pub mod job;
 pub mod mlflow;
 pub mod oauth;
 pub mod score;
+pub mod snapshot;

@@ -126,8 +126,8 @@ pub struct LaunchState {
     pub(crate) seen_at: Timestamp,
     /// What the next agent must show to begin.
     pub(crate) bootstrap: Option<Bootstrap>,
-    /// Bytes of all its logs.
-    pub(crate) log_bytes: u64,
+    /// When its agent got a token last.
+    pub(crate) token_issued_at: Option<Timestamp>,
     /// Whether a run of the tracking room goes along.
     pub(crate) is_job: bool,
 }
@@ -199,7 +199,7 @@ pub fn record_launch<O: Op>(
         before_silence: None,
         seen_at: now,
         bootstrap: None,
-        log_bytes: 0,
+        token_issued_at: None,
         is_job,
     };
     let live = LiveRun {

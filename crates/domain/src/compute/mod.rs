@@ -1,14 +1,40 @@
 //! The compute room: jobs, their runs, and the agents that carry them out.
 //!
 //! A launch is what an agent is to do; whoever records one (a job, a service's deployment) does so in the commit of its own
-//! change. The scheduler starts what is queued, the agent reports, the sweep ends what fell silent. **Invariant:** the end
-//! of a run, the death of its token and its status in the tracking room are one commit.
+//! change. The scheduler starts what is queued, the agent reports, the sweep ends what fell silent. Who may enter:
+//! principals by their roles for jobs; agents for their own run, with its token; the house for what is due. **Invariant:**
+//! the end of a run, the death of its token and its status in the tracking room are one commit. **Invariant:** a
+//! bootstrap token works once.
 
+mod agent;
+mod agent_files;
+mod agent_start;
+mod cancel;
+mod command;
+mod job;
 mod launch;
 mod lease;
+mod log;
+mod pulse;
+mod read_log;
+mod start;
 mod state;
+mod sweep;
+mod tail;
+#[cfg(test)]
+mod tests;
 
+pub use agent::{AgentAddress, AppendLog, FinishRun, Heartbeat, Orders, ReportStatus};
+pub use agent_files::{GetRunFile, GetRunLayer, PutRunArtifact};
+pub use agent_start::{Assignment, StartRun};
+pub use cancel::CancelJob;
+pub use job::{DEFAULT_TIMEOUT, GetJob, Job, JobStatus, ListJobs, NewJob, PutJob};
 pub use launch::{Engine, JailLimits, Launch, LaunchState, Layer, Work, end_launch, launch_state, record_launch, wake};
 pub use lease::Lease;
 pub(crate) use lease::is_alive;
+pub(crate) use pulse::Pulses;
+pub use log::PROGRAM_LOG;
+pub use read_log::{GetJobLog, ListJobLogs, LogPiece};
 pub use state::RunState;
+pub(crate) use sweep::{ListDueRuns, Task};
+pub(crate) use tail::tail_log;

@@ -16,7 +16,7 @@ use kernel::{
 use seal::Place;
 
 use super::{Activity, Record, Row, Shelf, keys::Keys, reads::PendingReads};
-use crate::{access::Access, identity::Identity, signal::Signals};
+use crate::{access::Access, compute::Pulses, identity::Identity, signal::Signals};
 
 /// The table name under which log records are sealed.
 const LOG: &str = "activity";
@@ -92,6 +92,8 @@ pub struct House {
     settings: Settings,
     /// What the identity room keeps in memory.
     pub(crate) identity: Identity,
+    /// When runs were heard last.
+    pub(crate) pulses: Pulses,
     /// Wakes whoever waits for a change.
     pub(crate) signals: Signals,
 }
@@ -118,6 +120,7 @@ impl House {
             access: ArcSwap::default(),
             settings: parts.settings,
             identity: Identity::default(),
+            pulses: Pulses::default(),
             signals: Signals::default(),
         };
         house.reload_identity().await?;

@@ -1,5 +1,6 @@
 //! One module per protocol. Each has its own doors and its own form of errors.
 
+pub mod agent;
 pub mod arm;
 pub mod entra;
 pub mod graph;
@@ -14,6 +15,7 @@ pub fn doors() -> Doors {
         .face(entra::doors)
         .face(graph::doors)
         .face(arm::doors)
+        .face(agent::doors)
         .face(monitor::doors)
         .face(mlflow::doors)
 }

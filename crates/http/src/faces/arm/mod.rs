@@ -1,8 +1,11 @@
 //! Azure Resource Manager (`/subscriptions/…`), and the native control API, which is the same.
 
 mod access;
+mod codes;
 mod error;
 mod groups;
+mod jobs;
+mod snapshots;
 mod view;
 mod workspaces;
 
@@ -16,5 +19,5 @@ pub(crate) const WORKSPACE: &str = "/subscriptions/{subscription}/resourceGroups
 
 /// The doors of this face.
 pub fn doors(doors: Doors) -> Doors {
-    doors.face(groups::doors).face(workspaces::doors).face(access::doors)
+    doors.face(groups::doors).face(workspaces::doors).face(snapshots::doors).face(codes::doors).face(jobs::doors).face(access::doors)
 }

@@ -1,0 +1,181 @@
+//! Bytes that agents fetch and bring.
+
+use std::sync::Arc;
+
+use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunId, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Work,
+    agent::{AgentAddress, launch, live_state, missing, snapshot_of},
+    pulse::Contents,
+};
+use crate::{
+    gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Record, Row, Shelf},
+    snapshots::{find_manifest, open_file},
+    tracking::{ArtifactPath, add_artifact},
+};
+
+/// Most files that an agent brings for one run.
+const MOST_FILES: u64 = 20_000;
+/// Uploads of one run travel together and write the same count.
+const ATTEMPTS: usize = 64;
+
+const READ: Action =
+    Action::new("Microsoft.MachineLearningServices/workspaces/metadata/snapshots/read", Class::Read).open_to_runs();
+const WRITE: Action =
+    Action::new("Microsoft.MachineLearningServices/workspaces/metadata/artifacts/write", Class::DataWrite)
+        .open_to_runs();
+
+/// Opens a file of the run's own snapshot.
+#[derive(Debug)]
+pub struct GetRunFile {
+    /// Whose.
+    pub address: AgentAddress,
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
+}
+
+impl Op for GetRunFile {
+    const ACTION: Action = READ;
+    /// The bytes, and how many.
+    type Output = (ByteStream, u64);
+
+    fn scope(&self) -> ResourceId {
+        self.address.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let (shelf, me) = self.address.enter(cx).await?;
+        if !self.contents(cx, &shelf, me.workspace).await?.contains(&self.sha256) {
+            return Err(Error::not_found("the file"));
+        }
+        cx.note("run", me.run.as_str());
+        cx.note("sha256", &self.sha256);
+        open_file(cx, &shelf, &self.sha256).await
+    }
+}
+
+impl GetRunFile {
+    async fn contents(&self, cx: &Cx<'_, Self>, shelf: &Shelf, workspace: WorkspaceId) -> Result<Contents> {
+        let pulses = &cx.house().pulses;
+        if let Some(contents) = pulses.contents(workspace, &self.address.run) {
+            return Ok(contents);
+        }
+        let launch = launch(cx, shelf, &self.address.run).await?;
+        let files = match snapshot_of(&launch) {
+            Some(snapshot) => find_manifest(cx, shelf, snapshot).await?.files,
+            None => Vec::new(),
+        };
+        let contents: Contents = Arc::new(files.into_iter().map(|file| file.sha256).collect());
+        pulses.keep_contents(workspace, &self.address.run, &contents);
+        Ok(contents)
+    }
+}
+
+/// Opens a layer of the run's own image.
+#[derive(Debug)]
+pub struct GetRunLayer {
+    /// Whose.
+    pub address: AgentAddress,
+    /// `sha256:…`.
+    pub digest: String,
+}
+
+impl Op for GetRunLayer {
+    const ACTION: Action =
+        Action::new("Microsoft.MachineLearningServices/workspaces/images/read", Class::Read).open_to_runs();
+    /// The bytes, and how many.
+    type Output = (ByteStream, u64);
+
+    fn scope(&self) -> ResourceId {
+        self.address.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let (shelf, me) = self.address.enter(cx).await?;
+        let launch = launch(cx, &shelf, &me.run).await?;
+        let Work::Service { layers, .. } = &launch.work else { return Err(Error::not_found("the layer")) };
+        let layer = layers.iter().find(|layer| layer.digest == self.digest);
+        let layer = layer.ok_or_else(|| Error::not_found("the layer"))?;
+        cx.note("run", me.run.as_str());
+        cx.note("digest", &layer.digest);
+        Ok((cx.open_blob(&shelf, &layer.blob, Range::ALL).await?, layer.blob.length))
+    }
+}
+
+/// What an agent brought for one run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Brought {
+    files: u64,
+    bytes: u64,
+}
+
+impl Record for Brought {
+    const TABLE: &'static str = "run-brought";
+}
+
+/// Takes in a file that the run left behind.
+pub struct PutRunArtifact {
+    /// Whose.
+    pub address: AgentAddress,
+    /// `outputs/…` or `logs/…`.
+    pub path: String,
+    /// The content.
+    pub body: ByteStream,
+}
+
+impl Op for PutRunArtifact {
+    const ACTION: Action = WRITE;
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        self.address.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let (shelf, me) = self.address.enter(cx).await?;
+        live_state(cx, &shelf, &me.run).await?;
+        ArtifactPath::parse(&self.path)?;
+        let root = self.path.split_once('/').map(|(root, _)| root);
+        if !matches!(root, Some("outputs" | "logs" | "user_logs")) {
+            return Err(Error::invalid("path", "a run's files lie below `outputs`, `logs` or `user_logs`"));
+        }
+        // What does not fit the scratch it lay on is mostly holes; files may be brought more than once.
+        let scratch = launch(cx, &shelf, &me.run).await?.limits.scratch_mib.saturating_mul(1 << 20);
+        let blob = cx.put_blob(&shelf, scratch, self.body).await?;
+        let (run, path, most) = (&me.run, self.path.as_str(), scratch.saturating_mul(4));
+        cx.note("run", run.as_str());
+        cx.note("bytes", blob.length.to_string());
+        for _ in 0..ATTEMPTS {
+            match keep(cx, &shelf, run, path, &blob, most).await {
+                Err(fault) if fault.kind() == Kind::Stale => tokio::task::yield_now().await,
+                Err(fault) => {
+                    cx.drop_blob(&blob).await;
+                    return Err(fault);
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+        cx.drop_blob(&blob).await;
+        Err(Error::new(Kind::Throttled, "too many uploads at once; try again"))
+    }
+}
+
+async fn keep<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId, path: &str, blob: &BlobRef, most: u64) -> Result<()> {
+    live_state(cx, shelf, run).await.map_err(|_| missing())?;
+    let id = shelf.name_id::<Brought>(run.as_str());
+    let mut brought = match cx.get::<Brought>(shelf, &id).await? {
+        Some(row) => row,
+        None => Row::new(id, Brought::default()),
+    };
+    brought.value.files = brought.value.files.saturating_add(1);
+    brought.value.bytes = brought.value.bytes.saturating_add(blob.length);
+    if brought.value.files > MOST_FILES || brought.value.bytes > most {
+        return Err(Error::new(Kind::TooLarge, "the run leaves more files or bytes than its scratch can hold"));
+    }
+    let mut changes = Changes::new();
+    changes.put(shelf, &brought)?;
+    add_artifact(cx, shelf, &mut changes, run, path, blob.clone()).await?;
+    cx.commit(changes).await
+}

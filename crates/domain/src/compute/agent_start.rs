@@ -1,0 +1,128 @@
+//! The first word of an agent: its one-time token against a run token and its assignment.
+
+use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunCaller, RunId, Secret, WorkspaceId};
+use uuid::Uuid;
+
+use super::{
+    Launch, LaunchState,
+    agent::{check_walls, launch, snapshot_of},
+    launch::{LiveRun, live_id},
+};
+use crate::{
+    gate::{Actor, Changes, Cx, Op},
+    identity::issue_run_token,
+    snapshots::{SnapshotFile, find_manifest},
+};
+
+/// What a bootstrap token's fingerprint is for.
+pub(super) const PURPOSE: &str = "bootstrap";
+const PREFIX: &str = "bzr_";
+
+/// A fresh bootstrap token. It says where to look, so that no list of runs is searched by what a stranger sends.
+pub(super) fn new_bootstrap(workspace: WorkspaceId) -> Result<Secret<String>> {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let random = URL_SAFE_NO_PAD.encode(seal::random::<32>()?);
+    Ok(Secret::new(format!("{PREFIX}{}_{random}", workspace.0.simple())))
+}
+
+fn workspace_of(token: &str) -> Option<WorkspaceId> {
+    let named = token.strip_prefix(PREFIX)?.get(..32)?;
+    Uuid::try_parse(named).ok().map(WorkspaceId::from)
+}
+
+/// Begins a run. The token works once.
+#[derive(Debug)]
+pub struct StartRun {
+    /// The run.
+    pub run: RunId,
+    /// The bootstrap token.
+    pub token: Secret<String>,
+    /// The agent's version.
+    pub version: String,
+    /// Walls that its target cannot build.
+    pub missing_walls: Vec<String>,
+}
+
+/// What the agent is to do.
+pub struct Assignment {
+    /// Bearer for everything else.
+    pub token: Secret<String>,
+    /// When it expires, epoch seconds.
+    pub expires: i64,
+    /// The launch.
+    pub launch: Launch,
+    /// The files of a job's snapshot.
+    pub files: Vec<SnapshotFile>,
+    /// The workspace's scope.
+    pub scope: ResourceId,
+    /// Whether package indexes are out of reach.
+    pub offline: bool,
+}
+
+impl Op for StartRun {
+    /// Public, since the caller has no token yet but this one, which the operation itself verifies.
+    const ACTION: Action =
+        Action::public("Microsoft.MachineLearningServices/workspaces/experiments/runs/start/action", Class::DataWrite);
+    type Output = Assignment;
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::root()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Assignment> {
+        let refused = || Error::new(Kind::Unauthenticated, "the bootstrap token is not valid");
+        let workspace = workspace_of(self.token.expose()).ok_or_else(refused)?;
+        let gone = |fault: Error| if fault.kind() == Kind::NotFound { refused() } else { fault };
+        let shelf = cx.shelf(workspace).await.map_err(gone)?;
+        let id = shelf.name_id::<LaunchState>(self.run.as_str());
+        let mut row = cx.get::<LaunchState>(&shelf, &id).await?.ok_or_else(refused)?;
+        let kept = row.value.bootstrap.take().ok_or_else(refused)?;
+        let is_right = shelf.matches(PURPOSE, self.token.expose(), &kept.fingerprint);
+        if !is_right || kept.expires_at <= cx.now() || row.value.state.is_final() {
+            return Err(refused());
+        }
+        let system = cx.system();
+        let live = cx.get::<LiveRun>(system, &live_id(system, workspace, &self.run)).await?.ok_or_else(refused)?;
+        let scope = live.value.scope;
+        let launch = launch(cx, &shelf, &self.run).await?;
+        cx.establish(Actor::Run { run: self.run.clone(), on_behalf_of: launch.submitted_by });
+        check_walls(&self.missing_walls)?;
+        cx.note("run", self.run.as_str());
+        cx.note("workspace", scope.as_str());
+        cx.note("agent", self.version.chars().take(40).collect::<String>());
+
+        let files = match snapshot_of(&launch) {
+            Some(snapshot) => find_manifest(cx, &shelf, snapshot).await?.files,
+            None => Vec::new(),
+        };
+        let now = cx.now();
+        row.value.started_at = Some(now);
+        row.value.seen_at = now;
+        row.value.token_issued_at = Some(now);
+        row.value.missing_walls = self.missing_walls;
+        let mut changes = Changes::new();
+        changes.put(&shelf, &row)?;
+        // Of two that hold the same token, one finds the row changed.
+        cx.commit(changes).await.map_err(|fault| if fault.kind() == Kind::Stale { refused() } else { fault })?;
+        cx.house().pulses.beat(workspace, &self.run, now);
+        super::wake(cx);
+        let caller = RunCaller { run: self.run, workspace, scope: scope.clone(), on_behalf_of: launch.submitted_by };
+        let (token, expires) = issue_run_token(cx.house(), &caller)?;
+        Ok(Assignment { token, expires, launch, files, scope, offline: cx.settings().offline })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bootstrap_token_says_where_to_look() {
+        let workspace = WorkspaceId::random();
+        let token = new_bootstrap(workspace).unwrap();
+        assert_eq!(workspace_of(token.expose()), Some(workspace));
+        for bad in ["", "bzr_", "bzr_xyz", "bzs_6f9619ff8b86d011b42d00c04fc964ff_x"] {
+            assert_eq!(workspace_of(bad), None, "{bad}");
+        }
+    }
+}

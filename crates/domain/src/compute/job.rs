@@ -1,0 +1,424 @@
+//! Jobs: a command over a snapshot, on a target.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, RunId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    JailLimits, Launch, LaunchState, Work, command,
+    launch::{launch_state, record_launch},
+};
+use crate::{
+    gate::{Changes, Cx, Op, Row, Shelf},
+    resources::{Resource, ResourceType, SystemData, Target, collection, find, row_id, workspace_shelf},
+    snapshots::{CodeVersion, find_manifest, read_text},
+    tracking::{RunSeed, begin_run},
+};
+
+/// How long a job may take when it does not say (`P30D`).
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Largest requirements file, in bytes.
+const LARGEST_REQUIREMENTS: u64 = 256 << 10;
+/// Most jobs of a page.
+const MOST_LISTED: usize = 1000;
+const ATTEMPTS: usize = 8;
+
+/// A job, as it was submitted. It never changes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// The command line, with expressions.
+    pub command: String,
+    /// The code version it runs over.
+    pub code: Option<ResourceId>,
+    /// The snapshot behind that.
+    pub snapshot: Option<String>,
+    /// The target.
+    pub compute: ResourceId,
+    /// The experiment its run lies in.
+    pub experiment: String,
+    /// For people.
+    pub display_name: String,
+    /// For people.
+    pub description: String,
+    /// Environment variables of the program.
+    pub variables: BTreeMap<String, String>,
+    /// Values of `${{inputs.…}}`.
+    pub inputs: BTreeMap<String, String>,
+    /// Facts about it; immutable.
+    pub properties: BTreeMap<String, String>,
+    /// Bounds of its jail.
+    pub limits: JailLimits,
+    /// Walls without which it must not run.
+    pub required_walls: Vec<String>,
+    /// What somebody should look at.
+    pub warnings: Vec<String>,
+}
+
+impl ResourceType for Job {
+    const TYPE: &'static str = "Microsoft.MachineLearningServices/workspaces/jobs";
+    const READ: Action = Action::new("Microsoft.MachineLearningServices/workspaces/jobs/read", Class::Read);
+    const WRITE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/jobs/write", Class::Control);
+    const DELETE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/jobs/delete", Class::Control);
+}
+
+/// A job and where it stands.
+#[derive(Clone, Debug)]
+pub struct JobStatus {
+    /// The job.
+    pub row: Row<Resource<Job>>,
+    /// Where its run stands.
+    pub launch: LaunchState,
+}
+
+/// What a client says of a new job.
+#[derive(Clone, Debug, Default)]
+pub struct NewJob {
+    /// The command line, with expressions.
+    pub command: String,
+    /// The code version; none for a command without files.
+    pub code: Option<ResourceId>,
+    /// The target; the workspace's own when absent.
+    pub compute: Option<ResourceId>,
+    /// The experiment; `Default` when absent.
+    pub experiment: Option<String>,
+    /// For people; the job's name when absent.
+    pub display_name: Option<String>,
+    /// For people.
+    pub description: String,
+    /// Environment variables.
+    pub variables: BTreeMap<String, String>,
+    /// Literal inputs.
+    pub inputs: BTreeMap<String, String>,
+    /// Facts about it.
+    pub properties: BTreeMap<String, String>,
+    /// Free labels.
+    pub tags: BTreeMap<String, String>,
+    /// ISO 8601 duration; 30 days when absent.
+    pub timeout: Option<String>,
+    /// Memory in MiB.
+    pub memory_mib: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// Scratch space in MiB.
+    pub scratch_mib: Option<u64>,
+    /// Walls without which it must not run.
+    pub required_walls: Vec<String>,
+}
+
+impl NewJob {
+    /// Refuses what is malformed or out of bounds. Gives back the command as the shell gets it, and the jail's bounds.
+    fn check(&self) -> Result<(String, JailLimits)> {
+        command::check_inputs(&self.inputs)?;
+        command::check_variables(&self.variables)?;
+        let rendered = command::render(&self.command, &self.inputs)?;
+        for (field, map) in [("properties.properties", &self.properties), ("properties.tags", &self.tags)] {
+            let fits = map.iter().all(|(key, value)| (1..=250).contains(&key.len()) && value.len() <= 5000);
+            if map.len() > 50 || !fits {
+                return Err(Error::invalid(
+                    field,
+                    "at most 50 entries, names of 1 to 250 and values of at most 5000 bytes",
+                ));
+            }
+        }
+        for (field, text, most) in [
+            ("properties.displayName", self.display_name.as_deref().unwrap_or_default(), 255),
+            ("properties.description", self.description.as_str(), 4096),
+        ] {
+            if text.len() > most || text.chars().any(|c| c.is_control() && c != '\n') {
+                return Err(Error::invalid(field, format_args!("at most {most} bytes without control characters")));
+            }
+        }
+        let timeout = match &self.timeout {
+            Some(text) => command::parse_duration("properties.limits.timeout", text)?,
+            None => DEFAULT_TIMEOUT,
+        };
+        let within = |field: &str, value: Option<u64>, usual: u64, least: u64, most: u64| match value.unwrap_or(usual) {
+            value if (least..=most).contains(&value) => Ok(value),
+            _ => {
+                Err(Error::invalid(format!("properties.resources.{field}"), format_args!("must be {least} to {most}")))
+            }
+        };
+        let limits = JailLimits {
+            memory_mib: within("memoryMiB", self.memory_mib, 4096, 64, 4 << 20)?,
+            pids: within("pids", self.pids, 512, 8, 32_768)?,
+            scratch_mib: within("scratchMiB", self.scratch_mib, 2048, 16, 4 << 20)?,
+            seconds: timeout.as_secs(),
+        };
+        let is_name = |wall: &String| !wall.is_empty() && wall.len() <= 64;
+        if self.required_walls.len() > 32 || !self.required_walls.iter().all(is_name) {
+            return Err(Error::invalid("properties.requiredWalls", "at most 32 names of 1 to 64 bytes"));
+        }
+        Ok((rendered, limits))
+    }
+}
+
+/// Submits a job: its record, its run and its place in the queue are one commit. A name is used once.
+#[derive(Debug)]
+pub struct PutJob {
+    /// Its id: `…/jobs/{name}`.
+    pub id: ResourceId,
+    /// What it shall do.
+    pub job: NewJob,
+}
+
+impl Op for PutJob {
+    const ACTION: Action = Job::WRITE;
+    type Output = JobStatus;
+
+    fn scope(&self) -> ResourceId {
+        self.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<JobStatus> {
+        let run: RunId = self.id.name().parse().map_err(|why| Error::invalid("name", why))?;
+        let principal = cx.caller().principal();
+        let principal = principal.ok_or_else(|| Error::new(Kind::Denied, "only a principal can submit a job"))?;
+        let (rendered, limits) = self.job.check()?;
+        let warnings: Vec<String> = command::suspicious(&self.job.variables)
+            .into_iter()
+            .map(|name| format!("the environment variable `{name}` looks like a secret; keep secrets in a vault"))
+            .collect();
+        for warning in &warnings {
+            cx.note("warning", warning);
+        }
+        for _ in 0..ATTEMPTS {
+            let (by, name) = (principal.id, principal.name.clone());
+            match self.once(cx, &run, by, name, rendered.clone(), limits.clone(), warnings.clone()).await {
+                Err(fault) if fault.kind() == Kind::Stale => {}
+                done => {
+                    super::wake(cx);
+                    return done;
+                }
+            }
+        }
+        Err(Error::new(Kind::Throttled, "too many others write the same experiment at once; try again"))
+    }
+}
+
+impl PutJob {
+    #[expect(clippy::too_many_arguments, reason = "what was established before, once for all attempts")]
+    async fn once(
+        &self,
+        cx: &Cx<'_, Self>,
+        run: &RunId,
+        submitted_by: PrincipalId,
+        submitter: String,
+        command: String,
+        limits: JailLimits,
+        warnings: Vec<String>,
+    ) -> Result<JobStatus> {
+        let new = &self.job;
+        let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
+        let workspace = workspace.value.id;
+        let row_id = row_id::<Job>(&shelf, &self.id);
+        let is_taken = cx.get::<Resource<Job>>(&shelf, &row_id).await?.is_some();
+        if is_taken || launch_state(cx, &shelf, run).await?.is_some() {
+            return Err(Error::new(Kind::Exists, format!("the run id `{run}` is used already; choose another name")));
+        }
+        let compute = target(cx, &workspace, new).await?;
+        let code = self.code(cx, &workspace).await?;
+        let requirements = match &code {
+            Some((_, version)) => requirements(cx, &shelf, &version.snapshot).await?,
+            None => None,
+        };
+        let snapshot = code.as_ref().map(|(_, version)| version.snapshot.clone());
+        let experiment =
+            new.experiment.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| String::from("Default"));
+        let display_name = new.display_name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| run.to_string());
+
+        let mut properties = code.as_ref().map(|(_, version)| version.properties.clone()).unwrap_or_default();
+        properties.extend(new.properties.clone());
+        if let Some(snapshot) = &snapshot {
+            properties.insert(String::from("ContentSnapshotId"), snapshot.clone());
+            cx.note("snapshot", snapshot);
+        }
+        let mut tags: BTreeMap<String, String> = new.tags.clone();
+        tags.extend(
+            properties.iter().filter(|(key, _)| is_plain_key(key)).map(|(key, value)| (key.clone(), value.clone())),
+        );
+
+        let mut changes = Changes::new();
+        let seed = RunSeed {
+            run: run.clone(),
+            experiment: experiment.clone(),
+            name: display_name.clone(),
+            submitted_by: submitter,
+            tags: tags.into_iter().collect(),
+        };
+        begin_run(cx, &shelf, &mut changes, seed).await?;
+        let launch = Launch {
+            run: run.clone(),
+            work: Work::Job { snapshot: snapshot.clone(), command },
+            requirements,
+            variables: new.variables.clone(),
+            limits: limits.clone(),
+            required_walls: new.required_walls.clone(),
+            socket: None,
+            submitted_by,
+        };
+        record_launch(cx, &shelf, &workspace, &mut changes, launch)?;
+        let mut row = Row::new(
+            row_id,
+            Resource {
+                id: self.id.clone(),
+                guid: Uuid::new_v4(),
+                location: String::new(),
+                tags: new.tags.clone(),
+                system: SystemData::new(cx),
+                properties: Job {
+                    command: new.command.clone(),
+                    code: code.map(|(id, _)| id),
+                    snapshot,
+                    compute,
+                    experiment,
+                    display_name,
+                    description: new.description.clone(),
+                    variables: new.variables.clone(),
+                    inputs: new.inputs.clone(),
+                    properties,
+                    limits,
+                    required_walls: new.required_walls.clone(),
+                    warnings,
+                },
+            },
+        );
+        changes.put(&shelf, &row)?;
+        cx.commit(changes).await?;
+        row.version = 1;
+        let launch = launch_state(cx, &shelf, run).await?;
+        Ok(JobStatus { row, launch: launch.ok_or_else(|| Error::internal("a job without a launch"))? })
+    }
+
+    /// The code version named, which lies in the same workspace.
+    async fn code(&self, cx: &Cx<'_, Self>, workspace: &ResourceId) -> Result<Option<(ResourceId, CodeVersion)>> {
+        let Some(id) = &self.job.code else { return Ok(None) };
+        let missing =
+            || Error::invalid("properties.codeId", format_args!("there is no code version `{id}` in this workspace"));
+        if id.workspace().as_ref() != Some(workspace) || id.value_of("codes").is_none() {
+            return Err(missing());
+        }
+        match find::<CodeVersion, _>(cx, id).await {
+            Ok((_, row)) => Ok(Some((row.value.id, row.value.properties))),
+            Err(fault) if fault.kind() == Kind::NotFound => Err(missing()),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+/// The target named, or the workspace's own. Walls that it lacks are refused at once.
+async fn target<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, new: &NewJob) -> Result<ResourceId> {
+    let field = "properties.computeId";
+    let id = match &new.compute {
+        Some(id) => id.clone(),
+        None => workspace.child(["computes", "local"]).map_err(|why| Error::invalid(field, why))?,
+    };
+    let missing = || Error::invalid(field, format_args!("there is no compute target `{id}` in this workspace"));
+    if id.workspace().as_ref() != Some(workspace) || id.value_of("computes").is_none() {
+        return Err(missing());
+    }
+    let row = match find::<Target, _>(cx, &id).await {
+        Ok((_, row)) => row,
+        Err(fault) if fault.kind() == Kind::NotFound => return Err(missing()),
+        Err(fault) => return Err(fault),
+    };
+    // What the target enforces today counts, not what it did when the workspace was made.
+    let walls = cx.compute().capabilities();
+    let stands = |name: &String| walls.walls.iter().any(|wall| wall.name == *name && wall.stands);
+    let lacking: Vec<&str> = new.required_walls.iter().filter(|name| !stands(name)).map(String::as_str).collect();
+    if !lacking.is_empty() {
+        let why = format!("the target `{}` does not have: {}", id.name(), lacking.join(", "));
+        return Err(Error::invalid("properties.requiredWalls", why));
+    }
+    Ok(row.value.id)
+}
+
+/// The snapshot's `requirements.txt`.
+async fn requirements<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, snapshot: &str) -> Result<Option<String>> {
+    let manifest = find_manifest(cx, shelf, snapshot).await?;
+    match manifest.files.iter().find(|file| file.path == "requirements.txt") {
+        Some(file) => read_text(cx, shelf, file, LARGEST_REQUIREMENTS, "properties.codeId").await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Whether a property can also be a tag of the run.
+fn is_plain_key(key: &str) -> bool {
+    !key.is_empty()
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        && !key.starts_with('.')
+        && !key.contains("..")
+}
+
+/// Reads a job and where it stands.
+#[derive(Debug)]
+pub struct GetJob {
+    /// Its id.
+    pub id: ResourceId,
+}
+
+impl Op for GetJob {
+    const ACTION: Action = Job::READ;
+    type Output = JobStatus;
+
+    fn scope(&self) -> ResourceId {
+        self.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<JobStatus> {
+        Ok(find_job(cx, &self.id).await?.1)
+    }
+}
+
+/// A job that must exist, with its shelf.
+pub(super) async fn find_job<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<(Shelf, JobStatus)> {
+    let (shelf, row) = find::<Job, _>(cx, id).await?;
+    let launch = status(cx, &shelf, &row).await?;
+    Ok((shelf, JobStatus { row, launch }))
+}
+
+async fn status<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, row: &Row<Resource<Job>>) -> Result<LaunchState> {
+    let run: RunId = row.value.id.name().parse().map_err(Error::internal)?;
+    launch_state(cx, shelf, &run).await?.ok_or_else(|| Error::internal("a job without a launch"))
+}
+
+/// Lists the jobs of a workspace, newest first.
+#[derive(Debug)]
+pub struct ListJobs {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// How many to leave out.
+    pub skip: usize,
+    /// At most so many; a thousand at most.
+    pub top: usize,
+}
+
+impl Op for ListJobs {
+    const ACTION: Action = Job::READ;
+    /// The page, and whether there is another.
+    type Output = (Vec<JobStatus>, bool);
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
+        let prefix = collection::<Job>(&shelf, &workspace.value.id);
+        let mut rows = cx.all::<Resource<Job>>(&shelf, &prefix).await?;
+        rows.retain(|row| cx.may(&Job::READ, &row.value.id));
+        rows.sort_by(|a, b| {
+            let newest = b.value.system.created_at.cmp(&a.value.system.created_at);
+            newest.then_with(|| a.value.id.cmp(&b.value.id))
+        });
+        let top = self.top.min(MOST_LISTED);
+        let has_more = rows.len() > self.skip.saturating_add(top);
+        let mut page = Vec::new();
+        for row in rows.into_iter().skip(self.skip).take(top) {
+            let launch = status(cx, &shelf, &row).await?;
+            page.push(JobStatus { row, launch });
+        }
+        Ok((page, has_more))
+    }
+}

@@ -1,0 +1,305 @@
+//! Looking after live runs: what is due, silence, processes that are gone, and what is left of runs that ended.
+
+use std::time::Duration;
+
+use kernel::{Action, Class, Kind, ProcessState, ResourceId, Result, Timestamp};
+
+use super::{
+    Launch, LaunchState, RunState,
+    launch::{End, LiveRun, conclude},
+    start::{HOUSE_WRITE, MOST_ATTEMPTS, StartLaunch, named, stop},
+};
+use crate::gate::{Changes, Cx, Op, Row};
+
+/// How long a start may take until it counts as lost with the server that began it.
+const STUCK: Duration = Duration::from_secs(60);
+/// How long an agent may take to go after its run ended.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// Jobs that run at once.
+const JOBS_AT_ONCE: usize = 4;
+const ATTEMPTS: usize = 8;
+
+/// What is to be done about a live run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Its agent can be started.
+    Start,
+    /// It fell silent.
+    Silence,
+    /// It ends now, for this reason.
+    End(Reason),
+    /// It ended; its process and its place here go.
+    Release,
+}
+
+/// Why a run is ended by the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// No sign of life for too long.
+    Silent,
+    /// Its process is gone.
+    Gone,
+    /// It was asked to end and did not.
+    Stubborn,
+    /// Its agent never came.
+    NeverCame,
+    /// It runs on beyond its time.
+    Overdue,
+}
+
+impl Reason {
+    fn end(self, state: &LaunchState) -> End {
+        let was_canceled = state.state == RunState::CancelRequested;
+        let message = match self {
+            Self::Silent => "there was no sign of life from the compute target for too long",
+            Self::Gone if state.started_at.is_none() => "the agent on the compute target ended before it began the run",
+            Self::Gone => "the agent on the compute target ended without a word",
+            Self::Stubborn => "ended by force after it did not end on request",
+            Self::NeverCame => "the agent on the compute target never began the run",
+            Self::Overdue => "the time limit was reached, and the run did not end by itself",
+        };
+        let state = if was_canceled || self == Self::Overdue { RunState::Canceled } else { RunState::Failed };
+        End { state, message: Some(message.to_owned()), exit_code: None }
+    }
+}
+
+/// A live run, and what is to be done about it.
+#[derive(Clone, Debug)]
+pub(crate) struct DueRun {
+    pub(crate) live: Row<LiveRun>,
+    pub(crate) due: Due,
+}
+
+/// Says what is due. It changes nothing, and so leaves no record.
+#[derive(Debug)]
+pub(crate) struct ListDueRuns {
+    /// Whether the target is asked about processes, or only the queue is looked at.
+    pub(crate) asks_target: bool,
+}
+
+impl Op for ListDueRuns {
+    const ACTION: Action =
+        Action::new("Microsoft.MachineLearningServices/workspaces/experiments/runs/read", Class::Open);
+    type Output = Vec<DueRun>;
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::root()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<DueRun>> {
+        let mut live = cx.all::<LiveRun>(cx.system(), b"").await?;
+        live.sort_by_key(|row| row.value.queued_at);
+        let mut found = Vec::new();
+        let mut running: usize = 0;
+        let mut ready = Vec::new();
+        for row in live {
+            let due = match self.look(cx, &row.value).await {
+                Ok(due) => due,
+                Err(fault) => {
+                    // One workspace whose key is away does not stop the others.
+                    tracing::warn!(run = %row.value.run, ?fault, "a live run could not be looked after");
+                    continue;
+                }
+            };
+            match due {
+                Some(Due::Start) => ready.push(row),
+                Some(due) => found.push(DueRun { live: row, due }),
+                None => {}
+            }
+        }
+        // The queue is served in order; services do not wait for jobs.
+        for row in cx.all::<LiveRun>(cx.system(), b"").await? {
+            running = running.saturating_add(usize::from(row.value.is_job && row.value.tried_at.is_some()));
+        }
+        for row in ready {
+            if row.value.is_job && row.value.tried_at.is_none() {
+                if running >= JOBS_AT_ONCE {
+                    continue;
+                }
+                running = running.saturating_add(1);
+            }
+            found.push(DueRun { live: row, due: Due::Start });
+        }
+        Ok(found)
+    }
+}
+
+impl ListDueRuns {
+    async fn look(&self, cx: &Cx<'_, Self>, live: &LiveRun) -> Result<Option<Due>> {
+        let shelf = match cx.shelf(live.workspace).await {
+            Ok(shelf) => shelf,
+            // The workspace is gone, and its runs with it.
+            Err(fault) if fault.kind() == Kind::NotFound => return Ok(Some(Due::Release)),
+            Err(fault) => return Err(fault),
+        };
+        let id = shelf.name_id::<LaunchState>(live.run.as_str());
+        let Some(state) = cx.get::<LaunchState>(&shelf, &id).await?.map(|row| row.value) else {
+            return Ok(Some(Due::Release));
+        };
+        let now = cx.now();
+        if state.state.is_waiting() {
+            return Ok((live.not_before <= now).then_some(Due::Start));
+        }
+        if !self.asks_target {
+            return Ok(None);
+        }
+        let process = match &live.launched {
+            Some(launched) => cx.compute().state(launched).await.ok(),
+            None => None,
+        };
+        let heard = state.seen_at.max(cx.house().pulses.last(live.workspace, &live.run, now));
+        let mut due = judge(live, &state, process, heard, now, (cx.settings().silence, cx.settings().patience));
+        if due.is_none()
+            && live.is_job
+            && let Some(since) = state.running_at
+        {
+            // The agent holds the limit; this is for the agent that does not.
+            let slack = cx.settings().patience.saturating_mul(2);
+            let launch = cx.get::<Launch>(&shelf, &shelf.name_id::<Launch>(live.run.as_str())).await?;
+            let limit = launch.map_or(0, |launch| launch.value.limits.seconds);
+            if limit > 0 && now.since(since) > Duration::from_secs(limit).saturating_add(slack) {
+                due = Some(Due::End(Reason::Overdue));
+            }
+        }
+        Ok(due)
+    }
+}
+
+/// What is due about a run that waits no more.
+fn judge(
+    live: &LiveRun,
+    state: &LaunchState,
+    process: Option<ProcessState>,
+    heard: Timestamp,
+    now: Timestamp,
+    (silence, patience): (Duration, Duration),
+) -> Option<Due> {
+    let is_gone = process == Some(ProcessState::Gone);
+    if state.state.is_final() {
+        let ended = state.ended_at.unwrap_or(now);
+        let may_still_start = live.launched.is_none() && live.tried_at.is_some_and(|tried| now.since(tried) < STUCK);
+        let is_time = is_gone || now.since(ended) >= FAREWELL;
+        return (is_time && !may_still_start).then_some(Due::Release);
+    }
+    if is_gone {
+        return Some(Due::End(Reason::Gone));
+    }
+    if state.state == RunState::CancelRequested {
+        let asked = state.cancel_requested_at.unwrap_or(now);
+        return (now.since(asked) > patience).then_some(Due::End(Reason::Stubborn));
+    }
+    if state.started_at.is_none() {
+        let tried = live.tried_at.unwrap_or(now);
+        // Without a process the start was lost with the server that began it; with one, the agent has its time.
+        return match live.launched {
+            None if now.since(tried) > STUCK && live.attempts < MOST_ATTEMPTS => Some(Due::Start),
+            None if now.since(tried) > STUCK => Some(Due::End(Reason::NeverCame)),
+            Some(_) if now.since(tried) > silence.saturating_add(patience) => Some(Due::End(Reason::NeverCame)),
+            None | Some(_) => None,
+        };
+    }
+    let quiet = now.since(heard);
+    match state.state {
+        RunState::NotResponding if quiet > silence.saturating_add(patience) => Some(Due::End(Reason::Silent)),
+        RunState::NotResponding => None,
+        _ if quiet > silence => Some(Due::Silence),
+        _ => None,
+    }
+}
+
+/// Does what is due about one run.
+#[derive(Debug)]
+pub(crate) struct SweepRun {
+    live: Row<LiveRun>,
+    due: Due,
+}
+
+impl Op for SweepRun {
+    const ACTION: Action = HOUSE_WRITE;
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        named(&self.live.value)
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        cx.note("run", self.live.value.run.as_str());
+        match self.due {
+            Due::Release => self.release(cx).await,
+            Due::Silence => self.change(cx, None).await,
+            Due::End(reason) => {
+                self.change(cx, Some(reason)).await?;
+                if let Some(launched) = &self.live.value.launched {
+                    stop(cx, launched).await;
+                }
+                Ok(())
+            }
+            Due::Start => Ok(()),
+        }
+    }
+}
+
+impl SweepRun {
+    async fn change(&self, cx: &Cx<'_, Self>, reason: Option<Reason>) -> Result<()> {
+        let live = &self.live.value;
+        let shelf = cx.shelf(live.workspace).await?;
+        let id = shelf.name_id::<LaunchState>(live.run.as_str());
+        for _ in 0..ATTEMPTS {
+            let Some(mut row) = cx.get::<LaunchState>(&shelf, &id).await? else { return Ok(()) };
+            let before = row.value.state;
+            let mut changes = Changes::new();
+            match reason {
+                Some(reason) if !before.is_final() => {
+                    let end = reason.end(&row.value);
+                    cx.note("state", end.state.word());
+                    conclude(cx, &shelf, &mut changes, &live.run, row, end).await?;
+                }
+                None if RunState::NotResponding.may_follow(before) && before != RunState::NotResponding => {
+                    row.value.before_silence = Some(before);
+                    row.value.state = RunState::NotResponding;
+                    row.value.message = Some(String::from("no sign of life from the compute target"));
+                    cx.note("state", row.value.state.word());
+                    changes.put(&shelf, &row)?;
+                }
+                Some(_) | None => return Ok(()),
+            }
+            match cx.commit(changes).await {
+                Err(fault) if fault.kind() == Kind::Stale => {}
+                done => {
+                    super::wake(cx);
+                    return done;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn release(&self, cx: &Cx<'_, Self>) -> Result<()> {
+        let live = &self.live.value;
+        if let Some(launched) = &live.launched {
+            stop(cx, launched).await;
+        }
+        cx.house().pulses.forget(live.workspace, &live.run);
+        cx.note("state", "released");
+        let mut changes = Changes::new();
+        changes.delete(cx.system(), &self.live);
+        cx.commit(changes).await
+    }
+}
+
+/// What the background work enters for a due run.
+pub(crate) enum Task {
+    /// Start it.
+    Start(StartLaunch),
+    /// See to it.
+    Sweep(SweepRun),
+}
+
+impl DueRun {
+    pub(crate) fn task(self) -> Task {
+        match self.due {
+            Due::Start => Task::Start(StartLaunch { live: self.live }),
+            due => Task::Sweep(SweepRun { live: self.live, due }),
+        }
+    }
+}

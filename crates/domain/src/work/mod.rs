@@ -1,0 +1,94 @@
+//! The house's own work, in the background: it enters by the same door as everybody, as `Caller::house()`.
+//!
+//! Each loop is a function that looks, acts and waits. An error is logged and the loop goes on: what was due is due at the
+//! next look. Nothing here keeps state that a restart would lose.
+
+use std::{sync::Arc, time::Duration};
+
+use kernel::{Caller, Kind, Result};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    compute::{ListDueRuns, Task},
+    gate::{House, enter},
+};
+
+/// Reads are recorded at most this late.
+const FLUSH: Duration = Duration::from_millis(500);
+/// The queue is looked at this often, and after every change.
+const TICK: Duration = Duration::from_secs(1);
+/// Between two looks, however many changes there are.
+const LEAST: Duration = Duration::from_millis(50);
+
+/// Does the house's work until `stop` turns true, then writes what is still to be recorded.
+pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
+    let reads = tokio::spawn(flush_reads(Arc::clone(&house), stop.clone()));
+    let runs = tokio::spawn(look_after_runs(Arc::clone(&house), stop));
+    let _ended = reads.await;
+    let _ended = runs.await;
+    if let Err(fault) = house.flush_reads().await {
+        tracing::error!(?fault, "the last records of reads could not be written");
+    }
+}
+
+async fn flush_reads(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    while !is_over(&mut stop, FLUSH).await {
+        if let Err(fault) = house.flush_reads().await {
+            tracing::error!(?fault, "records of reads could not be written; they are kept and tried again");
+        }
+    }
+}
+
+async fn look_after_runs(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    let mut changes = house.signals.subscribe();
+    let mut asked_at = Instant::now();
+    loop {
+        changes.borrow_and_update();
+        let asks_target = asked_at.elapsed() >= TICK;
+        if asks_target {
+            asked_at = Instant::now();
+        }
+        if let Err(fault) = look_once(&house, asks_target).await {
+            tracing::error!(?fault, "the runs could not be looked after");
+        }
+        if is_over(&mut stop, LEAST).await {
+            return;
+        }
+        tokio::select! {
+            () = sleep(TICK) => {}
+            _ = changes.changed() => {}
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        }
+    }
+}
+
+/// One look at all live runs: starts what is queued and sees to what fell silent, was left or ended.
+///
+/// # Errors
+/// When what is due cannot be found out; what fails for one run is logged and left to the next look.
+pub async fn look_once(house: &Arc<House>, asks_target: bool) -> Result<()> {
+    let caller = Caller::house();
+    for run in enter(house, &caller, ListDueRuns { asks_target }).await? {
+        let name = run.live.value.run.clone();
+        let done = match run.task() {
+            Task::Start(op) => enter(house, &Caller::house(), op).await,
+            Task::Sweep(op) => enter(house, &Caller::house(), op).await,
+        };
+        match done {
+            Ok(()) => {}
+            Err(fault) if matches!(fault.kind(), Kind::Stale | Kind::Conflict) => {
+                tracing::debug!(run = %name, ?fault, "somebody else was faster");
+            }
+            Err(fault) => tracing::warn!(run = %name, ?fault, "a run could not be seen to"),
+        }
+    }
+    Ok(())
+}
+
+/// Waits; whether it is time to stop.
+async fn is_over(stop: &mut watch::Receiver<bool>, span: Duration) -> bool {
+    timeout(span, stop.wait_for(|stopped| *stopped)).await.is_ok()
+}

@@ -1,0 +1,128 @@
+//! What agents call: `/agent/v1/runs/{run}/…`, as `wire::agent` says.
+
+mod error;
+mod view;
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use domain::{
+    compute::{
+        AgentAddress, AppendLog, FinishRun, GetRunFile, GetRunLayer, Heartbeat, PutRunArtifact, ReportStatus, StartRun,
+    },
+    gate::{ByteStream, enter},
+};
+use http::{HeaderValue, Method, StatusCode, header};
+use kernel::{Caller, Error, Kind, ResourceId, Result, Secret, Who};
+use wire::agent;
+
+use self::{error::Fault, view::state_of};
+use crate::{Doors, Guest};
+
+/// The doors of this face.
+pub fn doors(doors: Doors) -> Doors {
+    let run = "/agent/v1/runs/{run}";
+    doors
+        .open::<StartRun, _, _>(Method::POST, &format!("{run}/start"), start_run)
+        .open::<GetRunFile, _, _>(Method::GET, &format!("{run}/files/{{sha256}}"), get_file)
+        .open::<GetRunLayer, _, _>(Method::GET, &format!("{run}/layers/{{digest}}"), get_layer)
+        .open::<ReportStatus, _, _>(Method::POST, &format!("{run}/status"), report_status)
+        .open::<Heartbeat, _, _>(Method::POST, &format!("{run}/heartbeat"), heartbeat)
+        .open::<AppendLog, _, _>(Method::POST, &format!("{run}/logs/{{*name}}"), append_log)
+        .open::<PutRunArtifact, _, _>(Method::PUT, &format!("{run}/artifacts/{{*path}}"), put_artifact)
+        .open::<FinishRun, _, _>(Method::POST, &format!("{run}/finish"), finish_run)
+}
+
+/// The run in the address, and the workspace of the caller's own token. Callers that are no run are looked up at the root,
+/// where the gate judges them, and refused behind it.
+fn address(guest: &Guest, caller: &Caller) -> Result<AgentAddress> {
+    let scope = match &caller.who {
+        Who::Run(run) => run.scope.clone(),
+        Who::Principal(_) | Who::House | Who::Nobody => ResourceId::root(),
+    };
+    Ok(AgentAddress { run: guest.param("run")?, scope })
+}
+
+fn done() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+async fn start_run(guest: Guest) -> Result<Response, Fault> {
+    let missing = || Error::new(Kind::Unauthenticated, "a bootstrap token is required");
+    let token = Secret::new(guest.bearer().ok_or_else(missing)?.to_owned());
+    let (house, caller, run) = (guest.house().clone(), Caller::nobody(guest.source()), guest.param("run")?);
+    let body: agent::Start = guest.json().await?;
+    let op = StartRun { run, token, version: body.version, missing_walls: body.missing_walls };
+    let assignment = enter(&house, &caller, op).await?;
+    Ok(axum::Json(view::assignment(assignment)).into_response())
+}
+
+async fn get_file(guest: Guest) -> Result<Response, Fault> {
+    let caller = guest.caller().await?;
+    let op = GetRunFile { address: address(&guest, &caller)?, sha256: guest.param("sha256")? };
+    let (body, length) = enter(guest.house(), &caller, op).await?;
+    Ok(bytes(body, length))
+}
+
+async fn get_layer(guest: Guest) -> Result<Response, Fault> {
+    let caller = guest.caller().await?;
+    let op = GetRunLayer { address: address(&guest, &caller)?, digest: guest.param("digest")? };
+    let (body, length) = enter(guest.house(), &caller, op).await?;
+    Ok(bytes(body, length))
+}
+
+fn bytes(body: ByteStream, length: u64) -> Response {
+    let mut response = axum::body::Body::from_stream(body).into_response();
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    response
+}
+
+async fn report_status(guest: Guest) -> Result<Response, Fault> {
+    let (house, caller) = (guest.house().clone(), guest.caller().await?);
+    let address = address(&guest, &caller)?;
+    let body: agent::Status = guest.json().await?;
+    enter(&house, &caller, ReportStatus { address, state: state_of(body.state), message: body.message }).await?;
+    Ok(done())
+}
+
+async fn heartbeat(guest: Guest) -> Result<Response, Fault> {
+    let (house, caller) = (guest.house().clone(), guest.caller().await?);
+    let address = address(&guest, &caller)?;
+    let body: agent::Heartbeat = guest.json().await?;
+    let op = Heartbeat { address, wait: Duration::from_secs(body.wait_seconds) };
+    let orders = enter(&house, &caller, op).await?;
+    Ok(axum::Json(view::orders(orders)).into_response())
+}
+
+async fn append_log(guest: Guest) -> Result<Response, Fault> {
+    let (house, caller) = (guest.house().clone(), guest.caller().await?);
+    let (address, name) = (address(&guest, &caller)?, guest.param("name")?);
+    let offset = guest.query("offset").and_then(|text| text.parse().ok());
+    let offset = offset.ok_or_else(|| Error::invalid("offset", "must be a number of bytes"))?;
+    let op = AppendLog { address, name, offset, bytes: guest.bytes().await? };
+    enter(&house, &caller, op).await?;
+    Ok(done())
+}
+
+async fn put_artifact(guest: Guest) -> Result<Response, Fault> {
+    let (house, caller) = (guest.house().clone(), guest.caller().await?);
+    let (address, path) = (address(&guest, &caller)?, guest.param("path")?);
+    enter(&house, &caller, PutRunArtifact { address, path, body: guest.stream() }).await?;
+    Ok(done())
+}
+
+async fn finish_run(guest: Guest) -> Result<Response, Fault> {
+    let (house, caller) = (guest.house().clone(), guest.caller().await?);
+    let address = address(&guest, &caller)?;
+    let body: agent::Finish = guest.json().await?;
+    let op = FinishRun {
+        address,
+        state: state_of(body.state),
+        exit_code: body.exit_code,
+        message: body.message,
+        missing_walls: body.missing_walls,
+    };
+    enter(&house, &caller, op).await?;
+    Ok(done())
+}

@@ -1,0 +1,236 @@
+//! Command jobs: submit, look, cancel; their logs and outputs.
+
+mod view;
+
+use std::{collections::VecDeque, time::Duration};
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    compute::{CancelJob, GetJob, GetJobLog, ListJobLogs, ListJobs, NewJob, PutJob},
+    gate::enter,
+    tracking::{ArtifactPath, ArtifactPlace, ListArtifacts},
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use kernel::{Error, Kind, ResourceId};
+use serde_json::Value;
+use wire::{arm, job};
+
+use super::{Fault, WORKSPACE, list, named};
+use crate::{Doors, Guest};
+
+/// Jobs of a page, when the client does not say.
+const PAGE: usize = 100;
+/// Most directories that a list of outputs walks through.
+const MOST_DIRECTORIES: usize = 1000;
+
+/// The doors of jobs.
+pub(super) fn doors(doors: Doors) -> Doors {
+    let all = format!("{WORKSPACE}/jobs");
+    let one = format!("{WORKSPACE}/jobs/{{name}}");
+    doors
+        .open::<ListJobs, _, _>(Method::GET, &all, list_jobs)
+        .open::<PutJob, _, _>(Method::PUT, &one, put_job)
+        .open::<GetJob, _, _>(Method::GET, &one, get_job)
+        .open::<CancelJob, _, _>(Method::POST, &format!("{one}/cancel"), cancel_job)
+        .open::<GetJob, _, _>(Method::GET, &format!("{one}/cancellation"), get_cancellation)
+        .open::<ListJobLogs, _, _>(Method::GET, &format!("{one}/logs"), list_logs)
+        .open::<GetJobLog, _, _>(Method::GET, &format!("{one}/logs/{{*log}}"), get_log)
+        .open::<ListArtifacts, _, _>(Method::GET, &format!("{one}/outputs"), list_outputs)
+}
+
+/// The job in an address that goes on below it.
+fn job_id(guest: &Guest) -> Result<ResourceId, Error> {
+    let name: String = guest.param("name")?;
+    guest.workspace()?.child(["jobs", name.as_str()]).map_err(|_| Error::not_found("the job in the address"))
+}
+
+fn unsupported(field: &str, why: &str) -> Error {
+    Error::new(Kind::Unsupported, format!("`properties.{field}`: {why}"))
+}
+
+/// Refuses what is understood and not offered.
+fn refuse_what_is_not_offered(input: &job::JobInput) -> Result<(), Error> {
+    if !input.job_type.eq_ignore_ascii_case("command") {
+        return Err(unsupported("jobType", "only `Command` jobs are supported"));
+    }
+    if input.environment_id.as_deref().is_some_and(|id| !id.is_empty()) {
+        let why =
+            "environments are not supported; `requirements.txt` at the root of the snapshot says what is installed";
+        return Err(unsupported("environmentId", why));
+    }
+    if input.outputs.as_ref().is_some_and(|outputs| !outputs.is_empty()) {
+        return Err(unsupported("outputs", "named outputs are not supported; files in `./outputs` are kept"));
+    }
+    if input.distribution.as_ref().is_some_and(|value| !value.is_null()) {
+        return Err(unsupported("distribution", "distributed jobs are not supported"));
+    }
+    if input.identity.as_ref().is_some_and(|value| !value.is_null()) {
+        return Err(unsupported("identity", "jobs run under a token of their own"));
+    }
+    let instances = input.resources.as_ref().and_then(|resources| resources.instance_count);
+    if instances.is_some_and(|count| count > 1) {
+        return Err(unsupported("resources.instanceCount", "a job runs on one instance"));
+    }
+    Ok(())
+}
+
+/// A literal as the shell will see it.
+fn literal(name: &str, input: job::JobInputValue) -> Result<(String, String), Error> {
+    let field = format!("inputs.{name}");
+    if input.job_input_type != "literal" {
+        return Err(unsupported(&field, "only `literal` inputs are supported"));
+    }
+    match input.value {
+        Some(Value::String(text)) => Ok((name.to_owned(), text)),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok((name.to_owned(), value.to_string())),
+        _ => Err(Error::invalid(format!("properties.{field}"), "`value` must be text, a number or a truth value")),
+    }
+}
+
+fn new_job(workspace: &ResourceId, body: arm::Put<job::JobInput>) -> Result<NewJob, Error> {
+    let input = body.properties;
+    refuse_what_is_not_offered(&input)?;
+    let compute = match input.compute_id.as_deref().filter(|id| !id.is_empty()) {
+        // A bare name is a target of the same workspace.
+        Some(name) if !name.contains('/') => workspace.child(["computes", name]).map(Some),
+        Some(id) => id.parse().map(Some),
+        None => Ok(None),
+    };
+    let compute = compute.map_err(|why| Error::invalid("properties.computeId", why))?;
+    let code = input.code_id.filter(|id| !id.is_empty());
+    let code = code.map(|id| id.parse()).transpose().map_err(|why| Error::invalid("properties.codeId", why))?;
+    let inputs = input.inputs.unwrap_or_default();
+    let resources = input.resources.unwrap_or_default();
+    let tags = input.tags.unwrap_or_default().into_iter().map(|(key, value)| (key, value.unwrap_or_default()));
+    let variables = input.environment_variables.unwrap_or_default();
+    Ok(NewJob {
+        command: input.command,
+        code,
+        compute,
+        experiment: input.experiment_name,
+        display_name: input.display_name,
+        description: input.description.unwrap_or_default(),
+        variables: variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        inputs: inputs.into_iter().map(|(name, input)| literal(&name, input)).collect::<Result<_, _>>()?,
+        properties: input.properties.unwrap_or_default(),
+        tags: tags.collect(),
+        timeout: input.limits.and_then(|limits| limits.timeout),
+        memory_mib: resources.memory_mib,
+        pids: resources.pids,
+        scratch_mib: resources.scratch_mib,
+        required_walls: input.required_walls.unwrap_or_default(),
+    })
+}
+
+async fn put_job(guest: Guest) -> Result<Response, Fault> {
+    let (caller, id, workspace) = (guest.caller().await?, guest.resource(0)?, guest.workspace()?);
+    let shell = guest.shell();
+    let job = new_job(&workspace, guest.json().await?)?;
+    let status = enter(shell.house(), &caller, PutJob { id, job }).await?;
+    Ok(named(StatusCode::CREATED, view::job(&shell, &status)))
+}
+
+async fn get_job(guest: Guest) -> Result<Response, Fault> {
+    let op = GetJob { id: guest.resource(0)? };
+    let status = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(named(StatusCode::OK, view::job(&guest, &status)))
+}
+
+async fn list_jobs(guest: Guest) -> Result<Response, Fault> {
+    let number = |name: &str| -> Result<Option<usize>, Error> {
+        guest.query(name).map(|text| text.parse()).transpose().map_err(|why| Error::invalid(name, why))
+    };
+    let (skip, top) = (number("$skip")?.unwrap_or(0), number("$top")?.unwrap_or(PAGE).clamp(1, 1000));
+    let op = ListJobs { workspace: guest.workspace()?, skip, top };
+    let (jobs, has_more) = enter(guest.house(), &guest.caller().await?, op).await?;
+    let next_link = has_more.then(|| {
+        let (url, path) = (&guest.house().settings().url, guest.resource(0));
+        let version =
+            guest.query("api-version").filter(|text| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+        let version = version.map(|version| format!("api-version={version}&")).unwrap_or_default();
+        path.ok().map(|path| format!("{url}{path}?{version}$skip={}&$top={top}", skip.saturating_add(top)))
+    });
+    let value = jobs.iter().map(|status| view::job(&guest, status)).collect();
+    Ok(axum::Json(arm::List { value, next_link: next_link.flatten() }).into_response())
+}
+
+async fn cancel_job(guest: Guest) -> Result<Response, Fault> {
+    let op = CancelJob { id: guest.resource(1)? };
+    let status = enter(guest.house(), &guest.caller().await?, op).await?;
+    if status.launch.state.is_final() {
+        return Ok(StatusCode::OK.into_response());
+    }
+    Ok(going_on(&guest, &status.row.value.id))
+}
+
+/// 202 with the address to ask again.
+fn going_on(guest: &Guest, id: &ResourceId) -> Response {
+    let mut response = StatusCode::ACCEPTED.into_response();
+    let address = format!("{}{id}/cancellation", guest.house().settings().url);
+    if let Ok(address) = HeaderValue::from_str(&address) {
+        response.headers_mut().insert(header::LOCATION, address);
+    }
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+async fn get_cancellation(guest: Guest) -> Result<Response, Fault> {
+    let op = GetJob { id: guest.resource(1)? };
+    let status = enter(guest.house(), &guest.caller().await?, op).await?;
+    if status.launch.state.is_final() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(going_on(&guest, &status.row.value.id))
+}
+
+async fn list_logs(guest: Guest) -> Result<Response, Fault> {
+    let logs = enter(guest.house(), &guest.caller().await?, ListJobLogs { id: job_id(&guest)? }).await?;
+    Ok(list(logs.into_iter().map(|(path, length)| job::JobFile { path, length }).collect()))
+}
+
+async fn get_log(guest: Guest) -> Result<Response, Fault> {
+    let number = |name: &str| -> Result<u64, Error> {
+        guest.query(name).map_or(Ok(0), |text| text.parse().map_err(|why| Error::invalid(name, why)))
+    };
+    let wait = Duration::from_secs(number("wait")?);
+    let op = GetJobLog { id: job_id(&guest)?, name: guest.param("log")?, offset: number("offset")?, wait };
+    let piece = enter(guest.house(), &guest.caller().await?, op).await?;
+    let mut response = Body::from(piece.bytes).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    let state = HeaderValue::from_static(piece.state.word());
+    headers.insert(HeaderName::from_static("x-bartizan-run-state"), state);
+    Ok(response)
+}
+
+/// All files that the run left, by path.
+async fn list_outputs(guest: Guest) -> Result<Response, Fault> {
+    let (caller, workspace) = (guest.caller().await?, guest.workspace()?);
+    let run: kernel::RunId = guest.param("name")?;
+    let mut directories = VecDeque::from([ArtifactPath::default()]);
+    let mut found = Vec::new();
+    let mut walked = 0_usize;
+    while let Some(directory) = directories.pop_front() {
+        walked = walked.saturating_add(1);
+        if walked > MOST_DIRECTORIES {
+            let why = format!(
+                "the run left more than {MOST_DIRECTORIES} directories; list them through the tracking interface"
+            );
+            return Err(Error::new(Kind::TooLarge, why).into());
+        }
+        let place = ArtifactPlace::of_run(run.clone(), directory);
+        let op = ListArtifacts { workspace: workspace.clone(), place: Some(place) };
+        for entry in enter(guest.house(), &caller, op).await?.entries {
+            match entry.size {
+                Some(length) => found.push(job::JobFile { path: entry.path, length }),
+                None => directories.push_back(ArtifactPath::parse(&entry.path)?),
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(list(found))
+}
