@@ -105,13 +105,13 @@ def keyrings():
             {"purpose": purpose, "credential": text, "fingerprint": mac("credential", purpose, text).hexdigest(),
              "matches": matches}
             for purpose, text, matches in [
-                ("client-secret", "bzs_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", True),
+                ("client secret", "bzs_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", True),
             ]
         ] + [
-            {"purpose": "client-secret", "credential": "bzs_x", "matches": False,
+            {"purpose": "client secret", "credential": "bzs_x", "matches": False,
              "fingerprint": mac("credential", "service-key", "bzs_x").hexdigest()},
-            {"purpose": "client-secret", "credential": "bzs_x", "matches": False,
-             "fingerprint": mac("credential", "client-secret", "bzs_x").hexdigest()[:-2]},
+            {"purpose": "client secret", "credential": "bzs_x", "matches": False,
+             "fingerprint": mac("credential", "client secret", "bzs_x").hexdigest()[:-2]},
         ],
     })
 
