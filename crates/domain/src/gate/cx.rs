@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     marker::PhantomData,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -18,23 +18,38 @@ use super::{
     Activity, Actor, Changes, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
     keys::WorkspaceKeyring,
 };
-use crate::{access, identity};
+use crate::{access, identity, scoring};
 
 /// Proof that `O` was authorized for this caller. Only the gate makes one.
 pub struct Cx<'a, O> {
     house: &'a House,
     caller: &'a Caller,
     scope: ResourceId,
-    detail: Mutex<BTreeMap<String, String>>,
-    actor: Mutex<Option<Actor>>,
+    notes: Mutex<Notes>,
     is_recorded: AtomicBool,
+    denial_is_recorded: AtomicBool,
     op: PhantomData<fn(O)>,
+}
+
+/// What an operation says of itself for its record.
+#[derive(Default)]
+struct Notes {
+    detail: BTreeMap<String, String>,
+    actor: Option<Actor>,
+    refusal: Option<Kind>,
 }
 
 impl<'a, O: Op> Cx<'a, O> {
     pub(super) fn new(house: &'a House, caller: &'a Caller, scope: ResourceId) -> Self {
-        let is_recorded = AtomicBool::new(false);
-        Self { house, caller, scope, detail: Mutex::default(), actor: Mutex::default(), is_recorded, op: PhantomData }
+        Self {
+            house,
+            caller,
+            scope,
+            notes: Mutex::default(),
+            is_recorded: AtomicBool::new(false),
+            denial_is_recorded: AtomicBool::new(false),
+            op: PhantomData,
+        }
     }
 
     /// Who asks.
@@ -64,17 +79,30 @@ impl<'a, O: Op> Cx<'a, O> {
 
     /// Refuses unless the caller may also do this.
     pub async fn require(&self, action: &Action, scope: &ResourceId) -> Result<()> {
-        admit::admit(self.house, self.caller, action, scope).await
+        let admitted = admit::admit(self.house, self.caller, action, scope).await;
+        if admitted.is_err() {
+            self.denial_is_recorded.store(true, Ordering::Release);
+        }
+        admitted
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds to the activity record: names, versions, digests, counts; never contents or secrets.
     pub fn note(&self, key: &str, value: impl Into<String>) {
-        self.detail.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value.into());
+        self.notes().detail.insert(key.to_owned(), value.into());
     }
 
     /// The operation itself established who asks (a sign-in): the record names that identity.
     pub(crate) fn establish(&self, actor: Actor) {
-        *self.actor.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+        self.notes().actor = Some(actor);
+    }
+
+    /// The operation gives an answer that is a refusal in its protocol's own terms: the record says so.
+    pub(crate) fn refuse(&self, kind: Kind) {
+        self.notes().refusal = Some(kind);
     }
 
     /// The system's shelf.
@@ -99,7 +127,6 @@ impl<'a, O: Op> Cx<'a, O> {
         if let Some(row) = self.get::<WorkspaceKeyring>(self.system(), workspace.as_bytes()).await? {
             changes.delete(self.system(), &row);
         }
-        self.house.keys().forget(workspace);
         Ok(())
     }
 
@@ -127,23 +154,26 @@ impl<'a, O: Op> Cx<'a, O> {
     /// Makes the changes durable, together with the record of this operation. `Stale` when a row was written by someone
     /// else since it was read; nothing is half done.
     pub async fn commit(&self, changes: Changes) -> Result<()> {
-        let reload_access = changes.touches(access::TABLES);
-        let reload_identity = changes.touches(identity::TABLES);
+        let touches_access = changes.touches(access::TABLES);
+        let touches_identity = changes.touches(identity::TABLES);
+        let touches_services = changes.touches(scoring::TABLES);
+        let touches_keys = changes.touches(&[WorkspaceKeyring::TABLE]);
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
         let changes = changes.seal()?;
         self.house.meta().commit(Batch { changes, records }).await.map_err(|fault| match fault {
             StoreError::Stale { .. } => Error::from(fault),
             other => {
-                Error::new(Kind::Unavailable, "the change could not be recorded, so nothing was done").because(other)
+                Error::new(Kind::Unavailable, "the change could not be recorded, so it does not count").because(other)
             }
         })?;
         self.is_recorded.store(true, Ordering::Release);
-        if reload_identity {
-            self.house.reload_identity().await?;
+        if touches_keys {
+            self.house.keys().forget_opened();
         }
-        if reload_access {
-            self.house.reload_access().await?;
+        if touches_services {
+            self.house.scoring.forget_services();
         }
+        self.house.refresh(touches_identity, touches_access).await;
         Ok(())
     }
 
@@ -159,32 +189,35 @@ impl<'a, O: Op> Cx<'a, O> {
 
     fn activity(&self, outcome: Outcome) -> Activity {
         let mut activity = Activity::new(self.house, self.caller, &O::ACTION, &self.scope, outcome);
-        activity.detail = self.detail.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(actor) = self.actor.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+        let notes = self.notes();
+        activity.detail = notes.detail.clone();
+        if let Some(actor) = notes.actor.clone() {
             activity.actor = actor;
         }
         activity
     }
 
-    /// Whether this is a failure of somebody who could not be established at all.
-    fn is_from_a_stranger(&self) -> bool {
-        matches!(self.caller.who, Who::Nobody) && self.actor.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    /// How the operation ended: by its error, or by the refusal it gave as its answer.
+    fn outcome(&self, fault: Option<&Error>) -> Outcome {
+        match fault.map(Error::kind).or(self.notes().refusal) {
+            None => Outcome::Succeeded,
+            Some(Kind::Denied) => Outcome::Denied,
+            Some(kind) => Outcome::failed(kind),
+        }
     }
 
     /// Writes the record of an operation that did not write its own with a commit.
     pub(super) async fn close(&self, fault: Option<&Error>) -> Result<()> {
-        let was_recorded = self.is_recorded.load(Ordering::Acquire);
-        let outcome = match fault {
-            None if was_recorded => return Ok(()),
-            None => Outcome::Succeeded,
-            // A denial inside the operation has written its own record.
-            Some(fault) if fault.kind() == Kind::Denied => return Ok(()),
-            Some(_) if self.is_from_a_stranger() => {
-                self.house.count_anonymous_denial();
-                return Ok(());
-            }
-            Some(fault) => Outcome::failed(fault.kind()),
-        };
+        let outcome = self.outcome(fault);
+        let was_recorded = self.is_recorded.load(Ordering::Acquire) && outcome == Outcome::Succeeded;
+        if was_recorded || (fault.is_some() && self.denial_is_recorded.load(Ordering::Acquire)) {
+            return Ok(());
+        }
+        // A failure of somebody who could not be established at all is only counted.
+        if outcome != Outcome::Succeeded && matches!(self.caller.who, Who::Nobody) && self.notes().actor.is_none() {
+            self.house.count_anonymous_denial();
+            return Ok(());
+        }
         match O::ACTION.class() {
             Class::Open => Ok(()),
             class if is_recorded_first(class) => self.house.write_record(&self.activity(outcome)).await,

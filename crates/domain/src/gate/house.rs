@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +16,7 @@ use kernel::{
 use seal::Place;
 
 use super::{Activity, Record, Row, Shelf, keys::Keys, reads::PendingReads};
-use crate::{access::Access, compute::Pulses, identity::Identity, signal::Signals};
+use crate::{access::Access, compute::Pulses, identity::Identity, scoring::Scoring, signal::Signals};
 
 /// The table name under which log records are sealed.
 const LOG: &str = "activity";
@@ -89,9 +89,15 @@ pub struct House {
     reads: PendingReads,
     anonymous_denials: AtomicU64,
     access: ArcSwap<Access>,
+    /// Whether the snapshot could not be read after a change.
+    is_blind: AtomicBool,
+    /// Whose turn it is to publish a snapshot.
+    pub(crate) turn: tokio::sync::Mutex<()>,
     settings: Settings,
     /// What the identity room keeps in memory.
     pub(crate) identity: Identity,
+    /// What the scoring room keeps in memory.
+    pub(crate) scoring: Scoring,
     /// When runs were heard last.
     pub(crate) pulses: Pulses,
     /// Wakes whoever waits for a change.
@@ -118,8 +124,11 @@ impl House {
             reads: PendingReads::default(),
             anonymous_denials: AtomicU64::new(0),
             access: ArcSwap::default(),
+            is_blind: AtomicBool::new(false),
+            turn: tokio::sync::Mutex::default(),
             settings: parts.settings,
             identity: Identity::default(),
+            scoring: Scoring::default(),
             pulses: Pulses::default(),
             signals: Signals::default(),
         };
@@ -218,8 +227,37 @@ impl House {
 
     /// Recompiles the access snapshot; called after every commit that touches its tables.
     pub(crate) async fn reload_access(&self) -> Result<()> {
+        // One at a time: of two that scan at once, the older picture must not be published last.
+        let _turn = self.turn.lock().await;
         let compiled = Access::compile(self).await?;
         self.access.store(Arc::new(compiled));
+        Ok(())
+    }
+
+    /// Publishes what a commit changed. A snapshot that cannot be read is as good as none: everything is refused until the
+    /// house's own work has read it again (deny by default).
+    pub(super) async fn refresh(&self, identity: bool, access: bool) {
+        let mut outcome = Ok(());
+        if identity {
+            outcome = self.reload_identity().await;
+        }
+        if access && outcome.is_ok() {
+            outcome = self.reload_access().await;
+        }
+        if let Err(fault) = outcome {
+            tracing::error!(?fault, "roles and principals could not be read; everything is refused until they can");
+            self.access.store(Arc::default());
+            self.is_blind.store(true, Ordering::Release);
+        }
+    }
+
+    /// Reads roles and principals again if that failed before. Called by the house's own work.
+    pub async fn heal(&self) -> Result<()> {
+        if self.is_blind.load(Ordering::Acquire) {
+            self.reload_identity().await?;
+            self.reload_access().await?;
+            self.is_blind.store(false, Ordering::Release);
+        }
         Ok(())
     }
 

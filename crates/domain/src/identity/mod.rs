@@ -6,6 +6,7 @@ mod directory;
 mod found;
 mod records;
 mod run_token;
+pub(crate) mod service_token;
 mod token;
 mod token_keys;
 
@@ -17,6 +18,7 @@ pub use directory::{
 pub use found::{FoundHouse, Founded};
 pub use records::{Application, ClientSecret, Member, Person, Tenant};
 pub use run_token::{RunClaims, issue_run_token};
+pub use service_token::ServiceToken;
 pub use seal::PublicKey;
 pub use token::{AccessToken, GetToken, TokenRefusal};
 pub use token_keys::{GetDiscovery, ListSigningKeys, RotateSigningKeys};
@@ -42,6 +44,7 @@ pub(crate) struct Identity {
     state: ArcSwap<State>,
     /// Tokens that verified, by digest, so that a token's signature is checked once.
     verified: Mutex<HashMap<[u8; 32], (Caller, Timestamp)>>,
+    service_tokens: service_token::Verified,
 }
 
 struct State {
@@ -66,6 +69,11 @@ impl Identity {
         self.state.load().members.get(&id).map(|member| member.kind)
     }
 
+    /// Whether the principal is enabled and has a way to sign in: people have none until the sign-in pages exist.
+    pub(crate) fn can_sign_in(&self, id: PrincipalId) -> bool {
+        self.state.load().members.get(&id).is_some_and(|member| member.app.is_some() && !member.is_disabled)
+    }
+
     fn member(&self, id: PrincipalId) -> Option<Member> {
         self.state.load().members.get(&id).cloned()
     }
@@ -78,6 +86,7 @@ impl Identity {
 impl House {
     /// Reloads tenant, principals and signing keys.
     pub(crate) async fn reload_identity(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
         let system = self.system();
         let tenant = self.all::<Tenant>(system, b"").await?.first().map(|row| row.value.id);
         let rows = self.all::<Member>(system, b"").await?;
@@ -86,6 +95,7 @@ impl House {
         self.identity.state.store(Arc::new(State { tenant, members, keys }));
         // Whatever was verified before may have been revoked by the change.
         self.identity.verified.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        self.identity.service_tokens.clear();
         Ok(())
     }
 }

@@ -1,0 +1,300 @@
+//! Building an image: model, code and requirements in; layers, configuration and manifest out.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use kernel::{Action, Class, Error, Kind, ResourceId, Result, Who};
+
+use super::{
+    Engine, Image, ImageLayer, document,
+    image::{row_id, versions},
+    layer::Plan,
+    name::{check_image_name, check_model_name},
+    registry,
+};
+use crate::{
+    gate::{Changes, Cx, Op, Row, Shelf},
+    resources::{Resource, ResourceType, Workspace, find, workspace_shelf},
+    snapshots::{CodeVersion, find_manifest},
+    tracking::{ModelFiles, model_files},
+};
+
+/// Largest archive of one layer, in bytes.
+const MOST_LAYER: u64 = 64 << 30;
+/// Longest requirements file, in bytes.
+const MOST_REQUIREMENTS: usize = 64 << 10;
+/// The runtime that ONNX models get unless their requirements name another version.
+const ONNX_RUNTIME: &str = "onnxruntime==1.31.1";
+/// How often two builders of one name try again.
+const ATTEMPTS: usize = 8;
+
+/// The code around a model: a code asset and the entry script in it.
+#[derive(Clone, Debug)]
+pub struct Code {
+    /// Resource id of the code asset's version.
+    pub asset: ResourceId,
+    /// Path of the script within it.
+    pub script: String,
+}
+
+/// What goes into an image.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    /// Its name.
+    pub(crate) name: String,
+    /// Name of the registered model.
+    pub(crate) model: String,
+    /// Its version.
+    pub(crate) version: u64,
+    /// The code around it.
+    pub(crate) code: Option<Code>,
+    /// Text of a pip requirements file.
+    pub(crate) requirements: Option<String>,
+}
+
+/// What was made: all of an image but its number.
+pub(crate) struct Built {
+    image: Image,
+}
+
+/// Makes layers and documents of an image. Layers that an image of the workspace has already are not made again.
+pub(crate) async fn build<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, recipe: Recipe) -> Result<Built> {
+    check_image_name(&recipe.name)?;
+    let files = model_files(cx, shelf, &recipe.model, recipe.version).await?;
+    let at = format!("azureml-models/{}/{}", files.name, files.version);
+    let engine = engine(&recipe, &files, &at)?;
+    let requirements = requirements(&engine, recipe.requirements.as_deref())?;
+
+    let mut plans = vec![(model_plan(&files, &at)?, format!("model {} version {}", files.name, files.version))];
+    let mut asset = None;
+    if let Some(code) = &recipe.code {
+        plans.push((code_plan(cx, shelf, code).await?, String::from("code")));
+        asset = Some(code.asset.to_string());
+    }
+    if !requirements.is_empty() {
+        let mut plan = Plan::default();
+        plan.add_inline("azureml-environment/requirements.txt", Bytes::from(requirements.clone()))?;
+        plans.push((plan, String::from("requirements")));
+    }
+    let known = cx.all::<Image>(shelf, b"").await?.into_iter().flat_map(|row| row.value.layers);
+    let known: HashMap<String, ImageLayer> = known.map(|layer| (layer.recipe.clone(), layer)).collect();
+    let mut layers = Vec::with_capacity(plans.len());
+    for (plan, about) in plans {
+        layers.push(layer(cx, shelf, plan, about, &known).await?);
+    }
+    let version = files.version.to_string();
+    let words = document::Words {
+        model: &files.name,
+        version: &version,
+        model_dir: &format!("/{at}"),
+        engine: &engine,
+        layers: &layers,
+    };
+    let config = document::config(&words)?;
+    let manifest = document::manifest(&config, &layers)?;
+    let image = Image {
+        name: recipe.name,
+        number: 0,
+        digest: document::digest_of(manifest.as_bytes()),
+        manifest,
+        config,
+        model: files.name,
+        model_version: files.version,
+        model_digest: layers.first().map(|layer| layer.digest.clone()).unwrap_or_default(),
+        layers,
+        code: asset,
+        engine,
+        requirements,
+        built_by: builder(cx),
+        built_at: cx.now(),
+    };
+    Ok(Built { image })
+}
+
+impl Built {
+    /// Adds the image to `changes`, and the registry it lies in when the workspace has none yet. An image with the same
+    /// name and digest is taken as it is: then nothing is added.
+    pub(crate) async fn keep<O: Op>(
+        &self,
+        cx: &Cx<'_, O>,
+        shelf: &Shelf,
+        workspace: Row<Resource<Workspace>>,
+        changes: &mut Changes,
+    ) -> Result<Image> {
+        let rows = versions(cx, shelf, &self.image.name).await?;
+        if let Some(row) = rows.iter().find(|row| row.value.digest == self.image.digest) {
+            return Ok(row.value.clone());
+        }
+        let last = rows.last().map_or(0, |row| row.value.number);
+        let number =
+            last.checked_add(1).ok_or_else(|| Error::new(Kind::Conflict, "the image has too many versions"))?;
+        let image = Image { number, ..self.image.clone() };
+        changes.put(shelf, &Row::new(row_id(shelf, &image.name, number), image.clone()))?;
+        registry::make_if_missing(cx, changes, workspace)?;
+        Ok(image)
+    }
+}
+
+/// What serves the model. Nothing is parsed: the names of files decide.
+fn engine(recipe: &Recipe, files: &ModelFiles, at: &str) -> Result<Engine> {
+    if let Some(code) = &recipe.code {
+        return Ok(Engine::Python { entry: format!("/app/{}", code.script), model_dir: format!("/{at}") });
+    }
+    let mut models =
+        files.files.iter().map(|(path, _)| path).filter(|path| path.to_ascii_lowercase().ends_with(".onnx"));
+    match (models.next(), models.next()) {
+        (Some(model), None) => Ok(Engine::Onnx { model: format!("/{at}/{model}") }),
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "entryScript",
+            "the model has several `.onnx` files; name a code asset (`codeId`) and its script (`entryScript`) with `init()` and `run(data)`",
+        )),
+        (None, _) => Err(Error::invalid(
+            "entryScript",
+            "the model is no single `.onnx` file; name a code asset (`codeId`) and its script (`entryScript`) with `init()` and `run(data)`",
+        )),
+    }
+}
+
+fn requirements(engine: &Engine, given: Option<&str>) -> Result<String> {
+    let given = given.unwrap_or_default();
+    let is_text = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+    if given.len() > MOST_REQUIREMENTS || !given.chars().all(is_text) {
+        let why = format!("must be a pip requirements file of at most {MOST_REQUIREMENTS} bytes");
+        return Err(Error::invalid("requirements", why));
+    }
+    let has_runtime = given.lines().any(|line| line.trim_start().to_ascii_lowercase().starts_with("onnxruntime"));
+    Ok(match engine {
+        Engine::Onnx { .. } if given.trim().is_empty() => format!("{ONNX_RUNTIME}\n"),
+        Engine::Onnx { .. } if !has_runtime => format!("{}\n{ONNX_RUNTIME}\n", given.trim_end()),
+        Engine::Onnx { .. } | Engine::Python { .. } => given.to_owned(),
+    })
+}
+
+fn model_plan(files: &ModelFiles, at: &str) -> Result<Plan> {
+    let mut plan = Plan::default();
+    for (path, blob) in &files.files {
+        plan.add(&format!("{at}/{path}"), blob.clone())?;
+    }
+    Ok(plan)
+}
+
+async fn code_plan<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, code: &Code) -> Result<Plan> {
+    if code.asset.workspace() != cx.scope().workspace() {
+        return Err(Error::invalid("codeId", "the code asset must lie in the same workspace"));
+    }
+    cx.require(&CodeVersion::READ, &code.asset).await?;
+    let (_, asset) = find::<CodeVersion, _>(cx, &code.asset).await?;
+    let mut plan = Plan::default();
+    let mut has_script = false;
+    for file in find_manifest(cx, shelf, &asset.value.properties.snapshot).await?.files {
+        has_script = has_script || file.path == code.script;
+        plan.add_snapshot_file(&format!("app/{}", file.path), file)?;
+    }
+    if !has_script {
+        let why = format!("the code asset holds no file `{}`", code.script.chars().take(120).collect::<String>());
+        return Err(Error::invalid("entryScript", why));
+    }
+    Ok(plan)
+}
+
+async fn layer<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    plan: Plan,
+    about: String,
+    known: &HashMap<String, ImageLayer>,
+) -> Result<ImageLayer> {
+    let recipe = plan.recipe();
+    if let Some(layer) = known.get(&recipe) {
+        return Ok(ImageLayer { about, ..layer.clone() });
+    }
+    let length = plan.length();
+    let blob = cx.put_blob(shelf, MOST_LAYER, Box::pin(plan.stream(cx, shelf))).await?;
+    if blob.length != length {
+        return Err(Error::internal(format!("a layer of {length} bytes came out with {} bytes", blob.length)));
+    }
+    let (digest, media_type) = (format!("sha256:{}", blob.sha256), document::LAYER.to_owned());
+    Ok(ImageLayer { digest, size: blob.length, media_type, blob, about, recipe })
+}
+
+fn builder<O: Op>(cx: &Cx<'_, O>) -> String {
+    match &cx.caller().who {
+        Who::Principal(principal) => principal.id.to_string(),
+        Who::Run(run) => run.on_behalf_of.to_string(),
+        Who::House | Who::Nobody => String::new(),
+    }
+}
+
+/// Builds an image from a registered model's version.
+#[derive(Debug)]
+pub struct PackageModel {
+    /// The version: `{workspace}/models/{name}/versions/{v}`.
+    pub id: ResourceId,
+    /// The image's name.
+    pub image: String,
+    /// The code around the model; none for a single `.onnx` file.
+    pub code: Option<Code>,
+    /// Text of a pip requirements file.
+    pub requirements: Option<String>,
+}
+
+const BUILD: Action =
+    Action::new("Microsoft.MachineLearningServices/workspaces/environments/build/action", Class::Control);
+
+/// Refuses whoever may not build images.
+pub(crate) async fn require_build<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<()> {
+    cx.require(&BUILD, scope).await?;
+    cx.require(&PackageModel::ACTION, scope).await
+}
+
+impl Op for PackageModel {
+    const ACTION: Action =
+        Action::new("Microsoft.MachineLearningServices/workspaces/models/package/action", Class::Control);
+    type Output = Image;
+
+    fn scope(&self) -> ResourceId {
+        self.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Image> {
+        cx.require(&BUILD, &self.id).await?;
+        let (model, version) = super::model::parse_version(&self.id)?;
+        check_model_name(&model)?;
+        let (shelf, _) = workspace_shelf(cx, &self.id).await?;
+        let recipe = Recipe { name: self.image, model, version, code: self.code, requirements: self.requirements };
+        let built = build(cx, &shelf, recipe).await?;
+        cx.note("digest", &built.image.digest);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let (_, workspace) = workspace_shelf(cx, &self.id).await?;
+            let mut changes = Changes::new();
+            let image = built.keep(cx, &shelf, workspace, &mut changes).await?;
+            cx.note("image", format!("{}:{}", image.name, image.number));
+            if changes.is_empty() {
+                return Ok(image);
+            }
+            match cx.commit(changes).await {
+                Err(fault) if fault.kind() == Kind::Stale && attempt < ATTEMPTS => {}
+                other => return other.map(|()| image),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn onnx_models_get_a_runtime() {
+        let onnx = Engine::Onnx { model: String::from("/m.onnx") };
+        assert_eq!(requirements(&onnx, None).unwrap(), "onnxruntime==1.31.1\n");
+        assert_eq!(requirements(&onnx, Some("onnxruntime==1.20.0")).unwrap(), "onnxruntime==1.20.0");
+        assert_eq!(requirements(&onnx, Some("numpy")).unwrap(), "numpy\nonnxruntime==1.31.1\n");
+        let python = Engine::Python { entry: String::new(), model_dir: String::new() };
+        assert_eq!(requirements(&python, None).unwrap(), "");
+        assert!(requirements(&python, Some("a\0b")).is_err());
+        assert!(requirements(&python, Some(&"a".repeat(70_000))).is_err());
+    }
+}

@@ -1,0 +1,41 @@
+//! The scoring room: endpoints, their deployments, the replicas that answer, and the gateway's rules.
+//!
+//! An endpoint is a lasting address with one form of proof at a time; a deployment keeps one image running behind it. The
+//! gateway admits a call by the operation [`Score`] and carries it to the replica that this hands out; supervision replaces
+//! replicas that are lost. **Invariant:** a credential of the form that is not in force is refused from the commit on that
+//! changed the form. **Invariant:** whoever has no valid credential learns nothing, not even whether a service exists.
+//! **Invariant:** an admitted call leaves exactly one record, with who called which model.
+
+mod auth;
+mod bounds;
+mod deploy;
+mod deployment;
+mod endpoint;
+mod index;
+mod keys;
+mod memory;
+mod name;
+mod replica;
+mod request;
+mod score;
+mod service_log;
+mod supervise;
+mod token;
+
+pub use auth::{AuthWords, Form, ServiceKind};
+pub use bounds::{Place, RequestSettings};
+pub use deploy::{DeleteDeployment, Deployed, DeploymentRequest, PutDeployment};
+pub use deployment::{Deployment, Plan, Provisioning, Replica, ServiceState, UsedImage};
+pub use endpoint::{DeleteEndpoint, Endpoint, EndpointRequest, EndpointView, GetEndpoint, ListEndpoints, PutEndpoint};
+pub use keys::{KeyName, KeyPair, ListServiceKeys, RegenerateServiceKey};
+pub(crate) use memory::Scoring;
+pub use request::{CallWords, ListRequests, RequestRecord, Ticket, flush_requests};
+pub use score::{Admission, Located, Score, Shut, Way, locate};
+pub use service_log::GetServiceLog;
+pub use supervise::{ListListening, Listening, report_probe, supervise};
+pub use token::IssueServiceToken;
+
+use crate::{gate::Record, resources::Resource};
+
+/// A commit that touches one of these tables makes the gateway look again. Resources of all types share a table.
+pub(crate) const TABLES: &[&str] = &[Resource::<Endpoint>::TABLE, "service", "service-keys"];
