@@ -186,22 +186,7 @@ pub fn record_launch<O: Op>(
     let now = cx.now();
     let run = launch.run.clone();
     let is_job = matches!(launch.work, Work::Job { .. });
-    let state = LaunchState {
-        state: RunState::Queued,
-        message: None,
-        exit_code: None,
-        missing_walls: Vec::new(),
-        queued_at: now,
-        started_at: None,
-        running_at: None,
-        cancel_requested_at: None,
-        ended_at: None,
-        before_silence: None,
-        seen_at: now,
-        bootstrap: None,
-        token_issued_at: None,
-        is_job,
-    };
+    let state = new_state(now, is_job);
     let live = LiveRun {
         run: run.clone(),
         workspace: id,
@@ -219,6 +204,26 @@ pub fn record_launch<O: Op>(
     changes.put(shelf, &Row::new(shelf.name_id::<LaunchState>(run.as_str()), state))?;
     changes.put(system, &Row::new(live_id(system, id, &run), live))?;
     Ok(())
+}
+
+/// The state of a launch that was just recorded.
+pub(super) fn new_state(now: Timestamp, is_job: bool) -> LaunchState {
+    LaunchState {
+        state: RunState::Queued,
+        message: None,
+        exit_code: None,
+        missing_walls: Vec::new(),
+        queued_at: now,
+        started_at: None,
+        running_at: None,
+        cancel_requested_at: None,
+        ended_at: None,
+        before_silence: None,
+        seen_at: now,
+        bootstrap: None,
+        token_issued_at: None,
+        is_job,
+    }
 }
 
 /// Where a run's launch stands; none when there never was one.

@@ -89,8 +89,9 @@ impl Op for ListDueRuns {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<DueRun>> {
         let mut live = cx.all::<LiveRun>(cx.system(), b"").await?;
         live.sort_by_key(|row| row.value.queued_at);
+        // The queue is served in order; services do not wait for jobs.
+        let mut running = live.iter().filter(|row| row.value.is_job && row.value.tried_at.is_some()).count();
         let mut found = Vec::new();
-        let mut running: usize = 0;
         let mut ready = Vec::new();
         for row in live {
             let due = match self.look(cx, &row.value).await {
@@ -106,10 +107,6 @@ impl Op for ListDueRuns {
                 Some(due) => found.push(DueRun { live: row, due }),
                 None => {}
             }
-        }
-        // The queue is served in order; services do not wait for jobs.
-        for row in cx.all::<LiveRun>(cx.system(), b"").await? {
-            running = running.saturating_add(usize::from(row.value.is_job && row.value.tried_at.is_some()));
         }
         for row in ready {
             if row.value.is_job && row.value.tried_at.is_none() {
@@ -300,6 +297,94 @@ impl DueRun {
         match self.due {
             Due::Start => Task::Start(StartLaunch { live: self.live }),
             due => Task::Sweep(SweepRun { live: self.live, due }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::{Launched, RunId, WorkspaceId};
+
+    use super::*;
+    use crate::compute::launch::new_state;
+
+    const SPANS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(60));
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1000)
+    }
+
+    fn live(tried: Option<i64>, has_process: bool, attempts: u32) -> LiveRun {
+        LiveRun {
+            run: RunId::random(),
+            workspace: WorkspaceId::random(),
+            scope: ResourceId::root(),
+            is_job: true,
+            queued_at: at(0),
+            tried_at: tried.map(at),
+            not_before: at(0),
+            launched: has_process.then(|| Launched { handle: String::from("h") }),
+            attempts,
+        }
+    }
+
+    fn state(state: RunState, began: bool) -> LaunchState {
+        let mut fresh = new_state(at(0), true);
+        fresh.state = state;
+        fresh.started_at = began.then(|| at(0));
+        fresh.ended_at = state.is_final().then(|| at(0));
+        fresh.cancel_requested_at = (state == RunState::CancelRequested).then(|| at(0));
+        fresh
+    }
+
+    #[test]
+    fn what_is_due_follows_the_table() {
+        use ProcessState::{Alive, Gone};
+        use RunState::{CancelRequested, Completed, NotResponding, Provisioning, Running};
+        let cases = [
+            // A start that was lost with its server is tried again, up to a bound.
+            (live(Some(0), false, 1), state(Provisioning, false), None, 0, 60, None),
+            (live(Some(0), false, 1), state(Provisioning, false), None, 0, 61, Some(Due::Start)),
+            (live(Some(0), false, 3), state(Provisioning, false), None, 0, 61, Some(Due::End(Reason::NeverCame))),
+            // One with a process is not started twice.
+            (live(Some(0), true, 1), state(Provisioning, false), Some(Alive), 0, 120, None),
+            (
+                live(Some(0), true, 1),
+                state(Provisioning, false),
+                Some(Alive),
+                0,
+                121,
+                Some(Due::End(Reason::NeverCame)),
+            ),
+            (live(Some(0), true, 1), state(Provisioning, false), Some(Gone), 0, 1, Some(Due::End(Reason::Gone))),
+            // An agent that began needs no handle to live on.
+            (live(Some(0), false, 1), state(Running, true), None, 100, 150, None),
+            (live(Some(0), true, 1), state(Running, true), Some(Alive), 100, 160, None),
+            (live(Some(0), true, 1), state(Running, true), Some(Alive), 100, 161, Some(Due::Silence)),
+            (live(Some(0), true, 1), state(NotResponding, true), Some(Alive), 100, 220, None),
+            (live(Some(0), true, 1), state(NotResponding, true), Some(Alive), 100, 221, Some(Due::End(Reason::Silent))),
+            (live(Some(0), true, 1), state(Running, true), Some(Gone), 100, 101, Some(Due::End(Reason::Gone))),
+            // A target that cannot be asked proves nothing.
+            (live(Some(0), true, 1), state(Running, true), None, 100, 101, None),
+            (live(Some(0), true, 1), state(CancelRequested, true), Some(Alive), 0, 60, None),
+            (
+                live(Some(0), true, 1),
+                state(CancelRequested, true),
+                Some(Alive),
+                60,
+                61,
+                Some(Due::End(Reason::Stubborn)),
+            ),
+            // What ended has a moment to go.
+            (live(Some(0), true, 1), state(Completed, true), Some(Alive), 0, 9, None),
+            (live(Some(0), true, 1), state(Completed, true), Some(Alive), 0, 10, Some(Due::Release)),
+            (live(Some(0), true, 1), state(Completed, true), Some(Gone), 0, 1, Some(Due::Release)),
+            // A start that is still under way will bring a handle to end.
+            (live(Some(0), false, 1), state(Completed, false), None, 0, 59, None),
+            (live(Some(0), false, 1), state(Completed, false), None, 0, 60, Some(Due::Release)),
+        ];
+        for (at_case, (live, state, process, heard, now, due)) in cases.into_iter().enumerate() {
+            assert_eq!(judge(&live, &state, process, at(heard), at(now), SPANS), due, "case {at_case}");
         }
     }
 }

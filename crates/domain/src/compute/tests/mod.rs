@@ -1,0 +1,5 @@
+//! The compute and snapshots rooms over stores in memory, with a clock to turn and a target that only pretends.
+
+mod runs;
+mod sends;
+mod stand;
