@@ -120,10 +120,13 @@ async fn what_was_acknowledged_survives_kill_nine() {
     story.conclude("kill -9", rounds, seed);
 }
 
+/// A file of a site.
+type Place = fn(&Site) -> PathBuf;
+
 /// A moment of a first start.
 enum Moment {
     /// When a file appears.
-    At(fn(&Site) -> PathBuf),
+    At(Place),
     /// After a while.
     After(Duration),
 }
@@ -134,7 +137,7 @@ enum Moment {
 async fn a_first_start_that_is_killed_can_be_repeated() {
     let (seed, rounds) = (dice::seed(), dice::rounds("BARTIZAN_CRASH_ROUNDS", 6));
     let mut dice = Dice::new(seed);
-    let named: [(&str, fn(&Site) -> PathBuf); 6] = [
+    let named: [(&str, Place); 6] = [
         ("at the root key", Site::root_key),
         ("at the store", |site| site.data.join("meta/meta.sqlite")),
         ("at the blobs", |site| site.data.join("blobs/objects/lock")),

@@ -13,6 +13,10 @@ pub enum Kind {
     Group,
     Workspace,
     Assignment,
+    /// A metric of a run, by the address of its history.
+    Metric,
+    /// A file of a run.
+    Artifact,
 }
 
 /// The part of a resource that is compared; none where nothing shall be.
@@ -55,6 +59,8 @@ pub struct Ledger {
     pub principals: BTreeMap<String, Principal>,
     /// Addresses of companions that must be there, by group.
     pub companions: BTreeMap<String, BTreeSet<String>>,
+    /// Experiment and run of a workspace.
+    pub runs: BTreeMap<String, (String, String)>,
     /// Changes that were acknowledged since the last judgement.
     pub done: Vec<Deed>,
     /// How many changes were acknowledged in all.
@@ -98,6 +104,11 @@ impl Ledger {
                 thing.companions = named.map(str::to_owned).collect();
                 let group = place.split("/providers/").next().unwrap_or_default().to_owned();
                 self.companions.entry(group).or_default().extend(thing.companions.iter().cloned());
+            }
+            (Kind::Workspace, false) => {
+                self.runs.remove(place);
+                let below = format!("{place}/api/");
+                self.things.retain(|other, _| !other.contains(&below));
             }
             (Kind::Group, false) => drop(self.companions.remove(place)),
             _ => {}

@@ -18,6 +18,7 @@ mod client;
 mod dice;
 mod disk;
 mod faults;
+mod force;
 mod kill;
 mod ledger;
 mod power;

@@ -125,6 +125,21 @@ struct Client {
     refusals: u32,
 }
 
+/// A change to be asked for.
+struct Change {
+    method: &'static str,
+    /// Where it is asked for.
+    at: String,
+    body: Option<Value>,
+    kind: Kind,
+    /// Where it is read, and what it is known by.
+    place: String,
+    /// What is read there once it is done.
+    state: State,
+    /// How its activity record's action ends.
+    action: &'static str,
+}
+
 impl Client {
     /// One change. False when there was no answer that counts.
     async fn step(&mut self) -> bool {
@@ -133,12 +148,15 @@ impl Client {
         match self.dice.below(100) {
             0..10 => self.put_group((groups.len() >= GROUPS).then_some(group)).await,
             10..18 => self.put_group(Some(group)).await,
-            18..40 => self.put_workspace(&group).await,
-            40..60 => self.patch_workspace().await,
-            60..68 => self.delete(Kind::Workspace, "workspaces/delete").await,
-            68..76 => self.create_principal().await,
-            76..90 => self.assign(&group).await,
-            90..95 => self.delete(Kind::Assignment, "roleAssignments/delete").await,
+            18..32 => self.put_workspace(&group).await,
+            32..45 => self.patch_workspace().await,
+            45..49 => self.delete(Kind::Workspace, "workspaces/delete").await,
+            49..55 => self.create_principal().await,
+            55..64 => self.assign(&group).await,
+            64..68 => self.delete(Kind::Assignment, "roleAssignments/delete").await,
+            68..82 => self.put_artifact().await,
+            82..84 => self.delete(Kind::Artifact, "metadata/artifacts/delete").await,
+            84..97 => self.log_metric().await,
             _ => self.delete_group(&group).await,
         }
     }
@@ -147,7 +165,7 @@ impl Client {
         let fresh = format!("{}/resourceGroups/{}-{}", self.session.subscription, self.name, self.dice.text(6));
         let place = present.unwrap_or(fresh);
         let body = json!({"location": "local", "tags": self.tags()});
-        self.change("PUT", &place, Kind::Group, body.clone(), Some(body), "resourceGroups/write").await
+        self.put(Kind::Group, place, body, "resourceGroups/write").await
     }
 
     async fn put_workspace(&mut self, group: &str) -> bool {
@@ -170,7 +188,7 @@ impl Client {
             "properties": {"friendlyName": self.dice.text(30), "description": self.dice.text(400)},
         });
         let place = again.unwrap_or(fresh);
-        self.change("PUT", &place, Kind::Workspace, body.clone(), Some(body), "workspaces/write").await
+        self.put(Kind::Workspace, place, body, "workspaces/write").await
     }
 
     async fn patch_workspace(&mut self) -> bool {
@@ -180,7 +198,83 @@ impl Client {
         let mut state = self.ledger.things[&place].kept.clone().unwrap_or_default();
         state["tags"] = body["tags"].clone();
         state["properties"]["friendlyName"] = body["properties"]["friendlyName"].clone();
-        self.change("PATCH", &place, Kind::Workspace, body, Some(state), "workspaces/write").await
+        let (at, body, state) = (place.clone(), Some(body), Some(state));
+        let action = "workspaces/write";
+        self.change(Change { method: "PATCH", at, body, kind: Kind::Workspace, place, state, action }).await
+    }
+
+    /// The run of a workspace that is certainly there, made when it has none yet: its workspace's base address,
+    /// experiment and run. None when it could not be made; an error when there was no answer.
+    async fn run(&mut self) -> Result<Option<(String, String, String)>, ()> {
+        let present = self.ledger.settled(Kind::Workspace);
+        let Some(workspace) = self.dice.pick(&present).cloned() else { return Ok(None) };
+        let base = format!("/mlflow/v1.0{workspace}/api/2.0");
+        if let Some((experiment, run)) = self.ledger.runs.get(&workspace) {
+            return Ok(Some((base, experiment.clone(), run.clone())));
+        }
+        let name = self.dice.text(8);
+        let made = self.make(&format!("{base}/mlflow/experiments/create"), json!({"name": name})).await?;
+        let Some(experiment) = made["experiment_id"].as_str() else { return Ok(None) };
+        let made = self.make(&format!("{base}/mlflow/runs/create"), json!({"experiment_id": experiment})).await?;
+        let Some(run) = made["run"]["info"]["run_id"].as_str() else { return Ok(None) };
+        let (experiment, run) = (experiment.to_owned(), run.to_owned());
+        self.ledger.runs.insert(workspace, (experiment.clone(), run.clone()));
+        Ok(Some((base, experiment, run)))
+    }
+
+    /// Makes something whose id the server chooses; null when it refused. An error when there was no answer.
+    async fn make(&mut self, place: &str, body: Value) -> Result<Value, ()> {
+        let outcome = self.session.call("POST", place, Some(&body), None).await;
+        let Some(reply) = self.hear("POST", place, outcome) else { return Err(()) };
+        let made = reply.unwrap_or_default();
+        if !made.is_null() {
+            self.ledger.acknowledged += 1;
+            self.round.count();
+        }
+        Ok(made)
+    }
+
+    /// A file of several pieces at times; its text is JSON, so that it is compared like everything else.
+    async fn put_artifact(&mut self) -> bool {
+        let (base, experiment, run) = match self.run().await {
+            Ok(Some(found)) => found,
+            Ok(None) => return true,
+            Err(()) => return false,
+        };
+        let name = format!("file{}.json", self.dice.below(5));
+        let place = format!("{base}/mlflow-artifacts/artifacts/{experiment}/{run}/artifacts/dir/{name}");
+        // One whose last change was refused in this round is in doubt until the next judgement.
+        if self.ledger.things.get(&place).is_some_and(|thing| thing.asked.is_some()) {
+            return true;
+        }
+        let content = self.dice.text(200).repeat(1 + self.dice.below(1500));
+        self.put(Kind::Artifact, place, json!({"content": content}), "metadata/artifacts/write").await
+    }
+
+    /// Appends a point: the history must then be what it was with this point at its end.
+    async fn log_metric(&mut self) -> bool {
+        let (base, _, run) = match self.run().await {
+            Ok(Some(found)) => found,
+            Ok(None) => return true,
+            Err(()) => return false,
+        };
+        let key = format!("metric{}", self.dice.below(2));
+        let place = format!("{base}/mlflow/metrics/get-history?run_id={run}&metric_key={key}");
+        let thing = self.ledger.things.get(&place);
+        if thing.is_some_and(|thing| thing.asked.is_some()) {
+            return true;
+        }
+        let mut points =
+            thing.and_then(|thing| thing.kept.clone()).map_or(json!([]), |mut kept| kept["metrics"].take());
+        let step = points.as_array().map_or(0, Vec::len);
+        let (value, timestamp) = (self.dice.below(1 << 20) as f64 / 64.0, 1_700_000_000_000_u64 + step as u64);
+        let point = json!({"key": key, "value": value, "timestamp": timestamp, "step": step});
+        points.as_array_mut().unwrap().push(point.clone());
+        let mut body = point;
+        body["run_id"] = run.into();
+        let (at, body) = (format!("{base}/mlflow/runs/log-metric"), Some(body));
+        let (state, action) = (Some(json!({"metrics": points})), "experiments/runs/write");
+        self.change(Change { method: "POST", at, body, kind: Kind::Metric, place, state, action }).await
     }
 
     async fn create_principal(&mut self) -> bool {
@@ -221,42 +315,43 @@ impl Client {
         let role = format!("{}/providers/Microsoft.Authorization/roleDefinitions/{READER}", self.session.subscription);
         let body = json!({"properties": {"roleDefinitionId": role, "principalId": principal}});
         let state = json!({"properties": {"principalId": principal, "scope": group, "roleDefinitionId": role}});
-        self.change("PUT", &place, Kind::Assignment, body, Some(state), "roleAssignments/write").await
+        let (at, body, state) = (place.clone(), Some(body), Some(state));
+        let action = "roleAssignments/write";
+        self.change(Change { method: "PUT", at, body, kind: Kind::Assignment, place, state, action }).await
     }
 
     async fn delete(&mut self, kind: Kind, action: &'static str) -> bool {
         let present = self.ledger.settled(kind);
         let Some(place) = self.dice.pick(&present).cloned() else { return true };
-        self.change("DELETE", &place, kind, Value::Null, None, action).await
+        self.change(Change { method: "DELETE", at: place.clone(), body: None, kind, place, state: None, action }).await
     }
 
     async fn delete_group(&mut self, group: &str) -> bool {
         if self.ledger.has_below(group) {
             return true;
         }
-        self.change("DELETE", group, Kind::Group, Value::Null, None, "resourceGroups/delete").await
+        let (at, place, action) = (group.to_owned(), group.to_owned(), "resourceGroups/delete");
+        self.change(Change { method: "DELETE", at, body: None, kind: Kind::Group, place, state: None, action }).await
     }
 
     fn tags(&mut self) -> Value {
         json!({"turn": self.dice.text(4), "note": self.dice.text(200)})
     }
 
-    async fn change(
-        &mut self,
-        method: &str,
-        place: &str,
-        kind: Kind,
-        body: Value,
-        state: State,
-        action: &'static str,
-    ) -> bool {
+    /// Puts something that then reads as it was sent.
+    async fn put(&mut self, kind: Kind, place: String, body: Value, action: &'static str) -> bool {
+        let (at, state) = (place.clone(), Some(body.clone()));
+        self.change(Change { method: "PUT", at, body: Some(body), kind, place, state, action }).await
+    }
+
+    async fn change(&mut self, change: Change) -> bool {
+        let Change { method, at, body, kind, place, state, action } = change;
         let correlation = self.dice.uuid();
-        self.ledger.ask(place, kind, state, Deed { correlation: correlation.clone(), action });
-        let body = (!body.is_null()).then_some(body);
-        let outcome = self.session.call(method, place, body.as_ref(), Some(&correlation)).await;
-        let Some(reply) = self.hear(method, place, outcome) else { return false };
+        self.ledger.ask(&place, kind, state, Deed { correlation: correlation.clone(), action });
+        let outcome = self.session.call(method, &at, body.as_ref(), Some(&correlation)).await;
+        let Some(reply) = self.hear(method, &place, outcome) else { return false };
         if let Ok(reply) = reply {
-            self.ledger.keep(place, &reply);
+            self.ledger.keep(&place, &reply);
             self.round.count();
         }
         true

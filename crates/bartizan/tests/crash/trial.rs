@@ -104,12 +104,18 @@ impl Records {
 pub async fn judge(site: &Site, session: &Session, ledger: &mut Ledger, records: &Records) -> Verdict {
     let mut verdict = Verdict::default();
     verdict.faults.append(&mut ledger.oddities);
-    for place in ledger.things.keys().cloned().collect::<Vec<_>>() {
+    // What lies below a workspace comes after it: it may be gone with it.
+    let mut places: Vec<_> = ledger.things.iter().map(|(place, thing)| (thing.kind, place.clone())).collect();
+    places.sort();
+    for (_, place) in places {
+        if !ledger.things.contains_key(&place) {
+            continue;
+        }
         let known = verdict.faults.len();
         judge_thing(session, ledger, records, &place, &mut verdict).await;
         if verdict.faults.len() > known {
             // Reported once; nothing more is built on it.
-            ledger.things.retain(|other, _| !other.starts_with(&place));
+            ledger.things.retain(|other, _| !other.contains(&place));
         }
     }
     for deed in std::mem::take(&mut ledger.done) {
@@ -138,6 +144,8 @@ async fn judge_thing(session: &Session, ledger: &mut Ledger, records: &Records, 
     };
     verdict.compared += 1;
     let Some(thing) = ledger.things.get_mut(place) else { return };
+    // A metric without points has an empty history.
+    let found = found.filter(|found| thing.kind != Kind::Metric || !found["metrics"].is_null());
     let is_kept = fits(&thing.kept, &found);
     match thing.asked.take() {
         None if is_kept => {}
@@ -242,11 +250,18 @@ fn includes(found: &Value, expected: &Value) -> bool {
         (Value::Object(found), Value::Object(expected)) => {
             expected.iter().all(|(key, value)| found.get(key).is_some_and(|found| includes(found, value)))
         }
+        (Value::Array(found), Value::Array(expected)) => {
+            found.len() == expected.len()
+                && found.iter().zip(expected).all(|(found, expected)| includes(found, expected))
+        }
         (found, expected) => found == expected,
     }
 }
 
 fn describe(what: &str, place: &str, expected: &State, found: &State) -> String {
-    let text = |state: &State| state.as_ref().map_or_else(|| String::from("nothing"), Value::to_string);
+    let text = |state: &State| {
+        let text = state.as_ref().map_or_else(|| String::from("nothing"), Value::to_string);
+        text.chars().take(600).collect::<String>()
+    };
     format!("{what}: {place}: expected {}, found {}", text(expected), text(found))
 }
