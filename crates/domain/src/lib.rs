@@ -8,7 +8,6 @@ pub mod identity;
 pub mod images;
 pub mod operations;
 pub mod resources;
-pub mod snapshots;
 pub mod scoring;
 pub mod snapshots;
 pub mod tracking;
