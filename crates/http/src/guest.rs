@@ -151,6 +151,15 @@ impl Guest {
         path::pairs(query).filter(|(key, _)| key == name).map(|(_, value)| value).collect()
     }
 
+    /// This request's own address with one query parameter set: the link to a next page.
+    pub fn link_with(&self, name: &str, value: &str) -> String {
+        let query = self.parts.uri.query().unwrap_or_default();
+        let others = query.split('&').filter(|pair| !pair.is_empty() && pair.split('=').next() != Some(name));
+        let pairs: Vec<&str> = others.collect();
+        let before = if pairs.is_empty() { String::new() } else { format!("{}&", pairs.join("&")) };
+        format!("{}{}?{before}{name}={value}", self.house().settings().url, self.parts.uri.path())
+    }
+
     /// The request without its body: for views that come after the body was read.
     pub fn shell(&self) -> Self {
         Self {
@@ -164,8 +173,16 @@ impl Guest {
     /// The whole body, at most `Limits::body` bytes.
     pub async fn bytes(self) -> Result<Bytes> {
         let most = self.app.limits.body;
+        self.bytes_to(most).await
+    }
+
+    /// The whole body, at most `most` bytes, within the time a slow client has.
+    pub async fn bytes_to(self, most: usize) -> Result<Bytes> {
         let too_large = || Error::new(Kind::TooLarge, format!("the body is larger than {most} bytes"));
-        match Limited::new(self.take_body(), most).collect().await {
+        let deadline = self.app.limits.slow_client;
+        let whole = tokio::time::timeout(deadline, Limited::new(self.take_body(), most).collect()).await;
+        let slow = |_| Error::new(Kind::Invalid, "the body did not arrive in time");
+        match whole.map_err(slow)? {
             Ok(whole) => Ok(whole.to_bytes()),
             Err(fault) if fault.is::<http_body_util::LengthLimitError>() => Err(too_large()),
             Err(fault) => Err(Error::new(Kind::Invalid, "the body broke off").because(fault)),

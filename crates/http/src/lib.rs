@@ -1,6 +1,7 @@
 //! The faces: one thin layer per protocol over the gate. A face parses, enters, views and replies; what things mean is
 //! decided elsewhere.
 
+mod crowd;
 mod door;
 pub mod faces;
 mod guest;

@@ -1,6 +1,10 @@
 //! What every request passes before it reaches a door: Host check, correlation, bounds; and what every answer carries.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -12,7 +16,7 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use kernel::{CorrelationId, Limits, Source};
 
-use crate::path;
+use crate::{crowd::Crowd, path};
 
 /// Names under which the server may be called; an unknown `Host` is refused, so that a rebound name reaches nothing.
 #[derive(Clone, Debug, Default)]
@@ -47,27 +51,63 @@ pub(crate) fn wrap(router: Router, hosts: Arc<Hosts>, limits: Arc<Limits>) -> Ro
         .method_not_allowed_fallback(|| async {
             problem(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this address does not take that method")
         })
-        .layer(middleware::from_fn_with_state((hosts, limits), admit))
+        .layer(middleware::from_fn_with_state(Porch { hosts, crowd: Crowd::new(limits.per_caller), limits }, admit))
 }
 
-async fn admit(State((hosts, limits)): State<(Arc<Hosts>, Arc<Limits>)>, mut request: Request, next: Next) -> Response {
-    let authority = request.uri().authority().map(ToString::to_string);
-    let mut named = request.headers().get_all(header::HOST).iter();
-    let host = authority.or_else(|| named.next()?.to_str().ok().map(str::to_owned));
-    if !host.is_some_and(|host| hosts.knows(&host)) || named.nth(1).is_some() {
-        return problem(StatusCode::MISDIRECTED_REQUEST, "MisdirectedRequest", "this server does not go by that name");
-    }
+/// What the porch needs to know.
+#[derive(Clone)]
+struct Porch {
+    hosts: Arc<Hosts>,
+    limits: Arc<Limits>,
+    crowd: Crowd<u64>,
+}
+
+async fn admit(State(porch): State<Porch>, mut request: Request, next: Next) -> Response {
+    let Porch { hosts, limits, crowd } = porch;
     let source = source_of(&request);
     let correlation = source.correlation.to_string();
     request.extensions_mut().insert(source);
-    // Long polls and streams bound themselves; this is the last resort for everything.
-    let bound = limits.request.saturating_mul(60);
-    let mut response = match tokio::time::timeout(bound, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "Timeout", "the request took too long"),
+    let seat = crowd.enter(one_caller(&request));
+    let mut response = if seat.is_none() {
+        busy()
+    } else if names(&request).all(|host| host.is_some_and(|host| hosts.knows(host))) {
+        // Bodies, long polls and streams have bounds of their own; this is the last resort for everything.
+        let bound = limits.request.saturating_mul(60);
+        match tokio::time::timeout(bound, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "Timeout", "the request took too long"),
+        }
+    } else {
+        problem(StatusCode::MISDIRECTED_REQUEST, "MisdirectedRequest", "this server does not go by that name")
     };
     dress(response.headers_mut(), &correlation);
     response
+}
+
+/// Tells callers apart before they are established: by what they present, or else by where they come from.
+fn one_caller(request: &Request) -> u64 {
+    let mut hash = DefaultHasher::new();
+    match request.headers().get(header::AUTHORIZATION) {
+        Some(credential) => credential.as_bytes().hash(&mut hash),
+        None => request.extensions().get::<Peer>().map(|peer| peer.0).hash(&mut hash),
+    }
+    hash.finish()
+}
+
+/// The answer to a caller who asks for too much at once.
+fn busy() -> Response {
+    let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at once; try again");
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// Every name the request was sent to: the authority of HTTP/2 and each `Host` header. None of them may be foreign, and
+/// there must be one.
+fn names(request: &Request) -> impl Iterator<Item = Option<&str>> {
+    let authority = request.uri().authority().map(|authority| Some(authority.as_str()));
+    let headers = request.headers().get_all(header::HOST).iter().map(|name| name.to_str().ok());
+    let nameless = authority.is_none() && !request.headers().contains_key(header::HOST);
+    authority.into_iter().chain(headers).chain(nameless.then_some(None))
 }
 
 fn source_of(request: &Request) -> Source {
@@ -125,5 +165,15 @@ pub(crate) fn canonical_uri(uri: &Uri) -> Option<Uri> {
 
 /// The answer to a path that is not acceptable.
 pub(crate) fn bad_path() -> Response {
-    problem(StatusCode::BAD_REQUEST, "InvalidRequestUri", "the path of the address is not well formed")
+    dressed(problem(StatusCode::BAD_REQUEST, "InvalidRequestUri", "the path of the address is not well formed"))
+}
+
+/// The answer to a request whose handling broke down.
+pub(crate) fn panicked() -> Response {
+    dressed(problem(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "an internal error occurred"))
+}
+
+fn dressed(mut response: Response) -> Response {
+    dress(response.headers_mut(), &CorrelationId::random().to_string());
+    response
 }

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 
 use crate::{
     App, Doors,
+    crowd::Crowd,
     porch::{self, Hosts, Peer},
 };
 
@@ -57,6 +58,9 @@ pub struct Listener {
     limits: Arc<Limits>,
 }
 
+/// Connections of one address at once, as a share of all: one host cannot take every place.
+const SHARE_OF_ONE_ADDRESS: usize = 8;
+
 impl Listener {
     /// Prepares to serve the doors on a bound socket. `names` are the host names it answers to, beside those that end in
     /// `.suffix`.
@@ -75,6 +79,7 @@ impl Listener {
     /// Serves until `stop` turns true, then lets requests in flight finish for at most ten seconds.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let places = Arc::new(Semaphore::new(self.limits.connections));
+        let crowd = Crowd::new(self.limits.connections / SHARE_OF_ONE_ADDRESS);
         let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
@@ -91,12 +96,13 @@ impl Listener {
             };
             // Beyond the bound the connection is closed at once: shedding is cheaper than queueing.
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+            let Some(seat) = crowd.enter(peer.ip()) else { continue };
             let watcher = graceful.watcher();
             let connection =
                 Connection { tls: self.tls.clone(), router: self.router.clone(), limits: Arc::clone(&self.limits) };
             tokio::spawn(async move {
                 connection.serve(stream, peer, watcher).await;
-                drop(place);
+                drop((place, seat));
             });
         }
         let _ = timeout(Duration::from_secs(10), graceful.shutdown()).await;
@@ -139,8 +145,14 @@ async fn answer(router: Router, request: Request<Incoming>, peer: SocketAddr) ->
     let mut request = request.map(Body::new);
     *request.uri_mut() = uri;
     request.extensions_mut().insert(Peer(peer.ip()));
-    match router.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    // A task of its own: a client that goes away must not cut an operation off between its commit and what follows it,
+    // and a panic must reach neither the client nor its neighbours on the connection.
+    match tokio::spawn(router.oneshot(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(fault) => {
+            tracing::error!(%fault, "a request panicked");
+            porch::panicked()
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Passwords of people: Argon2id (RFC 9106) at the cost OWASP ASVS 11.4.2 asks for, and more.
 
+use std::fmt;
+
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::constant_time;
 use kernel::Secret;
@@ -8,12 +10,18 @@ use serde::{Deserialize, Serialize};
 use crate::{SealError, random};
 
 /// A password's hash with its own salt and cost, so that the cost can rise without locking anyone out.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct PasswordHash {
     memory_kib: u32,
     passes: u32,
     salt: [u8; 16],
     hash: [u8; 32],
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("PasswordHash(***)")
+    }
 }
 
 impl PasswordHash {

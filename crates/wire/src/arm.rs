@@ -144,6 +144,8 @@ pub struct WorkspaceInput {
     pub application_insights: Option<String>,
     /// Resource id.
     pub container_registry: Option<String>,
+    /// Only `Enabled` is in force; anything else is refused.
+    pub public_network_access: Option<String>,
     /// Not offered yet; refused when true.
     pub hbi_workspace: Option<bool>,
     /// Not offered yet; refused unless absent or disabled.

@@ -3,9 +3,12 @@
 
 pub mod agent;
 pub mod arm;
+pub mod endpoint;
 pub mod graph;
+pub mod image;
 pub mod job;
 pub mod mlflow;
+pub mod model;
 pub mod oauth;
 pub mod score;
 pub mod snapshot;

@@ -20,6 +20,7 @@ pub(crate) mod verify_log;
 mod workspace;
 
 pub(crate) use output::{Format, say, tell};
+pub use session::sign_in;
 pub(crate) use session::{Session, SessionOptions};
 pub(crate) use snapshot::upload;
 

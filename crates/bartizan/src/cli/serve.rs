@@ -8,7 +8,7 @@ use tracing_subscriber::{EnvFilter, fmt};
 use super::{say, tell};
 use crate::{
     failure::Failure,
-    server::{EnvFile, FirstStart, ServeOptions, Server},
+    server::{ServeOptions, Server},
 };
 
 /// Serves until SIGTERM or SIGINT.
@@ -16,7 +16,7 @@ pub fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     start_log("info");
     runtime()?.block_on(async {
         let server = Server::start(&options).await?;
-        announce(&server, &options)?;
+        announce(&server, &options);
         say(&format!("bartizan listens on {}", server.house.settings().url));
         stop_signal().await?;
         tell("stopping");
@@ -33,7 +33,7 @@ pub fn init(options: ServeOptions) -> Result<ExitCode, Failure> {
         if server.founded.is_none() {
             say(&format!("{} was made ready before; nothing to do", options.data_dir.display()));
         }
-        announce(&server, &options)?;
+        announce(&server, &options);
         server.stop().await?;
         Ok(ExitCode::SUCCESS)
     })
@@ -61,34 +61,13 @@ pub(crate) async fn stop_signal() -> Result<(), Failure> {
     Ok(())
 }
 
-/// After a first start: writes the credentials to `D.env` and says where. They are nowhere else.
-fn announce(server: &Server, options: &ServeOptions) -> Result<(), Failure> {
-    let Some(first) = &server.founded else { return Ok(()) };
-    let path = options.env_file();
-    credentials(server, first).write(&path)?;
-    say(&format!("tenant        {}", first.founded.tenant));
-    say(&format!("subscription  {}", first.founded.subscription));
-    say(&format!(
-        "root key      {} (keep a copy elsewhere: without it the data cannot be read)",
-        options.root_key().display()
-    ));
-    say(&format!("credentials   {} (mode 0600; `source` it, or move its content to a safe place)", path.display()));
-    Ok(())
-}
-
-/// What a shell needs after a first start.
-pub(crate) fn credentials(server: &Server, first: &FirstStart) -> EnvFile {
-    let founded = &first.founded;
-    let ca = server.data().path().join("ca.pem").display().to_string();
-    let mut file = EnvFile::default();
-    file.set("BARTIZAN_URL", &server.house.settings().url)
-        .set("BARTIZAN_CA", &ca)
-        .set("AZURE_TENANT_ID", founded.tenant.to_string())
-        .set("AZURE_CLIENT_ID", founded.app.to_string())
-        .set("AZURE_CLIENT_SECRET", founded.client_secret.expose())
-        .set("AZURE_SUBSCRIPTION_ID", founded.subscription.to_string())
-        .set("MLFLOW_TRACKING_SERVER_CERT_PATH", &ca)
-        .set("BARTIZAN_ADMIN_USER", &first.admin)
-        .set("BARTIZAN_ADMIN_PASSWORD", first.password.expose());
-    file
+/// After a first start: says what was made and where the credentials are. They are nowhere else.
+fn announce(server: &Server, options: &ServeOptions) {
+    let Some(first) = &server.founded else { return };
+    let key = options.root_key();
+    say(&format!("tenant        {}", first.charter.tenant));
+    say(&format!("subscription  {}", first.charter.subscription));
+    say(&format!("root key      {} (keep a copy elsewhere: without it the data cannot be read)", key.display()));
+    let env = options.env_file();
+    say(&format!("credentials   {} (mode 0600; `source` it, or move its content to a safe place)", env.display()));
 }

@@ -93,20 +93,17 @@ async fn run(options: &ServeOptions, server: &Server, stage: &mut Stage) -> Resu
     env.write(&options.env_file())
 }
 
-/// The credentials of this start, or those that an earlier one wrote beside the data directory.
+/// The credentials that this or an earlier start wrote beside the data directory.
 fn credentials(options: &ServeOptions, server: &Server) -> Result<EnvFile, Failure> {
     let path = options.env_file();
-    let mut env = match &server.founded {
-        Some(first) => serve::credentials(server, first),
-        None if path.exists() => EnvFile::read(&path)?,
-        None => {
-            return Err(Failure::usage(format!(
-                "{} was founded before and {} is gone; choose an empty --data-dir",
-                options.data_dir.display(),
-                path.display()
-            )));
-        }
-    };
+    if !path.exists() {
+        return Err(Failure::usage(format!(
+            "{} was founded before and {} is gone; choose an empty --data-dir",
+            options.data_dir.display(),
+            path.display()
+        )));
+    }
+    let mut env = EnvFile::read(&path)?;
     env.set("BARTIZAN_URL", &server.house.settings().url)
         .set("BARTIZAN_RESOURCE_GROUP", GROUP)
         .set("BARTIZAN_WORKSPACE", WORKSPACE);

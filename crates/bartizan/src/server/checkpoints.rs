@@ -21,15 +21,29 @@ pub const CHECKPOINTS: &str = "activity-log.checkpoints";
 /// Between two checkpoints in the file.
 pub(crate) const SEPARATOR: &str = "\n\n\n";
 
-/// Reads all checkpoints of a file's text that verify; an unverifiable one is an error.
+/// Reads all checkpoints of a file's text; one that does not verify is an error. What follows the last separator was cut
+/// off while it was written, and does not count.
 pub(crate) fn read_all(text: &str, verifier: &CheckpointVerifier) -> Result<Vec<seal::SignedCheckpoint>, Failure> {
-    let each = text.split(SEPARATOR).filter(|part| !part.trim().is_empty());
-    let verified = each.map(|part| verifier.verify(&format!("{}\n", part.trim_end())));
+    let verified = whole(text).map(|part| verifier.verify(&format!("{}\n", part.trim_end())));
     verified.collect::<Result<_, _>>().map_err(|fault| Failure::new(fault.to_string()))
+}
+
+/// The parts of the file that were written to their end.
+fn whole(text: &str) -> impl Iterator<Item = &str> {
+    let end = text.rfind(SEPARATOR).unwrap_or(0);
+    text.get(..end).unwrap_or_default().split(SEPARATOR).filter(|part| !part.trim().is_empty())
 }
 
 /// Refuses to start when the log does not reach, or does not match, the newest checkpoint (I23).
 pub(super) async fn check_tail(data: &DataDir, house: &House, public_key: &str) -> Result<(), Failure> {
+    match data.read_public(PUBLIC_KEY)? {
+        None => data.write_public(PUBLIC_KEY, format!("{public_key}\n").as_bytes())?,
+        Some(known) if known.trim() == public_key => {}
+        Some(_) => {
+            let why = "is not the public key of the log in the store; restore both from one backup";
+            return Err(Failure::new(format!("{} {why}", data.path().join(PUBLIC_KEY).display())));
+        }
+    }
     let Some(text) = data.read_public(CHECKPOINTS)? else { return Ok(()) };
     let unusable = || Failure::new("the activity log's public key cannot be read");
     let verifier = CheckpointVerifier::from_line(public_key).ok_or_else(unusable)?;
@@ -49,16 +63,29 @@ pub(super) async fn check_tail(data: &DataDir, house: &House, public_key: &str) 
     }
 }
 
-/// Signs the log as it is now, unless nothing was added since the last checkpoint.
+/// Signs the log as it is now, unless nothing was added since the last checkpoint. A log that does not continue the last
+/// checkpoint is never signed.
 pub(super) async fn sign(data: &DataDir, house: &House) -> Result<(), Failure> {
-    let signed = enter(house, &Caller::house(), SignCheckpoint).await?;
     let known = data.read_public(CHECKPOINTS)?.unwrap_or_default();
-    let covered = known.rsplit(SEPARATOR).find(|part| !part.trim().is_empty());
-    let covered = covered.and_then(|part| part.lines().nth(1)).and_then(|size| size.parse().ok());
-    if covered == Some(signed.size) {
+    let last = whole(&known).last().and_then(covered);
+    let signed = enter(house, &Caller::house(), SignCheckpoint { continues: last }).await?;
+    if last.is_some_and(|(size, _)| size == signed.size) {
         return Ok(());
     }
+    // What was cut off while it was written must not be glued to what follows.
+    if !known.is_empty() && !known.ends_with(SEPARATOR) {
+        let end = known.rfind(SEPARATOR).map_or(0, |at| at + SEPARATOR.len());
+        data.write_public(CHECKPOINTS, known.get(..end).unwrap_or_default().as_bytes())?;
+    }
     data.append_public(CHECKPOINTS, format!("{}{SEPARATOR}", signed.text.trim_end()).as_bytes())
+}
+
+/// Size and link of a checkpoint's text.
+fn covered(text: &str) -> Option<(u64, kernel::Link)> {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let mut lines = text.lines().skip(1);
+    let (size, link) = (lines.next()?.parse().ok()?, STANDARD.decode(lines.next()?).ok()?);
+    Some((size, link.try_into().ok()?))
 }
 
 /// Signs a checkpoint every minute in which the log grew.

@@ -33,6 +33,7 @@ impl DataDir {
             .mode(0o700)
             .create(&path)
             .map_err(|fault| Failure::new(format!("cannot make the data directory {}: {fault}", path.display())))?;
+        refuse_lost_store(&path, is_new)?;
         let root = open_root_key(&options.root_key(), is_new)?;
         let config = Config {
             meta: MetaConfig::Sqlite { dir: path.join("meta") },
@@ -88,6 +89,17 @@ impl DataDir {
     }
 }
 
+/// A directory whose store is gone while its public files remain is no new directory: founding it again would overwrite the
+/// evidence that something was lost.
+fn refuse_lost_store(path: &Path, is_new: bool) -> Result<(), Failure> {
+    let remains = [super::PUBLIC_KEY, super::CHECKPOINTS].iter().any(|name| path.join(name).exists());
+    if is_new && remains {
+        let why = "has lost its metadata store: restore it from a backup, or choose an empty --data-dir";
+        return Err(Failure::new(format!("{} {why}", path.display())));
+    }
+    Ok(())
+}
+
 fn open_root_key(path: &Path, is_new: bool) -> Result<KeyFile, Failure> {
     let sealing = Arc::new(RootSealing);
     if is_new && !path.exists() {
@@ -104,11 +116,17 @@ pub(super) fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), 
     name.push(".new");
     let fresh = path.with_file_name(name);
     let write = || {
-        let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&fresh)?;
+        // A draft that lies there already may be somebody else's: it is never opened, only replaced.
+        match fs::remove_file(&fresh) {
+            Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => return Err(fault),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().create_new(true).write(true).mode(mode).open(&fresh)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&fresh, path)?;
-        fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(cannot)
 }

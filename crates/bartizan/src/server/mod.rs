@@ -4,6 +4,7 @@ mod checkpoints;
 mod data_dir;
 mod env_file;
 mod options;
+mod services;
 
 pub(crate) use checkpoints::read_all as read_checkpoints;
 pub use checkpoints::{CHECKPOINTS, PUBLIC_KEY};
@@ -17,7 +18,7 @@ use compute::local::{LocalComputer, LocalConfig};
 use domain::{
     audit::LogKey,
     gate::{House, Parts, Settings, enter},
-    identity::{FoundHouse, Founded, IssueServerCertificate},
+    identity::{Charter, FoundHouse, IssueServerCertificate},
 };
 use http_faces::{App, Listener, Tls, faces};
 use kernel::{Caller, ComputeDriver, Limits, Secret, SystemClock};
@@ -40,8 +41,8 @@ pub struct Server {
 
 /// The credentials of a first start: shown once.
 pub struct FirstStart {
-    /// What was made.
-    pub founded: Founded,
+    /// Ids and secret of the owning service principal.
+    pub charter: Charter,
     /// Sign-in name of the admin user.
     pub admin: String,
     /// The admin's password.
@@ -66,7 +67,8 @@ impl Server {
         };
         let target = local_target()?;
         let mut house = open_house(&data, &target, settings.clone()).await?;
-        let founded = found(&house).await?;
+        let public_key = enter(&house, &Caller::house(), LogKey).await?;
+        checkpoints::check_tail(&data, &house, &public_key).await?;
         let names = certificate_names(options, address);
         let (identity, ca_pem) = enter(&house, &Caller::house(), IssueServerCertificate { names }).await?;
         if ca_pem != settings.ca_pem {
@@ -74,9 +76,7 @@ impl Server {
             settings.ca_pem = ca_pem;
             house = open_house(&data, &target, settings).await?;
         }
-        let public_key = enter(&house, &Caller::house(), LogKey).await?;
-        data.write_public(PUBLIC_KEY, format!("{public_key}\n").as_bytes())?;
-        checkpoints::check_tail(&data, &house, &public_key).await?;
+        let founded = found(&house, &data, options).await?;
 
         let house = Arc::new(house);
         let tls = Tls::from_pem(&identity.chain_pem, identity.key_pem.expose()).map_err(Failure::new)?;
@@ -87,7 +87,7 @@ impl Server {
         let tasks = vec![
             tokio::spawn(listener.run(stopped.clone())),
             tokio::spawn(domain::work::house_work(Arc::clone(&house), stopped.clone())),
-            // tokio::spawn(faces::score::replica_work(app, stopped.clone())),
+            tokio::spawn(services::keep_running(Arc::clone(&house), stopped.clone())),
             tokio::spawn(checkpoints::keep_signing(data.clone(), Arc::clone(&house), stopped)),
         ];
         Ok(Self { house, address, founded, data, stop, tasks })
@@ -142,16 +142,36 @@ async fn open_house(data: &DataDir, target: &Arc<dyn ComputeDriver>, settings: S
     Ok(House::open(parts).await?)
 }
 
-/// Founds the house when it has no tenant yet.
-async fn found(house: &House) -> Result<Option<FirstStart>, Failure> {
+/// Founds the house when it has no tenant yet. The credentials are on disk before the house exists.
+async fn found(house: &House, data: &DataDir, options: &ServeOptions) -> Result<Option<FirstStart>, Failure> {
     if house.tenant().is_some() {
         return Ok(None);
     }
     let password = seal::new_client_secret().map_err(kernel::Error::from)?;
-    let admin = String::from("admin");
-    let op = FoundHouse { admin: admin.clone(), password: password.clone() };
-    let founded = enter(house, &Caller::house(), op).await?;
-    Ok(Some(FirstStart { founded, admin, password }))
+    let first = FirstStart { charter: Charter::draw()?, admin: String::from("admin"), password };
+    first.settings(house, data).write(&options.env_file())?;
+    let FirstStart { charter, admin, password } = &first;
+    let op = FoundHouse { admin: admin.clone(), password: password.clone(), charter: charter.clone() };
+    enter(house, &Caller::house(), op).await?;
+    Ok(Some(first))
+}
+
+impl FirstStart {
+    /// What a shell needs after a first start.
+    pub fn settings(&self, house: &House, data: &DataDir) -> EnvFile {
+        let ca = data.path().join("ca.pem").display().to_string();
+        let mut file = EnvFile::default();
+        file.set("BARTIZAN_URL", &house.settings().url)
+            .set("BARTIZAN_CA", &ca)
+            .set("AZURE_TENANT_ID", self.charter.tenant.to_string())
+            .set("AZURE_CLIENT_ID", self.charter.app.to_string())
+            .set("AZURE_CLIENT_SECRET", self.charter.client_secret.expose())
+            .set("AZURE_SUBSCRIPTION_ID", self.charter.subscription.to_string())
+            .set("MLFLOW_TRACKING_SERVER_CERT_PATH", &ca)
+            .set("BARTIZAN_ADMIN_USER", &self.admin)
+            .set("BARTIZAN_ADMIN_PASSWORD", self.password.expose());
+        file
+    }
 }
 
 /// Names that the server goes by, for its certificate.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use domain::{
     audit::LogKey,
     gate::{House, Parts, Settings, enter},
-    identity::{FoundHouse, Founded, IssueServerCertificate},
+    identity::{Charter, FoundHouse, IssueServerCertificate},
 };
 use http_faces::{App, Listener, Tls, faces};
 use kernel::{
@@ -56,7 +56,7 @@ impl ComputeDriver for FakeComputer {
 pub struct TestHouse {
     pub house: Arc<House>,
     pub clock: Arc<TurnableClock>,
-    pub founded: Founded,
+    pub founded: Charter,
     client: Client,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -114,8 +114,10 @@ impl TestHouse {
             settings,
         };
         let house = Arc::new(House::open(parts).await.unwrap());
-        let op = FoundHouse { admin: String::from("admin"), password: Secret::new(String::from("correct horse battery")) };
-        let founded = enter(&house, &Caller::house(), op).await.unwrap();
+        let founded = Charter::draw().unwrap();
+        let password = Secret::new(String::from("correct horse battery"));
+        let op = FoundHouse { admin: String::from("admin"), password, charter: founded.clone() };
+        enter(&house, &Caller::house(), op).await.unwrap();
         let names = vec![String::from("localhost")];
         let (identity, ca) = enter(&house, &Caller::house(), IssueServerCertificate { names: names.clone() }).await.unwrap();
         enter(&house, &Caller::house(), LogKey).await.unwrap();

@@ -50,7 +50,7 @@ fn token(served: &Served) -> String {
     .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let secret = kernel::Secret::new(served.env["AZURE_CLIENT_SECRET"].clone());
-    let signed = bartizan::cli::session::sign_in(
+    let signed = bartizan::cli::sign_in(
         &client,
         &served.env["AZURE_TENANT_ID"],
         &served.env["AZURE_CLIENT_ID"],

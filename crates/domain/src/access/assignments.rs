@@ -4,8 +4,11 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId,
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{OWNER, RoleDefinition};
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use super::{APPLICATION_ADMINISTRATOR, OWNER, RoleDefinition};
+use crate::{
+    gate::{Changes, Cx, Op, Record, Row},
+    identity::CreateServicePrincipal,
+};
 
 /// One principal holds one role at one scope and below.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +64,11 @@ impl Op for PutRoleAssignment {
         })?;
         cx.note("role", role.role_name);
         cx.note("principal", self.principal.to_string());
+        if self.role == APPLICATION_ADMINISTRATOR {
+            // Nobody grants what they do not hold (I3): an Owner's role excludes the directory.
+            cx.require(&CreateServicePrincipal::ACTION, &ResourceId::root()).await?;
+        }
+        let epoch = Epoch::read(cx).await?;
         let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
         let twin = all.iter().find(|row| {
             row.value.scope == self.scope && row.value.role == self.role && row.value.principal == self.principal
@@ -87,6 +95,7 @@ impl Op for PutRoleAssignment {
         };
         let mut changes = Changes::new();
         changes.put(cx.system(), &Row::new(self.name.as_bytes().as_slice(), assignment.clone()))?;
+        changes.put(cx.system(), &epoch)?;
         cx.commit(changes).await?;
         Ok(assignment)
     }
@@ -163,12 +172,16 @@ impl Op for DeleteRoleAssignment {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleAssignment> {
+        let epoch = Epoch::read(cx).await?;
         let row = find(cx, self.name, &self.scope).await?;
         cx.note("principal", row.value.principal.to_string());
         if row.value.role == OWNER {
             let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
             let others = all.iter().any(|other| {
-                other.id != row.id && other.value.role == OWNER && row.value.scope.is_within(&other.value.scope)
+                other.id != row.id
+                    && other.value.role == OWNER
+                    && row.value.scope.is_within(&other.value.scope)
+                    && cx.house().identity.can_sign_in(other.value.principal)
             });
             if !others {
                 return Err(Error::new(
@@ -179,9 +192,44 @@ impl Op for DeleteRoleAssignment {
         }
         let mut changes = Changes::new();
         changes.delete(cx.system(), &row);
+        changes.put(cx.system(), &epoch)?;
         cx.commit(changes).await?;
         Ok(row.value)
     }
+}
+
+/// Rises with every change of assignments. Rules that read several assignments write it in the same commit, so that of two
+/// changes that were decided on one picture, the second is refused as stale.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Epoch {}
+
+impl Record for Epoch {
+    const TABLE: &'static str = "role-epoch";
+}
+
+impl Epoch {
+    async fn read<O: Op>(cx: &Cx<'_, O>) -> Result<Row<Self>> {
+        let row = cx.get::<Self>(cx.system(), b"1").await?;
+        Ok(row.unwrap_or_else(|| Row::new(b"1".as_slice(), Self {})))
+    }
+}
+
+/// Takes back every assignment at or below a scope that is going away, and those of a principal that is: a later resource of
+/// the same name inherits nothing (I8).
+pub(crate) async fn remove_within<O: Op>(
+    cx: &Cx<'_, O>,
+    scope: &ResourceId,
+    principal: Option<PrincipalId>,
+    changes: &mut Changes,
+) -> Result<()> {
+    let epoch = Epoch::read(cx).await?;
+    for row in cx.all::<RoleAssignment>(cx.system(), b"").await? {
+        if row.value.scope.is_within(scope) || principal == Some(row.value.principal) {
+            changes.delete(cx.system(), &row);
+        }
+    }
+    changes.put(cx.system(), &epoch)?;
+    Ok(())
 }
 
 async fn find<O: Op>(cx: &Cx<'_, O>, name: Uuid, scope: &ResourceId) -> Result<Row<RoleAssignment>> {

@@ -9,6 +9,7 @@ pub use assignments::{
     DeleteRoleAssignment, GetRoleAssignment, GetRoleDefinition, ListRoleAssignments, ListRoleDefinitions,
     PutRoleAssignment, RoleAssignment,
 };
+pub(crate) use assignments::remove_within;
 pub use role::{APPLICATION_ADMINISTRATOR, CONTRIBUTOR, OWNER, READER, RoleDefinition};
 
 use std::collections::HashMap;
@@ -63,6 +64,14 @@ impl Access {
     pub fn reads_around(&self, principal: PrincipalId, scope: &ResourceId) -> bool {
         let probe = if scope.workspace().is_some() { READ_WORKSPACE } else { READ_GROUP };
         self.allows(principal, &probe, scope) || self.allows(principal, &probe, &scope.parent())
+    }
+
+    /// The scopes at which the principal holds a role of the resource manager. (Directory roles are granted by their own
+    /// holders.)
+    pub(crate) fn scopes_of(&self, principal: PrincipalId) -> Vec<ResourceId> {
+        let grants = self.grants.get(&principal).map_or(&[][..], Vec::as_slice);
+        let of_resources = grants.iter().filter(|grant| grant.role.id != APPLICATION_ADMINISTRATOR);
+        of_resources.map(|grant| grant.scope.clone()).collect()
     }
 
     /// Whether the principal holds anything at or below the scope: whether it shows up in that principal's lists.

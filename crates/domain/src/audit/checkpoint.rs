@@ -1,6 +1,6 @@
 //! Signed checkpoints: what makes truncation and rewriting of the log visible to whoever keeps one.
 
-use kernel::{Action, Class, Error, ResourceId, Result, Secret, TenantId};
+use kernel::{Action, Class, Error, Kind, Link, ResourceId, Result, Secret, TenantId};
 use seal::{CheckpointKey, SignedCheckpoint};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -55,8 +55,11 @@ async fn stored<O: Op>(cx: &Cx<'_, O>) -> Result<Option<Row<StoredKey>>> {
 }
 
 /// Signs the present state of the log. Changes nothing, so it leaves no record: otherwise a quiet log would grow.
-#[derive(Debug)]
-pub struct SignCheckpoint;
+#[derive(Debug, Default)]
+pub struct SignCheckpoint {
+    /// Size and link of the checkpoint before, if there is one: a log that does not continue it is not signed.
+    pub continues: Option<(u64, Link)>,
+}
 
 impl Op for SignCheckpoint {
     const ACTION: Action = Action::new("Microsoft.Insights/eventtypes/checkpoints/read", Class::Open);
@@ -70,6 +73,13 @@ impl Op for SignCheckpoint {
         let row = stored(cx).await?.ok_or_else(|| Error::internal("the log's key was never made"))?;
         let key = CheckpointKey::from_pkcs8(&Secret::new(row.value.document.clone()))?;
         let (size, link) = cx.house().log_head().await?;
+        if let Some((covered, known)) = self.continues.filter(|(covered, _)| *covered > 0) {
+            let row = cx.house().log_page(covered, 1).await?.into_iter().next();
+            if row.is_none_or(|row| row.seq != covered || row.link != known) {
+                let why = "the activity log does not continue its last checkpoint, so it is not signed";
+                return Err(Error::new(Kind::Unavailable, why));
+            }
+        }
         let tenant = cx.house().tenant().unwrap_or(TenantId::from(Uuid::nil()));
         Ok(key.sign(&format!("bartizan.activity-log/{tenant}"), size, &link, &cx.now().rfc3339()))
     }

@@ -45,28 +45,42 @@ pub struct ListActivities {
 
 /// Scanned per call to the store.
 const PAGE: usize = 500;
+/// Scanned for one page of results: a filter that matches little must not decrypt the whole log at once.
+const SCANNED: u64 = 20_000;
+
+/// A page of records, newest first.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The records.
+    pub found: Vec<Listed>,
+    /// Where the next page begins (`ActivityFilter::before`); none when the log's first record was reached.
+    pub before: Option<u64>,
+}
 
 impl Op for ListActivities {
     const ACTION: Action = Action::new("Microsoft.Insights/eventtypes/values/Read", Class::Read);
-    type Output = Vec<Listed>;
+    type Output = Page;
 
     fn scope(&self) -> ResourceId {
         self.scope.clone()
     }
 
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<Listed>> {
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Page> {
         let house = cx.house();
         // What was read until now shall be seen by whoever asks now.
         house.flush_reads().await?;
         let (head, _) = house.log_head().await?;
         let mut next = self.filter.before.map_or(head, |before| head.min(before.saturating_sub(1)));
+        let last = next.saturating_sub(SCANNED);
         let mut found = Vec::new();
-        while next > 0 && found.len() < self.filter.most {
+        while next > last && found.len() < self.filter.most {
             let page = u64::try_from(PAGE).unwrap_or(500);
             let first = next.saturating_sub(page).saturating_add(1);
             let rows = house.log_page(first, PAGE).await?;
-            for row in rows.iter().rev().filter(|row| row.seq <= next) {
+            let newest = next;
+            for row in rows.iter().rev().filter(|row| row.seq <= newest) {
                 let activity = house.open_record(row)?;
+                next = row.seq.saturating_sub(1);
                 if self.wants(&activity) {
                     found.push(Listed { seq: row.seq, activity });
                 }
@@ -74,9 +88,11 @@ impl Op for ListActivities {
                     break;
                 }
             }
-            next = first.saturating_sub(1);
+            if found.len() < self.filter.most {
+                next = first.saturating_sub(1);
+            }
         }
-        Ok(found)
+        Ok(Page { found, before: (next > 0).then(|| next.saturating_add(1)) })
     }
 }
 
@@ -91,7 +107,7 @@ impl ListActivities {
             && filter.correlation.is_none_or(|correlation| activity.correlation == correlation)
             && filter.within.as_ref().is_none_or(|within| activity.scope.is_within(within))
             && filter.provider.as_ref().is_none_or(|provider| {
-                activity.action.get(..provider.len()).is_some_and(|start| start.eq_ignore_ascii_case(provider))
+                activity.action.split('/').next().is_some_and(|named| named.eq_ignore_ascii_case(provider))
             })
     }
 }

@@ -5,5 +5,5 @@ mod list;
 mod verify;
 
 pub use checkpoint::{LogKey, SignCheckpoint};
-pub use list::{ActivityFilter, ExportLog, ListActivities, Listed};
+pub use list::{ActivityFilter, ExportLog, ListActivities, Listed, Page};
 pub use verify::{Finding, LogVerifier, Verified};

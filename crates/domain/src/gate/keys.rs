@@ -1,8 +1,10 @@
 //! The house's keyrings: one for the system under the root key, one per workspace under the system's.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use arc_swap::ArcSwap;
 use kernel::{Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Secret, WorkspaceId};
 use seal::{Keyring, Ring};
 use serde::{Deserialize, Serialize};
@@ -31,7 +33,15 @@ impl Drop for WorkspaceKeyring {
 /// Opened rings.
 pub(super) struct Keys {
     system: Shelf,
-    workspaces: ArcSwap<HashMap<WorkspaceId, Shelf>>,
+    opened: Mutex<Opened>,
+}
+
+/// Rings that were opened, and how often all of them were forgotten: a ring that was read before a key was destroyed must
+/// not be kept after it.
+#[derive(Default)]
+struct Opened {
+    shelves: HashMap<WorkspaceId, Shelf>,
+    generation: u64,
 }
 
 impl Keys {
@@ -54,7 +64,7 @@ impl Keys {
             }
         };
         let system = Shelf::new(Shelf::SYSTEM, Arc::new(keyring.ring()?));
-        Ok(Self { system, workspaces: ArcSwap::default() })
+        Ok(Self { system, opened: Mutex::default() })
     }
 
     pub(super) fn system(&self) -> &Shelf {
@@ -71,28 +81,33 @@ impl Keys {
 
     /// The shelf of a workspace.
     pub(super) async fn workspace(&self, meta: &dyn MetaStore, id: WorkspaceId) -> Result<Shelf> {
-        if let Some(shelf) = self.workspaces.load().get(&id) {
-            return Ok(shelf.clone());
-        }
+        let generation = {
+            let opened = self.opened();
+            if let Some(shelf) = opened.shelves.get(&id) {
+                return Ok(shelf.clone());
+            }
+            opened.generation
+        };
         let key = self.system.key(WorkspaceKeyring::TABLE, id.as_bytes());
         let stored = meta.get(&key).await?.ok_or_else(|| Error::not_found("the workspace's key"))?;
         let row: Row<WorkspaceKeyring> = self.system.open(&stored)?;
         let ring: Ring = Keyring::from_bytes(&Secret::new(row.value.material.clone()))?.ring()?;
         let shelf = Shelf::new(*id.as_bytes(), Arc::new(ring));
-        self.workspaces.rcu(|known| {
-            let mut next = HashMap::clone(known);
-            next.insert(id, shelf.clone());
-            next
-        });
+        let mut opened = self.opened();
+        if opened.generation == generation {
+            opened.shelves.insert(id, shelf.clone());
+        }
         Ok(shelf)
     }
 
-    /// Drops an opened ring; the next use reads it from the store again, if it is still there.
-    pub(super) fn forget(&self, workspace: WorkspaceId) {
-        self.workspaces.rcu(|known| {
-            let mut next = HashMap::clone(known);
-            next.remove(&workspace);
-            next
-        });
+    fn opened(&self) -> MutexGuard<'_, Opened> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops every opened ring, after keys were made or destroyed; the next use reads them again, where they still are.
+    pub(super) fn forget_opened(&self) {
+        let mut opened = self.opened();
+        opened.shelves.clear();
+        opened.generation = opened.generation.wrapping_add(1);
     }
 }

@@ -6,7 +6,10 @@ use kernel::{Action, AppId, Class, Error, Kind, PrincipalId, PrincipalKind, Reso
 use uuid::Uuid;
 
 use super::{Application, ClientSecret, found::add_member};
-use crate::gate::{Changes, Cx, Op, Row};
+use crate::{
+    access::PutRoleAssignment,
+    gate::{Changes, Cx, Op, Row},
+};
 
 const READ: Action = Action::new("Microsoft.Directory/servicePrincipals/read", Class::Read);
 const WRITE: Action = Action::new("Microsoft.Directory/servicePrincipals/write", Class::Control);
@@ -60,7 +63,8 @@ impl Op for CreateServicePrincipal {
         if !(1..=120).contains(&length) || self.name.chars().any(char::is_control) {
             return Err(Error::invalid("displayName", "must be 1 to 120 printable characters"));
         }
-        let (application, secret) = new_application(cx, &self.name)?;
+        let secret = seal::new_client_secret()?;
+        let application = application(cx, AppId::random(), PrincipalId::random(), &self.name, &secret);
         let shown = view(&application);
         let expires_at = application.secrets.first().map_or(cx.now(), |secret| secret.expires_at);
         cx.note("principal", shown.id.to_string());
@@ -90,13 +94,18 @@ impl Op for AddClientSecret {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<NewSecret> {
         let mut row = find(cx, self.principal).await?;
+        // Whoever makes a secret can act as its holder: that takes the right to grant everything the holder has.
+        for scope in cx.house().access().scopes_of(self.principal) {
+            cx.require(&PutRoleAssignment::ACTION, &scope).await?;
+        }
         let now = cx.now();
         row.value.secrets.retain(|secret| secret.expires_at > now);
         if row.value.secrets.len() >= MOST_SECRETS {
             let why = format!("a service principal has at most {MOST_SECRETS} secrets; let one expire first");
             return Err(Error::new(Kind::Conflict, why));
         }
-        let (kept, secret) = new_secret(cx)?;
+        let secret = seal::new_client_secret()?;
+        let kept = keep(cx, &secret);
         let expires_at = kept.expires_at;
         cx.note("principal", self.principal.to_string());
         cx.note("secret", kept.id.to_string());
@@ -153,27 +162,26 @@ async fn find<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<Row<Appli
     cx.get::<Application>(cx.system(), app.as_bytes()).await?.ok_or_else(missing)
 }
 
-pub(super) fn new_application<O: Op>(cx: &Cx<'_, O>, name: &str) -> Result<(Application, Secret<String>)> {
-    let (kept, secret) = new_secret(cx)?;
-    let application = Application {
-        app: AppId::random(),
-        principal: PrincipalId::random(),
-        name: name.to_owned(),
-        secrets: vec![kept],
-    };
-    Ok((application, secret))
+/// An application with one secret.
+pub(super) fn application<O: Op>(
+    cx: &Cx<'_, O>,
+    app: AppId,
+    principal: PrincipalId,
+    name: &str,
+    secret: &Secret<String>,
+) -> Application {
+    Application { app, principal, name: name.to_owned(), secrets: vec![keep(cx, secret)] }
 }
 
-fn new_secret<O: Op>(cx: &Cx<'_, O>) -> Result<(ClientSecret, Secret<String>)> {
-    let secret = seal::new_client_secret()?;
-    let kept = ClientSecret {
+/// What is kept of a secret.
+fn keep<O: Op>(cx: &Cx<'_, O>, secret: &Secret<String>) -> ClientSecret {
+    ClientSecret {
         id: Uuid::new_v4(),
         hint: secret.expose().chars().take(7).collect(),
         fingerprint: cx.system().fingerprint(PURPOSE, secret.expose()),
         created_at: cx.now(),
         expires_at: cx.now().plus(LIFETIME),
-    };
-    Ok((kept, secret))
+    }
 }
 
 fn view(application: &Application) -> ServicePrincipal {

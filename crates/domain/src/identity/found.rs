@@ -13,18 +13,21 @@ use crate::{
     resources::Subscription,
 };
 
-/// Founds the house; refused when it is founded already. Secrets are in the output and nowhere else.
+/// Founds the house; refused when it is founded already.
 #[derive(Debug)]
 pub struct FoundHouse {
     /// Sign-in name of the admin user.
     pub admin: String,
     /// The admin's password.
     pub password: Secret<String>,
+    /// Who and what there shall be.
+    pub charter: Charter,
 }
 
-/// What was made, shown once.
-#[derive(Debug)]
-pub struct Founded {
+/// The ids and the secret of a house to be founded. They are drawn first, so that they can be put in a safe place before the
+/// house exists: a crash in between loses nothing, and the other order would lose the only credentials.
+#[derive(Clone, Debug)]
+pub struct Charter {
     /// The tenant.
     pub tenant: TenantId,
     /// The subscription.
@@ -37,22 +40,34 @@ pub struct Founded {
     pub client_secret: Secret<String>,
 }
 
+impl Charter {
+    /// Draws fresh ids and a fresh secret.
+    pub fn draw() -> Result<Self> {
+        Ok(Self {
+            tenant: TenantId::random(),
+            subscription: SubscriptionId::random(),
+            app: AppId::random(),
+            principal: PrincipalId::random(),
+            client_secret: seal::new_client_secret()?,
+        })
+    }
+}
+
 impl Op for FoundHouse {
     const ACTION: Action = Action::new("Microsoft.Directory/tenants/write", Class::Control);
-    type Output = Founded;
+    type Output = Charter;
 
     fn scope(&self) -> ResourceId {
         ResourceId::root()
     }
 
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Founded> {
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Charter> {
         let system = cx.system();
         if !cx.all::<Tenant>(system, b"").await?.is_empty() {
             return Err(Error::new(Kind::Exists, "this data directory has a tenant already"));
         }
         let now = cx.now();
-        let tenant = TenantId::random();
-        let subscription = SubscriptionId::random();
+        let Charter { tenant, subscription, app, principal, client_secret } = self.charter.clone();
         let mut changes = Changes::new();
         let record = Tenant { id: tenant, name: String::from("Bartizan"), created_at: now };
         changes.put(system, &Row::new(tenant.as_bytes().as_slice(), record))?;
@@ -60,8 +75,7 @@ impl Op for FoundHouse {
         changes.put(system, &Row::new(subscription.as_bytes().as_slice(), record))?;
         token_keys::add_first(cx, &mut changes)?;
 
-        let (application, client_secret) = directory::new_application(cx, "bartizan-owner")?;
-        let (app, principal) = (application.app, application.principal);
+        let application = directory::application(cx, app, principal, "bartizan-owner", &client_secret);
         add_member(cx, &mut changes, principal, PrincipalKind::ServicePrincipal, "bartizan-owner", Some(app))?;
         changes.put::<Application>(system, &Row::new(app.as_bytes().as_slice(), application))?;
 
@@ -75,6 +89,7 @@ impl Op for FoundHouse {
         let owned = ResourceId::subscription(subscription);
         let roles = [
             (principal, PrincipalKind::ServicePrincipal, OWNER, &owned),
+            (principal, PrincipalKind::ServicePrincipal, OWNER, &ResourceId::root()),
             (principal, PrincipalKind::ServicePrincipal, APPLICATION_ADMINISTRATOR, &ResourceId::root()),
             (admin, PrincipalKind::User, OWNER, &ResourceId::root()),
             (admin, PrincipalKind::User, APPLICATION_ADMINISTRATOR, &ResourceId::root()),
@@ -87,7 +102,7 @@ impl Op for FoundHouse {
         cx.note("tenant", tenant.to_string());
         cx.note("subscription", subscription.to_string());
         cx.commit(changes).await?;
-        Ok(Founded { tenant, subscription, app, principal, client_secret })
+        Ok(self.charter)
     }
 }
 

@@ -15,7 +15,7 @@ pub use authority::IssueServerCertificate;
 pub use directory::{
     AddClientSecret, CreateServicePrincipal, GetServicePrincipal, ListServicePrincipals, NewSecret, ServicePrincipal,
 };
-pub use found::{FoundHouse, Founded};
+pub use found::{Charter, FoundHouse};
 pub use records::{Application, ClientSecret, Member, Person, Tenant};
 pub use run_token::{RunClaims, issue_run_token};
 pub use service_token::ServiceToken;

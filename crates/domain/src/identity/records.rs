@@ -90,8 +90,8 @@ pub struct ClientSecret {
     pub expires_at: Timestamp,
 }
 
-/// A key that signs tokens.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A key that signs tokens. No `Debug`: it holds the private half.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct SigningKey {
     /// Opaque id, as tokens carry it.
     pub kid: String,

@@ -1,6 +1,6 @@
 //! The client-credentials grant (RFC 6749 §4.4) in Entra's form, and the claims of access tokens (RFC 9068).
 
-use kernel::{Action, AppId, Class, ResourceId, Result, Secret, TenantId};
+use kernel::{Action, AppId, Class, Kind, ResourceId, Result, Secret, TenantId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -79,6 +79,16 @@ impl Op for GetToken {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let outcome = self.issue(cx).await?;
+        if outcome.is_err() {
+            cx.refuse(Kind::Unauthenticated);
+        }
+        Ok(outcome)
+    }
+}
+
+impl GetToken {
+    async fn issue(&self, cx: &Cx<'_, Self>) -> Result<std::result::Result<AccessToken, TokenRefusal>> {
         let house = cx.house();
         let Some(tenant) = tenant_of(house, &self.tenant) else {
             return Ok(Err(TokenRefusal::UnknownTenant));

@@ -9,7 +9,10 @@ use super::{
     KeyVault, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount, Subscription, Telemetry,
     Workspace, Written, collection, find, name,
 };
-use crate::gate::{Changes, Cx, Op, Shelf};
+use crate::{
+    access::remove_within,
+    gate::{Changes, Cx, Op, Shelf},
+};
 
 /// A resource group: a scope for resources and for access.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,6 +97,7 @@ impl Op for DeleteResourceGroup {
         remove_all::<KeyVault, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_within(cx, &self.id, None, &mut changes).await?;
         cx.commit(changes).await
     }
 }

@@ -108,13 +108,17 @@ pub struct Precondition {
     pub version: Option<u64>,
     /// It must not exist.
     pub absent: bool,
+    /// It must exist, at whatever version.
+    pub present: bool,
 }
 
 impl Precondition {
     /// Refuses as `Stale` when the present state differs.
     pub(crate) fn hold<T>(&self, present: Option<&Row<T>>) -> Result<()> {
         let version = present.map_or(0, |row| row.version);
-        let holds = self.version.is_none_or(|wanted| wanted == version && version > 0) && !(self.absent && version > 0);
+        let holds = self.version.is_none_or(|wanted| wanted == version && version > 0)
+            && !(self.absent && version > 0)
+            && !(self.present && version == 0);
         if holds {
             Ok(())
         } else {
@@ -269,6 +273,7 @@ impl<P: ResourceType> PutResource<P> {
     /// The write itself, for operations that check more before it.
     pub(crate) async fn apply<O: Op>(self, cx: &Cx<'_, O>) -> Result<Written<Resource<P>>> {
         name::check_tags(&self.tags)?;
+        name::check_words("location", &self.location)?;
         self.properties.check(&self.id)?;
         let shelf = shelf_for(cx, &self.id).await?;
         let row_id = row_id::<P>(&shelf, &self.id);

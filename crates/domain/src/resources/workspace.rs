@@ -13,6 +13,7 @@ use super::{
     SystemData, Target, Telemetry, Written, collection, find, name, row_id,
 };
 use crate::{
+    access::remove_within,
     gate::{Changes, Cx, Op, Row, Shelf},
     identity::Member,
 };
@@ -92,9 +93,10 @@ impl Op for PutWorkspace {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         name::check_tags(&self.tags)?;
+        name::check_words("location", &self.location)?;
         name::check("workspaceName", self.id.name(), 3..=32)?;
         let system = cx.system();
-        find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        let (_, group) = find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
         let present = cx.get::<Resource<Workspace>>(system, &row_id::<Workspace>(system, &self.id)).await?;
         self.precondition.hold(present.as_ref())?;
         match present {
@@ -103,18 +105,29 @@ impl Op for PutWorkspace {
                 let row = rewrite(cx, row, Some(self.tags), request.friendly_name, request.description).await?;
                 Ok(Written { row, is_new: false })
             }
-            None => self.create(cx).await,
+            None => self.create(cx, group).await,
         }
     }
 }
 
 impl PutWorkspace {
-    async fn create(self, cx: &Cx<'_, Self>) -> Result<Written<Resource<Workspace>>> {
+    async fn create(
+        self,
+        cx: &Cx<'_, Self>,
+        group: Row<Resource<ResourceGroup>>,
+    ) -> Result<Written<Resource<Workspace>>> {
+        let words =
+            [("properties.friendlyName", &self.request.friendly_name), ("properties.description", &self.request.description)];
+        for (field, words) in words {
+            name::check_words(field, words.as_deref().unwrap_or_default())?;
+        }
         let tenant =
             cx.house().tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
         let workspace = WorkspaceId::random();
         let location = if self.location.is_empty() { String::from("local") } else { self.location };
         let mut changes = Changes::new();
+        // Written unchanged: a group that is deleted meanwhile makes this commit stale, and the reverse.
+        changes.put(cx.system(), &group)?;
         let shelf = cx.found_shelf(workspace, &mut changes)?;
         let group = self.id.parent();
         let mut maker = Maker { cx, changes: &mut changes, location: &location };
@@ -125,7 +138,10 @@ impl PutWorkspace {
         let application_insights =
             maker.companion(&group, self.request.application_insights, &named, telemetry).await?;
         let container_registry = match self.request.container_registry {
-            Some(id) => Some(find::<Registry, _>(cx, &id).await?.1.value.id),
+            Some(id) => {
+                cx.require(&Registry::READ, &id).await?;
+                Some(find::<Registry, _>(cx, &id).await?.1.value.id)
+            }
             None => None,
         };
         maker.children(&shelf, &self.id, storage_account.name(), workspace)?;
@@ -277,9 +293,11 @@ async fn rewrite<O: Op>(
         workspace.tags = tags;
     }
     if let Some(words) = friendly_name {
+        name::check_words("properties.friendlyName", &words)?;
         workspace.properties.friendly_name = words;
     }
     if let Some(words) = description {
+        name::check_words("properties.description", &words)?;
         workspace.properties.description = words;
     }
     workspace.system.touch(cx);
@@ -314,6 +332,7 @@ impl Op for DeleteWorkspace {
         if let Some(member) = cx.get::<Member>(&system, row.value.properties.identity.as_bytes()).await? {
             changes.delete(&system, &member);
         }
+        remove_within(cx, &self.id, Some(row.value.properties.identity), &mut changes).await?;
         cx.note("workspace", workspace.to_string());
         cx.commit(changes).await
     }

@@ -95,13 +95,13 @@ fn unescape(text: &str) -> Option<String> {
     let mut has_changed = false;
     while let [first, tail @ ..] = rest {
         rest = tail;
-        if let (b'%', [high, low, after @ ..]) = (first, tail) {
-            if let (Some(high), Some(low)) = (hex(*high), hex(*low)) {
-                out.push(high << 4 | low);
-                rest = after;
-                has_changed = true;
-                continue;
-            }
+        if let (b'%', [high, low, after @ ..]) = (first, tail)
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            out.push(high << 4 | low);
+            rest = after;
+            has_changed = true;
+            continue;
         }
         out.push(*first);
     }

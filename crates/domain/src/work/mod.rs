@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     compute::{ListDueRuns, Task},
     gate::{House, enter},
+    scoring::flush_requests,
 };
 
 /// Reads are recorded at most this late.
@@ -29,6 +30,9 @@ pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
     let runs = tokio::spawn(look_after_runs(Arc::clone(&house), stop));
     let _ended = reads.await;
     let _ended = runs.await;
+    if let Err(fault) = flush_requests(&house).await {
+        tracing::error!(?fault, "the last records of scoring requests could not be written");
+    }
     if let Err(fault) = house.flush_reads().await {
         tracing::error!(?fault, "the last records of reads could not be written");
     }
@@ -38,6 +42,12 @@ async fn flush_reads(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     while !is_over(&mut stop, FLUSH).await {
         if let Err(fault) = house.flush_reads().await {
             tracing::error!(?fault, "records of reads could not be written; they are kept and tried again");
+        }
+        if let Err(fault) = flush_requests(&house).await {
+            tracing::error!(?fault, "records of scoring requests could not be written; they are tried again");
+        }
+        if let Err(fault) = house.heal().await {
+            tracing::error!(?fault, "roles and principals still cannot be read");
         }
     }
 }

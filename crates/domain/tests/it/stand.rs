@@ -96,7 +96,7 @@ impl Stand {
             settings,
         };
         let house = Arc::new(House::open(parts).await.unwrap());
-        let found = FoundHouse { admin: String::from("admin"), password: Secret::new(String::from("correct horse")) };
+        let found = FoundHouse { admin: String::from("admin"), password: Secret::new(String::from("correct horse")), charter: domain::identity::Charter::draw().unwrap() };
         let founded = enter(&house, &Caller::house(), found).await.unwrap();
         let owner = caller(&house, founded.principal, "owner");
         let group = ResourceId::subscription(founded.subscription).child(["resourceGroups", "rg"]).unwrap();

@@ -6,6 +6,7 @@ pub mod entra;
 pub mod graph;
 pub mod mlflow;
 pub mod monitor;
+pub mod score;
 
 use crate::Doors;
 
@@ -17,5 +18,6 @@ pub fn doors() -> Doors {
         .face(arm::doors)
         .face(agent::doors)
         .face(monitor::doors)
+        .face(score::doors)
         .face(mlflow::doors)
 }

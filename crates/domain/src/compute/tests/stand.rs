@@ -135,7 +135,7 @@ impl Stand {
         let (clock, target) = (Arc::new(TurnableClock::default()), Arc::new(Pretender::default()));
         let house = open(&meta, &blobs, &clock, &target).await;
         let found =
-            FoundHouse { admin: String::from("admin"), password: Secret::new(String::from("correct horse battery")) };
+            FoundHouse { admin: String::from("admin"), password: Secret::new(String::from("correct horse battery")), charter: crate::identity::Charter::draw().unwrap() };
         let founded = enter(&house, &Caller::house(), found).await.unwrap();
         let principal = Principal {
             id: founded.principal,

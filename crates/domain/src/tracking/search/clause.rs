@@ -1,7 +1,5 @@
 //! Filters: parsed against a schema, then matched record by record.
 
-use std::borrow::Cow;
-
 use kernel::{Error, Kind, Result};
 
 use super::{
@@ -79,7 +77,7 @@ impl Test {
         }
     }
 
-    fn holds_for_text(&self, value: &Cow<'_, str>) -> bool {
+    fn holds_for_text(&self, value: &str) -> bool {
         match self {
             Self::Text { is_equal, text } => (value == text) == *is_equal,
             Self::Like { pattern, ignores_case: false } => is_like(value, pattern),

@@ -68,6 +68,10 @@ fn view(name: Uuid, assignment: &RoleAssignment) -> Value {
 async fn list_assignments(guest: Guest) -> Result<Response, Fault> {
     let filter = guest.query("$filter").unwrap_or_default();
     let quoted = filter.split('\'').nth(1).map(str::parse).transpose().map_err(|why| Error::invalid("$filter", why))?;
+    let names_one = filter.starts_with("principalId eq") || filter.starts_with("assignedTo(");
+    if names_one && quoted.is_none() {
+        return Err(Error::invalid("$filter", "the object id must stand in single quotes").into());
+    }
     let at_scope = filter.contains("atScope()");
     let known =
         filter.is_empty() || at_scope || filter.starts_with("principalId eq") || filter.starts_with("assignedTo(");

@@ -2,10 +2,15 @@
 
 mod access;
 mod codes;
+mod deployments;
+mod endpoints;
 mod error;
 mod groups;
 mod jobs;
 mod snapshots;
+mod images;
+mod models;
+mod operations;
 mod view;
 mod workspaces;
 
@@ -20,4 +25,9 @@ pub(crate) const WORKSPACE: &str = "/subscriptions/{subscription}/resourceGroups
 /// The doors of this face.
 pub fn doors(doors: Doors) -> Doors {
     doors.face(groups::doors).face(workspaces::doors).face(snapshots::doors).face(codes::doors).face(jobs::doors).face(access::doors)
+        .face(models::doors)
+        .face(images::doors)
+        .face(operations::doors)
+        .face(endpoints::doors)
+        .face(deployments::doors)
 }

@@ -60,20 +60,30 @@ pub(crate) fn list<V: Serialize>(value: Vec<V>) -> Response {
     axum::Json(arm::List { value, next_link: None }).into_response()
 }
 
-/// `If-Match` and `If-None-Match: *`.
+/// `If-Match` and `If-None-Match: *`. A header that cannot be read is refused, never taken for absent.
 pub(crate) fn precondition(guest: &Guest) -> Result<Precondition> {
-    let version = match guest.header("if-match") {
-        None | Some("*") => None,
-        Some(tag) => {
-            let digits = tag.trim_start_matches("W/").trim_matches('"');
-            // A tag that is none of ours matches no version.
-            Some(u64::from_str_radix(digits, 16).unwrap_or(u64::MAX))
-        }
-    };
-    match guest.header("if-none-match") {
-        None => Ok(Precondition { version, absent: false }),
-        Some("*") => Ok(Precondition { version, absent: true }),
-        Some(_) => Err(Error::invalid("If-None-Match", "only `*` is supported")),
+    let mut wanted = Precondition::default();
+    match only(guest, "If-Match")? {
+        None => {}
+        Some("*") => wanted.present = true,
+        // A tag that is none of ours, or a weak one, matches no version.
+        Some(tag) => wanted.version = Some(u64::from_str_radix(tag.trim_matches('"'), 16).unwrap_or(u64::MAX)),
+    }
+    match only(guest, "If-None-Match")? {
+        None => {}
+        Some("*") => wanted.absent = true,
+        Some(_) => return Err(Error::invalid("If-None-Match", "only `*` is supported")),
+    }
+    Ok(wanted)
+}
+
+/// The one value of a header.
+fn only<'a>(guest: &'a Guest, name: &str) -> Result<Option<&'a str>> {
+    let mut values = guest.headers().get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|why| Error::invalid(name, why)),
+        (Some(_), Some(_)) => Err(Error::invalid(name, "comes more than once")),
     }
 }
 

@@ -120,6 +120,10 @@ fn refuse_what_is_not_offered(input: &arm::WorkspaceInput) -> Result<(), Error> 
             "`properties.hbiWorkspace`: high business impact is not supported yet",
         ));
     }
+    if input.public_network_access.as_deref().is_some_and(|access| !access.eq_ignore_ascii_case("Enabled")) {
+        let why = "`properties.publicNetworkAccess`: network rules are not supported yet; bind the server to a private address";
+        return Err(Error::new(Kind::Unsupported, why));
+    }
     let is_enabled = |encryption: &Value| encryption.get("status").and_then(Value::as_str) != Some("Disabled");
     if input.encryption.as_ref().is_some_and(is_enabled) {
         let why = "`properties.encryption`: customer-managed keys are not supported yet; data is sealed under the server's key";
@@ -133,6 +137,7 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
     let (caller, precondition) = (guest.admitted::<PatchWorkspace>(&id).await?, precondition(&guest)?);
     let shell = guest.shell();
     let body: arm::WorkspacePut = guest.json().await?;
+    refuse_what_is_not_offered(&body.properties)?;
     let op = PatchWorkspace {
         id,
         tags: body.tags,

@@ -36,10 +36,10 @@ pub(super) fn doors(doors: Doors, base: &str) -> Doors {
 
 /// A version's number, which comes as text.
 pub(super) fn version(fields: &Fields) -> Result<u64> {
-    if let Ok(Some(number)) = fields.integer("version") {
-        if let Ok(number) = u64::try_from(number) {
-            return Ok(number);
-        }
+    if let Ok(Some(number)) = fields.integer("version")
+        && let Ok(number) = u64::try_from(number)
+    {
+        return Ok(number);
     }
     let word = fields.need("version")?;
     Err(text::bad("version", &word, "it must be the number of a model version"))

@@ -11,7 +11,7 @@ use http::{Method, header};
 use kernel::{Error, ResourceId};
 use serde_json::{Value, json};
 
-use super::arm::{Fault, list};
+use super::arm::Fault;
 use crate::{Doors, Guest};
 
 /// The doors of this face.
@@ -28,8 +28,10 @@ pub fn doors(doors: Doors) -> Doors {
 async fn list_activities(guest: Guest) -> Result<Response, Fault> {
     let scope = guest.resource(5)?;
     let filter = filter::parse(&guest, &scope)?;
-    let found = enter(guest.house(), &guest.caller().await?, ListActivities { scope, filter }).await?;
-    Ok(list(found.iter().map(|listed| view(&guest, listed)).collect()))
+    let page = enter(guest.house(), &guest.caller().await?, ListActivities { scope, filter }).await?;
+    let value = page.found.iter().map(|listed| view(&guest, listed)).collect();
+    let next_link = page.before.map(|before| guest.link_with("before", &before.to_string()));
+    Ok(axum::Json(wire::arm::List::<Value> { value, next_link }).into_response())
 }
 
 fn both(word: &str) -> Value {
@@ -88,11 +90,11 @@ fn initiator(actor: &Actor) -> (String, Value) {
 }
 
 async fn sign_checkpoint(guest: Guest) -> Result<Response, Fault> {
-    let signed = enter(guest.house(), &guest.caller().await?, SignCheckpoint).await?;
+    let signed = enter(guest.house(), &guest.caller().await?, SignCheckpoint::default()).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], signed.text).into_response())
 }
 
-/// Rows as they are stored, one JSON object a line: `{"seq","link","record"}`, hex and base64.
+/// Rows as they are stored, one JSON object a line: `{"seq","link","record"}`, the latter two in base64.
 async fn export_log(guest: Guest) -> Result<Response, Fault> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let number =

@@ -1,0 +1,6 @@
+//! Operations over a whole house in memory.
+
+mod images;
+mod scoring;
+mod stand;
+mod tracking;

@@ -1,0 +1,203 @@
+//! The gateway: `/api/v1/service/{workspace GUID}/{endpoint}/…`. It admits a call, carries it to a replica over a Unix
+//! socket, and streams the answer back.
+
+mod answer;
+mod body;
+mod fault;
+mod headers;
+mod pool;
+mod probe;
+
+pub use probe::probe_replicas;
+
+use std::sync::Arc;
+
+use axum::{body::Body, response::Response};
+use domain::{
+    gate::enter,
+    scoring::{Admission, CallWords, Score, Shut, Way, locate},
+};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use kernel::{Caller, Secret, WorkspaceId};
+use tokio::time::Instant;
+
+use crate::{Doors, Guest};
+use answer::{Carried, Trip};
+use body::Intake;
+use fault::ScoreFault;
+use pool::Pool;
+
+const SERVICE: &str = "/api/v1/service/{workspace}/{endpoint}";
+
+/// What a replica answers to.
+#[derive(Clone, Copy)]
+enum Call {
+    Health,
+    Score,
+    Swagger,
+}
+
+impl Call {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Health => "/",
+            Self::Score => "/score",
+            Self::Swagger => "/swagger.json",
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Self::Score => Method::POST,
+            Self::Health | Self::Swagger => Method::GET,
+        }
+    }
+}
+
+/// The doors of this face. They carry credentials of their own, so each is public to the gate and refuses by itself.
+pub fn doors(doors: Doors) -> Doors {
+    let pool = Arc::new(Pool::default());
+    let handler = |call: Call| {
+        let pool = Arc::clone(&pool);
+        move |guest: Guest| answered(pool, guest, call)
+    };
+    doors
+        .open::<Score, _, _>(Method::POST, &format!("{SERVICE}/score"), handler(Call::Score))
+        .open::<Score, _, _>(Method::GET, &format!("{SERVICE}/swagger.json"), handler(Call::Swagger))
+        .open::<Score, _, _>(Method::GET, &format!("{SERVICE}/"), handler(Call::Health))
+        .open::<Score, _, _>(Method::GET, SERVICE, handler(Call::Health))
+}
+
+async fn answered(pool: Arc<Pool>, guest: Guest, call: Call) -> Result<Response, ScoreFault> {
+    let workspace = guest.param::<WorkspaceId>("workspace").ok();
+    let name: String = guest.param("endpoint").unwrap_or_default();
+    let located = match workspace {
+        Some(workspace) => locate(guest.house(), workspace, &name).await?,
+        // No service can have this address; it is refused like any other that does not exist.
+        None => locate(guest.house(), WorkspaceId::random(), "").await?,
+    };
+    let words = CallWords {
+        method: call.method().to_string(),
+        path: format!(
+            "/api/v1/service/{}/{name}{}",
+            workspace.map(|id| id.to_string()).unwrap_or_default(),
+            call.path()
+        ),
+        user_agent: guest.header("user-agent").unwrap_or_default().chars().take(200).collect(),
+    };
+    let op = Score {
+        located,
+        credential: guest.bearer().map(|bearer| Secret::new(bearer.to_owned())),
+        deployment: guest.header("azureml-model-deployment").map(str::to_owned),
+        words,
+    };
+    let admission = enter(guest.house(), &Caller::nobody(guest.source()), op).await?;
+    Ok(carry(&pool, guest, call, admission).await)
+}
+
+/// Carries an admitted call. Whatever comes of it, the ticket learns the status.
+async fn carry(pool: &Arc<Pool>, guest: Guest, call: Call, admission: Admission) -> Response {
+    let Admission { mut ticket, deployment, way } = admission;
+    let outcome = match way {
+        Way::Open { socket, place, timeout } => {
+            let deadline = Instant::now().checked_add(timeout).unwrap_or_else(Instant::now);
+            let request_id = guest.source().correlation.to_string();
+            match request(guest, call, &request_id) {
+                Ok((request, intake)) => {
+                    exchange(pool, &socket, request, &intake, deadline).await.map(|made| (made, place))
+                }
+                Err(fault) => Err(fault),
+            }
+            .map(|((response, line), place)| (response, Trip::new(line, place, deadline)))
+        }
+        Way::Shut(shut) => Err(ScoreFault::shut(shut)),
+    };
+    let (mut response, trip) = match outcome {
+        Ok((response, trip)) => (response, trip),
+        Err(fault) => {
+            ticket.note_status(fault.status().as_u16());
+            return axum::response::IntoResponse::into_response(fault);
+        }
+    };
+    ticket.note_status(response.status().as_u16());
+    let kept = headers::outward(response.headers());
+    *response.headers_mut() = kept;
+    if let Some(name) = deployment.and_then(|name| HeaderValue::from_str(&name).ok()) {
+        response.headers_mut().insert("azureml-model-deployment", name);
+    }
+    response.map(|incoming| Body::new(Carried::new(incoming, trip, ticket)))
+}
+
+fn request(guest: Guest, call: Call, request_id: &str) -> Result<(Request<Body>, Intake), ScoreFault> {
+    let most = guest.limits().body;
+    let declared = guest.header("content-length").and_then(|length| length.parse::<u64>().ok());
+    let mut forwarded = headers::inward(guest.headers());
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        forwarded.insert("x-ms-request-id", id);
+    }
+    forwarded.insert(header::HOST, HeaderValue::from_static("replica"));
+    let intake = Intake::new(most);
+    let body = match call {
+        Call::Score => {
+            if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > most)) {
+                return Err(ScoreFault::too_large(most));
+            }
+            if let Some(length) = declared {
+                forwarded.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            intake.watch(guest.stream())
+        }
+        Call::Health | Call::Swagger => Body::empty(),
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = call.method();
+    *request.uri_mut() = http::Uri::from_static(call.path());
+    *request.headers_mut() = forwarded;
+    Ok((request, intake))
+}
+
+type Line = pool::Line;
+
+async fn exchange(
+    pool: &Arc<Pool>,
+    socket: &str,
+    request: Request<Body>,
+    intake: &Intake,
+    deadline: Instant,
+) -> Result<(http::Response<hyper::body::Incoming>, Line), ScoreFault> {
+    match tokio::time::timeout_at(deadline, pool.send(socket, request)).await {
+        Ok(Ok(answered)) => Ok(answered),
+        Ok(Err(_)) if intake.was_too_large() => Err(ScoreFault::too_large(intake.most())),
+        Ok(Err(_)) if intake.broke_off() => {
+            Err(ScoreFault::new(StatusCode::BAD_REQUEST, "the body of the request broke off"))
+        }
+        Ok(Err(pool::SendError::Unreachable(fault))) => {
+            tracing::warn!(%fault, "a replica could not be reached");
+            let words = "the service's replica cannot be reached just now; try again";
+            Err(ScoreFault::new(StatusCode::SERVICE_UNAVAILABLE, words))
+        }
+        Ok(Err(pool::SendError::Broken(fault))) => {
+            tracing::warn!(%fault, "a replica broke off");
+            Err(ScoreFault::new(
+                StatusCode::BAD_GATEWAY,
+                "the service's replica broke off while it worked on the request",
+            ))
+        }
+        Err(_) => Err(ScoreFault::new(StatusCode::GATEWAY_TIMEOUT, "the service did not answer in time")),
+    }
+}
+
+impl ScoreFault {
+    fn shut(shut: Shut) -> Self {
+        let words = match shut {
+            Shut::NoDeployment => "no deployment of this service has traffic",
+            Shut::NoReplica => "no replica of this service is healthy just now; try again",
+            Shut::Busy => "all replicas of this service are busy; try again",
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, words)
+    }
+
+    fn too_large(most: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {most} bytes"))
+    }
+}
