@@ -1,5 +1,7 @@
 //! Operations over a whole house in memory.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
 mod images;
 mod scoring;
 mod stand;
