@@ -11,7 +11,7 @@ use domain::{
     access::{PutRoleAssignment, READER},
     compute::{AgentAddress, FinishRun, RunState, StartRun},
     gate::{House, Parts, Settings, enter},
-    identity::{CreateServicePrincipal, FoundHouse},
+    identity::{CreateServicePrincipal, FoundHouse, GetToken},
     images::{Image, PackageModel, PutModelVersion},
     resources::{Precondition, PutResourceGroup, PutWorkspace, WorkspaceRequest},
     scoring::{Deployed, DeploymentRequest, EndpointRequest, ListListening, Listening, PutDeployment, PutEndpoint},
@@ -77,6 +77,8 @@ pub struct Stand {
     pub owner: Caller,
     pub workspace: ResourceId,
     pub guid: WorkspaceId,
+    app: String,
+    secret: Secret<String>,
 }
 
 impl Stand {
@@ -96,7 +98,11 @@ impl Stand {
             settings,
         };
         let house = Arc::new(House::open(parts).await.unwrap());
-        let found = FoundHouse { admin: String::from("admin"), password: Secret::new(String::from("correct horse")), charter: domain::identity::Charter::draw().unwrap() };
+        let found = FoundHouse {
+            admin: String::from("admin"),
+            password: Secret::new(String::from("correct horse")),
+            charter: domain::identity::Charter::draw().unwrap(),
+        };
         let founded = enter(&house, &Caller::house(), found).await.unwrap();
         let owner = caller(&house, founded.principal, "owner");
         let group = ResourceId::subscription(founded.subscription).child(["resourceGroups", "rg"]).unwrap();
@@ -112,7 +118,20 @@ impl Stand {
         };
         let made = enter(&house, &owner, op).await.unwrap();
         let guid = WorkspaceId::from(made.row.value.guid);
-        Self { house, clock, target, owner, workspace, guid }
+        let (app, secret) = (founded.app.to_string(), founded.client_secret);
+        Self { house, clock, target, owner, workspace, guid, app, secret }
+    }
+
+    /// An access token of the owner.
+    pub async fn bearer(&self) -> String {
+        let op = GetToken {
+            tenant: String::from("organizations"),
+            client: self.app.clone(),
+            secret: self.secret.clone(),
+            scope: String::from("https://management.azure.com/.default"),
+        };
+        let token = enter(&self.house, &Caller::nobody(Source::internal()), op).await.unwrap().unwrap();
+        token.token.expose().clone()
     }
 
     pub fn id(&self, segments: &[&str]) -> ResourceId {

@@ -1,5 +1,6 @@
 //! Faces over real sockets.
 
+mod arm;
 mod client;
 mod replica;
 mod score;

@@ -76,8 +76,11 @@ async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<
             Response::new(Body::from_stream(pieces))
         }
         "break" => {
-            let pieces = stream::iter([Ok(Bytes::from_static(b"begun")), Err(std::io::Error::other("broken"))]);
-            Response::new(Body::from_stream(pieces))
+            let end = stream::once(async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(std::io::Error::other("broken"))
+            });
+            Response::new(Body::from_stream(stream::iter([Ok(Bytes::from_static(b"begun"))]).chain(end)))
         }
         // The server ends the connection without an answer when its service panics.
         "die" => panic!("told to"),
