@@ -102,7 +102,7 @@ pub(super) fn check_variables(variables: &BTreeMap<String, String>) -> Result<()
         if !is_identifier(name) {
             return Err(Error::invalid(field, format_args!("`{}` is not a variable's name", shown.escape_debug())));
         }
-        const OURS: [&str; 4] = ["AZUREML_", "MLFLOW_TRACKING_", "MLFLOW_RUN_ID", "BARTIZAN_"];
+        const OURS: [&str; 5] = ["AZUREML_", "MLFLOW_TRACKING_", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_", "BARTIZAN_"];
         if OURS.iter().any(|ours| name.starts_with(ours)) {
             return Err(Error::invalid(field, format_args!("`{shown}` is set by the server")));
         }

@@ -127,7 +127,7 @@ impl PutJob {
     ) -> Result<JobStatus> {
         let new = &self.job;
         let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
-        let workspace = workspace.value.id;
+        let (guid, workspace) = (workspace.value.guid, workspace.value.id);
         let row_id = row_id::<Job>(&shelf, &self.id);
         let is_taken = cx.get::<Resource<Job>>(&shelf, &row_id).await?.is_some();
         if is_taken || launch_state(cx, &shelf, run).await?.is_some() {
@@ -168,7 +168,7 @@ impl PutJob {
             run: run.clone(),
             work: Work::Job { snapshot: snapshot.clone(), command },
             requirements,
-            variables: new.variables.clone(),
+            variables: surroundings(&workspace, guid, run, &experiment, &new.variables),
             limits: limits.clone(),
             required_walls: new.required_walls.clone(),
             socket: None,
@@ -257,6 +257,32 @@ async fn requirements<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, snapshot: &str) -> R
         Some(file) => read_text(cx, shelf, file, LARGEST_REQUIREMENTS, "properties.codeId").await.map(Some),
         None => Ok(None),
     }
+}
+
+/// What the program finds around it: what the client gave, and which run it is (requirement M-08). The tracking address is
+/// the agent's to say, since only it knows its proxy.
+fn surroundings(
+    workspace: &ResourceId,
+    guid: Uuid,
+    run: &RunId,
+    experiment: &str,
+    given: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let part = |key: &str| workspace.value_of(key).unwrap_or_default().to_owned();
+    let ours = [
+        ("MLFLOW_RUN_ID", run.to_string()),
+        ("MLFLOW_EXPERIMENT_NAME", experiment.to_owned()),
+        ("MLFLOW_DISABLE_TELEMETRY", String::from("true")),
+        ("AZUREML_RUN_ID", run.to_string()),
+        ("AZUREML_ARM_SUBSCRIPTION", part("subscriptions")),
+        ("AZUREML_ARM_RESOURCEGROUP", part("resourceGroups")),
+        ("AZUREML_ARM_WORKSPACE_NAME", workspace.name().to_owned()),
+        ("AZUREML_ARM_PROJECT_NAME", experiment.to_owned()),
+        ("AZUREML_WORKSPACE_ID", guid.to_string()),
+    ];
+    let mut variables = given.clone();
+    variables.extend(ours.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    variables
 }
 
 /// Whether a property can also be a tag of the run.

@@ -40,6 +40,8 @@ async fn a_job_goes_its_way_from_submission_to_its_end() {
     assert!(matches!(&given.launch.work, Work::Job { command, .. } if command == "python train.py --lr '0.1'"));
     assert_eq!(given.launch.requirements.as_deref(), Some("numpy\n"));
     assert_eq!(given.launch.variables["SEED"], "7");
+    assert_eq!(given.launch.variables["MLFLOW_RUN_ID"], "j");
+    assert_eq!(given.launch.variables["AZUREML_ARM_WORKSPACE_NAME"], "ws1");
     assert_eq!(given.files.len(), 2);
     assert_eq!(given.scope, stand.workspace);
 

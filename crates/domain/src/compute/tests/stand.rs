@@ -134,8 +134,11 @@ impl Stand {
         let blobs: Arc<dyn BlobStore> = Arc::new(store::blob::Memory::new());
         let (clock, target) = (Arc::new(TurnableClock::default()), Arc::new(Pretender::default()));
         let house = open(&meta, &blobs, &clock, &target).await;
-        let found =
-            FoundHouse { admin: String::from("admin"), password: Secret::new(String::from("correct horse battery")), charter: crate::identity::Charter::draw().unwrap() };
+        let found = FoundHouse {
+            admin: String::from("admin"),
+            password: Secret::new(String::from("correct horse battery")),
+            charter: crate::identity::Charter::draw().unwrap(),
+        };
         let founded = enter(&house, &Caller::house(), found).await.unwrap();
         let principal = Principal {
             id: founded.principal,
