@@ -164,6 +164,9 @@ async fn a_stranger_learns_nothing() {
         assert_eq!(known.public(), unknown.public());
         assert_eq!(known.public(), impossible.public());
     }
+    // The owner's own access token is no key of the service.
+    let bearer = stand.bearer().await;
+    assert_eq!(call(&stand, "svc", Some(&bearer)).await.unwrap_err().kind(), Kind::Unauthenticated);
     let management = token(&stand, &stand.owner).await.unwrap_err();
     assert_eq!(management.kind(), Kind::Invalid);
 }

@@ -93,8 +93,8 @@ impl Stand {
             meta: Arc::new(store::meta::Memory::new(Arc::new(seal::Sha256Chain))),
             blobs: Arc::new(store::blob::Memory::new()),
             root: Arc::new(RootDouble),
-            compute: Arc::clone(&target) as Arc<dyn ComputeDriver>,
-            clock: Arc::clone(&clock) as Arc<dyn kernel::Clock>,
+            compute: target.clone(),
+            clock: clock.clone(),
             settings,
         };
         let house = Arc::new(House::open(parts).await.unwrap());
