@@ -1,4 +1,4 @@
-//! Creating, changing and removing deployments.
+//! Creating and changing deployments.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, Who, W
 use uuid::Uuid;
 
 use super::{
-    AuthWords, Deployment, Endpoint, Form, KeyPair, Plan, Provisioning, RequestSettings, ServiceKind, ServiceState,
-    auth,
-    endpoint::{ATTEMPTS, check_labels, deployments_of, find_endpoint, is_set},
+    Deployment, DeploymentRequest, Endpoint, Form, Plan, Provisioning, ServiceKind, ServiceState, auth,
+    deployment_request::{check_words, mebibytes},
+    endpoint::{ATTEMPTS, deployments_of, find_endpoint, is_set},
     index, keys, name, replica,
 };
 use crate::{
     compute::{end_launch, wake},
     gate::{Changes, Cx, Op, Row, Shelf},
-    images::{self, Built, Code, Image, ImageRef, Recipe},
+    images::{self, Built, Image, ImageRef, Recipe},
     operations::{self, Failure},
-    resources::{Precondition, Resource, ResourceType, SystemData, Workspace, row_id, workspace_shelf},
+    resources::{Precondition, Resource, ResourceType, SystemData, row_id, workspace_shelf},
     tracking::{hold_model_version, release_model_version},
 };
 
@@ -24,54 +24,6 @@ const WRITE_ACI: Action =
     Action::new("Microsoft.MachineLearningServices/workspaces/services/aci/write", Class::Control);
 const WRITE_AKS: Action =
     Action::new("Microsoft.MachineLearningServices/workspaces/services/aks/write", Class::Control);
-const DELETE_ACI: Action =
-    Action::new("Microsoft.MachineLearningServices/workspaces/services/aci/delete", Class::Control);
-const DELETE_AKS: Action =
-    Action::new("Microsoft.MachineLearningServices/workspaces/services/aks/delete", Class::Control);
-
-/// Largest memory limit, in MiB.
-const MOST_MEMORY: u64 = 1 << 20;
-
-/// What a caller says of a deployment.
-#[derive(Clone, Debug, Default)]
-pub struct DeploymentRequest {
-    /// Where.
-    pub location: Option<String>,
-    /// Free labels.
-    pub tags: Option<BTreeMap<String, String>>,
-    /// The kind of service; `Cluster` for a new one when nothing is said.
-    pub kind: Option<ServiceKind>,
-    /// The word for it, if it was not one of ours.
-    pub kind_word: Option<String>,
-    /// The image.
-    pub image: Option<ImageRef>,
-    /// A registered model's version; its image is built when it has none yet.
-    pub model: Option<ResourceId>,
-    /// Code around the model, for an image that is to be built.
-    pub code: Option<Code>,
-    /// The form of proof.
-    pub auth: AuthWords,
-    /// Keys that the caller chose.
-    pub keys: Option<KeyPair>,
-    /// For people.
-    pub description: Option<String>,
-    /// Environment variables of the entry script.
-    pub variables: Option<BTreeMap<String, String>>,
-    /// Processor cores.
-    pub cpu: Option<f64>,
-    /// Memory, in GB.
-    pub memory_gb: Option<f64>,
-    /// Enforced memory, in GB.
-    pub memory_limit_gb: Option<f64>,
-    /// Bounds of its calls.
-    pub requests: Option<RequestSettings>,
-    /// Whether telemetry is asked for.
-    pub app_insights: Option<bool>,
-    /// Azure's name of a machine size.
-    pub instance_type: Option<String>,
-    /// Free properties.
-    pub properties: Option<BTreeMap<String, String>>,
-}
 
 /// A deployment, and the operation that tells about its change, if that is not over at once.
 #[derive(Clone, Debug)]
@@ -423,142 +375,9 @@ fn image_name(model: &str) -> String {
     format!("{}-model", if trimmed.is_empty() { "x" } else { trimmed })
 }
 
-fn mebibytes(gigabytes: f64) -> Result<u64> {
-    let mebibytes = gigabytes * 1024.0;
-    // Steps of one MiB; what lies outside of the bounds is refused below.
-    let mut steps: u64 = 0;
-    for bit in (0..21).rev() {
-        let more = steps | (1 << bit);
-        if u32::try_from(more).is_ok_and(|more| f64::from(more) <= mebibytes) {
-            steps = more;
-        }
-    }
-    if gigabytes.is_finite() && (64..=MOST_MEMORY).contains(&steps) {
-        return Ok(steps);
-    }
-    Err(Error::invalid("properties.memoryInGB", "must be from 0.0625 to 1024"))
-}
-
-fn check_words(request: &DeploymentRequest) -> Result<()> {
-    check_labels("tags", request.tags.as_ref())?;
-    check_labels("properties.properties", request.properties.as_ref())?;
-    if request.description.as_ref().is_some_and(|words| words.len() > 5000) {
-        return Err(Error::invalid("properties.description", "at most 5000 bytes"));
-    }
-    if request.instance_type.as_ref().is_some_and(|words| words.len() > 100) {
-        return Err(Error::invalid("properties.instanceType", "at most 100 bytes"));
-    }
-    if request.cpu.is_some_and(|cores| !(cores.is_finite() && (0.01..=1024.0).contains(&cores))) {
-        return Err(Error::invalid("properties.cpu", "must be from 0.01 to 1024"));
-    }
-    if let Some(settings) = request.requests {
-        let fits = (1..=256).contains(&settings.concurrent)
-            && settings.wait_ms <= 60_000
-            && (1..=180_000).contains(&settings.timeout_ms);
-        if !fits {
-            let why = "at most 256 calls at once, a wait of at most one and a timeout of at most three minutes";
-            return Err(Error::invalid("properties.requestSettings", why));
-        }
-    }
-    check_variables(request.variables.as_ref())
-}
-
-fn check_variables(variables: Option<&BTreeMap<String, String>>) -> Result<()> {
-    let Some(variables) = variables else { return Ok(()) };
-    let is_name = |name: &str| {
-        !name.starts_with(|c: char| c.is_ascii_digit())
-            && (1..=256).contains(&name.len())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    let fits = |(name, value): (&String, &String)| is_name(name) && value.len() <= 8192 && !value.contains('\0');
-    if variables.len() <= 100 && variables.iter().all(fits) {
-        return Ok(());
-    }
-    let why = "at most 100 variables with names of letters, digits and `_` and values of at most 8192 bytes";
-    Err(Error::invalid("properties.environmentVariables", why))
-}
-
-/// Removes a deployment and ends its replicas.
-#[derive(Debug)]
-pub struct DeleteDeployment {
-    /// Its id.
-    pub id: ResourceId,
-}
-
-impl Op for DeleteDeployment {
-    const ACTION: Action = Deployment::DELETE;
-    type Output = ();
-
-    fn scope(&self) -> ResourceId {
-        self.id.clone()
-    }
-
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            match self.apply(cx).await {
-                Err(fault) if fault.kind() == Kind::Stale && attempt < ATTEMPTS => {}
-                other => return other,
-            }
-        }
-    }
-}
-
-impl DeleteDeployment {
-    async fn apply(&self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
-        let missing = || Error::not_found(format_args!("the resource `{}`", self.id));
-        let row = cx.get::<Resource<Deployment>>(&shelf, &row_id::<Deployment>(&shelf, &self.id)).await?;
-        let row = row.ok_or_else(missing)?;
-        keys::require_for_kind(cx, Some(row.value.properties.kind), &DELETE_ACI, &DELETE_AKS, &self.id).await?;
-        let mut endpoint = find_endpoint(cx, &shelf, &self.id.parent()).await?;
-        let mut changes = Changes::new();
-        for replica in row.value.properties.replicas() {
-            end_launch(cx, &shelf, &mut changes, &replica.launch).await?;
-        }
-        let used = &row.value.properties.image;
-        release_model_version(cx, &shelf, &mut changes, (&used.model, used.version), row.value.id.as_str()).await?;
-        if let Some(operation) = row.value.properties.operation {
-            let failure =
-                Failure { code: String::from("Deleted"), message: String::from("the deployment was deleted") };
-            operations::end(cx, &shelf, &mut changes, operation, Some(failure)).await?;
-        }
-        endpoint.value.properties.traffic.remove(row.value.id.name());
-        changes.put(&shelf, &endpoint)?;
-        unlist(cx, &mut changes, &workspace, &endpoint.value.id).await?;
-        changes.delete(&shelf, &row);
-        cx.commit(changes).await?;
-        wake(cx);
-        Ok(())
-    }
-}
-
-async fn unlist<O: Op>(
-    cx: &Cx<'_, O>,
-    changes: &mut Changes,
-    workspace: &Row<Resource<Workspace>>,
-    endpoint: &ResourceId,
-) -> Result<()> {
-    let mut listed = index::row_of(cx, WorkspaceId::from(workspace.value.guid), endpoint).await?;
-    listed.value.deployment = None;
-    changes.put(cx.system(), &listed)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_is_counted_in_mebibytes() {
-        assert_eq!(mebibytes(0.5).unwrap(), 512);
-        assert_eq!(mebibytes(2.0).unwrap(), 2048);
-        assert_eq!(mebibytes(1024.0).unwrap(), 1 << 20);
-        for bad in [0.0, -1.0, 0.01, f64::NAN, f64::INFINITY, 5000.0] {
-            assert!(mebibytes(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_model_s_image_has_a_name() {

@@ -10,6 +10,7 @@ mod auth;
 mod bounds;
 mod deploy;
 mod deployment;
+mod deployment_request;
 mod endpoint;
 mod index;
 mod keys;
@@ -21,11 +22,13 @@ mod score;
 mod service_log;
 mod supervise;
 mod token;
+mod undeploy;
 
 pub use auth::{AuthWords, Form, ServiceKind};
 pub use bounds::{Place, RequestSettings};
-pub use deploy::{DeleteDeployment, Deployed, DeploymentRequest, PutDeployment};
+pub use deploy::{Deployed, PutDeployment};
 pub use deployment::{Deployment, Plan, Provisioning, Replica, ServiceState, UsedImage};
+pub use deployment_request::DeploymentRequest;
 pub use endpoint::{DeleteEndpoint, Endpoint, EndpointRequest, EndpointView, GetEndpoint, ListEndpoints, PutEndpoint};
 pub use keys::{KeyName, KeyPair, ListServiceKeys, RegenerateServiceKey};
 pub(crate) use memory::Scoring;
@@ -34,6 +37,7 @@ pub use score::{Admission, Located, Score, Shut, Way, locate};
 pub use service_log::GetServiceLog;
 pub use supervise::{ListListening, Listening, report_probe, supervise};
 pub use token::IssueServiceToken;
+pub use undeploy::DeleteDeployment;
 
 use crate::{gate::Record, resources::Resource};
 

@@ -204,7 +204,10 @@ impl Op for Score {
         };
         let caller = match proof {
             Proof::None => String::from("anonymous"),
-            Proof::Key(name) => format!("key {name}"),
+            Proof::Key(name) => {
+                cx.establish(Actor::ServiceKey { key: name.to_owned() });
+                format!("key {name}")
+            }
             Proof::Token(actor, label) => {
                 cx.establish(actor);
                 label

@@ -1,0 +1,89 @@
+//! Removing deployments.
+
+use kernel::{Action, Class, Error, Kind, ResourceId, Result, WorkspaceId};
+
+use super::{
+    Deployment,
+    endpoint::{ATTEMPTS, find_endpoint},
+    index, keys,
+};
+use crate::{
+    compute::{end_launch, wake},
+    gate::{Changes, Cx, Op, Row},
+    operations::{self, Failure},
+    resources::{Resource, ResourceType, Workspace, row_id, workspace_shelf},
+    tracking::release_model_version,
+};
+
+const DELETE_ACI: Action =
+    Action::new("Microsoft.MachineLearningServices/workspaces/services/aci/delete", Class::Control);
+const DELETE_AKS: Action =
+    Action::new("Microsoft.MachineLearningServices/workspaces/services/aks/delete", Class::Control);
+
+/// Removes a deployment and ends its replicas.
+#[derive(Debug)]
+pub struct DeleteDeployment {
+    /// Its id.
+    pub id: ResourceId,
+}
+
+impl Op for DeleteDeployment {
+    const ACTION: Action = Deployment::DELETE;
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        self.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.apply(cx).await {
+                Err(fault) if fault.kind() == Kind::Stale && attempt < ATTEMPTS => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+impl DeleteDeployment {
+    async fn apply(&self, cx: &Cx<'_, Self>) -> Result<()> {
+        let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
+        let missing = || Error::not_found(format_args!("the resource `{}`", self.id));
+        let row = cx.get::<Resource<Deployment>>(&shelf, &row_id::<Deployment>(&shelf, &self.id)).await?;
+        let row = row.ok_or_else(missing)?;
+        keys::require_for_kind(cx, Some(row.value.properties.kind), &DELETE_ACI, &DELETE_AKS, &self.id).await?;
+        let mut endpoint = find_endpoint(cx, &shelf, &self.id.parent()).await?;
+        let mut changes = Changes::new();
+        for replica in row.value.properties.replicas() {
+            end_launch(cx, &shelf, &mut changes, &replica.launch).await?;
+        }
+        let used = &row.value.properties.image;
+        release_model_version(cx, &shelf, &mut changes, (&used.model, used.version), row.value.id.as_str()).await?;
+        if let Some(operation) = row.value.properties.operation {
+            let failure =
+                Failure { code: String::from("Deleted"), message: String::from("the deployment was deleted") };
+            operations::end(cx, &shelf, &mut changes, operation, Some(failure)).await?;
+        }
+        endpoint.value.properties.traffic.remove(row.value.id.name());
+        changes.put(&shelf, &endpoint)?;
+        unlist(cx, &mut changes, &workspace, &endpoint.value.id).await?;
+        changes.delete(&shelf, &row);
+        cx.commit(changes).await?;
+        wake(cx);
+        Ok(())
+    }
+}
+
+async fn unlist<O: Op>(
+    cx: &Cx<'_, O>,
+    changes: &mut Changes,
+    workspace: &Row<Resource<Workspace>>,
+    endpoint: &ResourceId,
+) -> Result<()> {
+    let mut listed = index::row_of(cx, WorkspaceId::from(workspace.value.guid), endpoint).await?;
+    listed.value.deployment = None;
+    changes.put(cx.system(), &listed)?;
+    Ok(())
+}
