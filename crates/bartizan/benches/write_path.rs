@@ -118,7 +118,7 @@ struct Bare {
 impl Bare {
     /// A database that holds what the other one does, row by row of the same sizes.
     fn like(other: &Path, dir: &Path) -> Self {
-        let sizes = "SELECT (SELECT max(length(value)) FROM kv WHERE key >= 'bench-note' AND key < 'bench-notf'),
+        let sizes = "SELECT (SELECT max(length(value)) FROM kv WHERE key >= CAST('bench-note' AS BLOB) AND key < CAST('bench-notf' AS BLOB)),
                             (SELECT length(record) FROM log ORDER BY seq DESC LIMIT 1)";
         let ours = Connection::open(other).unwrap();
         let (value, record): (u32, u32) = ours.query_row(sizes, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();

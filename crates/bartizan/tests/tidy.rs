@@ -1,7 +1,14 @@
 //! House rules that a compiler does not hold: who may depend on whom, what may be used where, and what every file owes
 //! its reader.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -43,7 +50,10 @@ fn crate_of(path: &str) -> &str {
 }
 
 fn is_test(path: &str) -> bool {
-    path.contains("/tests/") || path.contains("/benches/") || path.contains("/examples/") || path.starts_with("crates/testkit/")
+    path.contains("/tests/")
+        || path.contains("/benches/")
+        || path.contains("/examples/")
+        || path.starts_with("crates/testkit/")
 }
 
 /// Who may depend on whom. `testkit` is for development alone.
@@ -71,7 +81,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["outbound"]),
     ("axum", &["http"]),
     ("ort", &["runtime"]),
-    ("nix", &["compute", "runtime"]),
+    ("nix", &["compute", "runtime", "store"]),
     ("libc", &["compute"]),
     ("landlock", &["compute"]),
     ("seccompiler", &["compute"]),
@@ -89,7 +99,19 @@ fn dependencies(manifest: &str) -> Vec<String> {
 #[test]
 fn the_walls_between_crates_stand() {
     let walls: BTreeMap<_, _> = WALLS.iter().copied().collect();
-    let ours = ["kernel", "seal", "wire", "domain", "outbound", "store", "compute", "runtime", "http-faces", "bartizan", "testkit"];
+    let ours = [
+        "kernel",
+        "seal",
+        "wire",
+        "domain",
+        "outbound",
+        "store",
+        "compute",
+        "runtime",
+        "http-faces",
+        "bartizan",
+        "testkit",
+    ];
     let mut seen = Vec::new();
     for entry in fs::read_dir(root().join("crates")).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
@@ -136,9 +158,12 @@ fn only_seal_makes_ciphertext_and_only_drivers_read_it_back() {
 
 #[test]
 fn unsafe_code_lives_in_few_named_places() {
-    let homes = ["crates/compute/src/jail", "crates/runtime/src/", "crates/compute/src/", "crates/bartizan/tests/crash"];
+    let homes =
+        ["crates/compute/src/jail", "crates/runtime/src/", "crates/compute/src/", "crates/bartizan/tests/crash"];
     for (path, text) in rust_files() {
-        let has = text.lines().any(|line| line.trim_start().starts_with("unsafe ") || line.contains("= unsafe {") || line.contains("(unsafe {"));
+        let has = text.lines().any(|line| {
+            line.trim_start().starts_with("unsafe ") || line.contains("= unsafe {") || line.contains("(unsafe {")
+        });
         if has && !path.ends_with("tidy.rs") {
             assert!(homes.iter().any(|home| path.starts_with(home)), "{path} holds unsafe code");
             assert!(text.contains("SAFETY:"), "{path} does not say why its unsafe code is sound");
@@ -148,7 +173,15 @@ fn unsafe_code_lives_in_few_named_places() {
 
 #[test]
 fn tasks_are_spawned_only_by_serving_code_and_work() {
-    let homes = ["crates/http/src/serve.rs", "crates/http/src/faces/score", "crates/domain/src/work", "crates/bartizan/src", "crates/compute/", "crates/runtime/", "crates/store/"];
+    let homes = [
+        "crates/http/src/serve.rs",
+        "crates/http/src/faces/score",
+        "crates/domain/src/work",
+        "crates/bartizan/src",
+        "crates/compute/",
+        "crates/runtime/",
+        "crates/store/",
+    ];
     for (path, text) in rust_files() {
         if shipped(&text).contains("tokio::spawn(") && !is_test(&path) {
             assert!(homes.iter().any(|home| path.starts_with(home)), "{path} spawns a task");
@@ -163,7 +196,10 @@ fn every_file_says_what_lives_in_it_and_stays_readable() {
         let lines = text.lines().count();
         assert!(lines <= 800, "{path} has {lines} lines: two nouns?");
         let name = Path::new(&path).file_stem().unwrap().to_string_lossy().into_owned();
-        assert!(!["utils", "util", "helpers", "helper", "common", "misc"].contains(&name.as_str()), "{path}: name the noun");
+        assert!(
+            !["utils", "util", "helpers", "helper", "common", "misc"].contains(&name.as_str()),
+            "{path}: name the noun"
+        );
         for marker in ["todo!(", "unimplemented!(", "FIXME", "XXX:"] {
             assert!(path.ends_with("tidy.rs") || !text.contains(marker), "{path} holds `{marker}`");
         }
@@ -181,7 +217,11 @@ fn links_in_the_documents_lead_somewhere() {
             if target.is_empty() || target.contains("://") || target.contains(' ') {
                 continue;
             }
-            assert!(path.parent().unwrap().join(target).exists(), "{} links to {link}, which is not there", path.display());
+            assert!(
+                path.parent().unwrap().join(target).exists(),
+                "{} links to {link}, which is not there",
+                path.display()
+            );
         }
     }
 }

@@ -96,7 +96,8 @@ fn one_caller(request: &Request) -> u64 {
 
 /// The answer to a caller who asks for too much at once.
 fn busy() -> Response {
-    let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at once; try again");
+    let mut response =
+        problem(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many requests at once; try again");
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
@@ -144,7 +145,8 @@ fn dress(headers: &mut HeaderMap, correlation: &str) {
 fn problem(status: StatusCode, code: &str, message: &str) -> Response {
     // MLflow's client knows its own word for an address that is not served, and falls back on it.
     let error_code = if status == StatusCode::NOT_FOUND { "ENDPOINT_NOT_FOUND" } else { "BAD_REQUEST" };
-    let body = serde_json::json!({"error": {"code": code, "message": message}, "error_code": error_code, "message": message});
+    let body =
+        serde_json::json!({"error": {"code": code, "message": message}, "error_code": error_code, "message": message});
     (status, [(header::CONTENT_TYPE, "application/json")], Body::from(body.to_string())).into_response()
 }
 

@@ -92,7 +92,11 @@ impl Home {
         let (clock, settings) = (Arc::new(SystemClock), Settings::default());
         let parts = Parts { meta, blobs, root, compute: Arc::new(NoTarget), clock, settings };
         let house = House::open(parts).await.unwrap();
-        let op = FoundHouse { admin: String::from("admin"), password: Secret::new(String::from("of no importance")), charter: domain::identity::Charter::draw().unwrap() };
+        let op = FoundHouse {
+            admin: String::from("admin"),
+            password: Secret::new(String::from("of no importance")),
+            charter: domain::identity::Charter::draw().unwrap(),
+        };
         let founded = enter(&house, &Caller::house(), op).await.unwrap();
         let op = GetToken {
             tenant: founded.tenant.to_string(),

@@ -56,7 +56,10 @@ impl Remembered {
             return Err(Failure::new("the remembered sign-in has expired; run `bartizan login` again"));
         }
         if options.url.as_ref().is_some_and(|url| url.trim_end_matches('/') != self.url.trim_end_matches('/')) {
-            return Err(Failure::usage(format!("the remembered sign-in is for {}; run `bartizan login` for this server", self.url)));
+            return Err(Failure::usage(format!(
+                "the remembered sign-in is for {}; run `bartizan login` for this server",
+                self.url
+            )));
         }
         options.url.get_or_insert(self.url);
         options.ca.get_or_insert(self.ca);

@@ -12,9 +12,7 @@ use outbound::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{
-        Session, SessionOptions, activity_log, endpoint, image, model, say, serve, session, upload, verify_log,
-    },
+    cli::{Session, SessionOptions, activity_log, endpoint, image, model, say, serve, session, upload, verify_log},
     failure::Failure,
     server::{EnvFile, ServeOptions, Server},
 };
@@ -50,7 +48,10 @@ pub fn quickstart(options: QuickstartOptions) -> Result<ExitCode, Failure> {
                 say(&format!("\ndone in {:.0} s", started.elapsed().as_secs_f64()));
                 say(&format!("  settings for your own tools: source {}", options.server.env_file().display()));
                 if options.stay {
-                    say(&format!("  bartizan listens on {}; end it with Ctrl-C or SIGTERM", server.house.settings().url));
+                    say(&format!(
+                        "  bartizan listens on {}; end it with Ctrl-C or SIGTERM",
+                        server.house.settings().url
+                    ));
                     serve::stop_signal().await?;
                 }
                 Ok(ExitCode::SUCCESS)
@@ -181,12 +182,7 @@ async fn show_metrics(session: &Session, run: &str, stage: &mut Stage) -> Result
 }
 
 /// Registered model and image.
-async fn package(
-    session: &Session,
-    plan: &Plan,
-    run: &str,
-    stage: &mut Stage,
-) -> Result<(String, String), Failure> {
+async fn package(session: &Session, plan: &Plan, run: &str, stage: &mut Stage) -> Result<(String, String), Failure> {
     stage.begin("register the model and build its image (OCI, reproducible, no daemon)");
     let registered = model::register(session, MODEL, run, plan.model_path()).await?;
     let version = text(&registered, "/name");
@@ -266,18 +262,17 @@ async fn show_log(
 ) -> Result<(), Failure> {
     stage.begin("show the activity log and verify its chain offline");
     let place = format!("{}/providers/Microsoft.Insights/eventtypes/management/values", session.subscription()?);
-    let page: Value = session.call(Method::GET, &place).query(&[("$top", "18")]).send_for_json().await?;
-    let mut events = page.get("value").and_then(Value::as_array).cloned().unwrap_or_default();
-    events.reverse();
-    for event in &mut events {
-        activity_log::shorten(event);
+    let page: Value = session.call(Method::GET, &place).query(&[("$top", "1000")]).send_for_json().await?;
+    let events = page.get("value").and_then(Value::as_array).cloned().unwrap_or_default();
+    stage.note(&format!("{} records, oldest first; repeated ones counted", events.len()));
+    for (event, count) in story(events) {
         stage.note(&format!(
-            "#{:<4} {:<44} {:<9} {:<76} {}",
-            event.get("sequence").map(Value::to_string).unwrap_or_default(),
-            text(event, "/caller").chars().take(44).collect::<String>(),
-            text(event, "/status/value"),
-            text(event, "/operationName/value").replace("Microsoft.MachineLearningServices", "…"),
-            text(event, "/shortResource"),
+            "{:>4} {:<28} {:<9} {:<58} {}",
+            if count > 1 { format!("{count}x") } else { String::new() },
+            text(&event, "/caller").chars().take(28).collect::<String>(),
+            text(&event, "/status/value"),
+            text(&event, "/operationName/value").replace("Microsoft.MachineLearningServices", "…"),
+            text(&event, "/shortResource"),
         ));
     }
     server.sign_checkpoint().await?;
@@ -286,3 +281,21 @@ async fn show_log(
     Ok(())
 }
 
+/// Who did what, oldest first, each with how often it was done.
+fn story(mut events: Vec<Value>) -> Vec<(Value, usize)> {
+    let mut told: Vec<(Value, usize)> = Vec::new();
+    events.reverse();
+    for mut event in events {
+        activity_log::shorten(&mut event);
+        let same = |(known, _): &&mut (Value, usize)| {
+            ["/caller", "/status/value", "/operationName/value", "/shortResource"]
+                .iter()
+                .all(|part| known.pointer(part) == event.pointer(part))
+        };
+        match told.iter_mut().find(same) {
+            Some((_, count)) => *count += 1,
+            None => told.push((event, 1)),
+        }
+    }
+    told
+}

@@ -1,9 +1,6 @@
 //! What is trained: a scikit-learn pipeline exported to ONNX, or, without a package index, a classifier in plain Python.
 
-use std::{
-    fs,
-    path::PathBuf,
-};
+use std::{fs, path::PathBuf};
 
 use crate::failure::Failure;
 

@@ -17,6 +17,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use compute::local::{LocalComputer, LocalConfig};
 use domain::{
     audit::LogKey,
+    compute::RestReplicas,
     gate::{House, Parts, Settings, enter},
     identity::{Charter, FoundHouse, IssueServerCertificate},
 };
@@ -107,6 +108,8 @@ impl Server {
     /// Lets requests in flight finish, writes what is queued, signs a last checkpoint.
     pub async fn stop(self) -> Result<(), Failure> {
         self.stop.send_replace(true);
+        // Their agents hold long polls; without them the listener has nothing to wait for.
+        enter(&self.house, &Caller::house(), RestReplicas).await?;
         for task in self.tasks {
             let _ = tokio::time::timeout(Duration::from_secs(15), task).await;
         }

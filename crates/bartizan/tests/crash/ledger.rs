@@ -65,6 +65,8 @@ pub struct Ledger {
     pub done: Vec<Deed>,
     /// How many changes were acknowledged in all.
     pub acknowledged: u64,
+    /// Changes that were turned away because of another client's: nothing was changed.
+    pub turned_away: u64,
     /// Answers that no healthy server gives.
     pub oddities: Vec<String>,
 }

@@ -371,6 +371,11 @@ impl Client {
                 self.refusals += 1;
                 Some(Err(()))
             }
+            Outcome::Answered(412, _) => {
+                self.ledger.turned_away += 1;
+                self.ledger.drop_asked(place);
+                Some(Err(()))
+            }
             Outcome::Answered(status, reply) => {
                 self.refusals += 1;
                 self.ledger.oddities.push(format!("{method} {place}: {status} {reply}"));

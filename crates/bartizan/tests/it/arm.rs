@@ -18,7 +18,8 @@ async fn a_workspace_comes_with_its_companions_and_datastores() {
     assert_eq!(workspace["properties"]["containerRegistry"], Value::Null);
     assert_eq!(workspace["identity"]["type"], "SystemAssigned");
     let (_, stores) = test.ask(owner, Method::GET, &format!("{}/datastores", test.workspace()), None).await;
-    let names: Vec<_> = stores["value"].as_array().unwrap().iter().map(|store| store["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        stores["value"].as_array().unwrap().iter().map(|store| store["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"workspaceblobstore") && names.contains(&"workspacefilestore"), "{names:?}");
     let default = stores["value"].as_array().unwrap().iter().filter(|store| store["properties"]["isDefault"] == true);
     assert_eq!(default.count(), 1);
@@ -29,12 +30,17 @@ async fn a_workspace_comes_with_its_companions_and_datastores() {
 async fn names_are_case_insensitive_and_keep_their_casing() {
     let (test, callers) = TestHouse::new().await;
     let owner = callers.token(Who::Owner);
-    let shouted = test.workspace().replace("/ws1", "/WS1").replace("/resourceGroups/", "/RESOURCEGROUPS/").replace("/workspaces/", "/Workspaces/");
+    let shouted = test
+        .workspace()
+        .replace("/ws1", "/WS1")
+        .replace("/resourceGroups/", "/RESOURCEGROUPS/")
+        .replace("/workspaces/", "/Workspaces/");
     let (status, workspace) = test.ask(owner, Method::GET, &shouted, None).await;
     assert_eq!(status, 200);
     assert_eq!(workspace["id"], test.workspace());
     // A PUT under the other casing updates the same workspace.
-    let (status, again) = test.ask(owner, Method::PUT, &shouted, Some(&json!({"location": "x", "tags": {"a": "1"}}))).await;
+    let (status, again) =
+        test.ask(owner, Method::PUT, &shouted, Some(&json!({"location": "x", "tags": {"a": "1"}}))).await;
     assert_eq!((status, &again["properties"]["workspaceId"]), (200, &workspace["properties"]["workspaceId"]));
     test.end().await;
 }
@@ -67,7 +73,12 @@ async fn bad_input_is_a_400_that_names_the_field() {
         (Method::PUT, ws("/abc"), json!({"tags": {"a": 1}}), "body"),
         (Method::PUT, ws("/abc"), json!([]), "body"),
         (Method::PUT, ws("/abc"), json!({"properties": {"keyVault": "not an id"}}), "properties.keyVault"),
-        (Method::POST, String::from("/graph/v1.0/servicePrincipals"), json!({"displayName": "x", "isAdmin": true}), "body"),
+        (
+            Method::POST,
+            String::from("/graph/v1.0/servicePrincipals"),
+            json!({"displayName": "x", "isAdmin": true}),
+            "body",
+        ),
         (Method::POST, String::from("/graph/v1.0/servicePrincipals"), json!({"displayName": ""}), "displayName"),
     ];
     for (method, place, body, field) in cases {
@@ -103,10 +114,16 @@ async fn the_last_owner_cannot_be_removed_and_a_contributor_cannot_share() {
         "roleDefinitionId": format!("/providers/Microsoft.Authorization/roleDefinitions/{}", domain::access::READER),
         "principalId": test.founded.principal.to_string(),
     }});
-    let place = format!("{}/providers/Microsoft.Authorization/roleAssignments/11111111-2222-3333-4444-555555555555", test.workspace());
+    let place = format!(
+        "{}/providers/Microsoft.Authorization/roleAssignments/11111111-2222-3333-4444-555555555555",
+        test.workspace()
+    );
     let (status, answer) = test.ask(callers.token(Who::Contributor), Method::PUT, &place, Some(&body)).await;
     assert_eq!(status, 403);
     let words = answer["error"]["message"].as_str().unwrap();
-    assert!(words.contains("Microsoft.Authorization/roleAssignments/write") && words.contains("workspaces/ws1"), "{words}");
+    assert!(
+        words.contains("Microsoft.Authorization/roleAssignments/write") && words.contains("workspaces/ws1"),
+        "{words}"
+    );
     test.end().await;
 }

@@ -33,8 +33,18 @@ async fn each_change_leaves_exactly_one_record_with_its_initiator() {
     let owner = callers.token(Who::Owner);
     let group = format!("{}2", test.group());
     let steps: Vec<(Method, String, Option<Value>, &str)> = vec![
-        (Method::PUT, group.clone(), Some(json!({"location": "x"})), "Microsoft.Resources/subscriptions/resourceGroups/write"),
-        (Method::PATCH, test.workspace(), Some(json!({"tags": {"a": "b"}})), "Microsoft.MachineLearningServices/workspaces/write"),
+        (
+            Method::PUT,
+            group.clone(),
+            Some(json!({"location": "x"})),
+            "Microsoft.Resources/subscriptions/resourceGroups/write",
+        ),
+        (
+            Method::PATCH,
+            test.workspace(),
+            Some(json!({"tags": {"a": "b"}})),
+            "Microsoft.MachineLearningServices/workspaces/write",
+        ),
         (Method::DELETE, group.clone(), None, "Microsoft.Resources/subscriptions/resourceGroups/delete"),
     ];
     for (method, place, body, action) in steps {

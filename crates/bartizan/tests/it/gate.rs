@@ -21,8 +21,10 @@ fn line(door: &Door) -> String {
 /// Doors without an identity: each line of the golden file carries its reason, and none is added without one.
 #[test]
 fn public_doors_are_the_golden_ones() {
-    let golden: BTreeSet<String> =
-        golden("public-routes.txt").iter().map(|line| line.split(" # ").next().unwrap().trim_end().to_owned()).collect();
+    let golden: BTreeSet<String> = golden("public-routes.txt")
+        .iter()
+        .map(|line| line.split(" # ").next().unwrap().trim_end().to_owned())
+        .collect();
     let doors = faces::doors();
     let open: BTreeSet<String> = doors.list().iter().filter(|door| door.action.is_public()).map(line).collect();
     let added: Vec<_> = open.difference(&golden).collect();
@@ -85,7 +87,9 @@ async fn every_door_answers_each_caller_as_it_must() {
                 Who::Reader if reads => status != 401 && status != 403,
                 Who::Reader => status == 403 || (door.path.starts_with("/agent/") && status == 404),
                 Who::Contributor if is_tenant_wide => status == 404,
-                Who::Contributor if door.action.name().starts_with("Microsoft.Authorization/") && !reads => status == 403,
+                Who::Contributor if door.action.name().starts_with("Microsoft.Authorization/") && !reads => {
+                    status == 403
+                }
                 Who::Contributor => status != 401 && status != 403,
                 Who::Owner => status != 401 && status != 403,
             };

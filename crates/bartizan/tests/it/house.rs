@@ -119,7 +119,8 @@ impl TestHouse {
         let op = FoundHouse { admin: String::from("admin"), password, charter: founded.clone() };
         enter(&house, &Caller::house(), op).await.unwrap();
         let names = vec![String::from("localhost")];
-        let (identity, ca) = enter(&house, &Caller::house(), IssueServerCertificate { names: names.clone() }).await.unwrap();
+        let (identity, ca) =
+            enter(&house, &Caller::house(), IssueServerCertificate { names: names.clone() }).await.unwrap();
         enter(&house, &Caller::house(), LogKey).await.unwrap();
         let tls = Tls::from_pem(&identity.chain_pem, identity.key_pem.expose()).unwrap();
         let app = App::new(house.clone(), Arc::new(Limits::default()));
@@ -152,14 +153,21 @@ impl TestHouse {
     /// A token for a client id and secret.
     pub async fn token(&self, app: &str, secret: &str) -> Result<Secret<String>, outbound::Error> {
         let scope = format!("{}/.default", self.house.settings().url);
-        let form = [("grant_type", "client_credentials"), ("client_id", app), ("client_secret", secret), ("scope", &scope)];
+        let form =
+            [("grant_type", "client_credentials"), ("client_id", app), ("client_secret", secret), ("scope", &scope)];
         let place = format!("/{}/oauth2/v2.0/token", self.founded.tenant);
         let answer: Value = self.client.post(&place).form(&form).send_for_json().await?;
         Ok(Secret::new(answer["access_token"].as_str().unwrap().to_owned()))
     }
 
     /// A request by someone; gives status and body.
-    pub async fn ask(&self, token: Option<&Secret<String>>, method: Method, place: &str, body: Option<&Value>) -> (u16, Value) {
+    pub async fn ask(
+        &self,
+        token: Option<&Secret<String>>,
+        method: Method,
+        place: &str,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
         let mut call = self.client.call(method, place);
         if let Some(token) = token {
             call = call.bearer(token);
@@ -174,8 +182,15 @@ impl TestHouse {
     }
 
     /// A service principal with a role at a scope (or none).
-    pub async fn principal(&self, owner: &Secret<String>, name: &str, role: Option<(&str, &str)>) -> (String, Secret<String>) {
-        let made = self.ask(Some(owner), Method::POST, "/graph/v1.0/servicePrincipals", Some(&json!({"displayName": name}))).await;
+    pub async fn principal(
+        &self,
+        owner: &Secret<String>,
+        name: &str,
+        role: Option<(&str, &str)>,
+    ) -> (String, Secret<String>) {
+        let made = self
+            .ask(Some(owner), Method::POST, "/graph/v1.0/servicePrincipals", Some(&json!({"displayName": name})))
+            .await;
         assert_eq!(made.0, 201, "{}", made.1);
         let id = made.1["id"].as_str().unwrap().to_owned();
         if let Some((role, scope)) = role {
@@ -211,7 +226,6 @@ impl TestHouse {
         self.stop.send_replace(true);
         tokio::time::timeout(Duration::from_secs(20), self.task).await.expect("the server ends").unwrap();
     }
-
 }
 
 /// A root key that lives and dies with the test.

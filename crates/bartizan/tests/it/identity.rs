@@ -93,11 +93,36 @@ async fn refusals_come_in_oauth_s_form() {
     let url = format!("{}/.default", test.house.settings().url);
     let grant = "client_credentials";
     let cases = [
-        (401, "invalid_client", vec![("grant_type", grant), ("client_id", &app), ("client_secret", "x"), ("scope", &url)]),
-        (400, "unauthorized_client", vec![("grant_type", grant), ("client_id", "x"), ("client_secret", "x"), ("scope", &url)]),
-        (400, "invalid_scope", vec![("grant_type", grant), ("client_id", &app), ("client_secret", &good), ("scope", "https://evil/.default")]),
-        (400, "unsupported_grant_type", vec![("grant_type", "password"), ("client_id", &app), ("client_secret", &good), ("scope", &url)]),
-        (400, "invalid_request", vec![("grant_type", grant), ("grant_type", grant), ("client_id", &app), ("client_secret", &good)]),
+        (
+            401,
+            "invalid_client",
+            vec![("grant_type", grant), ("client_id", &app), ("client_secret", "x"), ("scope", &url)],
+        ),
+        (
+            400,
+            "unauthorized_client",
+            vec![("grant_type", grant), ("client_id", "x"), ("client_secret", "x"), ("scope", &url)],
+        ),
+        (
+            400,
+            "invalid_scope",
+            vec![
+                ("grant_type", grant),
+                ("client_id", &app),
+                ("client_secret", &good),
+                ("scope", "https://evil/.default"),
+            ],
+        ),
+        (
+            400,
+            "unsupported_grant_type",
+            vec![("grant_type", "password"), ("client_id", &app), ("client_secret", &good), ("scope", &url)],
+        ),
+        (
+            400,
+            "invalid_request",
+            vec![("grant_type", grant), ("grant_type", grant), ("client_id", &app), ("client_secret", &good)],
+        ),
     ];
     for (status, code, form) in cases {
         let answer = test.client().post(&place).form(&form).send().await.unwrap();

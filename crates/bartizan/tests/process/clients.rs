@@ -50,12 +50,8 @@ fn token(served: &Served) -> String {
     .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let secret = kernel::Secret::new(served.env["AZURE_CLIENT_SECRET"].clone());
-    let signed = bartizan::cli::sign_in(
-        &client,
-        &served.env["AZURE_TENANT_ID"],
-        &served.env["AZURE_CLIENT_ID"],
-        &secret,
-    );
+    let signed =
+        bartizan::cli::sign_in(&client, &served.env["AZURE_TENANT_ID"], &served.env["AZURE_CLIENT_ID"], &secret);
     runtime.block_on(signed).unwrap().token.expose().clone()
 }
 

@@ -50,7 +50,8 @@ fn a_script_that_fails_ends_the_run_as_failed_with_its_log_and_exit_code() {
     assert_eq!(job["properties"]["status"], "Failed");
     assert_eq!(job["properties"]["exitCode"], 7, "{job}");
     assert!(served.good(&["job", "logs", "bad"]).contains("about to fail"));
-    let reused = served.bad(&["job", "submit", "--code", dir.path().to_str().unwrap(), "--name", "bad", "--command", "true"]);
+    let reused =
+        served.bad(&["job", "submit", "--code", dir.path().to_str().unwrap(), "--name", "bad", "--command", "true"]);
     assert!(reused.contains("409"), "{reused}");
 }
 
@@ -70,8 +71,9 @@ fn a_killed_agent_leaves_no_run_running_for_ever() {
     let dir = code(&[("main.py", "import time\nprint('running', flush=True)\ntime.sleep(3600)\n")]);
     submit(&served, dir.path(), "orphan", "python main.py", &[]);
     served.wait_for("orphan", &["Running"]);
-    // The agents of this test's server are its children; the jail dies with its agent.
-    let killed = Command::new("pkill").args(["-KILL", "-f", "bartizan agent"]).status().unwrap();
+    // The agents of this test's server are its children (and nobody else's); the jail dies with its agent.
+    let server = served.process_id().to_string();
+    let killed = Command::new("pkill").args(["-KILL", "-P", &server, "-f", "agent"]).status().unwrap();
     assert!(killed.success());
     let job = served.wait_for("orphan", &["Failed"]);
     assert!(job["properties"]["error"]["message"].as_str().is_some_and(|why| !why.is_empty()), "{job}");

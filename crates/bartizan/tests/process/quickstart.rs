@@ -35,10 +35,25 @@ fn check(dir: &Path, transcript: &str) {
     }
     let env = read_env(&dir.join("D.env"));
     for name in [
-        "BARTIZAN_URL", "BARTIZAN_CA", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_SUBSCRIPTION_ID",
-        "BARTIZAN_RESOURCE_GROUP", "BARTIZAN_WORKSPACE", "BARTIZAN_STORAGE_ACCOUNT", "BARTIZAN_KEY_VAULT",
-        "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_SERVER_CERT_PATH", "BARTIZAN_SCORE_URL",
-        "BARTIZAN_SCORE_KEY", "BARTIZAN_SCORE_BODY", "BARTIZAN_ADMIN_USER", "BARTIZAN_ADMIN_PASSWORD", "BARTIZAN_PID",
+        "BARTIZAN_URL",
+        "BARTIZAN_CA",
+        "AZURE_TENANT_ID",
+        "AZURE_CLIENT_ID",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_SUBSCRIPTION_ID",
+        "BARTIZAN_RESOURCE_GROUP",
+        "BARTIZAN_WORKSPACE",
+        "BARTIZAN_STORAGE_ACCOUNT",
+        "BARTIZAN_KEY_VAULT",
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_TRACKING_SERVER_CERT_PATH",
+        "BARTIZAN_SCORE_URL",
+        "BARTIZAN_SCORE_KEY",
+        "BARTIZAN_SCORE_BODY",
+        "BARTIZAN_ADMIN_USER",
+        "BARTIZAN_ADMIN_PASSWORD",
+        "BARTIZAN_PID",
     ] {
         assert!(env.get(name).is_some_and(|value| !value.is_empty()), "{name} is not in D.env");
     }

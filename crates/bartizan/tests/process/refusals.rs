@@ -62,7 +62,8 @@ fn a_log_that_was_cut_off_is_named_at_the_start_and_by_the_verifier() {
     assert!(Command::new("python3").args(["-c", cut]).arg(&store).status().unwrap().success());
     let told = refused(dir.path(), "127.0.0.1:0");
     assert!(told.contains("activity log does not match the checkpoint"), "{told}");
-    let verified = Command::new(BARTIZAN).args(["verify-log", "--data-dir"]).arg(dir.path().join("D")).output().unwrap();
+    let verified =
+        Command::new(BARTIZAN).args(["verify-log", "--data-dir"]).arg(dir.path().join("D")).output().unwrap();
     assert_eq!(verified.status.code(), Some(1));
     let told = String::from_utf8_lossy(&verified.stderr).into_owned();
     assert!(told.contains("is missing: the log was cut off"), "{told}");

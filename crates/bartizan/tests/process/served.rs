@@ -67,6 +67,10 @@ impl Served {
         served
     }
 
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("D")
     }

@@ -5,11 +5,11 @@ mod assignments;
 mod pattern;
 mod role;
 
+pub(crate) use assignments::remove_within;
 pub use assignments::{
     DeleteRoleAssignment, GetRoleAssignment, GetRoleDefinition, ListRoleAssignments, ListRoleDefinitions,
     PutRoleAssignment, RoleAssignment,
 };
-pub(crate) use assignments::remove_within;
 pub use role::{APPLICATION_ADMINISTRATOR, CONTRIBUTOR, OWNER, READER, RoleDefinition};
 
 use std::collections::HashMap;

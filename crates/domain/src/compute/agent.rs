@@ -28,9 +28,9 @@ const MOST_WALLS: usize = 64;
 
 pub(super) const WRITE: Action =
     Action::new("Microsoft.MachineLearningServices/workspaces/experiments/runs/write", Class::DataWrite).open_to_runs();
-/// A sign of life changes nothing; when it does (a token renewed, a silence ended), that is committed and so recorded.
+/// A sign of life reads the run's orders and changes nothing, so it leaves no record; a token renewed with it does.
 const BEAT: Action =
-    Action::new("Microsoft.MachineLearningServices/workspaces/experiments/runs/write", Class::Open).open_to_runs();
+    Action::new("Microsoft.MachineLearningServices/workspaces/experiments/runs/read", Class::Open).open_to_runs();
 
 /// Whose agent speaks: the run in the address, and the workspace of whoever calls.
 #[derive(Clone, Debug)]
@@ -197,8 +197,7 @@ impl Op for Heartbeat {
         let mut changes = cx.house().signals.subscribe();
         loop {
             cx.house().pulses.beat(me.workspace, &me.run, cx.now());
-            let row = live_state(cx, &shelf, &me.run).await?;
-            let token = self.keep_alive(cx, &shelf, &me, row).await?;
+            let token = renew(cx, &shelf, &me).await?;
             let cancel = live_state(cx, &shelf, &me.run).await?.value.state == RunState::CancelRequested;
             let is_late = Instant::now() >= until;
             if cancel || token.is_some() || is_late || !matches!(timeout_at(until, changes.changed()).await, Ok(Ok(())))
@@ -209,45 +208,26 @@ impl Op for Heartbeat {
     }
 }
 
-impl Heartbeat {
-    /// Ends a silence, and renews a token in its last third; commits only when there is one or the other.
-    async fn keep_alive(
-        &self,
-        cx: &Cx<'_, Self>,
-        shelf: &Shelf,
-        me: &RunCaller,
-        mut row: Row<LaunchState>,
-    ) -> Result<Option<(Secret<String>, i64)>> {
-        for _ in 0..ATTEMPTS {
-            let lifetime = cx.settings().run_token_lifetime;
-            let age = row.value.token_issued_at.map(|issued| cx.now().since(issued));
-            let is_due = age.is_none_or(|age| age >= lifetime.saturating_mul(2).checked_div(3).unwrap_or(age));
-            let speaks_again = row.value.state == RunState::NotResponding;
-            if !is_due && !speaks_again {
-                return Ok(None);
-            }
-            let mut changes = Changes::new();
-            if is_due {
-                row.value.token_issued_at = Some(cx.now());
-                cx.note("token", "renewed");
-            }
-            if speaks_again {
-                let next = row.value.before_silence.unwrap_or(RunState::Running);
-                row.value.message = None;
-                put_state(cx, shelf, &mut changes, &me.run, &mut row, next).await?;
-                cx.note("state", next.word());
-            } else {
-                changes.put(shelf, &row)?;
-            }
-            match cx.commit(changes).await {
-                Ok(()) if is_due => return issue_run_token(cx.house(), me).map(Some),
-                Ok(()) => return Ok(None),
-                Err(fault) if fault.kind() == Kind::Stale => row = live_state(cx, shelf, &me.run).await?,
-                Err(fault) => return Err(fault),
-            }
+/// A fresh token, in the last third of the one before; none otherwise.
+async fn renew(cx: &Cx<'_, Heartbeat>, shelf: &Shelf, me: &RunCaller) -> Result<Option<(Secret<String>, i64)>> {
+    for _ in 0..ATTEMPTS {
+        let mut row = live_state(cx, shelf, &me.run).await?;
+        let lifetime = cx.settings().run_token_lifetime;
+        let age = row.value.token_issued_at.map(|issued| cx.now().since(issued));
+        if age.is_some_and(|age| age.saturating_mul(3) < lifetime.saturating_mul(2)) {
+            return Ok(None);
         }
-        Ok(None)
+        row.value.token_issued_at = Some(cx.now());
+        cx.note("token", "renewed");
+        let mut changes = Changes::new();
+        changes.put(shelf, &row)?;
+        match cx.commit(changes).await {
+            Err(fault) if fault.kind() == Kind::Stale => {}
+            Err(fault) => return Err(fault),
+            Ok(()) => return issue_run_token(cx.house(), me).map(Some),
+        }
     }
+    Ok(None)
 }
 
 /// Adds to a log.

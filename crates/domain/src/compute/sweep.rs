@@ -26,6 +26,8 @@ pub(crate) enum Due {
     Start,
     /// It fell silent.
     Silence,
+    /// It speaks again.
+    Return,
     /// It ends now, for this reason.
     End(Reason),
     /// It ended; its process and its place here go.
@@ -198,6 +200,7 @@ fn judge(
     let quiet = now.since(heard);
     match state.state {
         RunState::NotResponding if quiet > silence.saturating_add(patience) => Some(Due::End(Reason::Silent)),
+        RunState::NotResponding if quiet <= silence => Some(Due::Return),
         RunState::NotResponding => None,
         _ if quiet > silence => Some(Due::Silence),
         _ => None,
@@ -223,9 +226,9 @@ impl Op for SweepRun {
         cx.note("run", self.live.value.run.as_str());
         match self.due {
             Due::Release => self.release(cx).await,
-            Due::Silence => self.change(cx, None).await,
-            Due::End(reason) => {
-                self.change(cx, Some(reason)).await?;
+            Due::Silence | Due::Return => self.change(cx).await,
+            Due::End(_) => {
+                self.change(cx).await?;
                 if let Some(launched) = &self.live.value.launched {
                     stop(cx, launched).await;
                 }
@@ -237,7 +240,7 @@ impl Op for SweepRun {
 }
 
 impl SweepRun {
-    async fn change(&self, cx: &Cx<'_, Self>, reason: Option<Reason>) -> Result<()> {
+    async fn change(&self, cx: &Cx<'_, Self>) -> Result<()> {
         let live = &self.live.value;
         let shelf = cx.shelf(live.workspace).await?;
         let id = shelf.name_id::<LaunchState>(live.run.as_str());
@@ -245,20 +248,26 @@ impl SweepRun {
             let Some(mut row) = cx.get::<LaunchState>(&shelf, &id).await? else { return Ok(()) };
             let before = row.value.state;
             let mut changes = Changes::new();
-            match reason {
-                Some(reason) if !before.is_final() => {
+            match self.due {
+                Due::End(reason) if !before.is_final() => {
                     let end = reason.end(&row.value);
                     cx.note("state", end.state.word());
                     conclude(cx, &shelf, &mut changes, &live.run, row, end).await?;
                 }
-                None if RunState::NotResponding.may_follow(before) && before != RunState::NotResponding => {
+                Due::Silence if RunState::NotResponding.may_follow(before) && before != RunState::NotResponding => {
                     row.value.before_silence = Some(before);
                     row.value.state = RunState::NotResponding;
                     row.value.message = Some(String::from("no sign of life from the compute target"));
                     cx.note("state", row.value.state.word());
                     changes.put(&shelf, &row)?;
                 }
-                Some(_) | None => return Ok(()),
+                Due::Return if before == RunState::NotResponding => {
+                    row.value.state = row.value.before_silence.take().unwrap_or(RunState::Running);
+                    row.value.message = Some(String::from("there is a sign of life again"));
+                    cx.note("state", row.value.state.word());
+                    changes.put(&shelf, &row)?;
+                }
+                Due::Start | Due::Silence | Due::Return | Due::End(_) | Due::Release => return Ok(()),
             }
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Kind::Stale => {}
@@ -361,6 +370,7 @@ mod tests {
             (live(Some(0), false, 1), state(Running, true), None, 100, 150, None),
             (live(Some(0), true, 1), state(Running, true), Some(Alive), 100, 160, None),
             (live(Some(0), true, 1), state(Running, true), Some(Alive), 100, 161, Some(Due::Silence)),
+            (live(Some(0), true, 1), state(NotResponding, true), Some(Alive), 100, 160, Some(Due::Return)),
             (live(Some(0), true, 1), state(NotResponding, true), Some(Alive), 100, 220, None),
             (live(Some(0), true, 1), state(NotResponding, true), Some(Alive), 100, 221, Some(Due::End(Reason::Silent))),
             (live(Some(0), true, 1), state(Running, true), Some(Gone), 100, 101, Some(Due::End(Reason::Gone))),

@@ -56,6 +56,11 @@ pub enum Actor {
         /// The principal that submitted it.
         on_behalf_of: PrincipalId,
     },
+    /// Whoever holds a key of a web service.
+    ServiceKey {
+        /// Which one: `primary` or `secondary`.
+        key: String,
+    },
     /// The server's own background work.
     House,
 }
@@ -103,6 +108,7 @@ impl Actor {
         match self {
             Self::Nobody => String::from("anonymous"),
             Self::House => String::from("bartizan"),
+            Self::ServiceKey { key } => format!("service key {key}"),
             Self::Run { run, on_behalf_of } => format!("run {run} for {on_behalf_of}"),
             Self::Principal { name, .. } => name.clone(),
         }

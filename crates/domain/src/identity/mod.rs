@@ -18,8 +18,8 @@ pub use directory::{
 pub use found::{Charter, FoundHouse};
 pub use records::{Application, ClientSecret, Member, Person, Tenant};
 pub use run_token::{RunClaims, issue_run_token};
-pub use service_token::ServiceToken;
 pub use seal::PublicKey;
+pub use service_token::ServiceToken;
 pub use token::{AccessToken, GetToken, TokenRefusal};
 pub use token_keys::{GetDiscovery, ListSigningKeys, RotateSigningKeys};
 

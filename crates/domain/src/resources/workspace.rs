@@ -116,8 +116,10 @@ impl PutWorkspace {
         cx: &Cx<'_, Self>,
         group: Row<Resource<ResourceGroup>>,
     ) -> Result<Written<Resource<Workspace>>> {
-        let words =
-            [("properties.friendlyName", &self.request.friendly_name), ("properties.description", &self.request.description)];
+        let words = [
+            ("properties.friendlyName", &self.request.friendly_name),
+            ("properties.description", &self.request.description),
+        ];
         for (field, words) in words {
             name::check_words(field, words.as_deref().unwrap_or_default())?;
         }

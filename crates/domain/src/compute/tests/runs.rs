@@ -188,6 +188,7 @@ async fn a_silent_run_is_not_responding_and_then_failed() {
     assert_eq!(stand.state("j").await, RunState::NotResponding);
     // It speaks again, and goes on.
     agent.beat(&stand).await.unwrap();
+    stand.look().await;
     assert_eq!(stand.state("j").await, RunState::Running);
     stand.pass(61);
     stand.look().await;

@@ -10,7 +10,7 @@ use domain::{
     compute::{
         AgentAddress, AppendLog, FinishRun, GetRunFile, GetRunLayer, Heartbeat, PutRunArtifact, ReportStatus, StartRun,
     },
-    gate::{ByteStream, enter},
+    gate::{ByteStream, Op, enter},
 };
 use http::{HeaderValue, Method, StatusCode, header};
 use kernel::{Caller, Error, Kind, ResourceId, Result, Secret, Who};
@@ -33,14 +33,15 @@ pub fn doors(doors: Doors) -> Doors {
         .open::<FinishRun, _, _>(Method::POST, &format!("{run}/finish"), finish_run)
 }
 
-/// The run in the address, and the workspace of the caller's own token. Callers that are no run are looked up at the root,
-/// where the gate judges them, and refused behind it.
-fn address(guest: &Guest, caller: &Caller) -> Result<AgentAddress> {
-    let scope = match &caller.who {
-        Who::Run(run) => run.scope.clone(),
+/// Who asks, before any body is read: the run in the address, and the workspace of the caller's own token. Callers that are
+/// no run are looked up at the root, where the gate judges them, and refused behind it.
+async fn admitted<O: Op>(guest: &Guest) -> Result<(Caller, AgentAddress)> {
+    let scope = match guest.caller().await?.who {
+        Who::Run(run) => run.scope,
         Who::Principal(_) | Who::House | Who::Nobody => ResourceId::root(),
     };
-    Ok(AgentAddress { run: guest.param("run")?, scope })
+    let caller = guest.admitted::<O>(&scope).await?;
+    Ok((caller, AgentAddress { run: guest.param("run")?, scope }))
 }
 
 fn done() -> Response {
@@ -58,15 +59,15 @@ async fn start_run(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn get_file(guest: Guest) -> Result<Response, Fault> {
-    let caller = guest.caller().await?;
-    let op = GetRunFile { address: address(&guest, &caller)?, sha256: guest.param("sha256")? };
+    let (caller, address) = admitted::<GetRunFile>(&guest).await?;
+    let op = GetRunFile { address, sha256: guest.param("sha256")? };
     let (body, length) = enter(guest.house(), &caller, op).await?;
     Ok(bytes(body, length))
 }
 
 async fn get_layer(guest: Guest) -> Result<Response, Fault> {
-    let caller = guest.caller().await?;
-    let op = GetRunLayer { address: address(&guest, &caller)?, digest: guest.param("digest")? };
+    let (caller, address) = admitted::<GetRunLayer>(&guest).await?;
+    let op = GetRunLayer { address, digest: guest.param("digest")? };
     let (body, length) = enter(guest.house(), &caller, op).await?;
     Ok(bytes(body, length))
 }
@@ -79,16 +80,14 @@ fn bytes(body: ByteStream, length: u64) -> Response {
 }
 
 async fn report_status(guest: Guest) -> Result<Response, Fault> {
-    let (house, caller) = (guest.house().clone(), guest.caller().await?);
-    let address = address(&guest, &caller)?;
+    let (house, (caller, address)) = (guest.house().clone(), admitted::<ReportStatus>(&guest).await?);
     let body: agent::Status = guest.json().await?;
     enter(&house, &caller, ReportStatus { address, state: state_of(body.state), message: body.message }).await?;
     Ok(done())
 }
 
 async fn heartbeat(guest: Guest) -> Result<Response, Fault> {
-    let (house, caller) = (guest.house().clone(), guest.caller().await?);
-    let address = address(&guest, &caller)?;
+    let (house, (caller, address)) = (guest.house().clone(), admitted::<Heartbeat>(&guest).await?);
     let body: agent::Heartbeat = guest.json().await?;
     let op = Heartbeat { address, wait: Duration::from_secs(body.wait_seconds) };
     let orders = enter(&house, &caller, op).await?;
@@ -96,8 +95,8 @@ async fn heartbeat(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn append_log(guest: Guest) -> Result<Response, Fault> {
-    let (house, caller) = (guest.house().clone(), guest.caller().await?);
-    let (address, name) = (address(&guest, &caller)?, guest.param("name")?);
+    let (house, (caller, address)) = (guest.house().clone(), admitted::<AppendLog>(&guest).await?);
+    let name = guest.param("name")?;
     let offset = guest.query("offset").and_then(|text| text.parse().ok());
     let offset = offset.ok_or_else(|| Error::invalid("offset", "must be a number of bytes"))?;
     let op = AppendLog { address, name, offset, bytes: guest.bytes().await? };
@@ -106,15 +105,14 @@ async fn append_log(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn put_artifact(guest: Guest) -> Result<Response, Fault> {
-    let (house, caller) = (guest.house().clone(), guest.caller().await?);
-    let (address, path) = (address(&guest, &caller)?, guest.param("path")?);
+    let (house, (caller, address)) = (guest.house().clone(), admitted::<PutRunArtifact>(&guest).await?);
+    let path = guest.param("path")?;
     enter(&house, &caller, PutRunArtifact { address, path, body: guest.stream() }).await?;
     Ok(done())
 }
 
 async fn finish_run(guest: Guest) -> Result<Response, Fault> {
-    let (house, caller) = (guest.house().clone(), guest.caller().await?);
-    let address = address(&guest, &caller)?;
+    let (house, (caller, address)) = (guest.house().clone(), admitted::<FinishRun>(&guest).await?);
     let body: agent::Finish = guest.json().await?;
     let op = FinishRun {
         address,

@@ -93,8 +93,7 @@ async fn get_assignment(guest: Guest) -> Result<Response, Fault> {
 async fn put_assignment(guest: Guest) -> Result<Response, Fault> {
     let (house, scope) = (guest.house().clone(), scope(&guest, 4)?);
     let caller = guest.admitted::<PutRoleAssignment>(&scope).await?;
-    let name: Uuid =
-        guest.param("name").map_err(|_| Error::invalid("roleAssignmentName", "must be a GUID"))?;
+    let name: Uuid = guest.param("name").map_err(|_| Error::invalid("roleAssignmentName", "must be a GUID"))?;
     let body: arm::Put<arm::RoleAssignmentInput> = guest.json().await?;
     let definition = body.properties.role_definition_id;
     let role = definition.rsplit('/').next().and_then(|guid| guid.parse().ok());

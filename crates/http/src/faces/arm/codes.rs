@@ -54,7 +54,8 @@ async fn list_codes(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn put_code(guest: Guest) -> Result<Response, Fault> {
-    let (house, caller, id) = (guest.house().clone(), guest.caller().await?, guest.resource(0)?);
+    let (house, id) = (guest.house().clone(), guest.resource(0)?);
+    let caller = guest.admitted::<PutCode>(&id).await?;
     let body: arm::Put<snapshot::CodeInput> = guest.json().await?;
     let input = body.properties;
     let Some(files) = input.files else {

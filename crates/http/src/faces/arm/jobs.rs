@@ -126,7 +126,8 @@ fn new_job(workspace: &ResourceId, body: arm::Put<job::JobInput>) -> Result<NewJ
 }
 
 async fn put_job(guest: Guest) -> Result<Response, Fault> {
-    let (caller, id, workspace) = (guest.caller().await?, guest.resource(0)?, guest.workspace()?);
+    let (id, workspace) = (guest.resource(0)?, guest.workspace()?);
+    let caller = guest.admitted::<PutJob>(&id).await?;
     let shell = guest.shell();
     let job = new_job(&workspace, guest.json().await?)?;
     let status = enter(shell.house(), &caller, PutJob { id, job }).await?;
@@ -146,15 +147,9 @@ async fn list_jobs(guest: Guest) -> Result<Response, Fault> {
     let (skip, top) = (number("$skip")?.unwrap_or(0), number("$top")?.unwrap_or(PAGE).clamp(1, 1000));
     let op = ListJobs { workspace: guest.workspace()?, skip, top };
     let (jobs, has_more) = enter(guest.house(), &guest.caller().await?, op).await?;
-    let next_link = has_more.then(|| {
-        let (url, path) = (&guest.house().settings().url, guest.resource(0));
-        let version =
-            guest.query("api-version").filter(|text| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
-        let version = version.map(|version| format!("api-version={version}&")).unwrap_or_default();
-        path.ok().map(|path| format!("{url}{path}?{version}$skip={}&$top={top}", skip.saturating_add(top)))
-    });
+    let next_link = has_more.then(|| guest.link_with("$skip", &skip.saturating_add(top).to_string()));
     let value = jobs.iter().map(|status| view::job(&guest, status)).collect();
-    Ok(axum::Json(arm::List { value, next_link: next_link.flatten() }).into_response())
+    Ok(axum::Json(arm::List { value, next_link }).into_response())
 }
 
 async fn cancel_job(guest: Guest) -> Result<Response, Fault> {

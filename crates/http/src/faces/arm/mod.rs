@@ -6,11 +6,11 @@ mod deployments;
 mod endpoints;
 mod error;
 mod groups;
-mod jobs;
-mod snapshots;
 mod images;
+mod jobs;
 mod models;
 mod operations;
+mod snapshots;
 mod view;
 mod workspaces;
 
@@ -24,7 +24,13 @@ pub(crate) const WORKSPACE: &str = "/subscriptions/{subscription}/resourceGroups
 
 /// The doors of this face.
 pub fn doors(doors: Doors) -> Doors {
-    doors.face(groups::doors).face(workspaces::doors).face(snapshots::doors).face(codes::doors).face(jobs::doors).face(access::doors)
+    doors
+        .face(groups::doors)
+        .face(workspaces::doors)
+        .face(snapshots::doors)
+        .face(codes::doors)
+        .face(jobs::doors)
+        .face(access::doors)
         .face(models::doors)
         .face(images::doors)
         .face(operations::doors)

@@ -23,7 +23,8 @@ pub(super) fn doors(doors: Doors) -> Doors {
 }
 
 async fn list_missing(guest: Guest) -> Result<Response, Fault> {
-    let (house, caller, workspace) = (guest.house().clone(), guest.caller().await?, guest.workspace()?);
+    let (house, workspace) = (guest.house().clone(), guest.workspace()?);
+    let caller = guest.admitted::<ListMissingFiles>(&workspace).await?;
     let body: snapshot::Asked = guest.json().await?;
     let files = body.files.into_iter().map(|file| MissingFile { sha256: file.sha256, length: file.length });
     let op = ListMissingFiles { workspace, files: files.collect() };

@@ -33,7 +33,7 @@ async fn get_discovery(guest: Guest) -> Result<Response, Fault> {
         jwks_uri: format!("{base}/discovery/v2.0/keys"),
         token_endpoint_auth_methods_supported: vec!["client_secret_post"],
         grant_types_supported: vec!["client_credentials"],
-        response_types_supported: vec!["code"],
+        response_types_supported: Vec::new(),
         subject_types_supported: vec!["public"],
         id_token_signing_alg_values_supported: vec!["ES256"],
         scopes_supported: vec!["openid"],

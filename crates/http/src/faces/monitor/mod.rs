@@ -84,6 +84,7 @@ fn initiator(actor: &Actor) -> (String, Value) {
     let claims = match actor {
         Actor::Principal { id, kind, .. } => json!({"oid": id, "principalType": format!("{kind:?}")}),
         Actor::Run { run, on_behalf_of } => json!({"run": run, "onBehalfOf": on_behalf_of}),
+        Actor::ServiceKey { key } => json!({"key": key}),
         Actor::House | Actor::Nobody => json!({}),
     };
     (actor.label(), claims)
