@@ -1,6 +1,6 @@
 //! `D.env`: what a shell needs to use the server; mode 0600, since it holds credentials.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::data_dir::write_whole;
 use crate::failure::Failure;
@@ -42,7 +42,7 @@ impl EnvFile {
     }
 
     /// Writes the file, whole or not at all.
-    pub fn write(&self, path: &PathBuf) -> Result<(), Failure> {
+    pub fn write(&self, path: &Path) -> Result<(), Failure> {
         let lines = self.lines.iter().map(|(name, value)| format!("export {name}={}\n", quote(value)));
         write_whole(path, lines.collect::<String>().as_bytes(), 0o600)
     }

@@ -29,7 +29,7 @@ fn ended(served: &Served, name: &str) -> Value {
 #[test]
 fn a_job_runs_over_its_snapshot_and_leaves_log_and_outputs() {
     let served = Served::with_workspace();
-    let script = "import os, pathlib\nprint('hello from', os.getcwd())\npathlib.Path('outputs').mkdir()\n\
+    let script = "import os, pathlib\nprint('hello from', os.getcwd())\npathlib.Path('outputs').mkdir(exist_ok=True)\n\
                   pathlib.Path('outputs/result.txt').write_text(open('data/in.txt').read().upper())\n";
     let dir = code(&[("main.py", script), ("data/in.txt", "canary-in-the-snapshot")]);
     submit(&served, dir.path(), "good", "python main.py", &[]);
@@ -129,7 +129,7 @@ fn a_model_that_is_no_onnx_is_refused_at_deploy_with_the_reason() {
         return;
     }
     let served = Served::with_workspace();
-    let dir = code(&[("main.py", "import os\nos.mkdir('outputs')\nopen('outputs/m.onnx','w').write('not a model')\n")]);
+    let dir = code(&[("main.py", "open('outputs/m.onnx','w').write('not a model')\n")]);
     submit(&served, dir.path(), "fake", "python main.py", &["--wait"]);
     served.good(&["model", "register", "--name", "fake", "--job", "fake", "--path", "outputs/m.onnx"]);
     served.good(&["image", "build", "--name", "fake", "--model", "fake:1"]);

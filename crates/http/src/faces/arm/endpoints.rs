@@ -128,7 +128,8 @@ async fn list_keys(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn regenerate_key(guest: Guest) -> Result<Response, Fault> {
-    let (caller, endpoint) = (guest.caller().await?, guest.resource(1)?);
+    let endpoint = guest.resource(1)?;
+    let caller = guest.admitted::<RegenerateServiceKey>(&endpoint).await?;
     let house = guest.house().clone();
     let body: endpoint::RegenerateKeys = guest.json().await?;
     let value = body.key_value.filter(|value| !value.is_empty()).map(Secret::new);

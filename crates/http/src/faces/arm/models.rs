@@ -125,7 +125,8 @@ async fn get_version(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn put_version(guest: Guest) -> Result<Response, Fault> {
-    let (caller, id, house) = (guest.caller().await?, guest.resource(0)?, guest.house().clone());
+    let (id, house) = (guest.resource(0)?, guest.house().clone());
+    let caller = guest.admitted::<PutModelVersion>(&id).await?;
     let body: arm::Put<model::VersionInput> = guest.json().await?;
     let op = PutModelVersion {
         id,
@@ -138,18 +139,21 @@ async fn put_version(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn delete_version(guest: Guest) -> Result<Response, Fault> {
+    let workspace = guest.workspace()?;
+    let caller = guest.admitted::<DeleteModelVersion>(&workspace).await?;
     let op = DeleteModelVersion {
-        workspace: guest.workspace()?,
+        workspace,
         name: guest.param("name")?,
         version: guest.param("version")?,
     };
-    enter(guest.house(), &guest.caller().await?, op).await?;
+    enter(guest.house(), &caller, op).await?;
     Ok(StatusCode::OK.into_response())
 }
 
 /// Builds at once: the final body comes with the answer, and nothing needs polling.
 async fn package_model(guest: Guest) -> Result<Response, Fault> {
-    let (caller, id, workspace) = (guest.caller().await?, guest.resource(1)?, guest.workspace()?);
+    let (id, workspace) = (guest.resource(1)?, guest.workspace()?);
+    let caller = guest.admitted::<PackageModel>(&id).await?;
     let house = guest.house().clone();
     let body: model::Package = guest.json().await?;
     let code = match (id_field("codeId", body.code_id)?, body.entry_script) {
