@@ -13,6 +13,7 @@ mod attempt;
 mod experiment;
 mod experiments;
 mod files;
+mod hold;
 mod log;
 mod logged_model;
 mod logged_models;
@@ -27,6 +28,7 @@ mod run_links;
 mod run_name;
 mod runs;
 mod search;
+mod search_models;
 mod search_runs;
 mod source;
 pub mod text;
@@ -41,6 +43,7 @@ pub use experiments::{
 pub use files::{
     ArtifactPlace, DeleteArtifact, Entry, GetArtifact, ListArtifacts, Listing, OpenedArtifact, PutArtifact,
 };
+pub use hold::{hold_model_version, release_model_version};
 pub use log::{LogBatch, LogModelHistory};
 pub use logged_model::{LoggedModel, LoggedModelStatus, ModelMetric};
 pub use logged_models::{
@@ -54,14 +57,12 @@ pub use model_versions::{
 pub use point::Point;
 pub use registered_models::{
     CreateRegisteredModel, DeleteRegisteredModel, GetLatestVersions, GetRegisteredModel, ModelChange, ModelView,
-    SearchRegisteredModels, UpdateRegisteredModel, VersionView,
+    UpdateRegisteredModel, VersionView,
 };
-pub use registry::{
-    ModelFiles, ModelVersion, NewModelVersion, RegisteredModel, add_model_version, hold_model_version, model_files,
-    release_model_version,
-};
+pub use registry::{ModelFiles, ModelVersion, NewModelVersion, RegisteredModel, add_model_version, model_files};
 pub use run::{Run, RunSeed, RunStatus, begin_run, set_run_status};
 pub use run_links::{DatasetInput, LogLinks, RunLinks};
 pub use runs::{CreateRun, DeleteRun, DeleteRunTag, GetRun, RestoreRun, RunView, UpdateRun};
 pub use search::Page;
+pub use search_models::SearchRegisteredModels;
 pub use search_runs::SearchRuns;

@@ -9,7 +9,7 @@ use super::{
     action::{DELETE_MODELS, READ_MODELS, WRITE_MODELS},
     artifact::{Artifact, Owner},
     attempt::{Attempt, settle},
-    ownership, registered_models,
+    hold, ownership, registered_models,
     registry::{self, Claims},
     run,
     search::{self, Field, Ordering, Page, Part, Schema, Searchable, Value, parse_filter, parse_order},
@@ -274,7 +274,7 @@ impl Attempt for DeleteModelVersion {
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
         let (mut model, row) = registry::find_version(cx, &shelf, &self.name, self.version).await?;
-        registry::must_be_free(cx, &shelf, model.value.id, Some(self.version)).await?;
+        hold::must_be_free(cx, &shelf, model.value.id, Some(self.version)).await?;
         cx.note("model", self.name.clone());
         cx.note("version", self.version.to_string());
         let mut changes = Changes::new();

@@ -142,6 +142,21 @@ mod tests {
     }
 
     #[test]
+    fn the_format_is_frozen() {
+        // docs/formats/metrics.md, "Example".
+        let points = [
+            Point::new(1, 1_795_295_509_790, 0.5),
+            Point::new(2, 1_795_295_509_830, f64::NAN),
+            Point::new(-1, 0, -2.0),
+        ];
+        assert_eq!(pack(&points), FROZEN);
+        let back: Vec<_> = unpack(FROZEN).unwrap().iter().map(Point::identity).collect();
+        assert_eq!(back, points.iter().map(Point::identity).collect::<Vec<_>>());
+    }
+
+    const FROZEN: &str = "Arz0m/+/aAAAAAAAAOA/AlAAAAAAAAD4fwWL9Zv/v2gAAAAAAAAAwA";
+
+    #[test]
     fn a_cut_chunk_is_refused() {
         let packed = STANDARD_NO_PAD.decode(pack(&[Point::new(1, 2, 3.0)])).unwrap();
         for length in 1..packed.len() {

@@ -1,0 +1,76 @@
+//! Searching registered models.
+
+use kernel::{Action, Error, Kind, ResourceId, Result};
+
+use super::{
+    ModelView, Query, RegisteredModel,
+    action::READ_MODELS,
+    registered_models::view,
+    search::{self, Field, Ordering, Page, Part, Schema, Searchable, Value, parse_filter, parse_order},
+};
+use crate::{
+    gate::{Cx, Op},
+    resources::workspace_shelf,
+};
+
+const SCHEMA: Schema = Schema {
+    numbers: &[],
+    texts: &["name"],
+    lists: &["name"],
+    aliases: &[("timestamp", "last_updated_timestamp")],
+    parts: &[Part::Tag],
+    order_only: &["creation_timestamp", "last_updated_timestamp"],
+    absent_differs: true,
+};
+
+impl Searchable for RegisteredModel {
+    fn value(&self, field: &Field) -> Value<'_> {
+        match (field.part, field.key.as_str()) {
+            (Part::Tag, key) => Value::from(self.tags.get(key)),
+            (Part::Attribute, "name") => Value::from(self.name.as_str()),
+            (Part::Attribute, "creation_timestamp") => Value::from(Some(self.created_at.0)),
+            (Part::Attribute, "last_updated_timestamp") => Value::from(Some(self.updated_at.0)),
+            _ => Value::Absent,
+        }
+    }
+}
+
+/// Searches registered models; by name unless asked otherwise.
+#[derive(Debug)]
+pub struct SearchRegisteredModels {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// Which and how.
+    pub query: Query,
+}
+
+impl Op for SearchRegisteredModels {
+    const ACTION: Action = READ_MODELS;
+    type Output = Page<ModelView>;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let query = &self.query;
+        if !(1..=1000).contains(&query.most) {
+            let why = "Invalid value for parameter 'max_results' supplied: it must be at least 1 and at most 1000";
+            return Err(Error::new(Kind::Invalid, format!("{why}, but got value {}", query.most)));
+        }
+        let filter = parse_filter(&query.filter, &SCHEMA)?;
+        let order = parse_order(&query.order_by, &SCHEMA)?.then(Ordering::by("name", true));
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let rows = cx.all::<RegisteredModel>(&shelf, b"").await?;
+        let mut found: Vec<RegisteredModel> =
+            rows.into_iter().map(|row| row.value).filter(|one| filter.matches(one)).collect();
+        found.sort_by(|a, b| order.compare(a, b));
+        let question = query.identity("registered models");
+        let page = search::page_of(found, query.most, query.page_token.as_deref(), &question, |one| one.name.clone())?;
+        let mut views = Vec::with_capacity(page.items.len());
+        for model in page.items {
+            views.push(view(cx, &shelf, model).await?);
+        }
+        Ok(Page { items: views, next: page.next })
+    }
+}
