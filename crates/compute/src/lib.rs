@@ -19,6 +19,14 @@ mod process;
 mod proxy;
 pub mod scratch;
 
+/// Keeps this process's memory, and so its keys, out of core dumps and from other processes of the same user (I13).
+///
+/// # Errors
+/// What the kernel says.
+pub fn forbid_core_dumps() -> std::io::Result<()> {
+    nix::sys::prctl::set_dumpable(false).map_err(std::io::Error::from)
+}
+
 pub use agent::agent_main;
 pub use jail::jail_main;
 pub use probe::probe;

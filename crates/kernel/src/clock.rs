@@ -27,7 +27,7 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// RFC 3339 with milliseconds, in UTC: `2026-01-31T12:00:00.123Z`.
+    /// RFC 3339 in UTC, to the millisecond: `2026-01-31T12:00:00.123Z`; a fraction of zeros is left out.
     pub fn rfc3339(self) -> String {
         let nanos = i128::from(self.0).saturating_mul(1_000_000);
         OffsetDateTime::from_unix_timestamp_nanos(nanos)

@@ -29,7 +29,7 @@ fn refused(what: &'static str) -> impl Fn(rcgen::Error) -> SealError {
 }
 
 impl Authority {
-    /// A new authority, valid until 2056. `year` is the present one: certificates start with it.
+    /// A new authority, valid for thirty years. `year` is the present one.
     pub fn generate(year: i32) -> Result<Self, SealError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(refused("make a key"))?;
         let mut params = CertificateParams::new(Vec::new()).map_err(refused("make a certificate"))?;

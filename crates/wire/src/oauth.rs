@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Form fields of a token request. Clients send many more; they are ignored, not bound.
-#[derive(Debug, Default, Deserialize)]
+/// Form fields of a token request. Clients send many more; they are ignored, not bound. No `Debug`: it holds a
+/// secret.
+#[derive(Default, Deserialize)]
 pub struct TokenRequest {
     /// `client_credentials` is the only grant here.
     #[serde(default)]
@@ -23,7 +24,7 @@ pub struct TokenRequest {
 }
 
 /// A token.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct TokenResponse {
     /// `Bearer`.
     pub token_type: &'static str,

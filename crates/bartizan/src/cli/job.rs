@@ -120,7 +120,14 @@ impl Command {
             Self::Logs { name, follow, log, session } => {
                 let open = Session::open(&session).await?;
                 let mut offset = 0;
-                while !print_log(&open, &name, &log, &mut offset, follow).await? && follow {}
+                // Without --follow: to the end of what there is now.
+                loop {
+                    let before = offset;
+                    let is_over = print_log(&open, &name, &log, &mut offset, follow).await?;
+                    if is_over || (!follow && offset == before) {
+                        break;
+                    }
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Self::Cancel { name, session } => {

@@ -53,6 +53,7 @@ pub struct FirstStart {
 impl Server {
     /// Opens the data directory, founds the house if it is new, binds the port and starts serving.
     pub async fn start(options: &ServeOptions) -> Result<Self, Failure> {
+        compute::forbid_core_dumps()?;
         let data = DataDir::open(options)?;
         let socket = bind(options.listen).await?;
         let address = socket.local_addr()?;

@@ -348,7 +348,6 @@ pub struct ListWorkspacesInSubscription {
 }
 
 impl Op for ListWorkspacesInSubscription {
-    /// Any signed-in principal may ask; the list holds only what each may read.
     const ACTION: Action = Workspace::READ;
     type Output = Vec<Row<Resource<Workspace>>>;
 
