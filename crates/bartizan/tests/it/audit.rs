@@ -5,7 +5,10 @@ use kernel::{Caller, Class};
 use outbound::Method;
 use serde_json::{Value, json};
 
-use crate::house::{TestHouse, Who};
+use crate::{
+    gate::fill,
+    house::{TestHouse, Who},
+};
 
 async fn log_length(test: &TestHouse) -> u64 {
     test.house.flush_reads().await.unwrap();
@@ -77,6 +80,30 @@ async fn denials_are_recorded_and_a_client_s_claims_about_itself_are_not() {
     let denied = log["value"].as_array().unwrap().iter().find(|event| event["status"]["value"] == "Denied").unwrap();
     assert_eq!(denied["caller"], "reader");
     assert_eq!(denied["httpRequest"]["clientIpAddress"], "127.0.0.1");
+    test.end().await;
+}
+
+/// Every door that changes something and says so has left its record by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_door_answers_a_change_without_its_record() {
+    let (test, callers) = TestHouse::new().await;
+    let mut walked = 0;
+    for door in faces::doors().list() {
+        let changes = !matches!(door.method.as_str(), "GET" | "HEAD" | "DELETE") && !door.action.is_public();
+        if !changes || door.action.class() == Class::Open {
+            continue;
+        }
+        let place = fill(&test, &door.path);
+        let method = Method::from_bytes(door.method.as_str().as_bytes()).unwrap();
+        let before = log_length(&test).await;
+        let (status, _) = test.ask(callers.token(Who::Owner), method, &place, Some(&json!({}))).await;
+        let added = log_length(&test).await - before;
+        if (200..300).contains(&status) {
+            walked += 1;
+            assert!(added >= 2, "{} {} answered {status} and left no record", door.method, door.path);
+        }
+    }
+    assert!(walked >= 5, "only {walked} doors could be walked through");
     test.end().await;
 }
 

@@ -47,7 +47,7 @@ fn the_list_of_doors_is_the_golden_one() {
 }
 
 /// A path with every parameter filled in: real names where they matter, else names of nothing.
-fn fill(test: &TestHouse, path: &str) -> String {
+pub fn fill(test: &TestHouse, path: &str) -> String {
     let segments = path.split('/').map(|segment| match segment {
         "{subscription}" => test.founded.subscription.to_string(),
         "{group}" => String::from("rg"),

@@ -141,11 +141,7 @@ async fn put_version(guest: Guest) -> Result<Response, Fault> {
 async fn delete_version(guest: Guest) -> Result<Response, Fault> {
     let workspace = guest.workspace()?;
     let caller = guest.admitted::<DeleteModelVersion>(&workspace).await?;
-    let op = DeleteModelVersion {
-        workspace,
-        name: guest.param("name")?,
-        version: guest.param("version")?,
-    };
+    let op = DeleteModelVersion { workspace, name: guest.param("name")?, version: guest.param("version")? };
     enter(guest.house(), &caller, op).await?;
     Ok(StatusCode::OK.into_response())
 }
