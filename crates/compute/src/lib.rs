@@ -5,7 +5,7 @@
 //! | [`local::LocalComputer`] | the launcher for this machine: starts `bartizan agent` |
 //! | [`agent_main`] | what `bartizan agent` does: one run, or one replica of a service |
 //! | [`jail_main`] | what `bartizan jail` does: builds the jail around a user's program |
-//! | [`probe`] | finds out which walls this host can build |
+//! | [`probe()`] | finds out which walls this host can build |
 //!
 //! **Invariant:** the agent's token never enters a jail; what the program may ask of the server passes `proxy`.
 //! **Invariant:** everything a run writes lies in memory that is private to its agent and vanishes with it.

@@ -156,7 +156,7 @@ impl fmt::Debug for BlobSealer {
     }
 }
 
-/// Opens a range of a sealed blob. First `header`, then the pieces of [`Self::ciphertext_range`] through `push`.
+/// Opens a range of a sealed blob. First `header`, then the pieces of the range of ciphertext that `new` names through `push`.
 pub struct BlobOpener {
     key: LessSafeKey,
     prefix: [u8; PREFIX],
