@@ -16,7 +16,7 @@ use domain::{
     gate::{ByteStream, House, Op, knock},
     identity::identify,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use kernel::{Caller, Error, Kind, Limits, ResourceId, Result, Source};
@@ -198,10 +198,19 @@ impl Guest {
         self.body.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The body as a stream.
+    /// The body as a stream. A client that sends nothing for as long as a slow one may is given up.
     pub fn stream(self) -> ByteStream {
         let broke = |fault: axum::Error| Error::new(Kind::Invalid, "the body broke off").because(fault);
-        TryStreamExt::map_err(self.take_body().into_data_stream(), broke).boxed()
+        let silence = self.app.limits.slow_client;
+        let pieces = TryStreamExt::map_err(self.take_body().into_data_stream(), broke);
+        let slow = |_| Error::new(Kind::Invalid, "the body did not arrive in time");
+        stream::unfold(Box::pin(pieces), move |mut pieces| async move {
+            match tokio::time::timeout(silence, pieces.next()).await.map_err(slow) {
+                Ok(piece) => piece.map(|piece| (piece, pieces)),
+                Err(fault) => Some((Err(fault), pieces)),
+            }
+        })
+        .boxed()
     }
 }
 

@@ -115,7 +115,10 @@ impl Server {
             let _ = tokio::time::timeout(Duration::from_secs(15), task).await;
         }
         self.house.flush_reads().await?;
-        checkpoints::sign(&self.data, &self.house).await
+        checkpoints::sign(&self.data, &self.house).await?;
+        // Replicas are gone, and their sockets with them.
+        let _ = std::fs::remove_dir_all(&self.house.settings().socket_dir);
+        Ok(())
     }
 }
 

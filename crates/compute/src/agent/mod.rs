@@ -142,7 +142,9 @@ async fn run(
         let names = lacking.iter().map(|wall| wall.as_str()).collect::<Vec<_>>().join(", ");
         Outcome::failed(format!("this target lacks walls that the run demands: {names}"), missing)
     };
-    finish(&server, outcome, *stop.borrow()).await
+    // In a statement of its own: a borrow that lived across the await would lock the heartbeat, and so this thread, for ever.
+    let last = *stop.borrow();
+    finish(&server, outcome, last).await
 }
 
 async fn finish(server: &Server, outcome: Outcome, stop: Stop) -> Result<ExitCode, AgentError> {

@@ -68,6 +68,7 @@ impl Op for PutRoleAssignment {
             // Nobody grants what they do not hold (I3): an Owner's role excludes the directory.
             cx.require(&CreateServicePrincipal::ACTION, &ResourceId::root()).await?;
         }
+        let _turn = cx.house().assigning.lock().await;
         let epoch = Epoch::read(cx).await?;
         let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
         let twin = all.iter().find(|row| {
@@ -172,6 +173,7 @@ impl Op for DeleteRoleAssignment {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleAssignment> {
+        let _turn = cx.house().assigning.lock().await;
         let epoch = Epoch::read(cx).await?;
         let row = find(cx, self.name, &self.scope).await?;
         cx.note("principal", row.value.principal.to_string());

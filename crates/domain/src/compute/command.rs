@@ -28,6 +28,7 @@ pub(super) fn render(command: &str, inputs: &BTreeMap<String, String>) -> Result
     let mut rest = command;
     while let Some((before, after)) = rest.split_once("${{") {
         quotes = quotes.after(before);
+        refuse_what_hides_quotes(before, field)?;
         out.push_str(before);
         let (inner, later) = after.split_once("}}").ok_or_else(|| Error::invalid(field, "`${{` without `}}`"))?;
         let Some(name) = inner.trim().strip_prefix("inputs.") else {
@@ -49,6 +50,21 @@ pub(super) fn render(command: &str, inputs: &BTreeMap<String, String>) -> Result
         return Err(Error::invalid(field, "too long with its inputs"));
     }
     Ok(out)
+}
+
+/// Refuses what makes it uncertain within which quotes an input lies: an input is always literal, or the command is refused.
+fn refuse_what_hides_quotes(before: &str, field: &str) -> Result<()> {
+    let hiding = ["#", "`", "<<", "$'", "$\"", "$("];
+    let found = hiding.iter().find(|sign| before.contains(**sign)).copied();
+    match found.or(before.ends_with('\\').then_some("\\")) {
+        None => Ok(()),
+        Some(sign) => Err(Error::invalid(
+            field,
+            format_args!(
+                "`{sign}` cannot stand before an input: put the command in a script, and give it the input as an argument"
+            ),
+        )),
+    }
 }
 
 /// Within which quotes of the shell a place lies.

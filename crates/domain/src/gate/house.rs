@@ -89,6 +89,9 @@ pub struct House {
     reads: PendingReads,
     anonymous_denials: AtomicU64,
     access: ArcSwap<Access>,
+    /// Changes of role assignments of this server wait for one another here; those of two servers are told apart by their
+    /// epoch.
+    pub(crate) assigning: tokio::sync::Mutex<()>,
     /// Whether the snapshot could not be read after a change.
     is_blind: AtomicBool,
     /// Whose turn it is to publish a snapshot.
@@ -124,6 +127,7 @@ impl House {
             reads: PendingReads::default(),
             anonymous_denials: AtomicU64::new(0),
             access: ArcSwap::default(),
+            assigning: tokio::sync::Mutex::default(),
             is_blind: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
             settings: parts.settings,

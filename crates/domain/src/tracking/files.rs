@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::stream;
-use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
+use kernel::{Action, Error, Kind, ResourceId, Result, RunId, Who};
 use uuid::Uuid;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     logged_model, ownership, run, text,
 };
 use crate::{
+    compute,
     gate::{ByteStream, Changes, Cx, Op, Range, Shelf},
     resources::workspace_shelf,
 };
@@ -244,6 +245,11 @@ impl Op for PutArtifact {
         let blob = cx.put_blob(&shelf, most, body).await?;
         place.note(cx);
         for _ in 0..attempt::MOST {
+            // A body may be long in coming: what held when it began must still hold when it counts.
+            if let Err(fault) = still_allowed(cx, &shelf, &place).await {
+                cx.drop_blob(&blob).await;
+                return Err(fault);
+            }
             let mut changes = Changes::new();
             put_file(cx, &shelf, &mut changes, &place.owner, place.path.as_str(), blob.clone()).await?;
             match cx.commit(changes).await {
@@ -254,6 +260,17 @@ impl Op for PutArtifact {
         cx.drop_blob(&blob).await;
         Err(attempt::too_busy())
     }
+}
+
+/// Whether the caller may still write here: the role is still held, the run still lives, its place still takes files.
+async fn still_allowed(cx: &Cx<'_, PutArtifact>, shelf: &Shelf, place: &ArtifactPlace) -> Result<()> {
+    cx.require(&PutArtifact::ACTION, cx.scope()).await?;
+    if let Who::Run(run) = &cx.caller().who
+        && !compute::is_alive(cx.house(), run).await?
+    {
+        return Err(Error::new(Kind::Unauthenticated, "the run has ended, and its token with it"));
+    }
+    place.must_be_writable(cx, shelf, &WRITE_ANY_ARTIFACT).await
 }
 
 /// Deletes a file, or a directory with all that lies below it. What is not there is `NotFound`.

@@ -6,7 +6,7 @@ use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 
 use super::{
     ModelSource, ModelVersion, NewModelVersion, Query, RegisteredModel, VersionView,
-    action::{DELETE_MODELS, READ_MODELS, WRITE_MODELS},
+    action::{DELETE_MODELS, READ_MODELS, WRITE_ANY_RUN, WRITE_MODELS},
     artifact::{Artifact, Owner},
     attempt::{Attempt, settle},
     hold, ownership, registered_models,
@@ -69,7 +69,9 @@ impl Attempt for CreateModelVersion {
             false => source::parse(&self.source)?,
         };
         if let Some(run) = &self.run {
-            run::find(cx, &shelf, run).await?;
+            // A run cannot claim that another one made its model.
+            let claimed = run::find(cx, &shelf, run).await?;
+            ownership::of_run(cx, &claimed.value, &WRITE_ANY_RUN).await?;
         }
         let model = registry::find_model(cx, &shelf, &self.name).await?;
         let new = NewModelVersion {

@@ -5,12 +5,14 @@ use kernel::{Error, Kind, Result};
 use super::{
     Field, Part, Schema, Searchable, Value,
     lexer::{Token, Word, invalid, words},
-    like::is_like,
+    like::{LONGEST_PATTERN, is_like},
 };
 use crate::tracking::text;
 
 /// Most clauses of one filter.
 const MOST_CLAUSES: usize = 100;
+/// `LIKE`s in one filter.
+const MOST_PATTERNS: usize = 10;
 
 /// A filter: all clauses must match.
 #[derive(Debug, Default)]
@@ -135,6 +137,14 @@ pub(crate) fn parse_filter(filter: &str, schema: &Schema) -> Result<Filter> {
         if clauses.len() > MOST_CLAUSES {
             return Err(Error::new(Kind::Invalid, format!("a filter has at most {MOST_CLAUSES} clauses")));
         }
+    }
+    let patterns = clauses.iter().filter_map(|clause| match &clause.test {
+        Test::Like { pattern, .. } => Some(pattern.len()),
+        _ => None,
+    });
+    if patterns.clone().count() > MOST_PATTERNS || patterns.max().is_some_and(|longest| longest > LONGEST_PATTERN) {
+        let why = format!("a filter has at most {MOST_PATTERNS} patterns of at most {LONGEST_PATTERN} bytes");
+        return Err(Error::new(Kind::Invalid, why));
     }
     Ok(Filter { clauses, absent_differs: schema.absent_differs })
 }

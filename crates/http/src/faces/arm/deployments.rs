@@ -181,7 +181,8 @@ async fn patch_deployment(guest: Guest) -> Result<Response, Fault> {
 
 /// Answers when the change is recorded; the operation tells when the new replica answers.
 async fn write(guest: Guest, is_patch: bool) -> Result<Response, Fault> {
-    let (caller, id, precondition) = (guest.caller().await?, guest.resource(0)?, precondition(&guest)?);
+    let id = guest.resource(0)?;
+    let (caller, precondition) = (guest.admitted::<PutDeployment>(&id).await?, precondition(&guest)?);
     let (house, workspace) = (guest.house().clone(), guest.workspace()?);
     let request = request(guest.json().await?)?;
     let made = enter(&house, &caller, PutDeployment { id, request, is_patch, precondition }).await?;
@@ -204,7 +205,8 @@ async fn delete_deployment(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn get_logs(guest: Guest) -> Result<Response, Fault> {
-    let (caller, deployment, house) = (guest.caller().await?, guest.resource(1)?, guest.house().clone());
+    let (deployment, house) = (guest.resource(1)?, guest.house().clone());
+    let caller = guest.admitted::<GetServiceLog>(&deployment).await?;
     let bytes = guest.bytes().await?;
     let body: endpoint::GetLogs =
         if bytes.is_empty() { endpoint::GetLogs::default() } else { crate::guest::parse_json(&bytes)? };

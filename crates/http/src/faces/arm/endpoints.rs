@@ -153,12 +153,13 @@ async fn issue_token(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn list_requests(guest: Guest) -> Result<Response, Fault> {
-    let caller = guest.caller().await?;
+    let endpoint = guest.resource(1)?;
+    let caller = guest.admitted::<ListRequests>(&endpoint).await?;
     let top = guest.query("$top").map(|top| top.parse::<usize>()).transpose();
     let top = top.map_err(|_| Error::invalid("$top", "must be a number"))?;
     // What was called until now shall be seen by whoever asks now.
     flush_requests(guest.house()).await?;
-    let op = ListRequests { endpoint: guest.resource(1)?, most: top.unwrap_or(100).min(10_000) };
+    let op = ListRequests { endpoint, most: top.unwrap_or(100).min(10_000) };
     let found = enter(guest.house(), &caller, op).await?;
     Ok(list(found.iter().map(view_request).collect()))
 }
