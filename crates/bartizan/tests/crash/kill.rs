@@ -73,9 +73,10 @@ impl Story {
     pub fn counts(&self) -> String {
         let acknowledged: u64 = self.ledgers.iter().map(|ledger| ledger.acknowledged).sum();
         let turned_away: u64 = self.ledgers.iter().map(|ledger| ledger.turned_away).sum();
+        let denied: u64 = self.ledgers.iter().map(|ledger| ledger.denied).sum();
         let Verdict { compared, applied, absent, records, faults } = &self.verdict;
         format!(
-            "{acknowledged} changes acknowledged, {turned_away} turned away by another client's, {compared} comparisons, {records} activity records matched, {} changes \
+            "{acknowledged} changes acknowledged, {turned_away} turned away by another client's, {denied} denied without a disk, {compared} comparisons, {records} activity records matched, {} changes \
              without an answer ({applied} there, {absent} not), slowest start {} ms, {} faults",
             applied + absent,
             self.slowest_start.as_millis(),

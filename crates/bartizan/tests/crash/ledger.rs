@@ -67,6 +67,8 @@ pub struct Ledger {
     pub acknowledged: u64,
     /// Changes that were turned away because of another client's: nothing was changed.
     pub turned_away: u64,
+    /// Changes that were denied after the power was cut, although the caller may make them.
+    pub denied: u64,
     /// Answers that no healthy server gives.
     pub oddities: Vec<String>,
 }

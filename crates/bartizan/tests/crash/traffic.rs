@@ -371,6 +371,13 @@ impl Client {
                 self.refusals += 1;
                 Some(Err(()))
             }
+            // Without its disk the server may know nobody's roles any more: whether it should say so otherwise is not the
+            // question here.
+            Outcome::Answered(403 | 404, _) if self.round.is_over.load(Ordering::SeqCst) => {
+                self.refusals += 1;
+                self.ledger.denied += 1;
+                Some(Err(()))
+            }
             Outcome::Answered(412, _) => {
                 self.ledger.turned_away += 1;
                 self.ledger.drop_asked(place);
