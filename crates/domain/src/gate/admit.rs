@@ -10,6 +10,9 @@ pub(super) async fn admit(house: &House, caller: &Caller, action: &Action, scope
     if may(house, caller, action, scope) {
         return Ok(());
     }
+    if house.is_blind() {
+        return Err(Error::new(Kind::Unavailable, "roles cannot be read just now, so nothing is decided; try again"));
+    }
     if matches!(caller.who, Who::Nobody) {
         house.count_anonymous_denial();
         return Err(Error::new(Kind::Unauthenticated, "a bearer token in the `Authorization` header is required"));

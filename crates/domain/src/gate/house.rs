@@ -15,7 +15,11 @@ use kernel::{
 };
 use seal::Place;
 
-use super::{Activity, Record, Row, Shelf, keys::Keys, reads::PendingReads};
+use super::{
+    Activity, Record, Row, Shelf,
+    keys::Keys,
+    reads::{ENOUGH, PendingReads},
+};
 use crate::{access::Access, compute::Pulses, identity::Identity, scoring::Scoring, signal::Signals};
 
 /// The table name under which log records are sealed.
@@ -165,6 +169,11 @@ impl House {
         self.access.load()
     }
 
+    /// Whether roles and principals could not be read after a change.
+    pub(super) fn is_blind(&self) -> bool {
+        self.is_blind.load(Ordering::Acquire)
+    }
+
     pub(super) fn count_anonymous_denial(&self) {
         self.anonymous_denials.fetch_add(1, Ordering::Relaxed);
     }
@@ -295,7 +304,13 @@ impl House {
 
     /// Queues a record for the next batch.
     pub(super) async fn queue_record(&self, activity: &Activity) -> Result<()> {
-        self.reads.push(self.seal_record(activity)?)
+        if self.reads.push(self.seal_record(activity)?)? >= ENOUGH
+            && let Err(fault) = self.flush_reads().await
+        {
+            // They are kept and tried again; only when too many wait is anyone refused.
+            tracing::error!(?fault, "records of reads could not be written");
+        }
+        Ok(())
     }
 
     /// Writes what is queued. Called at least every second by the house's own work, and at the end.

@@ -7,6 +7,9 @@ use kernel::{Error, Kind, Result, Sealed};
 /// More than this many unwritten records means that the log cannot be written: reads are then refused.
 const MOST: usize = 20_000;
 
+/// At this many the next batch is written at once, by whoever adds to it.
+pub(super) const ENOUGH: usize = 4_000;
+
 /// Sealed records that wait for the next batch.
 #[derive(Default)]
 pub(super) struct PendingReads {
@@ -14,8 +17,8 @@ pub(super) struct PendingReads {
 }
 
 impl PendingReads {
-    /// Adds a record. Refuses when the log has been unwritable for long: no record, no answer.
-    pub(super) fn push(&self, record: Sealed) -> Result<()> {
+    /// Adds a record, and says how many wait now. Refuses when the log has been unwritable for long: no record, no answer.
+    pub(super) fn push(&self, record: Sealed) -> Result<usize> {
         let mut waiting = self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if waiting.len() >= MOST {
             return Err(Error::new(
@@ -24,7 +27,7 @@ impl PendingReads {
             ));
         }
         waiting.push(record);
-        Ok(())
+        Ok(waiting.len())
     }
 
     /// Takes all that wait.

@@ -23,7 +23,7 @@ pub(super) fn is_like(text: &str, pattern: &str) -> bool {
 fn begins<'a>(text: &'a str, piece: &str) -> Option<&'a str> {
     let mut letters = text.chars();
     let fits = piece.chars().all(|wanted| letters.next().is_some_and(|letter| wanted == '_' || wanted == letter));
-    fits.then(|| letters.as_str())
+    fits.then_some(letters.as_str())
 }
 
 /// What follows the first place where a piece fits.
