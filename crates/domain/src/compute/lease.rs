@@ -26,3 +26,10 @@ pub(crate) async fn is_alive(house: &House, run: &RunCaller) -> Result<bool> {
     let lease = house.peek::<Lease>(&shelf, &shelf.name_id::<Lease>(run.run.as_str())).await?;
     Ok(lease.is_some_and(|lease| lease.value.ended_at.is_none()))
 }
+
+/// Whether a run has ended since its token was accepted: what a long upload must ask again.
+pub(crate) async fn has_ended(house: &House, run: &RunCaller) -> Result<bool> {
+    let shelf = house.shelf(run.workspace).await?;
+    let lease = house.peek::<Lease>(&shelf, &shelf.name_id::<Lease>(run.run.as_str())).await?;
+    Ok(lease.is_some_and(|lease| lease.value.ended_at.is_some()))
+}

@@ -33,7 +33,7 @@ pub use cancel::CancelJob;
 pub use job::{GetJob, Job, JobStatus, ListJobs, PutJob};
 pub use launch::{Engine, JailLimits, Launch, LaunchState, Layer, Work, end_launch, launch_state, record_launch, wake};
 pub use lease::Lease;
-pub(crate) use lease::is_alive;
+pub(crate) use lease::{has_ended, is_alive};
 pub use log::PROGRAM_LOG;
 pub use new_job::{DEFAULT_TIMEOUT, NewJob};
 pub(crate) use pulse::Pulses;

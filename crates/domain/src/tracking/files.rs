@@ -266,7 +266,7 @@ impl Op for PutArtifact {
 async fn still_allowed(cx: &Cx<'_, PutArtifact>, shelf: &Shelf, place: &ArtifactPlace) -> Result<()> {
     cx.require(&PutArtifact::ACTION, cx.scope()).await?;
     if let Who::Run(run) = &cx.caller().who
-        && !compute::is_alive(cx.house(), run).await?
+        && compute::has_ended(cx.house(), run).await?
     {
         return Err(Error::new(Kind::Unauthenticated, "the run has ended, and its token with it"));
     }
