@@ -37,13 +37,13 @@ pub fn cache() -> PathBuf {
 
 impl Served {
     pub fn start() -> Self {
-        Self::over(tempfile::tempdir().unwrap())
+        Self::on(tempfile::tempdir().unwrap(), "127.0.0.1:0")
     }
 
-    /// Starts over a directory that may hold an earlier server's data.
-    pub fn over(dir: tempfile::TempDir) -> Self {
+    /// Starts at an address, over a directory that may hold an earlier server's data.
+    pub fn on(dir: tempfile::TempDir, listen: &str) -> Self {
         let mut child = Command::new(BARTIZAN)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--listen", listen, "--data-dir"])
             .arg(dir.path().join("D"))
             .arg("--cache-dir")
             .arg(cache())
@@ -65,6 +65,11 @@ impl Served {
         let served = Self::start();
         served.good(&["workspace", "create", "ws1", "--create-resource-group"]);
         served
+    }
+
+    /// Where it listens.
+    pub fn listen(&self) -> String {
+        self.env["BARTIZAN_URL"].replace("https://localhost", "127.0.0.1")
     }
 
     pub fn process_id(&self) -> u32 {

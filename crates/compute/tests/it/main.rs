@@ -90,7 +90,7 @@ fn second_round(filter: Option<&str>) -> bool {
     match command.status() {
         Ok(status) => status.success(),
         Err(error) => {
-            println!("skipped 1: no second round as a plain user: {error}");
+            println!("compute: 1 suite skipped: no second round as a plain user: {error}");
             false
         }
     }

@@ -455,7 +455,9 @@ fn inside_the_index() {
 
 fn the_usual_libraries_work_in_the_jail() {
     if std::env::var_os("BARTIZAN_TEST_LIBRARIES").is_none() {
-        println!("    skipped 1: set BARTIZAN_TEST_LIBRARIES to install the usual libraries from the package index");
+        println!(
+            "compute: 1 suite skipped: set BARTIZAN_TEST_LIBRARIES to install the usual libraries from the package index"
+        );
         return;
     }
     let script: &[u8] = br#"

@@ -10,8 +10,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use kernel::{
-    Batch, BlobStore, Clock, ComputeDriver, Error, KeyProvider, Kind, LogRow, MetaStore, ResourceId, Result, Sealed,
-    TenantId, Timestamp, WorkspaceId,
+    Batch, BlobStore, Clock, ComputeDriver, Error, KeyProvider, Kind, LogRow, MetaStore, Result, Sealed, TenantId,
+    Timestamp, WorkspaceId,
 };
 use seal::Place;
 
@@ -325,11 +325,6 @@ impl House {
             return Err(fault.into());
         }
         Ok(())
-    }
-
-    /// The tenant's own scope.
-    pub fn root_scope(&self) -> ResourceId {
-        ResourceId::root()
     }
 }
 
