@@ -22,7 +22,7 @@ const FLUSH: Duration = Duration::from_millis(500);
 /// The queue is looked at this often, and after every change.
 const TICK: Duration = Duration::from_secs(1);
 /// Between two looks, however many changes there are.
-const LEAST: Duration = Duration::from_millis(50);
+const LEAST: Duration = Duration::from_millis(10);
 
 /// Does the house's work until `stop` turns true, then writes what is still to be recorded.
 pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
