@@ -50,6 +50,28 @@ pub struct Principal {
     pub app: Option<AppId>,
     /// Display name at the time of sign-in; for people to read, never for decisions.
     pub name: String,
+    /// How it proved who it is.
+    pub proof: Proof,
+}
+
+/// What a sign-in proved, as its token carries it. Empty for service principals, which prove themselves by one credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// Methods (`amr`, RFC 8176): `pwd`, `otp`, `fido`, `mfa`, `fed`.
+    pub methods: Vec<String>,
+    /// Authentication contexts that are satisfied (`acrs`): `c1` is multi-factor authentication.
+    pub contexts: Vec<String>,
+    /// The session it came from: when that ends, so does the token.
+    pub session: Option<uuid::Uuid>,
+    /// The run whose code got it for a managed identity: when that ends, so does the token.
+    pub run: Option<(WorkspaceId, RunId)>,
+}
+
+impl Proof {
+    /// Whether more than one factor was shown.
+    pub fn is_multi_factor(&self) -> bool {
+        self.methods.iter().any(|method| method == "mfa")
+    }
 }
 
 /// The code of a run.
@@ -63,6 +85,8 @@ pub struct RunCaller {
     pub scope: ResourceId,
     /// Who submitted it: the activity log names both.
     pub on_behalf_of: PrincipalId,
+    /// The only actions its token is for; all that are open to runs when none is listed.
+    pub only: Vec<String>,
 }
 
 /// Where a request came from.

@@ -36,6 +36,7 @@ pub struct Error {
     kind: Kind,
     public: String,
     target: Option<String>,
+    challenge: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -45,13 +46,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind with a sentence for the caller.
     pub fn new(kind: Kind, public: impl Into<String>) -> Self {
-        Self { kind, public: public.into(), target: None, source: None }
+        Self { kind, public: public.into(), target: None, challenge: None, source: None }
     }
 
     /// The caller sent something malformed; `field` names it.
     pub fn invalid(field: impl Into<String>, why: impl fmt::Display) -> Self {
         let field = field.into();
-        Self { kind: Kind::Invalid, public: format!("`{field}`: {why}"), target: Some(field), source: None }
+        Self {
+            kind: Kind::Invalid,
+            public: format!("`{field}`: {why}"),
+            target: Some(field),
+            challenge: None,
+            source: None,
+        }
     }
 
     /// There is no such thing, or the caller may not know.
@@ -71,6 +78,13 @@ impl Error {
         self
     }
 
+    /// Says what a new sign-in has to show: a claims request (OpenID Connect Core §5.5), as JSON.
+    #[must_use]
+    pub fn challenging(mut self, claims: String) -> Self {
+        self.challenge = Some(claims);
+        self
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -79,6 +93,11 @@ impl Error {
     /// One sentence, safe to send.
     pub fn public(&self) -> &str {
         &self.public
+    }
+
+    /// What a new sign-in has to show, when that would help.
+    pub fn challenge(&self) -> Option<&str> {
+        self.challenge.as_deref()
     }
 
     /// The field at fault, when there is one.

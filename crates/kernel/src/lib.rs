@@ -1,7 +1,7 @@
 //! The words every other crate speaks: ids, callers, actions, errors, secrets, sealed values, the clock and the ports.
 //!
 //! Nothing here performs input, output or cryptography. A port is a trait that names a need (`MetaStore`, `BlobStore`,
-//! `KeyProvider`, `ComputeDriver`); the thing that meets it lives in another crate.
+//! `KeyProvider`, `ComputeDriver`, `Web`); the thing that meets it lives in another crate.
 
 mod action;
 mod caller;
@@ -16,7 +16,7 @@ mod sealed;
 mod secret;
 
 pub use action::{Action, Class};
-pub use caller::{Caller, Principal, PrincipalKind, RunCaller, Source, Who};
+pub use caller::{Caller, Principal, PrincipalKind, Proof, RunCaller, Source, Who};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, Kind, Result};
 pub use id::{AppId, BlobId, CorrelationId, InvalidId, PrincipalId, RunId, SubscriptionId, TenantId, WorkspaceId};
@@ -24,7 +24,7 @@ pub use limit::Limits;
 pub use log::{Chain, Link, LogRow};
 pub use ports::{
     Agreement, Batch, BlobStore, Capabilities, Change, ComputeDriver, KeyProvider, LaunchSpec, Launched, MetaStore,
-    ProcessState, SealedStream, Sealing, StoreError, StoreResult, Versioned, Wall,
+    NoWeb, ProcessState, SealedStream, Sealing, StoreError, StoreResult, Versioned, Wall, Web, WebAnswer, WebError,
 };
 pub use resource_id::ResourceId;
 pub use sealed::Sealed;

@@ -237,3 +237,83 @@ pub trait ComputeDriver: Send + Sync {
     /// What the target can enforce.
     fn capabilities(&self) -> Arc<Capabilities>;
 }
+
+/// Why another server gave no document. `Display` may be shown to whoever configured the address.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    /// The address is not one that may be reached; the text says which rule and what the operator can do.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody answered, TLS did not prove the host, or it took too long.
+    #[error("`{host}` did not answer as it should: {why}")]
+    Unreachable {
+        /// Host, with its port when that is unusual.
+        host: String,
+        /// In short, without the query.
+        why: String,
+    },
+    /// The answer is longer than it may be.
+    #[error("the answer of `{host}` is longer than {most} bytes")]
+    TooLarge {
+        /// As above.
+        host: String,
+        /// The bound.
+        most: usize,
+    },
+}
+
+/// A small document of another server.
+#[derive(Clone, Debug)]
+pub struct WebAnswer {
+    /// HTTP status, whatever it is; redirects are not followed.
+    pub status: u16,
+    /// The body, whole.
+    pub body: Bytes,
+}
+
+/// Fetches small documents from servers elsewhere: those that the operator named, and no others (invariant I10). Each call
+/// ends within seconds.
+#[async_trait]
+pub trait Web: Send + Sync {
+    /// Whether the operator allows this address at all; nobody is asked.
+    fn permits(&self, url: &str) -> Result<(), WebError>;
+
+    /// Fetches a document of at most `most` bytes.
+    async fn get(&self, url: &str, most: usize) -> Result<WebAnswer, WebError>;
+
+    /// Sends the fields of a form, by `basic` (name and password, RFC 7617) if there is one; the answer has at most `most`
+    /// bytes.
+    async fn post_form(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+        basic: Option<(&str, &Secret<String>)>,
+        most: usize,
+    ) -> Result<WebAnswer, WebError>;
+}
+
+/// A web in which there is no other server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoWeb;
+
+#[async_trait]
+impl Web for NoWeb {
+    fn permits(&self, _url: &str) -> Result<(), WebError> {
+        Err(WebError::Refused(String::from("no other server may be reached from here")))
+    }
+
+    async fn get(&self, url: &str, _most: usize) -> Result<WebAnswer, WebError> {
+        self.permits(url)?;
+        Ok(WebAnswer { status: 404, body: Bytes::new() })
+    }
+
+    async fn post_form(
+        &self,
+        url: &str,
+        _fields: &[(&str, &str)],
+        _basic: Option<(&str, &Secret<String>)>,
+        most: usize,
+    ) -> Result<WebAnswer, WebError> {
+        self.get(url, most).await
+    }
+}

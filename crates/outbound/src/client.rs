@@ -44,8 +44,11 @@ impl Client {
     pub fn to_server(base_url: &str, ca_pem: &[u8], timeouts: Timeouts) -> Result<Self> {
         let base = Url::parse(base_url).ok().filter(is_origin);
         let base = base.ok_or_else(|| Error::Address { text: base_url.to_owned() })?;
+        // System roots are not even loaded: that would cost a start more than everything else here.
+        let mut authorities = RootCertStore::empty();
+        add_authorities(&mut authorities, ca_pem)?;
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(trusting(ca_pem)?)
+            .tls_backend_preconfigured(trusting(authorities)?)
             .https_only(true)
             .http1_only()
             .no_proxy()
@@ -107,20 +110,21 @@ fn is_origin(url: &Url) -> bool {
     url.scheme() == "https" && url.has_host() && bare && url.username().is_empty() && url.password().is_none()
 }
 
-/// TLS that trusts these certificates and no others. System roots are not even loaded: that would cost a start more than
-/// everything else here.
-fn trusting(ca_pem: &[u8]) -> Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
+/// Adds the certificates of a PEM file to those that are trusted; at least one of them must be usable.
+pub(crate) fn add_authorities(authorities: &mut RootCertStore, ca_pem: &[u8]) -> Result<()> {
+    let before = authorities.len();
     for certificate in CertificateDer::pem_slice_iter(ca_pem) {
         let certificate = certificate.map_err(|cause| Error::Ca { source: Some(cause.into()) })?;
-        roots.add(certificate).map_err(|cause| Error::Ca { source: Some(cause.into()) })?;
+        authorities.add(certificate).map_err(|cause| Error::Ca { source: Some(cause.into()) })?;
     }
-    if roots.is_empty() {
-        return Err(Error::Ca { source: None });
-    }
+    if authorities.len() == before { Err(Error::Ca { source: None }) } else { Ok(()) }
+}
+
+/// TLS that trusts these authorities and no others.
+pub(crate) fn trusting(authorities: RootCertStore) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(Error::setup)?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    let mut config = builder.with_root_certificates(authorities).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -19,6 +19,16 @@ impl Fingerprint {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// As text (base64url), where the fingerprint itself is what a client carries.
+    pub fn to_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0)
+    }
+
+    /// Reads the text again; none when it is no base64url. Whether it fits is for `Ring::matches` to say.
+    pub fn from_text(text: &str) -> Option<Self> {
+        Some(Self(URL_SAFE_NO_PAD.decode(text).ok()?))
+    }
 }
 
 /// A client secret of a service principal: 256 bits, URL-safe, with a prefix that secret scanners can find.

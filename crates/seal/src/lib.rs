@@ -4,30 +4,38 @@
 #![forbid(unsafe_code)]
 
 mod aead;
+mod assertion;
 mod blob;
 mod certificate;
 mod chain;
 mod credential;
 mod digest;
 mod error;
+mod foreign;
 mod keyring;
+mod passkey;
 mod password;
 mod random;
 mod record;
 mod root;
 mod signing;
 mod token;
+mod totp;
 
+pub use assertion::{AssertionCertificate, AssertionClaims, ClientAssertion};
 pub use blob::{BlobKey, BlobOpener, BlobSealer, BlobSummary, SEGMENT, sealed_length};
 pub use certificate::{Authority, ServerIdentity};
 pub use chain::Sha256Chain;
 pub use credential::{Fingerprint, new_client_secret, new_service_key};
 pub use digest::{Sha256, hex, sha256_hex};
 pub use error::SealError;
+pub use foreign::{ForeignFault, ForeignKeys, ForeignToken};
 pub use keyring::{Keyring, Ring};
+pub use passkey::{Passkey, PasskeyAnswer, PasskeyQuestion, PasskeyRegistration, PasskeySite};
 pub use password::PasswordHash;
 pub use random::random;
 pub use record::Place;
 pub use root::RootSealing;
 pub use signing::{CheckpointKey, CheckpointVerifier, SignedCheckpoint};
 pub use token::{PublicKey, TokenKey, TokenKeys};
+pub use totp::TotpSecret;

@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{SealError, random};
 
+/// Memory that one hash takes, KiB.
+const MEMORY_KIB: u32 = 46 * 1024;
+/// How often it goes over that memory.
+const PASSES: u32 = 2;
+
 /// A password's hash with its own salt and cost, so that the cost can rise without locking anyone out.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct PasswordHash {
@@ -27,9 +32,14 @@ impl fmt::Debug for PasswordHash {
 impl PasswordHash {
     /// Hashes a password. Takes about 50 ms of processor time: call it on a bounded pool.
     pub fn new(password: &Secret<String>) -> Result<Self, SealError> {
-        let mut made = Self { memory_kib: 46 * 1024, passes: 2, salt: random()?, hash: [0; 32] };
+        let mut made = Self { memory_kib: MEMORY_KIB, passes: PASSES, salt: random()?, hash: [0; 32] };
         made.hash = made.compute(password)?;
         Ok(made)
+    }
+
+    /// The hash of no password, at the present cost: comparing with it takes as long as with a real one (invariant I32).
+    pub fn decoy() -> Result<Self, SealError> {
+        Ok(Self { memory_kib: MEMORY_KIB, passes: PASSES, salt: random()?, hash: random()? })
     }
 
     /// Whether this is the password; the comparison takes constant time.
@@ -59,5 +69,12 @@ mod tests {
         assert!(hash.matches(&Secret::new("correct horse".into())).unwrap());
         assert!(!hash.matches(&Secret::new("Correct horse".into())).unwrap());
         assert!(!hash.matches(&Secret::new("correct horse ".into())).unwrap());
+    }
+
+    #[test]
+    fn nothing_matches_a_decoy_and_it_costs_the_same() {
+        let (decoy, real) = (PasswordHash::decoy().unwrap(), PasswordHash::new(&Secret::new("a".into())).unwrap());
+        assert!(!decoy.matches(&Secret::new(String::new())).unwrap());
+        assert_eq!((decoy.memory_kib, decoy.passes), (real.memory_kib, real.passes));
     }
 }

@@ -8,7 +8,7 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use kernel::Secret;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -38,7 +38,7 @@ pub struct PublicKey {
 pub struct TokenKey {
     kid: String,
     document: Secret<Vec<u8>>,
-    signer: EncodingKey,
+    signer: EcdsaKeyPair,
     verifier: DecodingKey,
     public: PublicKey,
 }
@@ -64,8 +64,7 @@ impl TokenKey {
         let public = PublicKey { kid: kid.clone(), x: URL_SAFE_NO_PAD.encode(x), y: URL_SAFE_NO_PAD.encode(y) };
         let verifier = DecodingKey::from_ec_components(&public.x, &public.y)
             .map_err(|_| SealError::Refused("read a public key"))?;
-        let signer = EncodingKey::from_ec_der(document.expose());
-        Ok(Self { kid, document, signer, verifier, public })
+        Ok(Self { kid, document, signer: pair, verifier, public })
     }
 
     /// The stored form.
@@ -104,8 +103,8 @@ impl TokenKeys {
         let header = part(serde_json::to_vec(&header)).ok_or(refused.clone())?;
         let claims = part(serde_json::to_vec(claims)).ok_or(refused.clone())?;
         let message = format!("{header}.{claims}");
-        let signature = crypto::sign(message.as_bytes(), &key.signer, Algorithm::ES256).map_err(|_| refused)?;
-        Ok(Secret::new(format!("{message}.{signature}")))
+        let signature = key.signer.sign(&SystemRandom::new(), message.as_bytes()).map_err(|_| refused)?;
+        Ok(Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))))
     }
 
     /// The claims of a token of type `typ` with a good signature by one of our keys. Times, issuer and audience are the

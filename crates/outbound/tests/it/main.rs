@@ -1,8 +1,9 @@
-//! The client against a real TLS server on this machine.
+//! The clients against a real TLS server on this machine.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod server;
+mod web;
 
 use std::time::Duration;
 
