@@ -423,6 +423,9 @@ def registry(name, run_id):
     check("a version is copied", mlflow.pyfunc.load_model(f"models:/copy-{unique}/{copied.version}").predict([7]) == [14])
     client.delete_model_version(name, "3")
     check("a deleted version is gone", code(lambda: client.get_model_version(name, "3")) == "RESOURCE_DOES_NOT_EXIST")
+    empty = words(lambda: client.create_model_version(name, f"runs:/{run_id}/x", run_id))
+    check("a version whose source has no files is refused", "INVALID_PARAMETER_VALUE" in empty and "log the model's files first" in empty)
+    client.log_text(run_id, "a model", "x/file.txt")
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
         made = list(pool.map(lambda _: int(client.create_model_version(name, f"runs:/{run_id}/x", run_id).version), range(10)))
     check("ten at once get ten numbers, none given twice", sorted(made) == list(range(4, 14)))
@@ -478,6 +481,9 @@ def manners(run_id):
     for body in [{}, {"run_id": 5}, {"run_id": "../x"}, {"run_id": run_id}, {"run_id": run_id, "key": "k", "value": "x", "timestamp": 1}, [], "x"]:
         answer = raw("POST", "mlflow/runs/log-metric", json=body)
         check(f"a malformed metric is refused: {str(body)[:40]}", answer.status_code == 400 and answer.json()["error_code"] == "INVALID_PARAMETER_VALUE")
+    for body in ['{"run_id": "%s", "run_id": "%s", "key": "k", "value": "v"}', '{"run_id": "%s", "run\\u005fid": "%s"}', '[{"run_id": "%s", "run_id": "%s"}]']:
+        answer = raw("POST", "mlflow/runs/set-tag", headers={"Content-Type": "application/json"}, data=body % (run_id, run_id))
+        check(f"a key that is given twice is refused: {body[:30]}", answer.status_code == 400 and "'run_id' is given twice" in answer.json()["message"])
     missing = raw("POST", "mlflow/runs/log-parameter", json={"run_id": run_id, "value": "x"}).json()["message"]
     check("a missing field is named", missing.startswith("Missing value for required parameter 'key'."))
     moved = raw("POST", "mlflow/experiments/create", json={"name": f"moved {unique}", "artifact_location": "file:///etc"}).json()

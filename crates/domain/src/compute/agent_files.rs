@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunId, WorkspaceId};
-use serde::{Deserialize, Serialize};
 
 use super::{
     Work,
     agent::{AgentAddress, launch, live_state, missing, snapshot_of},
+    brought::{charge_file, take_file},
     pulse::Contents,
 };
 use crate::{
-    gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Record, Row, Shelf},
+    gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Shelf},
     snapshots::{find_manifest, open_file},
     tracking::{ArtifactPath, add_artifact},
 };
 
-/// Most files that an agent brings for one run.
-const MOST_FILES: u64 = 20_000;
 /// Uploads of one run travel together and write the same count.
 const ATTEMPTS: usize = 64;
 
@@ -104,17 +102,6 @@ impl Op for GetRunLayer {
     }
 }
 
-/// What an agent brought for one run.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Brought {
-    files: u64,
-    bytes: u64,
-}
-
-impl Record for Brought {
-    const TABLE: &'static str = "run-brought";
-}
-
 /// Takes in a file that the run left behind.
 pub struct PutRunArtifact {
     /// Whose.
@@ -141,20 +128,21 @@ impl Op for PutRunArtifact {
         if !matches!(root, Some("outputs" | "logs" | "user_logs")) {
             return Err(Error::invalid("path", "a run's files lie below `outputs`, `logs` or `user_logs`"));
         }
-        // What does not fit the scratch it lay on is mostly holes; files may be brought more than once.
-        let scratch = launch(cx, &shelf, &me.run).await?.limits.scratch_mib.saturating_mul(1 << 20);
-        let blob = cx.put_blob(&shelf, scratch, self.body).await?;
-        let (run, path, most) = (&me.run, self.path.as_str(), scratch.saturating_mul(4));
+        let (run, path) = (&me.run, self.path.as_str());
+        let blob = take_file(cx, &shelf, run, u64::MAX, self.body).await?;
         cx.note("run", run.as_str());
         cx.note("bytes", blob.length.to_string());
         for _ in 0..ATTEMPTS {
-            match keep(cx, &shelf, run, path, &blob, most).await {
-                Err(fault) if fault.kind() == Kind::Stale => tokio::task::yield_now().await,
+            let changes = match kept(cx, &shelf, run, path, &blob).await {
+                Ok(changes) => changes,
                 Err(fault) => {
                     cx.drop_blob(&blob).await;
                     return Err(fault);
                 }
-                Ok(()) => return Ok(()),
+            };
+            match cx.commit(changes).await {
+                Err(fault) if fault.kind() == Kind::Stale => tokio::task::yield_now().await,
+                done => return done,
             }
         }
         cx.drop_blob(&blob).await;
@@ -162,20 +150,11 @@ impl Op for PutRunArtifact {
     }
 }
 
-async fn keep<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId, path: &str, blob: &BlobRef, most: u64) -> Result<()> {
+/// What makes a file real.
+async fn kept<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId, path: &str, blob: &BlobRef) -> Result<Changes> {
     live_state(cx, shelf, run).await.map_err(|_| missing())?;
-    let id = shelf.name_id::<Brought>(run.as_str());
-    let mut brought = match cx.get::<Brought>(shelf, &id).await? {
-        Some(row) => row,
-        None => Row::new(id, Brought::default()),
-    };
-    brought.value.files = brought.value.files.saturating_add(1);
-    brought.value.bytes = brought.value.bytes.saturating_add(blob.length);
-    if brought.value.files > MOST_FILES || brought.value.bytes > most {
-        return Err(Error::new(Kind::TooLarge, "the run leaves more files or bytes than its scratch can hold"));
-    }
     let mut changes = Changes::new();
-    changes.put(shelf, &brought)?;
+    charge_file(cx, shelf, &mut changes, run, blob).await?;
     add_artifact(cx, shelf, &mut changes, run, path, blob.clone()).await?;
-    cx.commit(changes).await
+    Ok(changes)
 }

@@ -105,8 +105,8 @@ impl Quotes {
     }
 }
 
-/// Refuses names and values that a program cannot be given, and names that the agent sets itself.
-pub(super) fn check_variables(variables: &BTreeMap<String, String>) -> Result<()> {
+/// Refuses names and values that a program, of a job or a service, cannot be given, and names that are set by us.
+pub(crate) fn check_variables(variables: &BTreeMap<String, String>) -> Result<()> {
     let field = "properties.environmentVariables";
     let bytes: usize = variables.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum();
     if variables.len() > MOST_VARIABLES || bytes > MOST_VARIABLE_BYTES {

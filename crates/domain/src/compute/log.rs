@@ -19,8 +19,9 @@ pub const PROGRAM_LOG: &str = "user_logs/std_log.txt";
 const CHUNK: usize = 64 << 10;
 /// Most bytes of one log: what agents keep of one, and their last words about it.
 const LARGEST: u64 = (256 << 20) + (64 << 10);
-/// Most bytes of the logs that a program writes by itself.
-const LARGEST_OWN: u64 = 256 << 20;
+/// Most bytes of all logs of a run but the program's output, which has [`LARGEST`] to itself: a program that fills its own
+/// logs does not silence what it says and what its agent says of it.
+const LARGEST_OTHERS: u64 = 256 << 20;
 /// Most logs of a run.
 const MOST_LOGS: u64 = 520;
 /// Most bytes of one append.
@@ -45,9 +46,11 @@ impl Record for LogHead {
 
 /// What a run's logs take together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct LogTotal {
-    logs: u64,
-    own_bytes: u64,
+pub(super) struct LogTotal {
+    pub(super) logs: u64,
+    /// Of all logs but the program's output, which is bounded by itself.
+    #[serde(rename = "own_bytes")]
+    pub(super) other_bytes: u64,
 }
 
 impl Record for LogTotal {
@@ -95,12 +98,11 @@ fn chunk_id(shelf: &Shelf, run: &RunId, name: &str, offset: u64) -> Vec<u8> {
     id
 }
 
-/// Refuses names that are not below `logs` or `user_logs`. Gives back whether the program writes it by itself.
-fn check_name(name: &str) -> Result<bool> {
+/// Refuses names that are not below `logs` or `user_logs`.
+fn check_name(name: &str) -> Result<()> {
     ArtifactPath::parse(name)?;
     match name.split_once('/') {
-        Some(("user_logs", _)) => Ok(false),
-        Some(("logs", _)) => Ok(true),
+        Some(("user_logs" | "logs", _)) => Ok(()),
         _ => Err(Error::invalid("name", "a log lies below `logs` or `user_logs`")),
     }
 }
@@ -118,7 +120,7 @@ pub(super) async fn append<O: Op>(
     offset: u64,
     bytes: &Bytes,
 ) -> Result<usize> {
-    let is_own = check_name(name)?;
+    check_name(name)?;
     if bytes.len() > PIECE {
         return Err(Error::new(Kind::TooLarge, format!("at most {PIECE} bytes of a log can be sent at once")));
     }
@@ -138,8 +140,9 @@ pub(super) async fn append<O: Op>(
     if grown > LARGEST {
         return Err(Error::new(Kind::TooLarge, format!("a log has at most {LARGEST} bytes")));
     }
-    if is_own || head.version == 0 {
-        count(cx, shelf, changes, run, head.version == 0, if is_own { number(fresh.len()) } else { 0 }).await?;
+    let (is_new, is_other) = (head.version == 0, name != PROGRAM_LOG);
+    if is_new || is_other {
+        count(cx, shelf, changes, run, is_new, if is_other { number(fresh.len()) } else { 0 }).await?;
     }
 
     let mut chunk = cx.get::<LogChunk>(shelf, &chunk_id(shelf, run, name, head.value.last)).await?;
@@ -178,7 +181,7 @@ async fn count<O: Op>(
     changes: &mut Changes,
     run: &RunId,
     is_new: bool,
-    own_bytes: u64,
+    other_bytes: u64,
 ) -> Result<()> {
     let id = shelf.name_id::<LogTotal>(run.as_str());
     let mut total = match cx.get::<LogTotal>(shelf, &id).await? {
@@ -186,9 +189,9 @@ async fn count<O: Op>(
         None => Row::new(id, LogTotal::default()),
     };
     total.value.logs = total.value.logs.saturating_add(u64::from(is_new));
-    total.value.own_bytes = total.value.own_bytes.saturating_add(own_bytes);
-    if total.value.logs > MOST_LOGS || total.value.own_bytes > LARGEST_OWN {
-        let why = format!("a run has at most {MOST_LOGS} logs and {LARGEST_OWN} bytes of them below `logs`");
+    total.value.other_bytes = total.value.other_bytes.saturating_add(other_bytes);
+    if total.value.logs > MOST_LOGS || total.value.other_bytes > LARGEST_OTHERS {
+        let why = format!("a run has at most {MOST_LOGS} logs, and {LARGEST_OTHERS} bytes of all but `{PROGRAM_LOG}`");
         return Err(Error::new(Kind::TooLarge, why));
     }
     changes.put(shelf, &total)?;
@@ -239,8 +242,9 @@ mod tests {
 
     #[test]
     fn a_log_has_its_place() {
-        assert!(!check_name("user_logs/std_log.txt").unwrap());
-        assert!(check_name("logs/a/b.txt").unwrap());
+        for good in ["user_logs/std_log.txt", "logs/a/b.txt"] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
         for bad in ["", "std_log.txt", "logs", "logs/", "outputs/x", "logs/../x", "/logs/x", "logs/%2e%2e/x"] {
             assert!(check_name(bad).is_err(), "{bad}");
         }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use kernel::{Error, ResourceId, Result};
 
 use super::{AuthWords, KeyPair, RequestSettings, ServiceKind, endpoint::check_labels};
-use crate::images::{Code, ImageRef};
+use crate::{
+    compute::check_variables,
+    images::{Code, ImageRef},
+};
 
 /// Largest memory limit, in MiB.
 const MOST_MEMORY: u64 = 1 << 20;
@@ -90,22 +93,7 @@ pub(super) fn check_words(request: &DeploymentRequest) -> Result<()> {
             return Err(Error::invalid("properties.requestSettings", why));
         }
     }
-    check_variables(request.variables.as_ref())
-}
-
-fn check_variables(variables: Option<&BTreeMap<String, String>>) -> Result<()> {
-    let Some(variables) = variables else { return Ok(()) };
-    let is_name = |name: &str| {
-        !name.starts_with(|c: char| c.is_ascii_digit())
-            && (1..=256).contains(&name.len())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    let fits = |(name, value): (&String, &String)| is_name(name) && value.len() <= 8192 && !value.contains('\0');
-    if variables.len() <= 100 && variables.iter().all(fits) {
-        return Ok(());
-    }
-    let why = "at most 100 variables with names of letters, digits and `_` and values of at most 8192 bytes";
-    Err(Error::invalid("properties.environmentVariables", why))
+    request.variables.as_ref().map_or(Ok(()), check_variables)
 }
 
 #[cfg(test)]
@@ -120,5 +108,21 @@ mod tests {
         for bad in [0.0, -1.0, 0.01, f64::NAN, f64::INFINITY, 5000.0] {
             assert!(mebibytes(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn variables_are_checked_as_those_of_jobs_are() {
+        let check = |name: &str, value: &str| {
+            let variables = Some(BTreeMap::from([(name.to_owned(), value.to_owned())]));
+            check_words(&DeploymentRequest { variables, ..DeploymentRequest::default() })
+        };
+        for name in ["", "1A", "A-B", "AZUREML_MODEL_DIR", "MLFLOW_TRACKING_TOKEN", "MLFLOW_RUN_ID", "BARTIZAN_X"] {
+            assert!(check(name, "v").is_err(), "{name}");
+        }
+        assert!(check("A", "v\0").is_err());
+        assert!(check("A", &"v".repeat(64 << 10)).is_err());
+        check("THRESHOLD", "0.5").unwrap();
+        check("MLFLOW_VERBOSE", "1").unwrap();
+        check_words(&DeploymentRequest::default()).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Error, Kind, Result, RunId, Timestamp, Who};
+use kernel::{Error, Kind, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -28,8 +28,6 @@ pub struct Experiment {
     pub is_deleted: bool,
     /// Free labels.
     pub tags: BTreeMap<String, String>,
-    /// The run whose code made it, if one did.
-    pub created_by_run: Option<RunId>,
 }
 
 impl Record for Experiment {
@@ -53,10 +51,6 @@ impl Experiment {
         // 18 decimal digits: what clients that read it as a 64-bit integer can hold.
         let number = u64::from_be_bytes([0, a, b, c, d, e, f, g]) % 900_000_000_000_000_000;
         let id = number.saturating_add(100_000_000_000_000_000).to_string();
-        let created_by_run = match &cx.caller().who {
-            Who::Run(run) => Some(run.run.clone()),
-            _ => None,
-        };
         Self {
             id,
             name: name.to_owned(),
@@ -64,7 +58,6 @@ impl Experiment {
             updated_at: cx.now(),
             is_deleted: false,
             tags: BTreeMap::new(),
-            created_by_run,
         }
     }
 
@@ -76,7 +69,6 @@ impl Experiment {
             updated_at: Timestamp(0),
             is_deleted: false,
             tags: BTreeMap::new(),
-            created_by_run: None,
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     compute,
-    gate::{ByteStream, Changes, Cx, Op, Range, Shelf},
+    gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Shelf},
     resources::workspace_shelf,
 };
 
@@ -242,16 +242,26 @@ impl Op for PutArtifact {
             return Err(Error::new(Kind::Invalid, "Invalid path"));
         }
         place.must_be_writable(cx, &shelf, &WRITE_ANY_ARTIFACT).await?;
-        let blob = cx.put_blob(&shelf, most, body).await?;
+        // What a run's code sends counts as what its agent brings, wherever it is put.
+        let charged = ownership::own_run(cx);
+        let blob = match &charged {
+            Some(me) => compute::take_file(cx, &shelf, me, most, body).await?,
+            None => cx.put_blob(&shelf, most, body).await?,
+        };
+        // All that one run sends changes the same count.
+        let _turn = match &charged {
+            Some(me) => Some(attempt::turn(&format!("{}|files of {me}", cx.scope())).await),
+            None => None,
+        };
         place.note(cx);
         for _ in 0..attempt::MOST {
-            // A body may be long in coming: what held when it began must still hold when it counts.
-            if let Err(fault) = still_allowed(cx, &shelf, &place).await {
-                cx.drop_blob(&blob).await;
-                return Err(fault);
-            }
-            let mut changes = Changes::new();
-            put_file(cx, &shelf, &mut changes, &place.owner, place.path.as_str(), blob.clone()).await?;
+            let changes = match kept(cx, &shelf, &place, charged.as_ref(), &blob).await {
+                Ok(changes) => changes,
+                Err(fault) => {
+                    cx.drop_blob(&blob).await;
+                    return Err(fault);
+                }
+            };
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Kind::Stale => {}
                 done => return done,
@@ -260,6 +270,23 @@ impl Op for PutArtifact {
         cx.drop_blob(&blob).await;
         Err(attempt::too_busy())
     }
+}
+
+/// What makes a file real. Its body may have been long in coming: what held when it began must still hold when it counts.
+async fn kept(
+    cx: &Cx<'_, PutArtifact>,
+    shelf: &Shelf,
+    place: &ArtifactPlace,
+    charged: Option<&RunId>,
+    blob: &BlobRef,
+) -> Result<Changes> {
+    still_allowed(cx, shelf, place).await?;
+    let mut changes = Changes::new();
+    if let Some(me) = charged {
+        compute::charge_file(cx, shelf, &mut changes, me, blob).await?;
+    }
+    put_file(cx, shelf, &mut changes, &place.owner, place.path.as_str(), blob.clone()).await?;
+    Ok(changes)
 }
 
 /// Whether the caller may still write here: the role is still held, the run still lives, its place still takes files.

@@ -6,15 +6,18 @@ use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 use uuid::Uuid;
 
 use super::{
-    LoggedModel, LoggedModelStatus, Query,
+    LoggedModel, LoggedModelStatus, ModelMetric, Query,
     action::{DELETE_MODELS, READ_MODELS, WRITE_ANY_MODEL, WRITE_ANY_RUN, WRITE_LOGGED_MODELS},
     attempt::{Attempt, settle},
     experiment, logged_model, ownership, run,
-    search::{self, Field, Ordering, Page, Part, Schema, Searchable, Value, parse_filter, parse_order},
+    scan::scan,
+    search::{
+        ENTRY, Field, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order, size_of,
+    },
     text,
 };
 use crate::{
-    gate::{Changes, Cx, Op},
+    gate::{Changes, Cx, Op, Row},
     resources::workspace_shelf,
 };
 
@@ -49,6 +52,7 @@ impl Op for CreateLoggedModel {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
         let experiment = experiment::find(cx, &shelf, &self.experiment).await?.value;
         experiment.must_be_active()?;
+        ownership::of_new_logged_model(cx, &shelf, &experiment.id).await?;
         if let Some(run) = &self.source_run {
             let run = run::find(cx, &shelf, run).await?.value;
             ownership::of_run(cx, &run, &WRITE_ANY_RUN).await?;
@@ -237,12 +241,12 @@ const SCHEMA: Schema = Schema {
 };
 
 /// A model as one search sees it: only the metrics on the data sets asked about.
-struct Candidate {
+struct Candidate<'q> {
     model: LoggedModel,
-    datasets: Vec<(String, String)>,
+    datasets: &'q [(String, String)],
 }
 
-impl Searchable for Candidate {
+impl Searchable for Candidate<'_> {
     fn value(&self, field: &Field) -> Value<'_> {
         let model = &self.model;
         match (field.part, field.key.as_str()) {
@@ -263,9 +267,18 @@ impl Searchable for Candidate {
             _ => Value::Absent,
         }
     }
+
+    fn size(&self) -> usize {
+        let model = &self.model;
+        let metric = |sum: usize, metric: &ModelMetric| {
+            let texts = [metric.key.len(), metric.dataset_name.len(), metric.dataset_digest.len(), 2 * ENTRY];
+            sum.saturating_add(texts.iter().sum())
+        };
+        [size_of(&model.params), size_of(&model.tags), model.metrics.iter().fold(0, metric), ENTRY].iter().sum()
+    }
 }
 
-impl Candidate {
+impl Candidate<'_> {
     fn metric(&self, key: &str) -> Value<'_> {
         let is_on = |name: &str, digest: &str| {
             self.datasets.is_empty() || self.datasets.iter().any(|(n, d)| n == name && (d.is_empty() || d == digest))
@@ -330,19 +343,17 @@ impl Op for SearchLoggedModels {
         self.experiments.sort();
         self.experiments.dedup();
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let mut found = Vec::new();
-        for id in &self.experiments {
-            for row in cx.all::<LoggedModel>(&shelf, &experiment::row_id(&shelf, id)).await? {
-                let one = Candidate { model: row.value, datasets: self.datasets.clone() };
-                if !one.model.is_deleted && filter.matches(&one) {
-                    found.push(one);
-                }
-            }
-        }
-        found.sort_by(|a, b| order.compare(a, b));
         let question = query.identity(&format!("logged models {:?} {:?}", self.experiments, self.datasets));
-        let page =
-            search::page_of(found, query.most, query.page_token.as_deref(), &question, |one| one.model.id.clone())?;
-        Ok(page.map(|one| one.model))
+        let mut picker = Picker::new(&order, query, &question)?;
+        for id in &self.experiments {
+            scan(cx, &shelf, &experiment::row_id(&shelf, id), |row: Row<LoggedModel>| {
+                let one = Candidate { model: row.value, datasets: &self.datasets };
+                if !one.model.is_deleted && filter.matches(&one) {
+                    picker.offer(one);
+                }
+            })
+            .await?;
+        }
+        Ok(picker.page().map(|one| one.model))
     }
 }

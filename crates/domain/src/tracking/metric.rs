@@ -2,30 +2,22 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
+use kernel::{Error, Kind, Result, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Run,
-    action::READ_RUNS,
     point::{self, Point},
-    run,
-    search::{self, Page},
-    text,
+    run, text,
 };
-use crate::{
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
-    resources::workspace_shelf,
-};
+use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
 
 /// Points of one chunk: about 4 KiB of steady ones.
-const CHUNK: usize = 384;
+pub(super) const CHUNK: usize = 384;
 /// How many chunks back a point that is not the latest is compared for being there already: some 24 000 points.
 const LOOK_BACK: u32 = 64;
 /// Most metrics of one run.
 const MOST_METRICS: usize = 10_000;
-/// Most points in one answer.
-const MOST_POINTS: usize = 1_000_000;
 
 /// A value to be logged.
 #[derive(Clone, Debug)]
@@ -57,27 +49,31 @@ impl Record for Heads {
 pub(super) struct Head {
     /// The greatest by step, time and value.
     pub(super) latest: Point,
-    /// Number of the chunk that takes the next point.
-    chunk: u32,
+    /// Number of the chunk that takes the next point: the last one.
+    pub(super) chunk: u32,
+    /// Whether the points lie as histories are read, by time, step and value; not known of what older releases wrote.
+    #[serde(default)]
+    pub(super) is_in_order: bool,
 }
 
 /// Points of one metric.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Chunk {
-    points: String,
+pub(super) struct Chunk {
+    pub(super) points: String,
 }
 
 impl Record for Chunk {
     const TABLE: &'static str = "metric-chunk";
 }
 
-fn prefix(shelf: &Shelf, run: &RunId, key: &str) -> Vec<u8> {
+/// What the ids of a metric's chunks begin with.
+pub(super) fn prefix(shelf: &Shelf, run: &RunId, key: &str) -> Vec<u8> {
     let mut id = shelf.name_id::<Chunk>(&format!("run|{run}"));
     id.extend(shelf.name_id::<Chunk>(&format!("metric|{key}")));
     id
 }
 
-fn chunk_id(prefix: &[u8], number: u32) -> Vec<u8> {
+pub(super) fn chunk_id(prefix: &[u8], number: u32) -> Vec<u8> {
     let mut id = prefix.to_vec();
     id.extend_from_slice(&number.to_be_bytes());
     id
@@ -152,7 +148,11 @@ async fn append_one<O: Op>(
     let stored = if known.is_some() { cx.get::<Chunk>(shelf, &id).await? } else { None };
     let mut row = stored.unwrap_or_else(|| Row::new(id, Chunk { points: String::new() }));
     let mut held = point::unpack(&row.value.points)?;
+    let mut is_in_order = known.is_none_or(|head| head.is_in_order);
+    let mut last = held.last().copied();
     for point in points {
+        is_in_order &= last.is_none_or(|last| last.by_time(&point).is_le());
+        last = Some(point);
         if held.len() >= CHUNK {
             row.value.points = point::pack(&held);
             changes.put(shelf, &row)?;
@@ -164,107 +164,7 @@ async fn append_one<O: Op>(
     }
     row.value.points = point::pack(&held);
     changes.put(shelf, &row)?;
-    Ok(Some(Head { latest, chunk: number }))
-}
-
-/// All points of one metric, by time.
-async fn history<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId, key: &str) -> Result<Vec<Point>> {
-    let mut points = Vec::new();
-    for row in cx.all::<Chunk>(shelf, &prefix(shelf, run, key)).await? {
-        points.extend(point::unpack(&row.value.points)?);
-    }
-    points.sort_by(Point::by_time);
-    Ok(points)
-}
-
-/// Reads the points of one metric of a run, by time, step and value. An unknown metric has none.
-#[derive(Debug)]
-pub struct GetMetricHistory {
-    /// The workspace.
-    pub workspace: ResourceId,
-    /// The run.
-    pub run: RunId,
-    /// The metric.
-    pub key: String,
-    /// At most so many; all when absent.
-    pub most: Option<usize>,
-    /// Where the last page ended.
-    pub page_token: Option<String>,
-}
-
-impl Op for GetMetricHistory {
-    const ACTION: Action = READ_RUNS;
-    type Output = Page<Point>;
-
-    fn scope(&self) -> ResourceId {
-        self.workspace.clone()
-    }
-
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let run = run::find(cx, &shelf, &self.run).await?.value;
-        let points = history(cx, &shelf, &run.id, &self.key).await?;
-        let most = self.most.unwrap_or(MOST_POINTS).min(MOST_POINTS);
-        let query = format!("{}|{}", self.run, self.key);
-        let name = |point: &Point| format!("{:?}", point.identity());
-        search::page_of(points, most, self.page_token.as_deref(), &query, name)
-    }
-}
-
-/// Reads one metric of several runs, evenly sampled; for drawing.
-#[derive(Debug)]
-pub struct SampleMetricHistory {
-    /// The workspace.
-    pub workspace: ResourceId,
-    /// The runs, at most 100.
-    pub runs: Vec<RunId>,
-    /// The metric.
-    pub key: String,
-    /// Only steps in this range, both ends included.
-    pub steps: Option<(i64, i64)>,
-    /// At most so many points a run.
-    pub most: usize,
-}
-
-impl Op for SampleMetricHistory {
-    const ACTION: Action = READ_RUNS;
-    type Output = Vec<(RunId, Vec<Point>)>;
-
-    fn scope(&self) -> ResourceId {
-        self.workspace.clone()
-    }
-
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        if self.runs.is_empty() || self.runs.len() > 100 {
-            return Err(text::bad("run_ids", &self.runs.len().to_string(), "1 to 100 runs can be asked for at once"));
-        }
-        if !(1..=2500).contains(&self.most) {
-            return Err(text::bad("max_results", &self.most.to_string(), "must be 1 to 2500"));
-        }
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let mut out = Vec::new();
-        for id in self.runs {
-            run::find(cx, &shelf, &id).await?;
-            let mut points = history(cx, &shelf, &id, &self.key).await?;
-            if let Some((from, to)) = self.steps {
-                points.retain(|point| (from..=to).contains(&point.step));
-            }
-            points.sort_by(Point::by_step);
-            out.push((id, sample(&points, self.most)));
-        }
-        Ok(out)
-    }
-}
-
-/// At most `most` of the points, evenly spread; the first and the last are always among them.
-fn sample(points: &[Point], most: usize) -> Vec<Point> {
-    if points.len() <= most {
-        return points.to_vec();
-    }
-    let last = points.len().saturating_sub(1);
-    let gaps = most.saturating_sub(1).max(1);
-    let at = |number: usize| number.saturating_mul(last).checked_div(gaps).unwrap_or(0);
-    (0..most).filter_map(|number| points.get(at(number)).copied()).collect()
+    Ok(Some(Head { latest, chunk: number, is_in_order }))
 }
 
 #[cfg(test)]
@@ -272,12 +172,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_keeps_both_ends() {
-        let points: Vec<Point> = (0..1000).map(|at| Point::new(at, at, 0.0)).collect();
-        let few = sample(&points, 10);
-        assert_eq!(few.len(), 10);
-        assert_eq!((few[0].step, few[9].step), (0, 999));
-        assert_eq!(sample(&points[..5], 10).len(), 5);
-        assert_eq!(sample(&points, 1).len(), 1);
+    fn heads_of_older_releases_open() {
+        let old = r#"{"metrics":{"m":{"latest":[7,8,0],"chunk":3}}}"#;
+        let heads: Heads = serde_json::from_str(old).unwrap();
+        assert_eq!((heads.metrics["m"].chunk, heads.metrics["m"].is_in_order), (3, false));
     }
 }

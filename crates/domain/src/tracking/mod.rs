@@ -12,7 +12,9 @@ mod artifact_path;
 mod attempt;
 mod experiment;
 mod experiments;
+mod file_page;
 mod files;
+mod history;
 mod hold;
 mod log;
 mod logged_model;
@@ -27,10 +29,13 @@ mod run;
 mod run_links;
 mod run_name;
 mod runs;
+mod scan;
 mod search;
 mod search_models;
 mod search_runs;
 mod source;
+#[cfg(test)]
+mod tests;
 pub mod text;
 
 pub use artifact::{ModelSource, Owner, add_artifact};
@@ -40,16 +45,19 @@ pub use experiments::{
     CreateExperiment, DeleteExperiment, ExperimentChange, ExperimentKey, GetExperiment, GetTracking, Query,
     SearchExperiments, UpdateExperiment, View,
 };
+pub use file_page::FilePage;
+pub(crate) use file_page::page_of_files;
 pub use files::{
     ArtifactPlace, DeleteArtifact, Entry, GetArtifact, ListArtifacts, Listing, OpenedArtifact, PutArtifact,
 };
+pub use history::{GetMetricHistory, SampleMetricHistory};
 pub use hold::{hold_model_version, release_model_version};
 pub use log::{LogBatch, LogModelHistory};
 pub use logged_model::{LoggedModel, LoggedModelStatus, ModelMetric};
 pub use logged_models::{
     CreateLoggedModel, DeleteLoggedModel, GetLoggedModel, LoggedModelChange, SearchLoggedModels, UpdateLoggedModel,
 };
-pub use metric::{GetMetricHistory, Metric, SampleMetricHistory};
+pub use metric::Metric;
 pub use model_versions::{
     CreateModelVersion, DeleteModelVersion, GetModelVersion, SearchModelVersions, UpdateModelVersion, VersionChange,
     VersionKey,

@@ -12,11 +12,14 @@ use super::{
     hold, ownership, registered_models,
     registry::{self, Claims},
     run,
-    search::{self, Field, Ordering, Page, Part, Schema, Searchable, Value, parse_filter, parse_order},
+    scan::{STRIDE, scan},
+    search::{
+        ENTRY, Field, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order, size_of,
+    },
     source, text,
 };
 use crate::{
-    gate::{Changes, Cx, Op},
+    gate::{Changes, Cx, Op, Row},
     resources::workspace_shelf,
 };
 
@@ -89,7 +92,7 @@ impl Attempt for CreateModelVersion {
         cx.note("version", version.version.to_string());
         cx.commit(changes).await?;
         after.last_version = version.version;
-        VersionView::open(cx, &shelf, &after, version).await
+        Ok(VersionView::new(&after, version))
     }
 }
 
@@ -133,7 +136,7 @@ impl Op for GetModelVersion {
             }
         };
         let (model, row) = registry::find_version(cx, &shelf, &self.name, number).await?;
-        VersionView::open(cx, &shelf, &model.value, row.value).await
+        Ok(VersionView::new(&model.value, row.value))
     }
 }
 
@@ -229,7 +232,7 @@ impl Attempt for UpdateModelVersion {
         row.value.updated_at = cx.now();
         changes.put(&shelf, &row)?;
         cx.commit(changes).await?;
-        VersionView::open(cx, &shelf, &model.value, row.value).await
+        Ok(VersionView::new(&model.value, row.value))
     }
 }
 
@@ -302,13 +305,7 @@ const SCHEMA: Schema = Schema {
     absent_differs: true,
 };
 
-struct Candidate {
-    model: usize,
-    name: String,
-    version: ModelVersion,
-}
-
-impl Searchable for Candidate {
+impl Searchable for VersionView {
     fn value(&self, field: &Field) -> Value<'_> {
         let version = &self.version;
         match (field.part, field.key.as_str()) {
@@ -321,6 +318,11 @@ impl Searchable for Candidate {
             (Part::Attribute, "last_updated_timestamp") => Value::from(Some(version.updated_at.0)),
             _ => Value::Absent,
         }
+    }
+
+    fn size(&self) -> usize {
+        let texts = [self.version.description.len(), self.version.source.len(), self.version.run_link.len(), 4 * ENTRY];
+        size_of(&self.version.tags).saturating_add(texts.iter().sum())
     }
 }
 
@@ -351,27 +353,24 @@ impl Op for SearchModelVersions {
         let usual = Ordering::by("name", true).then(Ordering::by("version_number", false));
         let order = parse_order(&query.order_by, &SCHEMA)?.then(usual);
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let models: Vec<RegisteredModel> =
-            cx.all::<RegisteredModel>(&shelf, b"").await?.into_iter().map(|row| row.value).collect();
-        let mut found = Vec::new();
-        for (at, model) in models.iter().enumerate() {
-            for row in registered_models::versions(cx, &shelf, model).await? {
-                let one = Candidate { model: at, name: model.name.clone(), version: row.value };
-                if filter.matches(&one) {
-                    found.push(one);
-                }
-            }
-        }
-        found.sort_by(|a, b| order.compare(a, b));
         let question = query.identity("model versions");
-        let name = |one: &Candidate| format!("{}/{}", one.name, one.version.version);
-        let page = search::page_of(found, query.most, query.page_token.as_deref(), &question, name)?;
-        let mut views = Vec::with_capacity(page.items.len());
-        for one in page.items {
-            if let Some(model) = models.get(one.model) {
-                views.push(VersionView::open(cx, &shelf, model, one.version).await?);
+        let mut picker = Picker::new(&order, query, &question)?;
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let models = cx.page::<RegisteredModel>(&shelf, b"", after.as_deref(), STRIDE).await?;
+            for model in &models {
+                scan(cx, &shelf, model.value.id.as_bytes(), |row: Row<ModelVersion>| {
+                    let one = VersionView::new(&model.value, row.value);
+                    if filter.matches(&one) {
+                        picker.offer(one);
+                    }
+                })
+                .await?;
+            }
+            after = models.last().map(|row| row.id.clone());
+            if models.len() < STRIDE {
+                return Ok(picker.page());
             }
         }
-        Ok(Page { items: views, next: page.next })
     }
 }

@@ -1,11 +1,11 @@
 //! What a run's own code may write: its own run, what that run made, and nothing else. Principals are judged by their roles
 //! alone. A refusal is recorded like every other denial.
 
-use kernel::{Action, Result, RunId, Who};
+use kernel::{Action, Error, Kind, Result, RunId, Who};
 
 use super::{
     Experiment, LoggedModel, ModelVersion, RegisteredModel, Run,
-    action::{WRITE_ANY_EXPERIMENT, WRITE_ANY_MODEL},
+    action::{WRITE_ANY_EXPERIMENT, WRITE_ANY_MODEL, WRITE_ANY_RUN},
     run,
 };
 use crate::gate::{Cx, Op, Shelf};
@@ -44,14 +44,67 @@ pub(super) async fn of_run<O: Op>(cx: &Cx<'_, O>, run: &Run, action: &Action) ->
     hold(cx, action, |me| run.id == *me || made(run.created_by_run.as_ref(), me)).await
 }
 
-/// The experiment of its own run, or one that it made.
+/// One that it made: its own run was begun by whoever submitted the job, and is theirs to delete.
+pub(super) async fn of_begun_run<O: Op>(cx: &Cx<'_, O>, run: &Run, action: &Action) -> Result<()> {
+    hold(cx, action, |me| made(run.created_by_run.as_ref(), me)).await
+}
+
+/// Nothing that a run's code may do.
+pub(super) async fn of_people<O: Op>(cx: &Cx<'_, O>, action: &Action) -> Result<()> {
+    hold(cx, action, |_| false).await
+}
+
+/// The experiment of its own run.
 pub(super) async fn of_experiment<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, experiment: &Experiment) -> Result<()> {
-    let home = match own_run(cx) {
-        Some(me) => run::find(cx, shelf, &me).await.map(|row| row.value.experiment).ok(),
-        None => None,
+    let home = home(cx, shelf).await?;
+    hold(cx, &WRITE_ANY_EXPERIMENT, |_| home.is_some_and(|home| home.experiment == experiment.id)).await
+}
+
+/// A run to be: below its own run or one that it made, in the experiment of its own run. Says which that is.
+pub(super) async fn of_new_run<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    experiment: &str,
+    parent: Option<&str>,
+) -> Result<Option<Run>> {
+    let home = home(cx, shelf).await?;
+    let parent = match parent.and_then(|id| id.parse().ok()) {
+        Some(id) if home.is_some() => find(cx, shelf, &id).await?,
+        _ => None,
     };
-    let is_home = home.is_some_and(|home| home == experiment.id);
-    hold(cx, &WRITE_ANY_EXPERIMENT, |me| is_home || made(experiment.created_by_run.as_ref(), me)).await
+    let is_at_home = home.as_ref().is_some_and(|home| home.experiment == experiment);
+    let is_below = |me: &RunId| parent.is_some_and(|run| run.id == *me || made(run.created_by_run.as_ref(), me));
+    let held = hold(cx, &WRITE_ANY_RUN, |me| is_at_home && is_below(me)).await;
+    held.map(|()| home).map_err(|fault| match fault.kind() {
+        Kind::Denied => {
+            let words = "a job's code may only begin runs below its own run and in its own experiment: begin them with \
+                         `nested=True` while that run is active, or name it as their `parent_run_id`";
+            Error::new(Kind::Denied, words)
+        }
+        _ => fault,
+    })
+}
+
+/// A logged model to be: in the experiment of its own run.
+pub(super) async fn of_new_logged_model<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, experiment: &str) -> Result<()> {
+    let home = home(cx, shelf).await?;
+    hold(cx, &WRITE_ANY_MODEL, |_| home.is_some_and(|home| home.experiment == experiment)).await
+}
+
+/// The run whose code asks, if one does and is tracked.
+async fn home<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf) -> Result<Option<Run>> {
+    match own_run(cx) {
+        Some(me) => find(cx, shelf, &me).await,
+        None => Ok(None),
+    }
+}
+
+async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &RunId) -> Result<Option<Run>> {
+    match run::find(cx, shelf, id).await {
+        Ok(row) => Ok(Some(row.value)),
+        Err(fault) if fault.kind() == Kind::NotFound => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// A logged model that it made.

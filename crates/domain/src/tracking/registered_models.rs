@@ -7,7 +7,9 @@ use super::{
     action::{DELETE_MODELS, READ_MODELS, WRITE_MODELS},
     artifact::{Artifact, Owner},
     attempt::{Attempt, settle},
-    hold, ownership, registry, text,
+    hold, ownership, registry,
+    scan::scan,
+    text,
 };
 use crate::{
     gate::{Changes, Cx, Op, Row, Shelf},
@@ -37,16 +39,11 @@ pub struct VersionView {
 }
 
 impl VersionView {
-    pub(super) async fn open<O: Op>(
-        cx: &Cx<'_, O>,
-        shelf: &Shelf,
-        model: &RegisteredModel,
-        version: ModelVersion,
-    ) -> Result<Self> {
+    pub(super) fn new(model: &RegisteredModel, version: ModelVersion) -> Self {
         let points_here = |(alias, number): (&String, &u64)| (*number == version.version).then(|| alias.clone());
         let aliases = model.aliases.iter().filter_map(points_here).collect();
-        let artifact_uri = registry::artifact_uri(cx, shelf, model, &version).await?;
-        Ok(Self { name: model.name.clone(), version, aliases, artifact_uri })
+        let artifact_uri = registry::artifact_uri(model, &version);
+        Self { name: model.name.clone(), version, aliases, artifact_uri }
     }
 }
 
@@ -67,18 +64,15 @@ async fn latest<O: Op>(
 ) -> Result<Vec<VersionView>> {
     let mut newest: Vec<ModelVersion> = Vec::new();
     // Rows come by number, so a later one of the same stage is newer.
-    for row in versions(cx, shelf, model).await? {
+    scan(cx, shelf, model.id.as_bytes(), |row: Row<ModelVersion>| {
         let version = row.value;
         if stages.is_empty() || stages.contains(&version.stage.as_str()) {
             newest.retain(|known| known.stage != version.stage);
             newest.push(version);
         }
-    }
-    let mut views = Vec::with_capacity(newest.len());
-    for version in newest {
-        views.push(VersionView::open(cx, shelf, model, version).await?);
-    }
-    Ok(views)
+    })
+    .await?;
+    Ok(newest.into_iter().map(|version| VersionView::new(model, version)).collect())
 }
 
 pub(super) async fn view<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, model: RegisteredModel) -> Result<ModelView> {

@@ -73,26 +73,12 @@ pub struct ModelVersion {
     pub tags: BTreeMap<String, String>,
     /// The run whose code registered it, if one did.
     pub created_by_run: Option<RunId>,
-    /// How many files it was registered with.
+    /// How many files it was registered with; none only for a prompt.
     pub files: usize,
-    /// Where its files are read when it was registered before there were any: the source itself.
-    pub live: Option<Owner>,
-    /// The directory below it.
-    pub live_path: ArtifactPath,
 }
 
 impl Record for ModelVersion {
     const TABLE: &'static str = "model-version";
-}
-
-impl ModelVersion {
-    /// Where its files lie: its own rows, or the source of a version that was registered before it had files.
-    pub(super) fn home(&self, model: Uuid) -> (Owner, ArtifactPath) {
-        match &self.live {
-            Some(live) if self.files == 0 => (live.clone(), self.live_path.clone()),
-            _ => (Owner::Version { model, version: self.version }, ArtifactPath::default()),
-        }
-    }
 }
 
 /// A model version to be.
@@ -161,16 +147,25 @@ pub(super) async fn find_version<O: Op>(
 /// `NotFound` for an unknown model or version.
 pub async fn model_files<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str, version: u64) -> Result<ModelFiles> {
     let (model, row) = find_version(cx, shelf, name, version).await?;
-    let (owner, directory) = row.value.home(model.value.id);
-    let files = relative(files_below(cx, shelf, &owner, &directory).await?, &directory);
+    let files = version_files(cx, shelf, model.value.id, version).await?;
     Ok(ModelFiles { name: model.value.name, version, run: row.value.run, files })
+}
+
+async fn version_files<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    model: Uuid,
+    version: u64,
+) -> Result<Vec<(String, BlobRef)>> {
+    let all = ArtifactPath::default();
+    Ok(relative(files_below(cx, shelf, &Owner::Version { model, version }, &all).await?, &all))
 }
 
 /// Adds a model version to `changes` and says its number: one more than the highest ever given. Makes the registered model
 /// when it is missing. Two at once contend for the number: a commit that is `Stale` is to be built anew.
 ///
 /// # Errors
-/// `Invalid` for names, tags and paths out of bounds, `NotFound` for an unknown source or one without files.
+/// `Invalid` for names, tags and paths out of bounds and for a source without files, `NotFound` for an unknown source.
 pub async fn add_model_version<O: Op>(
     cx: &Cx<'_, O>,
     shelf: &Shelf,
@@ -183,28 +178,12 @@ pub async fn add_model_version<O: Op>(
         Some(row) => row,
         None => Row::new(id, new_model(cx, &new.name)),
     };
-    let needs_files = !matches!(new.source, ModelSource::Nothing);
-    let version = add_version(cx, shelf, changes, model, new, Claims::default()).await?;
-    if needs_files && version.files == 0 {
-        return Err(Error::not_found("the files of the model's source"));
-    }
-    Ok(version.version)
+    Ok(add_version(cx, shelf, changes, model, new, Claims::default()).await?.version)
 }
 
 /// The address under which clients read a version's files.
-pub(super) async fn artifact_uri<O: Op>(
-    cx: &Cx<'_, O>,
-    shelf: &Shelf,
-    model: &RegisteredModel,
-    version: &ModelVersion,
-) -> Result<String> {
-    let (owner, path) = version.home(model.id);
-    let base = match &owner {
-        Owner::Version { model, version } => format!("mlflow-artifacts:/registry/{model}/{version}/artifacts"),
-        Owner::Run(run) => run::find(cx, shelf, run).await?.value.artifact_uri(),
-        Owner::LoggedModel(id) => logged_model::find_any(cx, shelf, id).await?.value.artifact_uri(),
-    };
-    Ok(if path.is_root() { base } else { format!("{base}/{path}") })
+pub(super) fn artifact_uri(model: &RegisteredModel, version: &ModelVersion) -> String {
+    format!("mlflow-artifacts:/registry/{}/{}/artifacts", model.id, version.version)
 }
 
 /// What a client says about a version beside what is checked.
@@ -227,6 +206,12 @@ pub(super) async fn add_version<O: Op>(
     text::check_length("description", &new.description, 100_000)?;
     text::check_length("run_link", &claims.run_link, 500)?;
     let gathered = gather(cx, shelf, &new.source).await?;
+    let source = claims.source.unwrap_or(gathered.source);
+    // A version is what it was registered with, for good: one that waited for its files would be whatever came.
+    if gathered.files.is_empty() && !matches!(new.source, ModelSource::Nothing) {
+        let why = "there are no files; log the model's files first, or name the logged model that has them";
+        return Err(text::bad("source", &source, why));
+    }
     let version = model.value.last_version.saturating_add(1);
     let owner = Owner::Version { model: model.value.id, version };
     for (path, blob) in &gathered.files {
@@ -240,7 +225,7 @@ pub(super) async fn add_version<O: Op>(
         created_at: cx.now(),
         updated_at: cx.now(),
         user: ownership::caller_name(cx),
-        source: claims.source.unwrap_or(gathered.source),
+        source,
         run: new.run.or(gathered.run),
         logged_model: gathered.logged_model,
         stage: String::from("None"),
@@ -248,8 +233,6 @@ pub(super) async fn add_version<O: Op>(
         tags,
         created_by_run: ownership::own_run(cx),
         files: gathered.files.len(),
-        live: gathered.live,
-        live_path: gathered.live_path,
     };
     changes.put(shelf, &Row::new(version_row_id(model.value.id, version), row.clone()))?;
     model.value.last_version = version;
@@ -265,16 +248,15 @@ struct Gathered {
     source: String,
     run: Option<RunId>,
     logged_model: Option<String>,
-    live: Option<Owner>,
-    live_path: ArtifactPath,
 }
 
 /// Reads the source, which a run's own code must have made.
 async fn gather<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource) -> Result<Gathered> {
     let mut gathered = Gathered::default();
     match source {
-        ModelSource::Nothing => {}
+        ModelSource::Nothing => ownership::of_people(cx, &WRITE_ANY_MODEL).await?,
         ModelSource::Files(files) => {
+            ownership::of_people(cx, &WRITE_ANY_MODEL).await?;
             gathered.files.clone_from(files);
             gathered.files.sort_by(|a, b| a.0.cmp(&b.0));
             if gathered.files.windows(2).any(|pair| matches!(pair, [a, b] if a.0 == b.0)) {
@@ -287,7 +269,6 @@ async fn gather<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource) -> R
             gathered.files = relative(files_below(cx, shelf, &owner, &path).await?, &path);
             gathered.source = format!("runs:/{run}/{path}");
             gathered.run = Some(run.clone());
-            (gathered.live, gathered.live_path) = (Some(owner), path);
         }
         ModelSource::LoggedModel(id) => {
             let model = logged_model::find(cx, shelf, id).await?.value;
@@ -298,17 +279,14 @@ async fn gather<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource) -> R
             gathered.source = format!("models:/{id}");
             gathered.run = model.source_run;
             gathered.logged_model = Some(id.clone());
-            gathered.live = Some(owner);
         }
         ModelSource::Version { name, version } => {
             let (model, row) = find_version(cx, shelf, name, *version).await?;
             ownership::of_version(cx, &row.value).await?;
-            let (owner, path) = row.value.home(model.value.id);
-            gathered.files = relative(files_below(cx, shelf, &owner, &path).await?, &path);
+            gathered.files = version_files(cx, shelf, model.value.id, *version).await?;
             gathered.source = format!("models:/{name}/{version}");
             gathered.run = row.value.run;
             gathered.logged_model = row.value.logged_model;
-            (gathered.live, gathered.live_path) = (Some(owner), path);
         }
     }
     if gathered.files.len() > MOST_FILES {

@@ -11,6 +11,9 @@ use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
 /// The tag that mirrors a run's name.
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
 
+/// The tag that says below which run a run was begun.
+pub(super) const PARENT_TAG: &str = "mlflow.parentRunId";
+
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RunStatus {

@@ -130,8 +130,12 @@ impl RunLinks {
 
     fn is_bounded(&self) -> bool {
         let counts = [self.datasets.len(), self.model_inputs.len(), self.model_outputs.len()];
-        let bytes: usize = self.datasets.iter().map(DatasetInput::size).sum();
-        counts.iter().all(|count| *count <= MOST) && bytes <= MOST_BYTES
+        counts.iter().all(|count| *count <= MOST) && self.size() <= MOST_BYTES
+    }
+
+    /// About how many bytes its data sets take.
+    pub(super) fn size(&self) -> usize {
+        self.datasets.iter().fold(0, |sum: usize, one| sum.saturating_add(one.size()))
     }
 }
 

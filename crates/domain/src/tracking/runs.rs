@@ -9,7 +9,7 @@ use super::{
     action::{DELETE_ANY_RUN, DELETE_RUNS, READ_RUNS, WRITE_ANY_RUN, WRITE_RUNS},
     attempt::{Attempt, settle},
     experiment, metric, ownership,
-    run::{self, RUN_NAME_TAG},
+    run::{self, PARENT_TAG, RUN_NAME_TAG},
     run_links::{self, RunLinks},
     run_name, text,
 };
@@ -41,7 +41,7 @@ impl RunView {
     }
 }
 
-/// Begins a run that no job stands behind.
+/// Begins a run that no job stands behind. A run's code may do so below its own run only.
 #[derive(Debug)]
 pub struct CreateRun {
     /// The workspace.
@@ -71,16 +71,14 @@ impl Op for CreateRun {
         let mut tags: BTreeMap<String, String> = self.tags.into_iter().collect();
         let name = name_of(self.name, &tags)?;
         tags.insert(RUN_NAME_TAG.to_owned(), name.clone());
-        let user = match ownership::own_run(cx) {
-            // What a job's code makes belongs to whoever submitted the job.
-            Some(me) => run::find(cx, &shelf, &me).await.map(|row| row.value.user).ok(),
-            None => None,
-        };
+        let parent = tags.get(PARENT_TAG).map(String::as_str);
+        let job = ownership::of_new_run(cx, &shelf, &experiment.id, parent).await?;
         let run = Run {
             id: RunId::random(),
             experiment: experiment.id,
             name,
-            user: user.unwrap_or_else(|| ownership::caller_name(cx)),
+            // What a job's code makes belongs to whoever submitted the job.
+            user: job.map_or_else(|| ownership::caller_name(cx), |job| job.user),
             status: RunStatus::Running,
             started_at: self.started_at.unwrap_or_else(|| cx.now()),
             ended_at: None,
@@ -236,7 +234,7 @@ impl Attempt for DeleteRunTag {
     }
 }
 
-/// Deletes a run, until it is restored.
+/// Deletes a run, until it is restored. A run's code may delete what it began, never its own run.
 #[derive(Debug)]
 pub struct DeleteRun {
     /// The workspace.
@@ -268,7 +266,7 @@ impl Attempt for DeleteRun {
     }
 }
 
-/// Brings a deleted run back.
+/// Brings a deleted run back. A run's code may do so for what it began.
 #[derive(Debug)]
 pub struct RestoreRun {
     /// The workspace.
@@ -309,7 +307,7 @@ async fn mark<O: Op>(
 ) -> Result<()> {
     let (shelf, _) = workspace_shelf(cx, workspace).await?;
     let mut row = run::find(cx, &shelf, run).await?;
-    ownership::of_run(cx, &row.value, action).await?;
+    ownership::of_begun_run(cx, &row.value, action).await?;
     cx.note("run", run.to_string());
     if row.value.is_deleted == is_deleted {
         return Ok(());

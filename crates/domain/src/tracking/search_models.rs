@@ -6,10 +6,13 @@ use super::{
     ModelView, Query, RegisteredModel,
     action::READ_MODELS,
     registered_models::view,
-    search::{self, Field, Ordering, Page, Part, Schema, Searchable, Value, parse_filter, parse_order},
+    scan::scan,
+    search::{
+        ENTRY, Field, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order, size_of,
+    },
 };
 use crate::{
-    gate::{Cx, Op},
+    gate::{Cx, Op, Row},
     resources::workspace_shelf,
 };
 
@@ -32,6 +35,10 @@ impl Searchable for RegisteredModel {
             (Part::Attribute, "last_updated_timestamp") => Value::from(Some(self.updated_at.0)),
             _ => Value::Absent,
         }
+    }
+
+    fn size(&self) -> usize {
+        [self.description.len(), size_of(&self.tags), self.aliases.len().saturating_mul(ENTRY), ENTRY].iter().sum()
     }
 }
 
@@ -61,12 +68,15 @@ impl Op for SearchRegisteredModels {
         let filter = parse_filter(&query.filter, &SCHEMA)?;
         let order = parse_order(&query.order_by, &SCHEMA)?.then(Ordering::by("name", true));
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let rows = cx.all::<RegisteredModel>(&shelf, b"").await?;
-        let mut found: Vec<RegisteredModel> =
-            rows.into_iter().map(|row| row.value).filter(|one| filter.matches(one)).collect();
-        found.sort_by(|a, b| order.compare(a, b));
         let question = query.identity("registered models");
-        let page = search::page_of(found, query.most, query.page_token.as_deref(), &question, |one| one.name.clone())?;
+        let mut picker = Picker::new(&order, query, &question)?;
+        scan(cx, &shelf, b"", |row: Row<RegisteredModel>| {
+            if filter.matches(&row.value) {
+                picker.offer(row.value);
+            }
+        })
+        .await?;
+        let page = picker.page();
         let mut views = Vec::with_capacity(page.items.len());
         for model in page.items {
             views.push(view(cx, &shelf, model).await?);

@@ -10,7 +10,11 @@ use super::{
     experiment,
     metric::Heads,
     run_links::RunLinks,
-    search::{self, Field, Ordering, Page, Part, Schema, Searchable, Value, parse_filter, parse_order},
+    scan::STRIDE,
+    search::{
+        ENTRY, Field, MOST_BYTES, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order,
+        size_of, write_token,
+    },
 };
 use crate::{
     gate::{Cx, Op, Shelf},
@@ -19,8 +23,6 @@ use crate::{
 
 /// Most experiments of one search.
 const MOST_EXPERIMENTS: usize = 10_000;
-/// Runs read at a time.
-const STRIDE: usize = 1000;
 
 const SCHEMA: Schema = Schema {
     numbers: &["start_time", "end_time"],
@@ -70,6 +72,16 @@ impl Searchable for Candidate {
             _ => Value::Absent,
         }
     }
+
+    fn size(&self) -> usize {
+        size(&self.run, self.heads.metrics.keys(), &self.links)
+    }
+}
+
+/// About how many bytes a run takes, with what lies beside it.
+fn size<'a>(run: &Run, metrics: impl Iterator<Item = &'a String>, links: &RunLinks) -> usize {
+    let metrics = metrics.fold(0, |sum: usize, key| sum.saturating_add(ENTRY).saturating_add(key.len()));
+    [size_of(&run.params), size_of(&run.tags), metrics, links.size(), ENTRY].iter().sum()
 }
 
 impl Candidate {
@@ -144,33 +156,45 @@ impl Op for SearchRuns {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
         let needs =
             Needs { heads: filter.asks(Part::Metric) || order.asks(Part::Metric), links: filter.asks(Part::Dataset) };
-        let mut found = Vec::new();
+        let question = query.identity(&format!("runs {:?} {:?}", self.view, self.experiments));
+        let mut picker = Picker::new(&order, query, &question)?;
         for id in &self.experiments {
-            let Ok(experiment) = experiment::find(cx, &shelf, id).await else { continue };
+            let experiment = match experiment::find(cx, &shelf, id).await {
+                Ok(row) => row.value,
+                Err(fault) if fault.kind() == Kind::NotFound => continue,
+                Err(fault) => return Err(fault),
+            };
             let mut after: Option<Vec<u8>> = None;
             loop {
                 let stride = read(cx, &shelf, id, after.as_deref(), &needs).await?;
                 let was_last = stride.len() < STRIDE;
                 after = stride.last().map(|(row, _)| row.clone());
-                let candidates = stride.into_iter().map(|(_, mut candidate)| {
-                    candidate.run.is_deleted |= experiment.value.is_deleted;
-                    candidate
-                });
-                found.extend(candidates.filter(|one| self.view.shows(one.run.is_deleted) && filter.matches(one)));
+                for (_, mut one) in stride {
+                    one.run.is_deleted |= experiment.is_deleted;
+                    if self.view.shows(one.run.is_deleted) && filter.matches(&one) {
+                        picker.offer(one);
+                    }
+                }
                 if was_last {
                     break;
                 }
             }
         }
-        found.sort_by(|a, b| order.compare(a, b));
-        let question = query.identity(&format!("runs {:?} {:?}", self.view, self.experiments));
-        let page =
-            search::page_of(found, query.most, query.page_token.as_deref(), &question, |one| one.run.id.to_string())?;
-        let mut views = Vec::with_capacity(page.items.len());
-        for candidate in page.items {
-            views.push(RunView::open(cx, &shelf, candidate.run).await?);
+        let (picked, has_more) = picker.finish();
+        let (mut views, mut bytes, mut next) = (Vec::with_capacity(picked.len()), 0_usize, None);
+        let mut picked = picked.into_iter().peekable();
+        while let Some(one) = picked.next() {
+            let spot = order.spot(&one);
+            let view = RunView::open(cx, &shelf, one.run).await?;
+            bytes = bytes.saturating_add(size(&view.run, view.metrics.keys(), &view.links));
+            views.push(view);
+            // What lies beside the runs may be more than they are: the page ends where it is full.
+            if (picked.peek().is_some() && bytes > MOST_BYTES) || (picked.peek().is_none() && has_more) {
+                next = Some(write_token(&spot, &question));
+                break;
+            }
         }
-        Ok(Page { items: views, next: page.next })
+        Ok(Page { items: views, next })
     }
 }
 

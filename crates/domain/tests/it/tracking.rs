@@ -20,18 +20,27 @@ impl Stand {
     /// The code of a run.
     fn code_of(&self, run: &RunId) -> Caller {
         let Who::Principal(owner) = &self.owner.who else { panic!("the owner is a principal") };
-        let run =
-            RunCaller { run: run.clone(), workspace: self.guid, scope: self.workspace.clone(), on_behalf_of: owner.id };
+        let run = RunCaller {
+            run: run.clone(),
+            workspace: self.guid,
+            scope: self.workspace.clone(),
+            on_behalf_of: owner.id,
+            only: Vec::new(),
+        };
         Caller { who: Who::Run(run), source: Source::internal() }
     }
 
     async fn begin(&self, caller: &Caller, experiment: &str) -> Result<RunId> {
+        let mut tags = vec![(String::from("mlflow.user"), String::from("somebody else"))];
+        if let Who::Run(parent) = &caller.who {
+            tags.push((String::from("mlflow.parentRunId"), parent.run.to_string()));
+        }
         let op = CreateRun {
             workspace: self.workspace.clone(),
             experiment: experiment.to_owned(),
             name: String::new(),
             started_at: None,
-            tags: vec![(String::from("mlflow.user"), String::from("somebody else"))],
+            tags,
         };
         enter(&self.house, caller, op).await.map(|made| made.run.id)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use domain::work::look_once;
 use http::{Method, Request, StatusCode};
 use http_faces::faces::score::probe_replicas;
 use serde_json::{Value, json};
@@ -36,9 +37,82 @@ impl Client {
             None => format!("{}/{path}?api-version=2023-04-01", self.stand.workspace),
         };
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        self.send(method, &uri, &self.bearer, body).await
+    }
+
+    async fn send(&self, method: Method, uri: &str, bearer: &str, body: Body) -> Answer {
         let request = Request::builder().method(method).uri(uri);
-        let request = request.header("authorization", format!("Bearer {}", self.bearer)).body(body).unwrap();
-        self.served.send(request).await
+        self.served.send(request.header("authorization", format!("Bearer {bearer}")).body(body).unwrap()).await
+    }
+
+    /// Submits a job with the least scratch.
+    async fn submit(&self, name: &str) {
+        let put = json!({"properties": {"jobType": "Command", "command": "true", "resources": {"scratchMiB": 16}}});
+        let made = self.call(Method::PUT, &format!("jobs/{name}"), put).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    }
+
+    /// Where the files of a run are written.
+    async fn proxied(&self, run: &str) -> String {
+        let base = format!("/mlflow/v1.0{}/api/2.0", self.stand.workspace);
+        let listed = self.call(Method::GET, &format!("{base}/mlflow/artifacts/list?run_id={run}"), Value::Null).await;
+        let root = listed.json()["root_uri"].as_str().unwrap().replace("mlflow-artifacts:/", "");
+        format!("{base}/mlflow-artifacts/artifacts/{root}")
+    }
+}
+
+#[tokio::test]
+async fn the_outputs_of_a_job_come_page_by_page() {
+    let client = Client::new().await;
+    client.submit("j").await;
+    let proxied = client.proxied("j").await;
+    for path in ["outputs/deep/er/b", "outputs/a", "c"] {
+        let put = client.send(Method::PUT, &format!("{proxied}/{path}"), &client.bearer, Body::from("abc")).await;
+        assert_eq!(put.status, StatusCode::OK, "{put:?}");
+    }
+    let whole = client.call(Method::GET, "jobs/j/outputs", Value::Null).await.json();
+    let file = |path: &str| json!({"path": path, "length": 3});
+    let due = json!([file("c"), file("outputs/a"), file("outputs/deep/er/b")]);
+    assert_eq!(whole, json!({"value": due, "nextLink": null}));
+
+    let mut path = format!("{}/jobs/j/outputs?api-version=2023-04-01&$top=1", client.stand.workspace);
+    let mut files = Vec::new();
+    for rest in [2, 1, 0] {
+        let page = client.call(Method::GET, &path, Value::Null).await.json();
+        files.extend(page["value"].as_array().unwrap().clone());
+        assert_eq!(page["nextLink"].is_string(), rest > 0, "{page}");
+        path = page["nextLink"].as_str().unwrap_or_default().trim_start_matches("https://localhost:8443").to_owned();
+        assert!(rest == 0 || path.contains("$top=1&") && !path.contains("deep"), "{path}");
+    }
+    files.sort_by_key(|file| file["path"].to_string());
+    assert_eq!(json!(files), due);
+    for wrong in ["$skipToken=*", "$top=many"] {
+        let path = format!("{}/jobs/j/outputs?{wrong}", client.stand.workspace);
+        assert_eq!(client.call(Method::GET, &path, Value::Null).await.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    assert_eq!(client.call(Method::GET, "jobs/none/outputs", Value::Null).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_run_that_brings_too_much_is_told_in_each_protocol_s_words() {
+    let client = Client::new().await;
+    client.submit("j").await;
+    look_once(&client.stand.house, true).await.unwrap();
+    let message: Value =
+        serde_json::from_str(client.stand.target.started.lock().unwrap()[0].bootstrap.expose()).unwrap();
+    let start = Body::from(json!({"version": "0", "missing_walls": []}).to_string());
+    let started =
+        client.send(Method::POST, "/agent/v1/runs/j/start", message["token"].as_str().unwrap(), start).await.json();
+    let token = started["run_token"].as_str().unwrap();
+
+    let agent = String::from("/agent/v1/runs/j/artifacts/outputs/x");
+    let proxied = format!("{}/x", client.proxied("j").await);
+    for (path, word, code) in [(agent, "code", "TooLarge"), (proxied, "error_code", "INVALID_PARAMETER_VALUE")] {
+        let fits = client.send(Method::PUT, &path, token, Body::from("fits")).await;
+        assert!(fits.status.is_success(), "{path}: {fits:?}");
+        let answer = client.send(Method::PUT, &path, token, Body::from(vec![0; (16 << 20) + 1])).await;
+        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}: {answer:?}");
+        assert_eq!(answer.json()[word], code, "{path}");
     }
 }
 
@@ -154,6 +228,7 @@ async fn what_cannot_be_is_refused_with_400() {
         json!({"model": "x", "environmentId": "y"}),
         json!({"image": "iris", "requestSettings": {"requestTimeout": "60"}}),
         json!({"image": "iris", "memoryInGB": 1e9}),
+        json!({"image": "iris", "environmentVariables": {"AZUREML_MODEL_DIR": "/elsewhere"}}),
         json!({}),
     ];
     for properties in deployments {

@@ -1,5 +1,6 @@
 //! The compute and snapshots rooms over stores in memory, with a clock to turn and a target that only pretends.
 
+mod bounds;
 mod runs;
 mod sends;
-mod stand;
+pub(crate) mod stand;

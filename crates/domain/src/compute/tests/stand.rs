@@ -122,6 +122,7 @@ async fn open(
         blobs: Arc::clone(blobs),
         root: Arc::new(Root),
         compute: driver,
+        web: Arc::new(kernel::NoWeb),
         clock: turned,
         settings: Settings { cache_dir: String::from("/cache"), ..Settings::default() },
     };
@@ -146,6 +147,7 @@ impl Stand {
             kind: PrincipalKind::ServicePrincipal,
             app: Some(founded.app),
             name: String::from("owner"),
+            proof: kernel::Proof::default(),
         };
         let owner = Caller { who: Who::Principal(principal), source: Source::internal() };
         let group = ResourceId::subscription(founded.subscription).child(["resourceGroups", "g"]).unwrap();

@@ -305,6 +305,10 @@ mod tests {
                 _ => Value::Absent,
             }
         }
+
+        fn size(&self) -> usize {
+            0
+        }
     }
 
     /// Filter, and whether the sample passes.

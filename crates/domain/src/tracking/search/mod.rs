@@ -1,5 +1,5 @@
 //! Searching: MLflow's filter language (`AND` of `identifier comparator literal`), ordering and paging, over records that
-//! were opened in memory. What can be asked about a noun is its [`Schema`]; how it answers is [`Searchable`].
+//! pass by in memory. What can be asked about a noun is its [`Schema`]; how it answers is [`Searchable`].
 
 mod clause;
 mod lexer;
@@ -10,9 +10,9 @@ mod page;
 pub(super) use clause::parse_filter;
 pub(super) use order::{Ordering, parse_order};
 pub use page::Page;
-pub(super) use page::page_of;
+pub(super) use page::{MOST_BYTES, Picker, read_token, write_token};
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Which part of a record an identifier names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,4 +88,16 @@ impl From<Option<i64>> for Value<'_> {
 pub(super) trait Searchable {
     /// The value of a field of its schema.
     fn value(&self, field: &Field) -> Value<'_>;
+    /// About how many bytes it takes, texts of any length included.
+    fn size(&self) -> usize;
 }
+
+/// About how many bytes texts and their names take.
+pub(super) fn size_of(texts: &BTreeMap<String, String>) -> usize {
+    texts
+        .iter()
+        .fold(0, |sum, (key, value)| sum.saturating_add(ENTRY).saturating_add(key.len()).saturating_add(value.len()))
+}
+
+/// About how many bytes an entry takes beside its texts.
+pub(super) const ENTRY: usize = 64;

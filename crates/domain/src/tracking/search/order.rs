@@ -1,8 +1,9 @@
 //! Orderings: lists of `identifier [ASC|DESC]`. Missing values come last in both directions, NaN right before them.
 
-use std::cmp;
+use std::{borrow::Cow, cmp};
 
 use kernel::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Field, Part, Schema, Searchable, Value,
@@ -40,6 +41,57 @@ impl Ordering {
     pub(crate) fn compare<R: Searchable>(&self, a: &R, b: &R) -> cmp::Ordering {
         let by_key = |(field, is_ascending): &(Field, bool)| compare(&a.value(field), &b.value(field), *is_ascending);
         self.keys.iter().map(by_key).find(|order| order.is_ne()).unwrap_or(cmp::Ordering::Equal)
+    }
+
+    /// Where a record stands.
+    pub(crate) fn spot<R: Searchable>(&self, record: &R) -> Spot {
+        Spot(self.keys.iter().map(|(field, _)| Mark::of(record.value(field))).collect())
+    }
+
+    /// Whether a spot is one of this ordering, as far as can be told.
+    pub(super) fn knows(&self, spot: &Spot) -> bool {
+        self.keys.len() == spot.0.len()
+    }
+
+    /// Compares a record to a spot.
+    pub(super) fn compare_to<R: Searchable>(&self, record: &R, spot: &Spot) -> cmp::Ordering {
+        let by_key = |((field, is_ascending), mark): (&(Field, bool), &Mark)| {
+            compare(&record.value(field), &mark.value(), *is_ascending)
+        };
+        let orders = self.keys.iter().zip(&spot.0).map(by_key);
+        orders.into_iter().find(|order| order.is_ne()).unwrap_or(cmp::Ordering::Equal)
+    }
+}
+
+/// A place in an ordering: what a record held in each of its keys.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Spot(Vec<Mark>);
+
+/// One of those values. JSON has no NaN, so numbers are kept as their bits.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Mark {
+    Absent,
+    Number(u64),
+    Text(String),
+}
+
+impl Mark {
+    fn of(value: Value<'_>) -> Self {
+        match value {
+            Value::Number(number) => Self::Number(number.to_bits()),
+            Value::Text(text) => Self::Text(text.into_owned()),
+            // What is any of several cannot be sorted by.
+            Value::Absent | Value::Texts(_) => Self::Absent,
+        }
+    }
+
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Absent => Value::Absent,
+            Self::Number(bits) => Value::Number(f64::from_bits(*bits)),
+            Self::Text(text) => Value::Text(Cow::Borrowed(text)),
+        }
     }
 }
 

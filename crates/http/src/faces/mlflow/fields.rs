@@ -6,6 +6,7 @@ use http::header;
 use kernel::{Error, Kind, Result};
 use serde_json::{Map, Value};
 
+use super::json;
 use crate::Guest;
 
 /// Most items of a list.
@@ -35,13 +36,11 @@ impl Fields {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
-        // serde_json's words name positions, never values.
-        let malformed =
-            |fault: serde_json::Error| Error::new(Kind::Invalid, format!("Malformed JSON in the body: {fault}"));
-        let mut value: Value = serde_json::from_slice(bytes).map_err(malformed)?;
+        let malformed = |fault: String| Error::new(Kind::Invalid, format!("Malformed JSON in the body: {fault}"));
+        let mut value = json::parse(bytes).map_err(malformed)?;
         // Very old clients send a JSON text that holds the JSON.
         if let Value::String(inner) = &value {
-            value = serde_json::from_str(inner).map_err(malformed)?;
+            value = json::parse(inner.as_bytes()).map_err(malformed)?;
         }
         match value {
             Value::Object(fields) => Ok(Self(fields)),
@@ -255,6 +254,12 @@ mod tests {
         assert!(fields("").text("name").unwrap().is_none());
         for bad in ["[]", "1", "{", "{\"a\": NaN}", "\"\\\"\\\\\\\"{}\\\\\\\"\\\"\""] {
             assert!(Fields::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        let twice = r#""{\"name\": \"n\", \"name\": \"m\"}""#;
+        for twice in [twice, r#"{"tags": [{"key": "a", "value": "b", "value": "c"}]}"#] {
+            let fault = Fields::parse(twice.as_bytes()).unwrap_err();
+            assert_eq!(fault.kind(), Kind::Invalid, "{twice}");
+            assert!(fault.public().contains("is given twice"), "{}", fault.public());
         }
         let fault = fields("{\"name\": \"\"}").need("name").unwrap_err();
         let words = "Missing value for required parameter 'name'. See the API docs for more information about request parameters.";

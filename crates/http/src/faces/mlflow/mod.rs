@@ -4,6 +4,7 @@ mod artifacts;
 mod error;
 mod experiments;
 mod fields;
+mod json;
 mod logged_models;
 mod metrics;
 mod model_versions;

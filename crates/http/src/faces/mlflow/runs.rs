@@ -15,6 +15,7 @@ use wire::mlflow;
 use super::{
     Fault, arrive,
     fields::Fields,
+    json,
     view::{self, done, reply},
 };
 use crate::{Doors, Guest};
@@ -237,10 +238,10 @@ async fn log_outputs(guest: Guest) -> Result<Response, Fault> {
 async fn log_model(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<LogModelHistory>(&guest).await?;
     let fields = Fields::posted(guest).await?;
-    let json = fields.need("model_json")?;
-    let malformed = |_| Error::new(Kind::Invalid, "Malformed model info: `model_json` is not JSON");
-    let op =
-        LogModelHistory { workspace, run: run_id(&fields)?, model: serde_json::from_str(&json).map_err(malformed)? };
+    let given = fields.need("model_json")?;
+    let malformed = |fault| Error::new(Kind::Invalid, format!("Malformed model info in `model_json`: {fault}"));
+    let model = json::parse(given.as_bytes()).map_err(malformed)?;
+    let op = LogModelHistory { workspace, run: run_id(&fields)?, model };
     enter(&house, &caller, op).await?;
     Ok(done())
 }
