@@ -12,6 +12,7 @@
 
 pub mod agent;
 pub mod environment;
+mod imds;
 pub mod jail;
 pub mod local;
 mod probe;

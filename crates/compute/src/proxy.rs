@@ -12,9 +12,12 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 
-use crate::agent::{
-    server::Server,
-    transport::{Body, full},
+use crate::{
+    agent::{
+        server::Server,
+        transport::{Body, full},
+    },
+    imds::{self, Given},
 };
 
 /// Connections at once.
@@ -47,15 +50,16 @@ const DROPPED: &[&str] = &[
 /// Serves the door until the task is dropped.
 pub async fn serve(listener: TcpListener, server: Arc<Server>, workspace_path: String) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let allowed: Arc<str> = Arc::from(workspace_path.trim_end_matches('/'));
+    let allowed = workspace_path.trim_end_matches('/').to_owned();
+    let desk = Arc::new(Desk { server, allowed, given: Given::default() });
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else { return };
-        let (server, allowed) = (Arc::clone(&server), Arc::clone(&allowed));
+        let desk = Arc::clone(&desk);
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let (server, allowed) = (Arc::clone(&server), Arc::clone(&allowed));
-                async move { Ok::<_, Infallible>(answer(&server, &allowed, request).await) }
+                let desk = Arc::clone(&desk);
+                async move { Ok::<_, Infallible>(desk.answer(request).await) }
             });
             let mut connection = http1::Builder::new();
             connection.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 << 10);
@@ -66,26 +70,52 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, workspace_path: S
     }
 }
 
-async fn answer(server: &Server, allowed: &str, request: Request<Incoming>) -> Response<Body> {
-    let (mut head, body) = request.into_parts();
-    let plain = head.uri.authority().is_none() && head.uri.scheme().is_none();
-    if !plain || !is_plain_method(&head.method) || !is_allowed(head.uri.path(), allowed) {
-        return refusal(
-            StatusCode::FORBIDDEN,
-            "Forbidden",
-            "this run may call nothing but its own workspace's tracking interface here",
-        );
-    }
-    strip(&mut head.headers);
-    let body = body.map_err(io::Error::other).boxed_unsync();
-    match timeout(ANSWER_TIME, server.forward(Request::from_parts(head, body))).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "a request of the program could not be passed on");
-            refusal(StatusCode::BAD_GATEWAY, "BadGateway", "the server cannot be reached at the moment")
+/// Who answers at the door.
+struct Desk {
+    server: Arc<Server>,
+    allowed: String,
+    given: Given,
+}
+
+impl Desk {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (mut head, body) = request.into_parts();
+        let is_plain = head.uri.authority().is_none() && head.uri.scheme().is_none() && is_plain_method(&head.method);
+        let path = head.uri.path();
+        if is_plain && path == imds::PATH {
+            return imds::answer(&self.server, &self.given, &head).await;
         }
-        Err(_) => refusal(StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "the server did not answer in time"),
+        // With a token of its own that it got here, the program may ask for whatever that token is good for.
+        let own = head.headers.get(header::AUTHORIZATION).filter(|_| self.given.is_in(&head.headers)).cloned();
+        let may = if own.is_some() { is_open_to_identities(path) } else { is_allowed(path, &self.allowed) };
+        if !is_plain || !may {
+            return refusal(
+                StatusCode::FORBIDDEN,
+                "Forbidden",
+                "this run may call nothing but its own workspace's tracking interface here, or what a token of its managed \
+                 identity is good for",
+            );
+        }
+        strip(&mut head.headers);
+        let body = body.map_err(io::Error::other).boxed_unsync();
+        match timeout(ANSWER_TIME, self.server.forward(Request::from_parts(head, body), own)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a request of the program could not be passed on");
+                refusal(StatusCode::BAD_GATEWAY, "BadGateway", "the server cannot be reached at the moment")
+            }
+            Err(_) => refusal(StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "the server did not answer in time"),
+        }
     }
+}
+
+/// What a managed identity may call: everything but the agent's own addresses.
+fn is_open_to_identities(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    !first.is_empty()
+        && first.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+        && first != "agent"
+        && is_straight_in_every_reading(path)
 }
 
 fn is_plain_method(method: &Method) -> bool {
@@ -102,13 +132,15 @@ fn is_allowed(path: &str, allowed: &str) -> bool {
     if rest.is_empty() {
         return true;
     }
-    if !rest.starts_with('/') {
+    rest.starts_with('/') && is_straight_in_every_reading(rest)
+}
+
+/// Whether nobody behind us can read the path as one that goes up, however often it is decoded.
+fn is_straight_in_every_reading(path: &str) -> bool {
+    if has_broken_escape(path.as_bytes()) {
         return false;
     }
-    if has_broken_escape(rest.as_bytes()) {
-        return false;
-    }
-    let mut reading = rest.as_bytes().to_vec();
+    let mut reading = path.as_bytes().to_vec();
     for _ in 0..DECODINGS {
         if !is_straight(&reading) {
             return false;
@@ -273,6 +305,18 @@ mod tests {
         }
         assert!(!is_allowed("/anything", ""));
         assert!(!is_allowed("/anything", "/"));
+    }
+
+    #[test]
+    fn a_managed_identity_reaches_everything_but_the_agent_s_own_addresses() {
+        for path in ["/subscriptions/s/resourceGroups/g", "/mlflow/v1.0/x", "/graph/v1.0/users", "/blob/a/b%20c"] {
+            assert!(is_open_to_identities(path), "{path}");
+        }
+        for path in
+            ["/", "", "/agent/v1/runs/r/start", "/%61gent/v1", "/x/../agent/v1", "/x/%2e%2e/agent", "//agent/v1"]
+        {
+            assert!(!is_open_to_identities(path), "{path}");
+        }
     }
 
     #[test]

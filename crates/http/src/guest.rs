@@ -140,6 +140,16 @@ impl Guest {
         id.workspace().ok_or_else(|| Error::not_found("a workspace in the address"))
     }
 
+    /// The path, as it was sent.
+    pub fn path(&self) -> &str {
+        self.parts.uri.path()
+    }
+
+    /// The whole query, as it was sent.
+    pub fn query_text(&self) -> &str {
+        self.parts.uri.query().unwrap_or_default()
+    }
+
     /// The first value of a query parameter, percent-decoded.
     pub fn query(&self, name: &str) -> Option<String> {
         self.query_all(name).into_iter().next()

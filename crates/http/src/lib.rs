@@ -1,10 +1,12 @@
 //! The faces: one thin layer per protocol over the gate. A face parses, enters, views and replies; what things mean is
 //! decided elsewhere.
 
+mod challenge;
 mod crowd;
 mod door;
 pub mod faces;
 mod guest;
+mod large_reads;
 mod path;
 mod porch;
 mod serve;

@@ -32,13 +32,22 @@ impl Hosts {
     }
 
     fn knows(&self, authority: &str) -> bool {
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|c| c.is_ascii_digit()) => host,
-            _ => authority,
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let host = host_of(authority).to_ascii_lowercase();
         self.exact.contains(&host) || host.ends_with(&self.suffix)
     }
+}
+
+/// The host of an authority, without its port and brackets.
+fn host_of(authority: &str) -> &str {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|c| c.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The peer's address, put on the request by the listener.
@@ -68,6 +77,8 @@ async fn admit(State(porch): State<Porch>, mut request: Request, next: Next) -> 
     let correlation = source.correlation.to_string();
     request.extensions_mut().insert(source);
     let seat = crowd.enter(one_caller(&request));
+    // On the person's own machine other programs share the name, and browsers would force TLS upon them all.
+    let is_shared = names(&request).flatten().any(|name| is_loopback(host_of(name)));
     let mut response = if seat.is_none() {
         busy()
     } else if names(&request).all(|host| host.is_some_and(|host| hosts.knows(host))) {
@@ -81,6 +92,9 @@ async fn admit(State(porch): State<Porch>, mut request: Request, next: Next) -> 
         problem(StatusCode::MISDIRECTED_REQUEST, "MisdirectedRequest", "this server does not go by that name")
     };
     dress(response.headers_mut(), &correlation);
+    if is_shared {
+        response.headers_mut().remove(header::STRICT_TRANSPORT_SECURITY);
+    }
     response
 }
 

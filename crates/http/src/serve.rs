@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use crate::{
     App, Doors,
     crowd::Crowd,
+    large_reads::{self, Filled},
     porch::{self, Hosts, Peer},
 };
 
@@ -118,7 +119,8 @@ struct Connection {
 impl Connection {
     async fn serve(self, stream: TcpStream, peer: SocketAddr, watcher: hyper_util::server::graceful::Watcher) {
         let _ = stream.set_nodelay(true);
-        let Ok(Ok(stream)) = timeout(self.limits.slow_client, self.tls.accept(stream)).await else { return };
+        let accepted = timeout(self.limits.slow_client, self.tls.accept(large_reads::ahead(stream))).await;
+        let Ok(Ok(stream)) = accepted else { return };
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.slow_client).max_buf_size(64 * 1024);
         builder
@@ -133,7 +135,7 @@ impl Connection {
             let router = router.clone();
             async move { Ok::<_, Infallible>(answer(router, request, peer).await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(Filled::new(stream)), service).into_owned();
         if let Err(fault) = watcher.watch(connection).await {
             tracing::debug!(fault, "a connection ended early");
         }

@@ -9,6 +9,7 @@
 //! | `POST …/heartbeat` (answers at once when there are orders, else after `wait_seconds`) | [`Heartbeat`] | [`Orders`] |
 //! | `POST …/logs/{name}?offset=N` | raw bytes | 204; bytes the server already has are skipped |
 //! | `PUT …/artifacts/{path}` | raw bytes | 204 |
+//! | `GET …/identity?resource=R[&client_id= \| &object_id= \| &msi_res_id=]` | | [`IdentityToken`] |
 //! | `POST …/finish` | [`Finish`] | 204 |
 //!
 //! All but `start` carry the run token as bearer. Errors are [`Problem`] with a 4xx; 404 or 401 after `finish`.
@@ -34,6 +35,24 @@ pub struct Bootstrap {
     /// For services: the Unix socket the replica listens on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket: Option<String>,
+}
+
+/// A token of a managed identity, for the code of the run.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityToken {
+    /// The token.
+    pub access_token: String,
+    /// Seconds until it expires.
+    pub expires_in: i64,
+    /// Epoch seconds.
+    pub expires_on: i64,
+    /// Epoch seconds.
+    pub not_before: i64,
+    /// The audience.
+    pub resource: String,
+    /// The identity's client id.
+    pub client_id: String,
 }
 
 /// First words of an agent.

@@ -72,6 +72,17 @@ pub struct Identity {
     /// Tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<String>,
+    /// User-assigned identities by resource id; what is said of each is read-only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_assigned_identities: Option<BTreeMap<String, Value>>,
+}
+
+/// A compute target in a PATCH.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchTarget {
+    /// Its identities; replaces those it has.
+    pub identity: Identity,
 }
 
 /// An edition.

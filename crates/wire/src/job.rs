@@ -59,9 +59,26 @@ pub struct JobInput {
     /// Not offered.
     #[serde(default)]
     pub distribution: Option<Value>,
-    /// Not offered.
+    /// Whom its code acts as.
     #[serde(default)]
-    pub identity: Option<Value>,
+    pub identity: Option<JobIdentity>,
+}
+
+/// Whom a job's code acts as (`IdentityConfiguration`).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobIdentity {
+    /// `AMLToken`, `Managed` or `UserIdentity`.
+    pub identity_type: String,
+    /// Of a managed identity of the compute target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The same by object id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_id: Option<String>,
+    /// Of a user-assigned identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_id: Option<String>,
 }
 
 /// An input.

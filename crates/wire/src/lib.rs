@@ -3,8 +3,10 @@
 
 pub mod agent;
 pub mod arm;
+pub mod conditional_access;
 pub mod endpoint;
 pub mod graph;
+pub mod identity_provider;
 pub mod image;
 pub mod job;
 pub mod mlflow;

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use domain::{
     gate::{House, Parts, Settings, enter},
-    identity::{FoundHouse, GetToken},
+    identity::{ClientClaim, FoundHouse, GetToken},
     resources::PutResourceGroup,
 };
 use kernel::{
@@ -90,7 +90,8 @@ impl Home {
         let root: Arc<dyn KeyProvider> =
             Arc::new(KeyFile::create(&dir.join("root.key"), &key, Arc::new(RootSealing)).unwrap());
         let (clock, settings) = (Arc::new(SystemClock), Settings::default());
-        let parts = Parts { meta, blobs, root, compute: Arc::new(NoTarget), clock, settings };
+        let parts =
+            Parts { meta, blobs, root, compute: Arc::new(NoTarget), web: Arc::new(kernel::NoWeb), clock, settings };
         let house = House::open(parts).await.unwrap();
         let op = FoundHouse {
             admin: String::from("admin"),
@@ -99,10 +100,13 @@ impl Home {
         };
         let founded = enter(&house, &Caller::house(), op).await.unwrap();
         let op = GetToken {
-            tenant: founded.tenant.to_string(),
-            client: founded.app.to_string(),
-            secret: founded.client_secret,
+            client: ClientClaim::with_secret(
+                founded.tenant.to_string(),
+                founded.app.to_string(),
+                founded.client_secret,
+            ),
             scope: String::from("https://management.azure.com/.default"),
+            claims: None,
         };
         let nobody = Caller::nobody(Source::internal());
         let token = enter(&house, &nobody, op).await.unwrap().unwrap().token;
@@ -164,6 +168,11 @@ impl Server {
     /// Host and port.
     pub fn authority(&self) -> &str {
         self.url.trim_start_matches("https://")
+    }
+
+    /// Its process id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn place(&self) -> &Path {

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Session, SessionOptions};
+use super::{Session, SessionOptions, identity};
 use crate::failure::Failure;
 
 /// Commands on compute targets.
@@ -17,6 +17,19 @@ pub enum Command {
     Show {
         /// Its name.
         name: String,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// Say which managed identities its jobs can act as; replaces what it has.
+    Update {
+        /// Its name.
+        name: String,
+        /// `SystemAssigned`, `UserAssigned`, `SystemAssigned,UserAssigned` or `None`.
+        #[arg(long, default_value = "UserAssigned")]
+        identity_type: String,
+        /// A user-assigned identity, by name in the resource group or by id; can be given several times.
+        #[arg(long, value_name = "NAME|ID")]
+        user_assigned_identities: Vec<String>,
         #[command(flatten)]
         session: SessionOptions,
     },
@@ -48,6 +61,27 @@ impl Command {
                 session.output.entries(
                     walls.map_or(&[], Vec::as_slice),
                     &[("Wall", "/name"), ("Stands", "/stands"), ("Note", "/note")],
+                )
+            }
+            Self::Update { name, identity_type, user_assigned_identities, session } => {
+                let open = Session::open(&session).await?;
+                let mut identity = json!({"type": identity_type});
+                let ids = user_assigned_identities.iter().map(|named| Ok((identity::place(&open, named)?, json!({}))));
+                let ids: serde_json::Map<String, Value> = ids.collect::<Result<_, Failure>>()?;
+                if let Some(object) = identity.as_object_mut().filter(|_| !ids.is_empty()) {
+                    object.insert(String::from("userAssignedIdentities"), Value::Object(ids));
+                }
+                let place = format!("{}/computes/{name}", open.workspace()?);
+                let body = json!({"identity": identity});
+                let found: Value = open.call(outbound::Method::PATCH, &place).json(&body).send_for_json().await?;
+                session.output.entry(
+                    &found,
+                    &[
+                        ("Name", "/name"),
+                        ("Identity", "/identity/type"),
+                        ("Principal id", "/identity/principalId"),
+                        ("User-assigned", "/identity/userAssignedIdentities"),
+                    ],
                 )
             }
         }

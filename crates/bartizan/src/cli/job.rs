@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use outbound::Method;
 use serde_json::{Value, json};
 
-use super::{Format, Session, SessionOptions, output, tell, upload};
+use super::{Format, Session, SessionOptions, identity, output, tell, upload};
 use crate::failure::Failure;
 
 /// Commands on jobs.
@@ -72,6 +72,10 @@ pub struct Submit {
     /// Refuse targets without this wall (see `bartizan doctor`); can be given several times.
     #[arg(long)]
     require_wall: Vec<String>,
+    /// Act as this managed identity: a user-assigned one by name in the resource group or by id. Without it, the identities
+    /// of the compute target.
+    #[arg(long, value_name = "NAME|ID")]
+    identity: Option<String>,
     /// Wait for the end, showing progress and log. Exit code 1 when the job does not complete.
     #[arg(long)]
     wait: bool,
@@ -187,7 +191,8 @@ impl Submit {
                 format!("job_{}", seal::hex(&id))
             }
         };
-        let job = session.put(&format!("{}/jobs/{name}", session.workspace()?), &self.body(&code.code_id)?).await?;
+        let job =
+            session.put(&format!("{}/jobs/{name}", session.workspace()?), &self.body(&session, &code.code_id)?).await?;
         if !self.wait {
             return self.session.output.entry(&job, ROWS);
         }
@@ -198,7 +203,7 @@ impl Submit {
         Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn body(&self, code_id: &str) -> Result<Value, Failure> {
+    fn body(&self, session: &Session, code_id: &str) -> Result<Value, Failure> {
         let mut variables = BTreeMap::new();
         for pair in &self.env {
             let (name, value) =
@@ -216,6 +221,11 @@ impl Submit {
         if let Some(object) = properties.as_object_mut() {
             if let Some(memory) = self.memory_mib {
                 object.insert(String::from("resources"), json!({"memoryMiB": memory}));
+            }
+            if let Some(named) = &self.identity {
+                let resource = identity::place(session, named)?;
+                let chosen = json!({"identityType": "Managed", "resourceId": resource});
+                object.insert(String::from("identity"), chosen);
             }
             if let Some(seconds) = self.timeout {
                 object.insert(

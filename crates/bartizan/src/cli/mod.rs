@@ -8,13 +8,19 @@ mod datastore;
 mod doctor;
 pub(crate) mod endpoint;
 mod group;
+mod identity;
+mod identity_provider;
 pub(crate) mod image;
 pub(crate) mod job;
+mod login;
 pub(crate) mod model;
 mod output;
+mod policy;
+mod remembered;
 mod role;
 pub(crate) mod serve;
 pub(crate) mod session;
+mod sign_in;
 mod snapshot;
 pub(crate) mod verify_log;
 mod workspace;
@@ -33,7 +39,7 @@ use crate::{failure::Failure, quickstart, server::ServeOptions};
 /// A self-hosted, secure-by-default machine-learning workspace.
 ///
 /// Start a server with `bartizan serve`, or see everything at once with `bartizan quickstart`. All other commands talk to a
-/// server; they find it and sign in by these environment variables (a first start writes them to a file to source):
+/// server. Sign in with `bartizan login`, or by these environment variables (a first start writes them to a file to source):
 /// BARTIZAN_URL, BARTIZAN_CA, AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_SUBSCRIPTION_ID,
 /// BARTIZAN_RESOURCE_GROUP, BARTIZAN_WORKSPACE.
 ///
@@ -53,14 +59,13 @@ enum Command {
     Init(ServeOptions),
     /// The main job end to end: train, register, build, deploy, score, verify. Real data, real jail, real TLS.
     Quickstart(quickstart::QuickstartOptions),
-    /// Sign in and remember the access token until it expires (never the secret).
-    Login(account::Login),
+    Login(login::Login),
     /// Forget the remembered sign-in.
     Logout,
     /// Who is signed in, and where.
     #[command(subcommand)]
     Account(account::Command),
-    /// Service principals of the tenant.
+    /// The directory: users, groups, applications and service principals.
     #[command(subcommand)]
     Ad(ad::Command),
     /// Role assignments and definitions: who may do what.
@@ -69,6 +74,9 @@ enum Command {
     /// Resource groups.
     #[command(subcommand)]
     Group(group::Command),
+    /// User-assigned managed identities, as which jobs can act.
+    #[command(subcommand)]
+    Identity(identity::Command),
     /// Workspaces.
     #[command(subcommand)]
     Workspace(workspace::Command),
@@ -125,6 +133,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Ad(command) => block_on(command.run()),
         Command::Role(command) => block_on(command.run()),
         Command::Group(command) => block_on(command.run()),
+        Command::Identity(command) => block_on(command.run()),
         Command::Workspace(command) => block_on(command.run()),
         Command::Compute(command) => block_on(command.run()),
         Command::Datastore(command) => block_on(command.run()),

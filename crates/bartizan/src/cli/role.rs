@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Session, SessionOptions};
+use super::{Session, SessionOptions, ad};
 use crate::failure::Failure;
 
 /// Commands on roles.
@@ -25,10 +25,10 @@ pub enum Command {
 pub enum Assignment {
     /// Assign a role. The assignee is an object id, not a client id.
     Create {
-        /// Object id.
+        /// Object id; or a user's sign-in name, or the name of a group or service principal that only one has.
         #[arg(long)]
         assignee: String,
-        /// Name of the role: Owner, Contributor, Reader.
+        /// Name of the role: Owner, Contributor, Reader; at the root (`--scope /`) also those of the directory.
         #[arg(long)]
         role: String,
         /// Resource id. Default: the workspace if one is set, else the group, else the subscription.
@@ -69,17 +69,32 @@ fn scope_of(session: &Session, given: Option<String>) -> Result<String, Failure>
     }
 }
 
+/// The role with this name or id.
+async fn definition(session: &Session, scope: &str, role: &str) -> Result<Value, Failure> {
+    let all = format!("{scope}/providers/Microsoft.Authorization/roleDefinitions");
+    let same = |entry: &Value| {
+        let is = |pointer: &str| {
+            entry.pointer(pointer).and_then(Value::as_str).is_some_and(|text| text.eq_ignore_ascii_case(role))
+        };
+        is("/properties/roleName") || is("/name")
+    };
+    let found = session.list(&all).await?.into_iter().find(same);
+    found
+        .ok_or_else(|| Failure::usage(format!("there is no role `{role}`; `bartizan role definition list` shows them")))
+}
+
+/// The id of the role with this name or id.
+pub async fn definition_id(session: &Session, role: &str) -> Result<String, Failure> {
+    let found = definition(session, &session.subscription()?, role).await?;
+    let id = found.get("name").and_then(Value::as_str);
+    Ok(id.ok_or_else(|| Failure::new("the answer has no role id"))?.to_owned())
+}
+
 /// Assigns a role by its name.
 pub async fn assign(session: &Session, scope: &str, role: &str, principal: &str) -> Result<Value, Failure> {
     let scope = scope.trim_end_matches('/');
-    let all = format!("{scope}/providers/Microsoft.Authorization/roleDefinitions");
-    let found = session.list(&all).await?;
-    let same = |entry: &&Value| {
-        let name = entry.pointer("/properties/roleName").and_then(Value::as_str);
-        name.is_some_and(|name| name.eq_ignore_ascii_case(role))
-    };
-    let definition = found.iter().find(same).and_then(|entry| entry.get("id"));
-    let definition = definition.ok_or_else(|| Failure::usage(format!("there is no role named `{role}`")))?;
+    let definition = definition(session, scope, role).await?;
+    let definition = definition.get("id");
     let name = Uuid::new_v4();
     let place = format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{name}");
     let body = json!({"properties": {"roleDefinitionId": definition, "principalId": principal}});
@@ -116,6 +131,7 @@ impl Assignment {
             Self::Create { assignee, role, scope, session } => {
                 let open = Session::open(&session).await?;
                 let scope = scope_of(&open, scope)?;
+                let assignee = ad::object_id(&open, &assignee).await?;
                 let made = assign(&open, &scope, &role, &assignee).await?;
                 session.output.done(&format!("{assignee} holds {role} at {scope}"), &made)
             }

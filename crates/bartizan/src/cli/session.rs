@@ -3,12 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use kernel::Secret;
+use kernel::{Clock, Secret, SystemClock};
 use outbound::{Answer, Call, Client, Method, Timeouts};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::account;
+use super::remembered::{self, Remembered};
 use crate::failure::Failure;
 
 /// Where the server is and who signs in.
@@ -49,12 +49,23 @@ pub struct Session {
     client: Client,
     token: Secret<String>,
     options: SessionOptions,
+    user: User,
+    app: String,
 }
 
+/// What the token endpoint gives. No `Debug`: it holds tokens.
 #[derive(Deserialize)]
-struct Token {
-    access_token: String,
-    expires_on: i64,
+pub struct Tokens {
+    /// The access token.
+    pub access_token: String,
+    /// Seconds that it lives.
+    pub expires_in: i64,
+    /// The next ones are had with this; none for service principals.
+    #[serde(default)]
+    pub refresh_token: Option<String>,
+    /// Who signed in; none for service principals.
+    #[serde(default)]
+    pub id_token: Option<String>,
 }
 
 /// What a sign-in gives.
@@ -63,6 +74,16 @@ pub struct SignIn {
     pub token: Secret<String>,
     /// When it expires, epoch seconds.
     pub expires_on: i64,
+}
+
+/// Who is signed in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct User {
+    /// Sign-in name, or client id.
+    pub name: String,
+    /// `user` or `servicePrincipal`.
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 fn missing(what: &str, variable: &str) -> Failure {
@@ -83,37 +104,80 @@ pub fn connect(options: &SessionOptions) -> Result<Client, Failure> {
 
 /// Signs a service principal in.
 pub async fn sign_in(client: &Client, tenant: &str, id: &str, secret: &Secret<String>) -> Result<SignIn, Failure> {
-    let scope = format!("{}/.default", client.base().trim_end_matches('/'));
+    sign_in_to(client, client.base(), tenant, id, secret).await
+}
+
+/// Signs a service principal in to one resource.
+async fn sign_in_to(
+    client: &Client,
+    resource: &str,
+    tenant: &str,
+    id: &str,
+    secret: &Secret<String>,
+) -> Result<SignIn, Failure> {
+    let scope = default_scope(resource);
     let form = [
         ("grant_type", "client_credentials"),
         ("client_id", id),
         ("client_secret", secret.expose().as_str()),
         ("scope", scope.as_str()),
     ];
-    let token: Token = client.post(&format!("/{tenant}/oauth2/v2.0/token")).form(&form).send_for_json().await?;
-    Ok(SignIn { token: Secret::new(token.access_token), expires_on: token.expires_on })
+    let tokens: Tokens = client.post(&format!("/{tenant}/oauth2/v2.0/token")).form(&form).send_for_json().await?;
+    Ok(tokens.into())
+}
+
+/// Everything that a resource offers, as Entra names it.
+pub fn default_scope(resource: &str) -> String {
+    format!("{}/.default", resource.trim_end_matches('/'))
+}
+
+impl From<Tokens> for SignIn {
+    fn from(tokens: Tokens) -> Self {
+        let expires_on = SystemClock.now().seconds().saturating_add(tokens.expires_in);
+        Self { token: Secret::new(tokens.access_token), expires_on }
+    }
+}
+
+/// A service principal whose credentials are in the environment: such a sign-in wins over a remembered one.
+fn in_environment() -> Option<(String, Secret<String>)> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Some((variable("AZURE_CLIENT_ID")?, Secret::new(variable("AZURE_CLIENT_SECRET")?)))
 }
 
 impl Session {
     /// Signs in by the environment, or by what `bartizan login` remembers.
     pub async fn open(options: &SessionOptions) -> Result<Self, Failure> {
-        let mut options = options.clone();
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        if let (Some(id), Some(secret)) = (variable("AZURE_CLIENT_ID"), variable("AZURE_CLIENT_SECRET")) {
-            let client = connect(&options)?;
-            let tenant = options.tenant.clone().ok_or_else(|| missing("tenant", "AZURE_TENANT_ID"))?;
-            let signed = sign_in(&client, &tenant, &id, &Secret::new(secret)).await?;
-            return Ok(Self { client, token: signed.token, options });
-        }
-        let remembered =
-            account::remembered()?.ok_or_else(|| missing("sign-in", "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"))?;
-        let token = remembered.fill(&mut options)?;
-        Ok(Self { client: connect(&options)?, token, options })
+        let (session, _) = Self::open_to(options, None).await?;
+        Ok(session)
     }
 
-    /// A session with a token at hand.
-    pub fn with(client: Client, token: Secret<String>, options: SessionOptions) -> Self {
-        Self { client, token, options }
+    /// The same, with a token for a resource of the caller's choice; also says when it expires, and whether there is a
+    /// refresh token behind it.
+    pub async fn open_to(options: &SessionOptions, resource: Option<&str>) -> Result<(Self, (i64, bool)), Failure> {
+        let mut options = options.clone();
+        if let Some((id, secret)) = in_environment() {
+            let client = connect(&options)?;
+            let tenant = options.tenant.clone().ok_or_else(|| missing("tenant", "AZURE_TENANT_ID"))?;
+            let resource = resource.unwrap_or(client.base());
+            let signed = sign_in_to(&client, resource, &tenant, &id, &secret).await?;
+            let user = User { name: id.clone(), kind: String::from("servicePrincipal") };
+            let session = Self { client, token: signed.token, options, user, app: id };
+            return Ok((session, (signed.expires_on, false)));
+        }
+        let none = || missing("sign-in", "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET");
+        let remembered: Remembered = remembered::read()?.ok_or_else(none)?;
+        remembered.fill(&mut options)?;
+        let client = connect(&options)?;
+        let resource = resource.unwrap_or(client.base()).trim_end_matches('/').to_owned();
+        let signed = remembered.token(&client, &resource).await?;
+        let (user, app, has_more) = (remembered.user.clone(), remembered.client.clone(), remembered.can_refresh());
+        Ok((Self { client, token: signed.token, options, user, app }, (signed.expires_on, has_more)))
+    }
+
+    /// A session of a service principal whose token is at hand.
+    pub fn with(client: Client, token: Secret<String>, options: SessionOptions, app: &str) -> Self {
+        let user = User { name: app.to_owned(), kind: String::from("servicePrincipal") };
+        Self { client, token, options, user, app: app.to_owned() }
     }
 
     /// The connection itself.
@@ -124,6 +188,21 @@ impl Session {
     /// The access token.
     pub fn token(&self) -> &Secret<String> {
         &self.token
+    }
+
+    /// Who is signed in.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// Client id of the application that signed in.
+    pub fn app(&self) -> &str {
+        &self.app
+    }
+
+    /// The tenant; none when the server's only one was taken.
+    pub fn tenant(&self) -> Option<&str> {
+        self.options.tenant.as_deref()
     }
 
     /// The subscription's scope.
@@ -164,16 +243,28 @@ impl Session {
 
     /// The entries of a list, all pages.
     pub async fn list(&self, place: &str) -> Result<Vec<Value>, Failure> {
+        self.pages(self.call(Method::GET, place)).await
+    }
+
+    /// The entries of a list for which an OData condition holds, all pages.
+    pub async fn list_where(&self, place: &str, filter: &str) -> Result<Vec<Value>, Failure> {
+        self.pages(self.call(Method::GET, place).query(&[("$filter", filter)])).await
+    }
+
+    async fn pages(&self, first: Call) -> Result<Vec<Value>, Failure> {
         let mut entries = Vec::new();
-        let mut next = Some(place.to_owned());
-        while let Some(place) = next {
-            let mut page: Value = self.get(&place).await?;
+        let mut call = first;
+        loop {
+            let mut page: Value = call.send_for_json().await?;
             if let Some(Value::Array(found)) = page.get_mut("value").map(Value::take) {
                 entries.extend(found);
             }
-            next = page.get("nextLink").and_then(Value::as_str).map(str::to_owned);
+            let next = page.get("nextLink").or_else(|| page.get("@odata.nextLink")).and_then(Value::as_str);
+            match next {
+                Some(next) => call = self.call(Method::GET, next),
+                None => return Ok(entries),
+            }
         }
-        Ok(entries)
     }
 
     /// PUT of JSON for JSON.
@@ -185,6 +276,12 @@ impl Session {
     pub async fn post(&self, place: &str, body: &Value) -> Result<Value, Failure> {
         let answer = self.call(Method::POST, place).json(body).send().await?.success().await?;
         json_or_null(answer).await
+    }
+
+    /// PATCH of JSON.
+    pub async fn patch(&self, place: &str, body: &Value) -> Result<(), Failure> {
+        self.call(Method::PATCH, place).json(body).send().await?.success().await?;
+        Ok(())
     }
 
     /// DELETE.

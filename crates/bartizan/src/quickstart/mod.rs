@@ -125,8 +125,9 @@ async fn sign_in(env: &EnvFile) -> Result<Session, Failure> {
     };
     let client = session::connect(&options)?;
     let secret = Secret::new(get("AZURE_CLIENT_SECRET")?);
-    let signed = session::sign_in(&client, &get("AZURE_TENANT_ID")?, &get("AZURE_CLIENT_ID")?, &secret).await?;
-    Ok(Session::with(client, signed.token, options))
+    let app = get("AZURE_CLIENT_ID")?;
+    let signed = session::sign_in(&client, &get("AZURE_TENANT_ID")?, &app, &secret).await?;
+    Ok(Session::with(client, signed.token, options, &app))
 }
 
 fn text(value: &Value, pointer: &str) -> String {

@@ -22,7 +22,8 @@ use domain::{
     identity::{Charter, FoundHouse, IssueServerCertificate},
 };
 use http_faces::{App, Listener, Tls, faces};
-use kernel::{Caller, ComputeDriver, Limits, Secret, SystemClock};
+use kernel::{Caller, ComputeDriver, Limits, Secret, SystemClock, Web};
+use outbound::WebClient;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::failure::Failure;
@@ -65,10 +66,12 @@ impl Server {
             cache_dir: options.cache_dir()?.display().to_string(),
             socket_dir: sockets.display().to_string(),
             offline: options.offline,
+            signing_key_lifetime: Duration::from_secs(u64::from(options.signing_key_days) * 24 * 3600),
             ..Settings::default()
         };
         let target = local_target()?;
-        let mut house = open_house(&data, &target, settings.clone()).await?;
+        let web: Arc<dyn Web> = Arc::new(WebClient::new(options.reach()?, WebClient::PATIENCE)?);
+        let mut house = open_house(&data, &target, &web, settings.clone()).await?;
         let public_key = enter(&house, &Caller::house(), LogKey).await?;
         checkpoints::check_tail(&data, &house, &public_key).await?;
         let names = certificate_names(options, address);
@@ -76,7 +79,7 @@ impl Server {
         if ca_pem != settings.ca_pem {
             data.write_public("ca.pem", ca_pem.as_bytes())?;
             settings.ca_pem = ca_pem;
-            house = open_house(&data, &target, settings).await?;
+            house = open_house(&data, &target, &web, settings).await?;
         }
         let founded = found(&house, &data, options).await?;
 
@@ -137,12 +140,18 @@ pub fn local_target() -> Result<Arc<dyn ComputeDriver>, Failure> {
     Ok(Arc::new(LocalComputer::new(config)?))
 }
 
-async fn open_house(data: &DataDir, target: &Arc<dyn ComputeDriver>, settings: Settings) -> Result<House, Failure> {
+async fn open_house(
+    data: &DataDir,
+    target: &Arc<dyn ComputeDriver>,
+    web: &Arc<dyn Web>,
+    settings: Settings,
+) -> Result<House, Failure> {
     let parts = Parts {
         meta: Arc::clone(&data.stores().meta),
         blobs: Arc::clone(&data.stores().blob),
         root: data.root_key(),
         compute: Arc::clone(target),
+        web: Arc::clone(web),
         clock: Arc::new(SystemClock),
         settings,
     };

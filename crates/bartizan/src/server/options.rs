@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::Args;
+use outbound::{Host, Network, Reach};
 
 use crate::failure::Failure;
 
@@ -38,9 +39,26 @@ pub struct ServeOptions {
     #[arg(long, value_name = "NAME", default_value = "bartizan.test")]
     pub suffix: String,
 
+    /// Days after which a new key signs tokens; the one before verifies until its last token has expired.
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=730))]
+    pub signing_key_days: u32,
+
     /// Never reach a package index: environments come from the cache alone.
     #[arg(long)]
     pub offline: bool,
+
+    /// A server elsewhere that this one may reach, such as a sign-in provider: `login.example.org`, `host:8443`, or
+    /// `http://localhost:9000` for trials on one machine. May be given several times; without it none is reached.
+    #[arg(long, value_name = "HOST")]
+    pub outbound_host: Vec<Host>,
+
+    /// A private network in which such servers may be: `10.1.0.0/16`. Otherwise they need public addresses.
+    #[arg(long, value_name = "NET")]
+    pub outbound_network: Vec<Network>,
+
+    /// PEM file of certificate authorities that vouch for such servers, beside the system's own.
+    #[arg(long, value_name = "FILE")]
+    pub outbound_ca: Option<PathBuf>,
 }
 
 impl ServeOptions {
@@ -52,6 +70,15 @@ impl ServeOptions {
     /// The file with the credentials of a first start.
     pub fn env_file(&self) -> PathBuf {
         beside(&self.data_dir, "env")
+    }
+
+    /// Which servers elsewhere may be reached.
+    pub fn reach(&self) -> Result<Reach, Failure> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|fault| Failure::new(format!("cannot read {}: {fault}", path.display())))
+        };
+        let ca_pem = self.outbound_ca.as_ref().map(read).transpose()?.unwrap_or_default();
+        Ok(Reach { hosts: self.outbound_host.clone(), networks: self.outbound_network.clone(), ca_pem })
     }
 
     /// The cache of prepared environments, as an absolute path.

@@ -74,13 +74,19 @@ impl Session {
         }
     }
 
-    /// The entries of a list; none when its parent does not exist.
+    /// The entries of a list, all pages; none when its parent does not exist.
     pub async fn list(&self, place: &str) -> Result<Vec<Value>, String> {
-        let Some(mut page) = self.read(place).await? else { return Ok(Vec::new()) };
-        match page["value"].take() {
-            Value::Array(entries) => Ok(entries),
-            other => Err(format!("GET {place}: `value` is {other}")),
+        let mut all = Vec::new();
+        let mut next = Some(place.to_owned());
+        while let Some(place) = next {
+            let Some(mut page) = self.read(&place).await? else { return Ok(all) };
+            match page["value"].take() {
+                Value::Array(entries) => all.extend(entries),
+                other => return Err(format!("GET {place}: `value` is {other}")),
+            }
+            next = page["@odata.nextLink"].as_str().map(str::to_owned);
         }
+        Ok(all)
     }
 }
 

@@ -56,6 +56,7 @@ impl ComputeDriver for FakeComputer {
 pub struct TestHouse {
     pub house: Arc<House>,
     pub clock: Arc<TurnableClock>,
+    pub computer: Arc<FakeComputer>,
     pub founded: Charter,
     client: Client,
     stop: watch::Sender<bool>,
@@ -97,6 +98,7 @@ impl TestHouse {
     pub async fn over(meta: Arc<dyn MetaStore>, blobs: Arc<dyn BlobStore>) -> (Self, Callers) {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let clock = Arc::new(TurnableClock::default());
+        let computer = Arc::new(FakeComputer::default());
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let settings = Settings {
@@ -109,7 +111,8 @@ impl TestHouse {
             meta,
             blobs,
             root: Arc::new(MemoryRoot::default()),
-            compute: Arc::new(FakeComputer::default()),
+            compute: computer.clone(),
+            web: Arc::new(crate::federation::OneProvider),
             clock: clock.clone(),
             settings,
         };
@@ -129,7 +132,7 @@ impl TestHouse {
         let task = tokio::spawn(listener.run(stopped));
         let timeouts = Timeouts { connect: Duration::from_secs(10), total: Duration::from_secs(60) };
         let client = Client::to_server(&house.settings().url, ca.as_bytes(), timeouts).unwrap();
-        let test = Self { house, clock, founded, client, stop, task };
+        let test = Self { house, clock, computer, founded, client, stop, task };
         let callers = test.people().await;
         (test, callers)
     }

@@ -13,6 +13,11 @@
 
 mod arm;
 mod audit;
+mod browser;
+mod directory;
+mod federation;
 mod gate;
 mod house;
 mod identity;
+mod oauth;
+mod signin;

@@ -4,6 +4,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use crate::served::Served;
@@ -43,7 +44,37 @@ fn run(served: &Served, suite: &str, more: &[(&str, String)]) {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
+    for part in said.lines().filter_map(|line| line.strip_prefix("skipped ")) {
+        let _ = writeln!(std::io::stderr(), "{suite}: 1 suite skipped: {part}");
+    }
     assert!(output.status.success(), "{suite} failed:\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A program of Debian's; installed with its packages when it is missing and may be. Why not, where not.
+fn have(program: &str, packages: &[&str]) -> Result<(), String> {
+    // apt-get refuses to run twice at once.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_there = || Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if is_there() {
+        return Ok(());
+    }
+    let install = [&["install", "-y", "-q", "--no-install-recommends"], packages].concat();
+    for step in [&["update", "-q"][..], &install] {
+        let done = Command::new("apt-get").args(step).env("DEBIAN_FRONTEND", "noninteractive").output();
+        let done = done.map_err(|why| format!("{program} is missing and there is no apt-get: {why}"))?;
+        if !done.status.success() {
+            let told = String::from_utf8_lossy(&done.stderr);
+            let last = told.lines().last().unwrap_or_default();
+            return Err(format!("{program} is missing and apt-get does not bring it: {last}"));
+        }
+    }
+    if is_there() { Ok(()) } else { Err(format!("{program} does not run here")) }
+}
+
+/// The same of node with its package manager.
+fn have_node() -> Result<(), String> {
+    have("npm", &["nodejs", "npm"])
 }
 
 /// A token of the owner for the management audience.
@@ -76,4 +107,50 @@ fn mlflow_s_own_client() {
 fn azure_s_own_clients() {
     let served = Served::start();
     run(&served, "azure_suite.py", &[]);
+}
+
+/// Starts its own servers: the provider's address is a setting of ours.
+#[test]
+fn sign_in_through_another_provider() {
+    if !index_is_reachable() {
+        skip("federation_suite.py");
+        return;
+    }
+    if let Err(why) = have_node() {
+        let _ = writeln!(std::io::stderr(), "federation_suite.py: 1 suite skipped: {why}");
+        return;
+    }
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
+    std::fs::create_dir_all(&cache).unwrap();
+    let suite = Command::new("python3")
+        .arg(suites().join("federation_suite.py"))
+        .arg("--cache")
+        .arg(&cache)
+        .env("BARTIZAN_BIN", crate::served::BARTIZAN)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&suite.stdout);
+    println!("{said}");
+    assert!(suite.status.success(), "federation_suite.py failed:\n{said}\n{}", String::from_utf8_lossy(&suite.stderr));
+}
+
+#[test]
+fn a_browser_on_the_sign_in_pages() {
+    if let Err(why) = have("chromedriver", &["chromium", "chromium-driver"]) {
+        let _ = writeln!(std::io::stderr(), "browser_suite.py: 1 suite skipped: {why}");
+        return;
+    }
+    let served = Served::with_workspace();
+    run(&served, "browser_suite.py", &[]);
+}
+
+/// The log that all of it leaves is whole. A suite without node skips its part of npm, and says so.
+#[test]
+fn identity_suite_of_clients_nobody_here_wrote() {
+    let served = Served::with_workspace();
+    if index_is_reachable() {
+        let _missing = have_node();
+    }
+    run(&served, "identity_suite.py", &[("BARTIZAN_BIN", String::from(crate::served::BARTIZAN))]);
+    served.good(&["verify-log", "--data-dir", served.data().to_str().unwrap()]);
 }

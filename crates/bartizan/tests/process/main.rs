@@ -12,6 +12,8 @@
 )]
 
 mod clients;
+mod directory;
+mod identities;
 mod jobs;
 mod quickstart;
 mod refusals;

@@ -107,6 +107,19 @@ impl Served {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
+    /// The status of a GET with a bearer token.
+    pub fn status_with(&self, place: &str, token: &str) -> u16 {
+        let script = "import os, ssl, sys, urllib.error, urllib.request\n\
+                      request = urllib.request.Request(sys.argv[1], headers={'Authorization': 'Bearer ' + os.environ['TOKEN']})\n\
+                      trust = ssl.create_default_context(cafile=os.environ['BARTIZAN_CA'])\n\
+                      try: print(urllib.request.urlopen(request, context=trust).status)\n\
+                      except urllib.error.HTTPError as refused: print(refused.code)\n";
+        let url = format!("{}{place}", self.env["BARTIZAN_URL"]);
+        let output =
+            Command::new("python3").args(["-c", script, &url]).envs(&self.env).env("TOKEN", token).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or_else(|_| panic!("{output:?}"))
+    }
+
     /// Asks a job until its status is one of these; bounded by the job's own progress, not by a clock.
     pub fn wait_for(&self, job: &str, wanted: &[&str]) -> Value {
         loop {

@@ -58,6 +58,10 @@ impl Agent {
         let mut environment_variables = variables(&assignment.variables);
         let tracking = format!("http://127.0.0.1:{PORT}{}", assignment.workspace_path);
         environment_variables.insert(String::from("MLFLOW_TRACKING_URI"), tracking);
+        // Where Azure's libraries ask for tokens of managed identities, and where those tokens can be used.
+        let door = format!("http://127.0.0.1:{PORT}");
+        environment_variables.insert(String::from("AZURE_POD_IDENTITY_AUTHORITY_HOST"), door.clone());
+        environment_variables.insert(String::from("BARTIZAN_URL"), door);
         let spec = Spec {
             parent: i32::try_from(std::process::id()).unwrap_or_default(),
             argv: ["/bin/sh", "-c", command].map(String::from).to_vec(),

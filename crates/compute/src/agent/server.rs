@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use kernel::Secret;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep, timeout};
-use wire::agent::{Assignment, Finish, Heartbeat, Orders, Problem, Start, Status};
+use wire::agent::{Assignment, Finish, Heartbeat, IdentityToken, Orders, Problem, Start, Status};
 
 use super::transport::{Body, Transport, empty, full};
 
@@ -118,9 +118,23 @@ impl Server {
         patiently(patience, || self.tell(Method::POST, "finish", finish)).await
     }
 
-    /// Passes a request of the user's program on, with the run token; its address was checked before.
-    pub async fn forward(&self, mut request: Request<Body>) -> io::Result<Response<Body>> {
-        let bearer = self.bearer().map_err(|error| io::Error::other(error.to_string()))?;
+    /// A token of one of the run's managed identities. Only a person's program waits for it, so it is not repeated.
+    pub async fn identity_token(&self, query: &[(&str, String)]) -> Result<IdentityToken, ServerError> {
+        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let request = self.request(Method::GET, &format!("identity?{}", query.join("&")), empty())?;
+        self.read(self.exchange(request, CALL_TIME).await?, "identity").await
+    }
+
+    /// Passes a request of the user's program on, with its own bearer or with the run token; its address was checked
+    /// before.
+    pub async fn forward(&self, mut request: Request<Body>, own: Option<HeaderValue>) -> io::Result<Response<Body>> {
+        let bearer = match own {
+            Some(mut own) => {
+                own.set_sensitive(true);
+                own
+            }
+            None => self.bearer().map_err(|error| io::Error::other(error.to_string()))?,
+        };
         request.headers_mut().insert(header::AUTHORIZATION, bearer);
         self.transport.send(request).await
     }
@@ -140,6 +154,10 @@ impl Server {
         body: &(impl Serialize + Sync),
     ) -> Result<T, ServerError> {
         let answer = self.send_json(method, path, body).await?;
+        self.read(answer, path).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, answer: Response<Body>, path: &str) -> Result<T, ServerError> {
         let text = Limited::new(answer.into_body(), LARGEST_ANSWER).collect();
         let text = timeout(CALL_TIME, text).await.map_err(|_| ServerError::Away(io::ErrorKind::TimedOut.into()))?;
         let text = text.map_err(|error| ServerError::Away(io::Error::other(error)))?.to_bytes();

@@ -4,11 +4,8 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId,
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{APPLICATION_ADMINISTRATOR, OWNER, RoleDefinition};
-use crate::{
-    gate::{Changes, Cx, Op, Record, Row},
-    identity::CreateServicePrincipal,
-};
+use super::{APPLICATION_ADMINISTRATOR, GRANT_DIRECTORY, OWNER, RoleDefinition};
+use crate::gate::{Changes, Cx, Op, Record, Row};
 
 /// One principal holds one role at one scope and below.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +61,9 @@ impl Op for PutRoleAssignment {
         })?;
         cx.note("role", role.role_name);
         cx.note("principal", self.principal.to_string());
-        if self.role == APPLICATION_ADMINISTRATOR {
+        if role.is_of_directory() {
             // Nobody grants what they do not hold (I3): an Owner's role excludes the directory.
-            cx.require(&CreateServicePrincipal::ACTION, &ResourceId::root()).await?;
+            cx.require(&GRANT_DIRECTORY, &ResourceId::root()).await?;
         }
         let _turn = cx.house().assigning.lock().await;
         let epoch = Epoch::read(cx).await?;
@@ -177,21 +174,11 @@ impl Op for DeleteRoleAssignment {
         let epoch = Epoch::read(cx).await?;
         let row = find(cx, self.name, &self.scope).await?;
         cx.note("principal", row.value.principal.to_string());
-        if row.value.role == OWNER {
-            let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
-            let others = all.iter().any(|other| {
-                other.id != row.id
-                    && other.value.role == OWNER
-                    && row.value.scope.is_within(&other.value.scope)
-                    && cx.house().identity.can_sign_in(other.value.principal)
-            });
-            if !others {
-                return Err(Error::new(
-                    Kind::Conflict,
-                    "the last owner of a scope cannot be removed; assign another owner first",
-                ));
-            }
+        if RoleDefinition::by_id(row.value.role).is_some_and(RoleDefinition::is_of_directory) {
+            cx.require(&GRANT_DIRECTORY, &ResourceId::root()).await?;
         }
+        let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
+        require_holders(cx, &all, |other| other.id == row.id)?;
         let mut changes = Changes::new();
         changes.delete(cx.system(), &row);
         changes.put(cx.system(), &epoch)?;
@@ -221,16 +208,73 @@ impl Epoch {
 pub(crate) async fn remove_within<O: Op>(
     cx: &Cx<'_, O>,
     scope: &ResourceId,
-    principal: Option<PrincipalId>,
+    principals: &[PrincipalId],
     changes: &mut Changes,
 ) -> Result<()> {
     let epoch = Epoch::read(cx).await?;
     for row in cx.all::<RoleAssignment>(cx.system(), b"").await? {
-        if row.value.scope.is_within(scope) || principal == Some(row.value.principal) {
+        if row.value.scope.is_within(scope) || principals.contains(&row.value.principal) {
             changes.delete(cx.system(), &row);
         }
     }
     changes.put(cx.system(), &epoch)?;
+    Ok(())
+}
+
+/// Takes back every assignment of a principal that is going away.
+///
+/// # Errors
+/// `Conflict` when a scope it owns would be left without an owner who can sign in. The caller holds `assigning`.
+pub(crate) async fn remove_of<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, changes: &mut Changes) -> Result<()> {
+    let epoch = Epoch::read(cx).await?;
+    let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
+    require_holders(cx, &all, |row| row.value.principal == principal)?;
+    for row in all.iter().filter(|row| row.value.principal == principal) {
+        changes.delete(cx.system(), row);
+    }
+    changes.put(cx.system(), &epoch)?;
+    Ok(())
+}
+
+/// Refuses when a scope that the principal owns has no other owner who can sign in: to be asked before it is shut out.
+///
+/// # Errors
+/// As `remove_of`.
+pub(crate) async fn require_other_holders<O: Op>(
+    cx: &Cx<'_, O>,
+    principal: PrincipalId,
+    changes: &mut Changes,
+) -> Result<()> {
+    let epoch = Epoch::read(cx).await?;
+    let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
+    require_holders(cx, &all, |row| row.value.principal == principal)?;
+    changes.put(cx.system(), &epoch)?;
+    Ok(())
+}
+
+/// Roles that somebody must hold, since nobody else could give them back.
+const KEPT: [(Uuid, &str); 2] = [(OWNER, "owner of a scope"), (APPLICATION_ADMINISTRATOR, "directory administrator")];
+
+/// Refuses when, without the assignments that are going, a scope had no holder of a role that must be held. A group does not
+/// count as a holder: who is in it can change without anybody looking here.
+fn require_holders<O: Op>(
+    cx: &Cx<'_, O>,
+    all: &[Row<RoleAssignment>],
+    is_going: impl Fn(&Row<RoleAssignment>) -> bool,
+) -> Result<()> {
+    for row in all.iter().filter(|row| is_going(row)) {
+        let Some((role, noun)) = KEPT.into_iter().find(|(role, _)| *role == row.value.role) else { continue };
+        let remains = all.iter().any(|other| {
+            !is_going(other)
+                && other.value.role == role
+                && row.value.scope.is_within(&other.value.scope)
+                && cx.house().identity.can_sign_in(other.value.principal)
+        });
+        if !remains {
+            let why = format!("the last {noun} cannot be removed; assign the role to somebody else first");
+            return Err(Error::new(Kind::Conflict, why));
+        }
+    }
     Ok(())
 }
 

@@ -33,8 +33,12 @@ pub const OWNER: Uuid = uuid!("8e3af657-a8ff-443c-a75c-2fe8c4bcb635");
 pub const CONTRIBUTOR: Uuid = uuid!("b24988ac-6180-42a0-ab88-20f7382dd24c");
 /// Reading.
 pub const READER: Uuid = uuid!("acdd72a7-3385-48ef-bd42-f606fba81ae7");
-/// Managing applications and service principals of the tenant.
+/// Managing the whole directory: everything below, keys, policies, and who holds directory roles.
 pub const APPLICATION_ADMINISTRATOR: Uuid = uuid!("9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3");
+/// Managing people and groups.
+pub const USER_ADMINISTRATOR: Uuid = uuid!("fe930be7-5e62-47db-91af-98c3a49a38b1");
+/// Reading the directory.
+pub const DIRECTORY_READER: Uuid = uuid!("88d8e3e3-8f55-4a1e-953a-9b9898b8876b");
 
 /// All built-in roles.
 pub const BUILT_IN: &[RoleDefinition] = &[
@@ -79,6 +83,36 @@ pub const BUILT_IN: &[RoleDefinition] = &[
         data_actions: &[],
         not_data_actions: &[],
     },
+    RoleDefinition {
+        id: USER_ADMINISTRATOR,
+        role_name: "User Administrator",
+        description: "Manages users and groups, but none that hold roles the administrator could not grant.",
+        actions: &[
+            "Microsoft.Directory/users/*",
+            "Microsoft.Directory/groups/*",
+            "Microsoft.Directory/directoryObjects/read",
+            "Microsoft.Directory/applications/read",
+            "Microsoft.Directory/servicePrincipals/read",
+        ],
+        not_actions: &[],
+        data_actions: &[],
+        not_data_actions: &[],
+    },
+    RoleDefinition {
+        id: DIRECTORY_READER,
+        role_name: "Directory Readers",
+        description: "Reads users, groups, applications and service principals of the tenant.",
+        actions: &[
+            "Microsoft.Directory/users/read",
+            "Microsoft.Directory/groups/*/read",
+            "Microsoft.Directory/directoryObjects/read",
+            "Microsoft.Directory/applications/read",
+            "Microsoft.Directory/servicePrincipals/read",
+        ],
+        not_actions: &[],
+        data_actions: &[],
+        not_data_actions: &[],
+    },
 ];
 
 impl RoleDefinition {
@@ -90,6 +124,11 @@ impl RoleDefinition {
     /// The role with this name; case does not count.
     pub fn by_name(name: &str) -> Option<&'static Self> {
         BUILT_IN.iter().find(|role| role.role_name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether all it allows is in the directory: such a role is given and taken by the directory's own administrators.
+    pub fn is_of_directory(&self) -> bool {
+        self.data_actions.is_empty() && self.actions.iter().all(|pattern| pattern.starts_with("Microsoft.Directory/"))
     }
 
     /// Whether it grants the action: allowed and not taken back. What another role grants is not its concern (`notActions`

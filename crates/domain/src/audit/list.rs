@@ -66,34 +66,44 @@ impl Op for ListActivities {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Page> {
-        let house = cx.house();
-        // What was read until now shall be seen by whoever asks now.
-        house.flush_reads().await?;
-        let (head, _) = house.log_head().await?;
-        let mut next = self.filter.before.map_or(head, |before| head.min(before.saturating_sub(1)));
-        let last = next.saturating_sub(SCANNED);
-        let mut found = Vec::new();
-        while next > last && found.len() < self.filter.most {
-            let page = u64::try_from(PAGE).unwrap_or(500);
-            let first = next.saturating_sub(page).saturating_add(1);
-            let rows = house.log_page(first, PAGE).await?;
-            let newest = next;
-            for row in rows.iter().rev().filter(|row| row.seq <= newest) {
-                let activity = house.open_record(row)?;
-                next = row.seq.saturating_sub(1);
-                if self.wants(&activity) {
-                    found.push(Listed { seq: row.seq, activity });
-                }
-                if found.len() >= self.filter.most {
-                    break;
-                }
+        scan(cx, self.filter.before, self.filter.most, |activity| self.wants(activity)).await
+    }
+}
+
+/// A page of the records that are wanted: at most so many, with numbers below `before`.
+pub(super) async fn scan<O: Op>(
+    cx: &Cx<'_, O>,
+    before: Option<u64>,
+    most: usize,
+    wants: impl Fn(&Activity) -> bool + Send,
+) -> Result<Page> {
+    let house = cx.house();
+    // What was read until now shall be seen by whoever asks now.
+    house.flush_reads().await?;
+    let (head, _) = house.log_head().await?;
+    let mut next = before.map_or(head, |before| head.min(before.saturating_sub(1)));
+    let last = next.saturating_sub(SCANNED);
+    let mut found = Vec::new();
+    while next > last && found.len() < most {
+        let page = u64::try_from(PAGE).unwrap_or(500);
+        let first = next.saturating_sub(page).saturating_add(1);
+        let rows = house.log_page(first, PAGE).await?;
+        let newest = next;
+        for row in rows.iter().rev().filter(|row| row.seq <= newest) {
+            let activity = house.open_record(row)?;
+            next = row.seq.saturating_sub(1);
+            if wants(&activity) {
+                found.push(Listed { seq: row.seq, activity });
             }
-            if found.len() < self.filter.most {
-                next = first.saturating_sub(1);
+            if found.len() >= most {
+                break;
             }
         }
-        Ok(Page { found, before: (next > 0).then(|| next.saturating_add(1)) })
+        if found.len() < most {
+            next = first.saturating_sub(1);
+        }
     }
+    Ok(Page { found, before: (next > 0).then(|| next.saturating_add(1)) })
 }
 
 impl ListActivities {

@@ -2,8 +2,10 @@
 
 mod checkpoint;
 mod list;
+mod sign_ins;
 mod verify;
 
 pub use checkpoint::{LogKey, SignCheckpoint};
 pub use list::{ActivityFilter, ExportLog, ListActivities, Listed, Page};
+pub use sign_ins::{ListSignIns, SignInFilter, is_interactive};
 pub use verify::{Finding, LogVerifier, Verified};

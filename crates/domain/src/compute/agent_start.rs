@@ -106,7 +106,8 @@ impl Op for StartRun {
         cx.commit(changes).await.map_err(|fault| if fault.kind() == Kind::Stale { refused() } else { fault })?;
         cx.house().pulses.beat(workspace, &self.run, now);
         super::wake(cx);
-        let caller = RunCaller { run: self.run, workspace, scope: scope.clone(), on_behalf_of: launch.submitted_by };
+        let (on_behalf_of, only) = (launch.submitted_by, Vec::new());
+        let caller = RunCaller { run: self.run, workspace, scope: scope.clone(), on_behalf_of, only };
         let (token, expires) = issue_run_token(cx.house(), &caller)?;
         Ok(Assignment { token, expires, launch, files, scope, offline: cx.settings().offline })
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     JailLimits, Launch, LaunchState, NewJob, Work, command,
+    identity::identities_of_job,
     launch::{launch_state, record_launch},
 };
 use crate::{
@@ -133,7 +134,12 @@ impl PutJob {
         if is_taken || launch_state(cx, &shelf, run).await?.is_some() {
             return Err(Error::new(Kind::Exists, format!("the run id `{run}` is used already; choose another name")));
         }
-        let compute = target(cx, &workspace, new).await?;
+        let target = target(cx, &workspace, new).await?;
+        let identities = identities_of_job(cx, &target, &new.identity).await?;
+        for identity in &identities {
+            cx.note("identity", identity.principal.to_string());
+        }
+        let compute = target.value.id;
         let code = self.code(cx, &workspace).await?;
         let requirements = match &code {
             Some((_, version)) => requirements(cx, &shelf, &version.snapshot).await?,
@@ -173,6 +179,7 @@ impl PutJob {
             required_walls: new.required_walls.clone(),
             socket: None,
             submitted_by,
+            identities,
         };
         record_launch(cx, &shelf, &workspace, &mut changes, launch)?;
         let mut row = Row::new(
@@ -224,7 +231,7 @@ impl PutJob {
 }
 
 /// The target named, or the workspace's own. Walls that it lacks are refused at once.
-async fn target<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, new: &NewJob) -> Result<ResourceId> {
+async fn target<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, new: &NewJob) -> Result<Row<Resource<Target>>> {
     let field = "properties.computeId";
     let id = match &new.compute {
         Some(id) => id.clone(),
@@ -247,7 +254,7 @@ async fn target<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, new: &NewJob) -> 
         let why = format!("the target `{}` does not have: {}", id.name(), lacking.join(", "));
         return Err(Error::invalid("properties.requiredWalls", why));
     }
-    Ok(row.value.id)
+    Ok(row)
 }
 
 /// The snapshot's `requirements.txt`.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Lease, RunState};
 use crate::{
     gate::{BlobRef, Changes, Cx, Op, Record, Row, Shelf},
+    identity::RunIdentity,
     tracking::set_run_status,
 };
 
@@ -31,6 +32,9 @@ pub struct Launch {
     pub socket: Option<String>,
     /// On whose behalf it runs.
     pub submitted_by: PrincipalId,
+    /// Managed identities that its code may act as; the first is the default.
+    #[serde(default)]
+    pub identities: Vec<RunIdentity>,
 }
 
 /// The kinds of work.

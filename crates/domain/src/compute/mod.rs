@@ -9,9 +9,12 @@
 mod agent;
 mod agent_files;
 mod agent_start;
+mod brought;
 mod cancel;
 mod command;
+mod identity;
 mod job;
+mod job_outputs;
 mod launch;
 mod lease;
 mod log;
@@ -24,16 +27,20 @@ mod state;
 mod sweep;
 mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use agent::{AgentAddress, AppendLog, FinishRun, Heartbeat, Orders, ReportStatus};
 pub use agent_files::{GetRunFile, GetRunLayer, PutRunArtifact};
 pub use agent_start::{Assignment, StartRun};
+pub(crate) use brought::{charge_file, take_file};
 pub use cancel::CancelJob;
+pub(crate) use command::check_variables;
+pub use identity::{GetRunIdentityToken, IdentityWanted, JobIdentity};
 pub use job::{GetJob, Job, JobStatus, ListJobs, PutJob};
+pub use job_outputs::ListJobOutputs;
 pub use launch::{Engine, JailLimits, Launch, LaunchState, Layer, Work, end_launch, launch_state, record_launch, wake};
 pub use lease::Lease;
-pub(crate) use lease::{has_ended, is_alive};
+pub(crate) use lease::{has_ended, is_alive, lives};
 pub use log::PROGRAM_LOG;
 pub use new_job::{DEFAULT_TIMEOUT, NewJob};
 pub(crate) use pulse::Pulses;

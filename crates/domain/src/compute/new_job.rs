@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use kernel::{Error, ResourceId, Result};
 
-use super::{JailLimits, command};
+use super::{JailLimits, JobIdentity, command};
 
 /// How long a job may take when it does not say (`P30D`).
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -42,6 +42,8 @@ pub struct NewJob {
     pub scratch_mib: Option<u64>,
     /// Walls without which it must not run.
     pub required_walls: Vec<String>,
+    /// Whom its code acts as.
+    pub identity: JobIdentity,
 }
 
 impl NewJob {

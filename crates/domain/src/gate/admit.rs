@@ -3,12 +3,17 @@
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Who};
 
 use super::{Activity, House, Outcome};
+use crate::identity::step_up;
 
 /// Refuses callers who may not. Denials are recorded; those of nobody are only counted, so that a stranger cannot fill
 /// the log.
 pub(super) async fn admit(house: &House, caller: &Caller, action: &Action, scope: &ResourceId) -> Result<()> {
     if may(house, caller, action, scope) {
-        return Ok(());
+        let Some(challenge) = step_up(house, caller, action) else { return Ok(()) };
+        let mut activity = Activity::new(house, caller, action, scope, Outcome::Denied);
+        activity.detail.insert(String::from("refused"), String::from("multi-factor authentication is demanded"));
+        house.queue_record(&activity).await?;
+        return Err(challenge);
     }
     if house.is_blind() {
         return Err(Error::new(Kind::Unavailable, "roles cannot be read just now, so nothing is decided; try again"));
@@ -33,7 +38,10 @@ pub(super) fn may(house: &House, caller: &Caller, action: &Action, scope: &Resou
     match &caller.who {
         Who::House => true,
         Who::Nobody => false,
-        Who::Run(run) => action.is_open_to_runs() && scope.is_within(&run.scope),
+        Who::Run(run) => {
+            let is_listed = run.only.is_empty() || run.only.iter().any(|name| name == action.name());
+            action.is_open_to_runs() && is_listed && scope.is_within(&run.scope)
+        }
         Who::Principal(principal) => house.access().allows(principal.id, action, scope),
     }
 }

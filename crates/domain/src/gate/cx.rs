@@ -10,7 +10,7 @@ use std::{
 };
 
 use kernel::{
-    Action, Batch, Caller, Class, ComputeDriver, Error, Kind, ResourceId, Result, StoreError, Timestamp, Who,
+    Action, Batch, Caller, Class, ComputeDriver, Error, Kind, ResourceId, Result, StoreError, Timestamp, Web, Who,
     WorkspaceId,
 };
 
@@ -177,6 +177,16 @@ impl<'a, O: Op> Cx<'a, O> {
         Ok(())
     }
 
+    /// Makes changes durable that change nothing a caller could name: counters of guesses, one-time states, when a session
+    /// was heard last. They leave no record of their own; the operation's own comes at its end and says how it went.
+    pub(crate) async fn keep(&self, changes: Changes) -> Result<()> {
+        if changes.touches(access::TABLES) || changes.touches(identity::TABLES) || changes.touches(scoring::TABLES) {
+            return Err(Error::internal("a change that must be recorded was to be kept without a record"));
+        }
+        self.house.meta().commit(Batch { changes: changes.seal()?, records: Vec::new() }).await?;
+        Ok(())
+    }
+
     /// The house's in-memory companions, for rooms of this crate.
     pub(crate) fn house(&self) -> &'a House {
         self.house
@@ -185,6 +195,11 @@ impl<'a, O: Op> Cx<'a, O> {
     /// The compute target.
     pub(crate) fn compute(&self) -> Arc<dyn ComputeDriver> {
         Arc::clone(self.house.compute())
+    }
+
+    /// Servers elsewhere.
+    pub(crate) fn web(&self) -> &'a dyn Web {
+        self.house.web()
     }
 
     fn activity(&self, outcome: Outcome) -> Activity {

@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use kernel::{
     Batch, BlobStore, Clock, ComputeDriver, Error, KeyProvider, Kind, LogRow, MetaStore, Result, Sealed, TenantId,
-    Timestamp, WorkspaceId,
+    Timestamp, Web, WorkspaceId,
 };
 use seal::Place;
 
@@ -35,6 +35,8 @@ pub struct Parts {
     pub root: Arc<dyn KeyProvider>,
     /// The default compute target.
     pub compute: Arc<dyn ComputeDriver>,
+    /// Servers elsewhere.
+    pub web: Arc<dyn Web>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Settings.
@@ -54,6 +56,8 @@ pub struct Settings {
     pub token_lifetime: Duration,
     /// How long a run token lives; the agent refreshes it.
     pub run_token_lifetime: Duration,
+    /// How long a key signs tokens before the next one takes over.
+    pub signing_key_lifetime: Duration,
     /// Silence after which a run is `NotResponding`.
     pub silence: Duration,
     /// Further silence after which it is `Failed`.
@@ -74,6 +78,7 @@ impl Default for Settings {
             suffix: String::from("bartizan.test"),
             token_lifetime: Duration::from_secs(3600),
             run_token_lifetime: Duration::from_secs(900),
+            signing_key_lifetime: Duration::from_secs(30 * 24 * 3600),
             silence: Duration::from_secs(60),
             patience: Duration::from_secs(60),
             cache_dir: String::new(),
@@ -88,6 +93,7 @@ pub struct House {
     meta: Arc<dyn MetaStore>,
     blobs: Arc<dyn BlobStore>,
     compute: Arc<dyn ComputeDriver>,
+    web: Arc<dyn Web>,
     clock: Arc<dyn Clock>,
     keys: Keys,
     reads: PendingReads,
@@ -126,6 +132,7 @@ impl House {
             meta: parts.meta,
             blobs: parts.blobs,
             compute: parts.compute,
+            web: parts.web,
             clock: parts.clock,
             keys,
             reads: PendingReads::default(),
@@ -188,6 +195,10 @@ impl House {
 
     pub(super) fn compute(&self) -> &Arc<dyn ComputeDriver> {
         &self.compute
+    }
+
+    pub(super) fn web(&self) -> &dyn Web {
+        self.web.as_ref()
     }
 
     pub(super) fn keys(&self) -> &Keys {

@@ -2,18 +2,18 @@
 
 use std::sync::PoisonError;
 
-use kernel::{Caller, Error, Kind, Principal, Result, RunCaller, Source, Timestamp, Who};
+use kernel::{Caller, Error, Kind, Principal, Proof, Result, RunCaller, Source, Timestamp, Who};
 use seal::Sha256;
+use uuid::Uuid;
 
 use super::{
+    Session,
+    claims::{self, Claims},
+    oauth,
     run_token::{self, RunClaims},
-    token::{self, Claims},
     token_keys::SKEW,
 };
 use crate::{compute, gate::House};
-
-/// Verified tokens kept in memory.
-const MOST_CACHED: usize = 10_000;
 
 /// Establishes who holds this bearer token.
 ///
@@ -28,12 +28,17 @@ pub async fn identify(house: &House, bearer: &str, source: Source) -> Result<Cal
         Some((caller, end)) if end > now => caller.who,
         Some(_) => return Err(expired()),
         None => {
-            let (who, end) = verify(house, bearer, now)?;
-            let mut verified = house.identity.verified.lock().unwrap_or_else(PoisonError::into_inner);
-            if verified.len() >= MOST_CACHED {
-                verified.clear();
+            let (who, end, grant, issued_at) = verify(house, bearer, now)?;
+            house.identity.remember_verified(digest, Caller { who: who.clone(), source: Source::internal() }, end);
+            // Asked after it is remembered: whoever revokes the grant meanwhile makes the server forget it again.
+            let is_standing = match grant {
+                Some(grant) => oauth::stands(house, grant).await?,
+                None => true,
+            };
+            if !is_standing || !is_recent(house, &who, issued_at) {
+                house.identity.forget_one_verified(&digest);
+                return Err(refused());
             }
-            verified.insert(digest, (Caller { who: who.clone(), source: Source::internal() }, end));
             who
         }
     };
@@ -41,7 +46,7 @@ pub async fn identify(house: &House, bearer: &str, source: Source) -> Result<Cal
     match &who {
         Who::Principal(principal) => {
             let enabled = house.identity.member(principal.id).is_some_and(|member| !member.is_disabled);
-            if !enabled {
+            if !enabled || !is_open(house, principal).await? {
                 return Err(refused());
             }
         }
@@ -51,10 +56,11 @@ pub async fn identify(house: &House, bearer: &str, source: Source) -> Result<Cal
     Ok(Caller { who, source })
 }
 
-fn verify(house: &House, bearer: &str, now: Timestamp) -> Result<(Who, Timestamp)> {
+/// Who holds the token, until when, the grant it was issued under, and when.
+fn verify(house: &House, bearer: &str, now: Timestamp) -> Result<(Who, Timestamp, Option<Uuid>, i64)> {
     let state = house.identity.state();
     let tenant = state.tenant.ok_or_else(refused)?;
-    let issuer = token::issuer(house.settings(), tenant);
+    let issuer = claims::issuer(house.settings(), tenant);
     let skew = i64::try_from(SKEW.as_secs()).unwrap_or(60);
     let in_time = |from: i64, end: i64| {
         let seconds = now.seconds();
@@ -64,27 +70,61 @@ fn verify(house: &House, bearer: &str, now: Timestamp) -> Result<(Who, Timestamp
             (false, _) => Err(refused()),
         }
     };
-    if let Some(claims) = state.keys.verify::<Claims>(token::TYPE, bearer) {
+    if let Some(claims) = state.keys.verify::<Claims>(claims::TYPE, bearer) {
         let fits =
-            claims.iss == issuer && claims.tid == tenant.0 && token::is_management(house.settings(), &claims.aud);
+            claims.iss == issuer && claims.tid == tenant.0 && claims::is_management(house.settings(), &claims.aud);
         if !fits {
             return Err(refused());
         }
         let end = in_time(claims.nbf.max(claims.iat), claims.exp)?;
         let member = state.members.get(&claims.oid.into()).ok_or_else(refused)?;
-        let principal =
-            Principal { id: member.id, tenant, kind: member.kind, app: member.app, name: member.name.clone() };
-        return Ok((Who::Principal(principal), end));
+        if claims.iat < member.tokens_from() {
+            return Err(revoked(member.valid_from));
+        }
+        let proof = Proof { methods: claims.amr, contexts: claims.acrs, session: claims.sid, run: claims.run };
+        let (id, kind, app, name) = (member.id, member.kind, member.app, member.name.clone());
+        let principal = Principal { id, tenant, kind, app, name, proof };
+        return Ok((Who::Principal(principal), end, claims.grant, claims.iat));
     }
     if let Some(claims) = state.keys.verify::<RunClaims>(run_token::TYPE, bearer) {
         if claims.iss != issuer || claims.aud != run_token::audience(claims.workspace) {
             return Err(refused());
         }
         let end = in_time(claims.iat, claims.exp)?;
-        let RunClaims { run, workspace, scope, on_behalf_of, .. } = claims;
-        return Ok((Who::Run(RunCaller { run, workspace, scope, on_behalf_of }), end));
+        let RunClaims { run, workspace, scope, on_behalf_of, only, iat, .. } = claims;
+        return Ok((Who::Run(RunCaller { run, workspace, scope, on_behalf_of, only }), end, None, iat));
     }
     Err(refused())
+}
+
+/// Whether a principal's token was issued after the last time that its tokens were revoked.
+fn is_recent(house: &House, who: &Who, issued_at: i64) -> bool {
+    match who {
+        Who::Principal(principal) => {
+            house.identity.member(principal.id).is_some_and(|member| member.tokens_from() <= issued_at)
+        }
+        Who::Run(_) | Who::House | Who::Nobody => true,
+    }
+}
+
+/// Whether what a token came from still stands: the session of a user, the run of a managed identity. A service principal's
+/// token has neither.
+async fn is_open(house: &House, principal: &Principal) -> Result<bool> {
+    if let Some((workspace, run)) = &principal.proof.run
+        && !compute::lives(house, *workspace, run).await?
+    {
+        return Ok(false);
+    }
+    let Some(id) = principal.proof.session else { return Ok(true) };
+    let session = house.peek::<Session>(house.system(), id.as_bytes()).await?;
+    Ok(session.is_some_and(|row| row.value.ended_at.is_none()))
+}
+
+/// Clients that understand claims challenges drop the token they keep and ask for one that was issued after the revocation.
+fn revoked(since: Timestamp) -> Error {
+    let since = since.seconds().to_string();
+    let claims = serde_json::json!({"access_token": {"nbf": {"essential": true, "value": since}}});
+    refused().challenging(claims.to_string())
 }
 
 fn refused() -> Error {

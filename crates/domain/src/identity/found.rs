@@ -1,12 +1,13 @@
 //! The first start: tenant, subscription, the service principal that owns it, and an admin user.
 
 use kernel::{
-    Action, AppId, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Secret, SubscriptionId, TenantId,
+    Action, AppId, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Secret, SubscriptionId,
+    TenantId, Timestamp,
 };
 use seal::PasswordHash;
 use uuid::Uuid;
 
-use super::{Application, Member, Person, Tenant, directory, token_keys};
+use super::{Application, Member, Person, Tenant, directory, sign_in::account_name, token_keys};
 use crate::{
     access::{APPLICATION_ADMINISTRATOR, OWNER, RoleAssignment},
     gate::{Changes, Cx, Op, Row},
@@ -75,16 +76,25 @@ impl Op for FoundHouse {
         changes.put(system, &Row::new(subscription.as_bytes().as_slice(), record))?;
         token_keys::add_first(cx, &mut changes)?;
 
-        let application = directory::application(cx, app, principal, "bartizan-owner", &client_secret);
+        let application =
+            directory::blank(app, principal, "bartizan-owner", vec![directory::first_secret(cx, &client_secret)]);
         add_member(cx, &mut changes, principal, PrincipalKind::ServicePrincipal, "bartizan-owner", Some(app))?;
         changes.put::<Application>(system, &Row::new(app.as_bytes().as_slice(), application))?;
 
         let admin = PrincipalId::random();
-        let user_name = self.admin.to_lowercase();
+        let user_name = account_name(&self.admin);
         add_member(cx, &mut changes, admin, PrincipalKind::User, &user_name, None)?;
         let id = system.name_id::<Person>(&user_name);
-        let password = PasswordHash::new(&self.password)?;
-        changes.put(system, &Row::new(id, Person { principal: admin, user_name, password }))?;
+        let person = Person {
+            principal: admin,
+            display_name: user_name.clone(),
+            user_name,
+            password: Some(PasswordHash::new(&self.password)?),
+            must_change: false,
+            needs_mfa: false,
+            password_set_at: Some(now),
+        };
+        changes.put(system, &Row::new(id, person))?;
 
         let owned = ResourceId::subscription(subscription);
         let roles = [
@@ -114,7 +124,27 @@ pub(super) fn add_member<O: Op>(
     name: &str,
     app: Option<AppId>,
 ) -> Result<()> {
-    let member = Member { id, kind, name: name.to_owned(), app, is_disabled: false, created_at: cx.now() };
+    let member = new_member(cx, id, kind, name, app);
     changes.put(cx.system(), &Row::new(id.as_bytes().as_slice(), member))?;
     Ok(())
+}
+
+/// A principal that was just made, and is enabled.
+pub(super) fn new_member<O: Op>(
+    cx: &Cx<'_, O>,
+    id: PrincipalId,
+    kind: PrincipalKind,
+    name: &str,
+    app: Option<AppId>,
+) -> Member {
+    Member {
+        id,
+        kind,
+        name: name.to_owned(),
+        app,
+        is_disabled: false,
+        created_at: cx.now(),
+        valid_from: Timestamp(0),
+        managed_by: None,
+    }
 }

@@ -2,41 +2,97 @@
 
 mod authenticate;
 mod authority;
+mod browser;
+mod claims;
 mod directory;
+mod federation;
 mod found;
+mod issuers;
+mod managed;
+mod mfa;
+mod oauth;
+mod policy;
 mod records;
 mod run_token;
 pub(crate) mod service_token;
-mod token;
+mod session;
+mod sessions;
+mod sign_in;
 mod token_keys;
 
 pub use authenticate::identify;
 pub use authority::IssueServerCertificate;
+pub use browser::{GetSignInPage, SignInPage, form_token, is_form_token, new_browser_key};
+pub use claims::AccessToken;
 pub use directory::{
-    AddClientSecret, CreateServicePrincipal, GetServicePrincipal, ListServicePrincipals, NewSecret, ServicePrincipal,
+    AddCertificate, AddClientSecret, AddFederatedCredential, AddGroupMember, ApplicationKey, CertificateEntry,
+    CertificateView, CreateApplication, CreateGroup, CreateServicePrincipal, CreateUser, DeleteApplication,
+    DeleteGroup, DeleteServicePrincipal, DeleteUser, DirectoryObject, FederatedCredentialForm, Field, Filter,
+    GetApplication, GetDirectoryObject, GetDirectoryObjects, GetGroup, GetServicePrincipal, GetUser, GroupForm,
+    GroupView, ListApplications, ListFederatedCredentials, ListGroupMembers, ListGroups, ListMemberOf,
+    ListServicePrincipals, ListUsers, Listing, NewApplication, NewPassword, NewSecret, NewUser, Page, Registration,
+    RemoveCertificate, RemoveClientSecret, RemoveFederatedCredential, RemoveGroupMember, ResetPassword,
+    RevokeSignInSessions, SecretView, ServicePrincipal, Test, UpdateApplication, UpdateFederatedCredential,
+    UpdateGroup, UpdateServicePrincipal, UpdateUser, User, UserForm, UserKey,
+};
+pub use federation::{
+    BeginFederatedSignIn, Begun, CreateIdentityProvider, DeleteIdentityProvider, FederationAnswer, FederationRefusal,
+    FinishFederatedSignIn, GetIdentityProvider, GroupMapping, IdentityProvider, LinkFederatedUser,
+    ListIdentityProviders, ListSignInProviders, MultiFactorTrust, ProviderForm, SignInProvider, UnlinkFederatedUser,
+    UpdateIdentityProvider,
 };
 pub use found::{Charter, FoundHouse};
-pub use records::{Application, ClientSecret, Member, Person, Tenant};
+pub(crate) use managed::{ISSUE as ISSUE_IDENTITY_TOKEN, identity_token};
+pub use managed::{IdentityChoice, RunIdentity};
+pub use mfa::{
+    BeginPasskey, BeginPasskeyEnrolment, BeginTotpEnrolment, FinishPasskey, FinishPasskeyEnrolment,
+    FinishTotpEnrolment, NewRecoveryCodes, PasskeyChallenge, ProveRecoveryCode, ProveTotp, RemovePasskey, RemoveTotp,
+    TotpSecret,
+};
+pub use oauth::{
+    AZURE_DEVELOPER_CLIENT, ActOnBehalf, Authorize, AuthorizeFault, AuthorizeOutcome, AuthorizeRefusal,
+    AuthorizeRequest, COMMAND_LINE_CLIENT, ClientClaim, ClientProof, DecideDevice, DeviceAnswer, DeviceRefusal,
+    DeviceRequest, ExchangeRunToken, ExchangedToken, FindStale, GetDeviceRequest, GetToken, RedeemCode,
+    RedeemDeviceCode, RefreshTokens, RemoveStale, ResponseMode, StartDevice, TokenRefusal, TokenSet, look_after_tokens,
+};
+pub(crate) use policy::step_up;
+pub use policy::{
+    CreateSignInPolicy, DeleteSignInPolicy, GetSignInPolicy, ListSignInPolicies, Network, OperationClass, PolicyTerms,
+    SignInPolicy, UpdateSignInPolicy,
+};
+pub use records::{
+    Application, ClientCertificate, ClientSecret, FederatedCredential, Member, Membership, Person, Tenant,
+};
 pub use run_token::{RunClaims, issue_run_token};
 pub use seal::PublicKey;
 pub use service_token::ServiceToken;
-pub use token::{AccessToken, GetToken, TokenRefusal};
+pub use session::{Method, Session};
+pub use sessions::{EndOwnSession, EndUserSession, ListOwnSessions, ListUserSessions, ResetSecondFactors};
+pub(crate) use sign_in::SweepSignIns;
+pub use sign_in::{
+    ChangePassword, GetSession, NextStep, PasswordFault, SecondFactor, SessionView, SignInRefusal, SignInWithPassword,
+    SignOut, SignedIn, Step,
+};
 pub use token_keys::{GetDiscovery, ListSigningKeys, RotateSigningKeys};
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use arc_swap::ArcSwap;
-use kernel::{Caller, PrincipalId, PrincipalKind, Result, TenantId, Timestamp};
+use kernel::{Caller, PrincipalId, PrincipalKind, ResourceId, Result, TenantId, Timestamp};
 use seal::TokenKeys;
 
 use crate::gate::{House, Record};
 use records::SigningKey;
 
 /// A commit that touches one of these tables reloads what this room keeps in memory.
-pub(crate) const TABLES: &[&str] = &[Tenant::TABLE, Member::TABLE, SigningKey::TABLE];
+pub(crate) const TABLES: &[&str] =
+    &[Tenant::TABLE, Member::TABLE, Person::TABLE, SigningKey::TABLE, SignInPolicy::TABLE];
+
+/// Verified tokens kept in memory.
+const MOST_VERIFIED: usize = 10_000;
 
 /// What the room keeps in memory: small, and reloaded after every change to its tables.
 #[derive(Default)]
@@ -45,17 +101,40 @@ pub(crate) struct Identity {
     /// Tokens that verified, by digest, so that a token's signature is checked once.
     verified: Mutex<HashMap<[u8; 32], (Caller, Timestamp)>>,
     service_tokens: service_token::Verified,
+    offers: oauth::Offers,
+    issuers: issuers::Issuers,
+    attempts: federation::Attempts,
+    hashing: sign_in::Hashing,
+    strangers: sign_in::Strangers,
+    tickets: mfa::Tickets,
 }
 
 struct State {
     tenant: Option<TenantId>,
     members: HashMap<PrincipalId, Member>,
+    people: HashMap<PrincipalId, KnownPerson>,
     keys: TokenKeys,
+    policies: Vec<SignInPolicy>,
+}
+
+/// What is asked about a person at every step of a sign-in, without the password's hash.
+#[derive(Clone, Debug)]
+struct KnownPerson {
+    /// The id of the row in `Person`'s table.
+    row: Vec<u8>,
+    needs_mfa: bool,
+    must_change: bool,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { tenant: None, members: HashMap::new(), keys: TokenKeys::new(Vec::new()) }
+        Self {
+            tenant: None,
+            members: HashMap::new(),
+            people: HashMap::new(),
+            keys: TokenKeys::new(Vec::new()),
+            policies: Vec::new(),
+        }
     }
 }
 
@@ -69,17 +148,48 @@ impl Identity {
         self.state.load().members.get(&id).map(|member| member.kind)
     }
 
-    /// Whether the principal is enabled and has a way to sign in: people have none until the sign-in pages exist.
+    /// Whether the principal can come in by itself and act: a person, or an application, that is enabled.
     pub(crate) fn can_sign_in(&self, id: PrincipalId) -> bool {
-        self.state.load().members.get(&id).is_some_and(|member| member.app.is_some() && !member.is_disabled)
+        self.state.load().members.get(&id).is_some_and(|member| {
+            let has_way = member.kind == PrincipalKind::User || member.app.is_some();
+            has_way && !member.is_disabled && member.managed_by.is_none()
+        })
+    }
+
+    /// The managed identities of whatever lies within a scope.
+    pub(crate) fn managed_within(&self, scope: &ResourceId) -> Vec<PrincipalId> {
+        let state = self.state.load();
+        let within = |member: &&Member| member.managed_by.as_ref().is_some_and(|of| of.is_within(scope));
+        state.members.values().filter(within).map(|member| member.id).collect()
     }
 
     fn member(&self, id: PrincipalId) -> Option<Member> {
         self.state.load().members.get(&id).cloned()
     }
 
+    fn person(&self, id: PrincipalId) -> Option<KnownPerson> {
+        self.state.load().people.get(&id).cloned()
+    }
+
     fn state(&self) -> Arc<State> {
         self.state.load_full()
+    }
+
+    /// Forgets which tokens verified: each is checked anew.
+    fn forget_verified(&self) {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn forget_one_verified(&self, digest: &[u8; 32]) {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    }
+
+    fn remember_verified(&self, digest: [u8; 32], caller: Caller, end: Timestamp) {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if verified.len() >= MOST_VERIFIED {
+            verified.clear();
+        }
+        verified.insert(digest, (caller, end));
     }
 }
 
@@ -91,10 +201,16 @@ impl House {
         let tenant = self.all::<Tenant>(system, b"").await?.first().map(|row| row.value.id);
         let rows = self.all::<Member>(system, b"").await?;
         let members = rows.into_iter().map(|row| (row.value.id, row.value)).collect();
+        let people = self.all::<Person>(system, b"").await?.into_iter().map(|row| {
+            let Person { principal, needs_mfa, must_change, .. } = row.value;
+            (principal, KnownPerson { row: row.id, needs_mfa, must_change })
+        });
+        let people = people.collect();
         let keys = token_keys::load(self).await?;
-        self.identity.state.store(Arc::new(State { tenant, members, keys }));
+        let policies = self.all::<SignInPolicy>(system, b"").await?.into_iter().map(|row| row.value).collect();
+        self.identity.state.store(Arc::new(State { tenant, members, people, keys, policies }));
         // Whatever was verified before may have been revoked by the change.
-        self.identity.verified.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        self.identity.forget_verified();
         self.identity.service_tokens.clear();
         Ok(())
     }

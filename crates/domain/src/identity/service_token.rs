@@ -10,13 +10,13 @@ use seal::Sha256;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::token;
+use super::{Member, claims};
 use crate::gate::House;
 
 /// The `typ` of service tokens: no other check accepts it, and the reverse.
 const TYPE: &str = "svc+jwt";
 /// Seconds a service token lives.
-const LIFETIME: i64 = 3600;
+pub(super) const LIFETIME: i64 = 3600;
 /// Seconds after which a client may fetch the next one.
 const REFRESH: i64 = 2700;
 /// Verified tokens kept in memory.
@@ -45,9 +45,9 @@ pub struct ServiceToken {
     pub refresh_after: i64,
 }
 
-/// Tokens whose signature was verified, by digest of audience and token; the principal and the expiry.
+/// Tokens whose signature was verified, by digest of audience and token; the principal, when it was issued, and the expiry.
 #[derive(Default)]
-pub(crate) struct Verified(Mutex<HashMap<[u8; 32], (PrincipalId, i64)>>);
+pub(crate) struct Verified(Mutex<HashMap<[u8; 32], (PrincipalId, i64, i64)>>);
 
 impl Verified {
     /// Forgets all: keys or principals have changed.
@@ -61,12 +61,12 @@ pub(crate) fn issue(house: &House, audience: &str, principal: PrincipalId) -> Re
     let tenant = house.tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
     let now = house.now().seconds();
     let claims = Claims {
-        iss: token::issuer(house.settings(), tenant),
+        iss: claims::issuer(house.settings(), tenant),
         aud: audience.to_owned(),
         sub: principal.0,
         oid: principal.0,
         tid: tenant.0,
-        iat: now,
+        iat: now.max(house.identity.member(principal).map_or(now, |member| member.tokens_from())),
         exp: now.saturating_add(LIFETIME),
         jti: Uuid::new_v4(),
     };
@@ -86,12 +86,12 @@ pub(crate) fn holder(house: &House, audience: &str, bearer: &str) -> Option<Prin
     let tenant = state.tenant?;
     let verified = &house.identity.service_tokens.0;
     let cached = verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).copied();
-    let (principal, end) = match cached {
+    let (principal, issued_at, end) = match cached {
         Some(known) => known,
         None => {
             let claims = state.keys.verify::<Claims>(TYPE, bearer)?;
             let skew = i64::try_from(super::token_keys::SKEW.as_secs()).unwrap_or(60);
-            let fits = claims.iss == token::issuer(house.settings(), tenant)
+            let fits = claims.iss == claims::issuer(house.settings(), tenant)
                 && claims.aud == audience
                 && claims.tid == tenant.0
                 && claims.iat.saturating_sub(skew) <= now
@@ -99,7 +99,7 @@ pub(crate) fn holder(house: &House, audience: &str, bearer: &str) -> Option<Prin
             if !fits {
                 return None;
             }
-            let known = (PrincipalId::from(claims.oid), claims.exp);
+            let known = (PrincipalId::from(claims.oid), claims.iat, claims.exp);
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             if verified.len() >= MOST_CACHED {
                 verified.clear();
@@ -112,6 +112,14 @@ pub(crate) fn holder(house: &House, audience: &str, bearer: &str) -> Option<Prin
         return None;
     }
     // What can change while a token lives is asked every time.
-    let member = state.members.get(&principal).filter(|member| !member.is_disabled)?;
-    Some(Principal { id: member.id, tenant, kind: member.kind, app: member.app, name: member.name.clone() })
+    let stands = |member: &&Member| !member.is_disabled && member.tokens_from() <= issued_at;
+    let member = state.members.get(&principal).filter(stands)?;
+    Some(Principal {
+        id: member.id,
+        tenant,
+        kind: member.kind,
+        app: member.app,
+        name: member.name.clone(),
+        proof: kernel::Proof::default(),
+    })
 }

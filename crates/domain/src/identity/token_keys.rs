@@ -5,8 +5,8 @@ use std::time::Duration;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret, TenantId};
 use seal::{PublicKey, TokenKey, TokenKeys};
 
-use super::{records::SigningKey, token};
-use crate::gate::{Changes, Cx, House, Op, Row};
+use super::{claims, records::SigningKey, service_token};
+use crate::gate::{Changes, Cx, House, Op, Row, Settings};
 
 /// Clocks may differ by this much (invariant I4).
 pub(super) const SKEW: Duration = Duration::from_secs(60);
@@ -38,6 +38,18 @@ fn fresh<O: Op>(cx: &Cx<'_, O>) -> Result<Row<SigningKey>> {
     Ok(Row::new(kid.into_bytes(), key))
 }
 
+/// Whether the signing key is older than it may become.
+pub(super) async fn is_due<O: Op>(cx: &Cx<'_, O>) -> Result<bool> {
+    let newest = cx.all::<SigningKey>(cx.system(), b"").await?.into_iter().map(|row| row.value.created_at).max();
+    Ok(newest.is_some_and(|made| cx.now().since(made) >= cx.settings().signing_key_lifetime))
+}
+
+/// The life of the longest-lived token of any kind.
+fn longest_life(settings: &Settings) -> Duration {
+    let service = Duration::from_secs(u64::try_from(service_token::LIFETIME).unwrap_or(3600));
+    settings.token_lifetime.max(settings.run_token_lifetime).max(service)
+}
+
 /// Makes a new signing key. Tokens under the old one stay valid until they expire.
 #[derive(Debug)]
 pub struct RotateSigningKeys;
@@ -52,8 +64,7 @@ impl Op for RotateSigningKeys {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<String> {
         let now = cx.now();
-        let settings = cx.settings();
-        let last_token = now.plus(settings.token_lifetime.max(settings.run_token_lifetime)).plus(SKEW);
+        let last_token = now.plus(longest_life(cx.settings())).plus(SKEW);
         let mut changes = Changes::new();
         for mut row in cx.all::<SigningKey>(cx.system(), b"").await? {
             match row.value.verifies_until {
@@ -117,10 +128,10 @@ impl Op for GetDiscovery {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let tenant = known(cx, &self.tenant)?;
-        Ok((token::issuer(cx.settings(), tenant), tenant))
+        Ok((claims::issuer(cx.settings(), tenant), tenant))
     }
 }
 
 fn known<O: Op>(cx: &Cx<'_, O>, named: &str) -> Result<TenantId> {
-    token::tenant_of(cx.house(), named).ok_or_else(|| Error::new(Kind::NotFound, "the tenant was not found"))
+    claims::tenant_of(cx.house(), named).ok_or_else(|| Error::new(Kind::NotFound, "the tenant was not found"))
 }

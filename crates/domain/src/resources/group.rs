@@ -7,12 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     KeyVault, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount, Subscription, Telemetry,
-    Workspace, Written, collection, find, name,
+    UserAssignedIdentity, Workspace, Written, collection, find, managed_identity::end_managed, name,
 };
-use crate::{
-    access::remove_within,
-    gate::{Changes, Cx, Op, Shelf},
-};
+use crate::gate::{Changes, Cx, Op, Shelf};
 
 /// A resource group: a scope for resources and for access.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -97,7 +94,8 @@ impl Op for DeleteResourceGroup {
         remove_all::<KeyVault, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;
-        remove_within(cx, &self.id, None, &mut changes).await?;
+        remove_all::<UserAssignedIdentity, _>(cx, &shelf, &self.id, &mut changes).await?;
+        end_managed(cx, &mut changes, &self.id).await?;
         cx.commit(changes).await
     }
 }

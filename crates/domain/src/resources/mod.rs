@@ -4,6 +4,7 @@
 mod companion;
 mod datastore;
 mod group;
+mod managed_identity;
 mod name;
 mod resource;
 mod subscription;
@@ -13,6 +14,11 @@ mod workspace;
 pub use companion::{KeyVault, Registry, StorageAccount, Telemetry};
 pub use datastore::{Datastore, DatastoreKind};
 pub use group::{DeleteResourceGroup, PutResourceGroup, ResourceGroup};
+pub(crate) use managed_identity::assignable;
+pub use managed_identity::{
+    DeleteUserAssignedIdentity, PutUserAssignedIdentity, SystemIdentity, TargetIdentities, UpdateTarget,
+    UserAssignedIdentity,
+};
 pub use resource::{
     DeleteResource, GetResource, ListResources, Precondition, PutResource, Resource, ResourceType, SystemData, Written,
     workspace_shelf,

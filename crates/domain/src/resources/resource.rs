@@ -272,6 +272,11 @@ impl<P: ResourceType> Op for PutResource<P> {
 impl<P: ResourceType> PutResource<P> {
     /// The write itself, for operations that check more before it.
     pub(crate) async fn apply<O: Op>(self, cx: &Cx<'_, O>) -> Result<Written<Resource<P>>> {
+        self.apply_with(cx, Changes::new()).await
+    }
+
+    /// The write together with other changes.
+    pub(crate) async fn apply_with<O: Op>(self, cx: &Cx<'_, O>, mut changes: Changes) -> Result<Written<Resource<P>>> {
         name::check_tags(&self.tags)?;
         name::check_words("location", &self.location)?;
         self.properties.check(&self.id)?;
@@ -302,7 +307,6 @@ impl<P: ResourceType> PutResource<P> {
         }
         row.value.tags = self.tags;
         row.value.properties = self.properties;
-        let mut changes = Changes::new();
         changes.put(&shelf, &row)?;
         cx.commit(changes).await?;
         row.version = row.version.saturating_add(1);

@@ -3,13 +3,16 @@
 use kernel::{Action, Capabilities, Class};
 use serde::{Deserialize, Serialize};
 
-use super::ResourceType;
+use super::{ResourceType, TargetIdentities};
 
 /// A compute target. The local one comes with every workspace.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Target {
     /// What it can enforce, as probed when it was last seen.
     pub capabilities: Capabilities,
+    /// Whom its jobs may act as.
+    #[serde(default)]
+    pub identities: TargetIdentities,
 }
 
 impl ResourceType for Target {

@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::{
     Datastore, DatastoreKind, KeyVault, Precondition, Registry, Resource, ResourceGroup, ResourceType, StorageAccount,
-    SystemData, Target, Telemetry, Written, collection, find, name, row_id,
+    SystemData, Target, TargetIdentities, Telemetry, Written, collection, find, managed_identity::end_managed, name,
+    row_id,
 };
 use crate::{
-    access::remove_within,
     gate::{Changes, Cx, Op, Row, Shelf},
     identity::Member,
 };
@@ -156,6 +156,8 @@ impl PutWorkspace {
             app: None,
             is_disabled: false,
             created_at: cx.now(),
+            valid_from: kernel::Timestamp(0),
+            managed_by: Some(self.id.clone()),
         };
         changes.put(cx.system(), &Row::new(identity.as_bytes().as_slice(), member))?;
         let properties = Workspace {
@@ -248,7 +250,7 @@ impl<O: Op> Maker<'_, '_, O> {
             self.add(shelf, child("datastores", name)?, datastore)?;
         }
         let capabilities = self.cx.compute().capabilities().as_ref().clone();
-        self.add(shelf, child("computes", "local")?, Target { capabilities })
+        self.add(shelf, child("computes", "local")?, Target { capabilities, identities: TargetIdentities::default() })
     }
 }
 
@@ -331,10 +333,7 @@ impl Op for DeleteWorkspace {
         let mut changes = Changes::new();
         changes.delete(&system, &row);
         cx.forget_shelf(workspace, &mut changes).await?;
-        if let Some(member) = cx.get::<Member>(&system, row.value.properties.identity.as_bytes()).await? {
-            changes.delete(&system, &member);
-        }
-        remove_within(cx, &self.id, Some(row.value.properties.identity), &mut changes).await?;
+        end_managed(cx, &mut changes, &self.id).await?;
         cx.note("workspace", workspace.to_string());
         cx.commit(changes).await
     }

@@ -64,6 +64,7 @@ pub(super) fn start<O: Op>(
         required_walls: Vec::new(),
         socket: Some(socket.clone()),
         submitted_by: deployment.deployed_by,
+        identities: Vec::new(),
     };
     record_launch(cx, shelf, workspace, changes, asked)?;
     Ok(Replica { launch, socket, image: used(image), asked_at: cx.now(), healthy_since: None })

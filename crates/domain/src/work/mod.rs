@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     compute::{ListDueRuns, Task},
     gate::{House, enter},
+    identity::{SweepSignIns, look_after_tokens},
     scoring::flush_requests,
 };
 
@@ -21,14 +22,18 @@ use crate::{
 const FLUSH: Duration = Duration::from_millis(500);
 /// The queue is looked at this often, and after every change.
 const TICK: Duration = Duration::from_secs(1);
+/// Signing keys and what hangs on tokens are looked at this often.
+const KEYS: Duration = Duration::from_secs(600);
 /// Between two looks, however many changes there are.
 const LEAST: Duration = Duration::from_millis(10);
 
 /// Does the house's work until `stop` turns true, then writes what is still to be recorded.
 pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
     let reads = tokio::spawn(flush_reads(Arc::clone(&house), stop.clone()));
+    let tokens = tokio::spawn(rotate_and_remove(Arc::clone(&house), stop.clone()));
     let runs = tokio::spawn(look_after_runs(Arc::clone(&house), stop));
     let _ended = reads.await;
+    let _ended = tokens.await;
     let _ended = runs.await;
     if let Err(fault) = flush_requests(&house).await {
         tracing::error!(?fault, "the last records of scoring requests could not be written");
@@ -48,6 +53,20 @@ async fn flush_reads(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(fault) = house.heal().await {
             tracing::error!(?fault, "roles and principals still cannot be read");
+        }
+    }
+}
+
+async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    loop {
+        if let Err(fault) = look_after_tokens(&house).await {
+            tracing::error!(?fault, "signing keys could not be looked after; it is tried again");
+        }
+        if let Err(fault) = enter(&house, &Caller::house(), SweepSignIns).await {
+            tracing::error!(?fault, "old sessions and guesses could not be removed; it is tried again");
+        }
+        if is_over(&mut stop, KEYS).await {
+            return;
         }
     }
 }

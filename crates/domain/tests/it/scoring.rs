@@ -303,6 +303,7 @@ async fn a_replica_that_dies_is_replaced() {
         workspace: stand.guid,
         scope: stand.workspace.clone(),
         on_behalf_of: kernel::PrincipalId::random(),
+        only: Vec::new(),
     };
     let agent = Caller { who: kernel::Who::Run(who), source: Source::internal() };
     stand.finish(&agent, "killed").await;

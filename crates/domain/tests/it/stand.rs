@@ -11,7 +11,7 @@ use domain::{
     access::{PutRoleAssignment, READER},
     compute::{AgentAddress, FinishRun, RunState, StartRun},
     gate::{House, Parts, Settings, enter},
-    identity::{CreateServicePrincipal, FoundHouse, GetToken},
+    identity::{ClientClaim, CreateServicePrincipal, FoundHouse, GetToken},
     images::{Image, PackageModel, PutModelVersion},
     resources::{Precondition, PutResourceGroup, PutWorkspace, WorkspaceRequest},
     scoring::{Deployed, DeploymentRequest, EndpointRequest, ListListening, Listening, PutDeployment, PutEndpoint},
@@ -45,7 +45,7 @@ impl KeyProvider for RootDouble {
 /// Writes down what it is asked to start and stop.
 #[derive(Default)]
 pub struct TargetDouble {
-    started: Mutex<Vec<LaunchSpec>>,
+    pub started: Mutex<Vec<LaunchSpec>>,
     stopped: Mutex<Vec<String>>,
 }
 
@@ -94,6 +94,7 @@ impl Stand {
             blobs: Arc::new(store::blob::Memory::new()),
             root: Arc::new(RootDouble),
             compute: target.clone(),
+            web: Arc::new(kernel::NoWeb),
             clock: clock.clone(),
             settings,
         };
@@ -125,10 +126,9 @@ impl Stand {
     /// An access token of the owner.
     pub async fn bearer(&self) -> String {
         let op = GetToken {
-            tenant: String::from("organizations"),
-            client: self.app.clone(),
-            secret: self.secret.clone(),
+            client: ClientClaim::with_secret("organizations", self.app.clone(), self.secret.clone()),
             scope: String::from("https://management.azure.com/.default"),
+            claims: None,
         };
         let token = enter(&self.house, &Caller::nobody(Source::internal()), op).await.unwrap().unwrap();
         token.token.expose().clone()
@@ -249,6 +249,7 @@ impl Stand {
                 workspace: self.guid,
                 scope: assignment.scope.clone(),
                 on_behalf_of: assignment.launch.submitted_by,
+                only: Vec::new(),
             };
             agents.push(Caller { who: Who::Run(who), source: Source::internal() });
         }
@@ -276,6 +277,13 @@ pub fn agent_address(agent: &Caller) -> AgentAddress {
 
 fn caller(house: &House, id: PrincipalId, name: &str) -> Caller {
     let tenant = house.tenant().unwrap();
-    let principal = Principal { id, tenant, kind: PrincipalKind::ServicePrincipal, app: None, name: name.to_owned() };
+    let principal = Principal {
+        id,
+        tenant,
+        kind: PrincipalKind::ServicePrincipal,
+        app: None,
+        name: name.to_owned(),
+        proof: kernel::Proof::default(),
+    };
     Caller { who: Who::Principal(principal), source: Source::internal() }
 }

@@ -3,10 +3,12 @@
 pub mod agent;
 pub mod arm;
 pub mod entra;
+pub mod federation;
 pub mod graph;
 pub mod mlflow;
 pub mod monitor;
 pub mod score;
+pub mod signin;
 
 use crate::Doors;
 
@@ -15,9 +17,11 @@ pub fn doors() -> Doors {
     Doors::default()
         .face(entra::doors)
         .face(graph::doors)
+        .face(federation::doors)
         .face(arm::doors)
         .face(agent::doors)
         .face(monitor::doors)
         .face(score::doors)
         .face(mlflow::doors)
+        .face(signin::doors)
 }

@@ -8,9 +8,11 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use domain::{
     compute::{
-        AgentAddress, AppendLog, FinishRun, GetRunFile, GetRunLayer, Heartbeat, PutRunArtifact, ReportStatus, StartRun,
+        AgentAddress, AppendLog, FinishRun, GetRunFile, GetRunIdentityToken, GetRunLayer, Heartbeat, PutRunArtifact,
+        ReportStatus, StartRun,
     },
     gate::{ByteStream, Op, enter},
+    identity::IdentityChoice,
 };
 use http::{HeaderValue, Method, StatusCode, header};
 use kernel::{Caller, Error, Kind, ResourceId, Result, Secret, Who};
@@ -30,6 +32,7 @@ pub fn doors(doors: Doors) -> Doors {
         .open::<Heartbeat, _, _>(Method::POST, &format!("{run}/heartbeat"), heartbeat)
         .open::<AppendLog, _, _>(Method::POST, &format!("{run}/logs/{{*name}}"), append_log)
         .open::<PutRunArtifact, _, _>(Method::PUT, &format!("{run}/artifacts/{{*path}}"), put_artifact)
+        .open::<GetRunIdentityToken, _, _>(Method::GET, &format!("{run}/identity"), get_identity_token)
         .open::<FinishRun, _, _>(Method::POST, &format!("{run}/finish"), finish_run)
 }
 
@@ -110,6 +113,27 @@ async fn put_artifact(guest: Guest) -> Result<Response, Fault> {
     let path = guest.param("path")?;
     enter(&house, &caller, PutRunArtifact { address, path, body: guest.stream() }).await?;
     Ok(done())
+}
+
+async fn get_identity_token(guest: Guest) -> Result<Response, Fault> {
+    let (caller, address) = admitted::<GetRunIdentityToken>(&guest).await?;
+    let choice = IdentityChoice {
+        client: guest.query("client_id"),
+        object: guest.query("object_id"),
+        resource: guest.query("msi_res_id"),
+    };
+    let resource = guest.query("resource").ok_or_else(|| Error::invalid("resource", "is required"))?;
+    let op = GetRunIdentityToken { address, resource, choice };
+    let (token, client) = enter(guest.house(), &caller, op).await?;
+    let view = agent::IdentityToken {
+        access_token: token.token.expose().clone(),
+        expires_in: token.expires_in,
+        expires_on: token.expires_on,
+        not_before: token.expires_on.saturating_sub(token.expires_in).saturating_sub(1),
+        resource: token.resource,
+        client_id: client.to_string(),
+    };
+    Ok(axum::Json(view).into_response())
 }
 
 async fn finish_run(guest: Guest) -> Result<Response, Fault> {

@@ -5,6 +5,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use kernel::{Error, Kind};
 use wire::arm::{ErrorBody, ErrorDetail};
 
+use crate::challenge;
+
 /// A room's error on its way out of this face.
 pub struct Fault(Error);
 
@@ -51,8 +53,7 @@ impl IntoResponse for Fault {
         let mut headers = HeaderMap::new();
         headers.insert("x-ms-error-code", HeaderValue::from_static(code));
         if status == StatusCode::UNAUTHORIZED {
-            let challenge = "Bearer realm=\"bartizan\", error=\"invalid_token\"";
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            headers.insert(header::WWW_AUTHENTICATE, challenge::bearer(&self.0));
         }
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -2,16 +2,18 @@
 
 mod view;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{fmt::Display, str::FromStr, time::Duration};
 
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
 use domain::{
-    compute::{CancelJob, GetJob, GetJobLog, ListJobLogs, ListJobs, NewJob, PutJob},
+    compute::{
+        CancelJob, GetJob, GetJobLog, IdentityWanted, JobIdentity, ListJobLogs, ListJobOutputs, ListJobs, NewJob,
+        PutJob,
+    },
     gate::enter,
-    tracking::{ArtifactPath, ArtifactPlace, ListArtifacts},
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use kernel::{Error, Kind, ResourceId};
@@ -23,8 +25,8 @@ use crate::{Doors, Guest};
 
 /// Jobs of a page, when the client does not say.
 const PAGE: usize = 100;
-/// Most directories that a list of outputs walks through.
-const MOST_DIRECTORIES: usize = 1000;
+/// Files of a page, when the client does not say; also the most.
+const FILES: usize = 1000;
 
 /// The doors of jobs.
 pub(super) fn doors(doors: Doors) -> Doors {
@@ -38,13 +40,18 @@ pub(super) fn doors(doors: Doors) -> Doors {
         .open::<GetJob, _, _>(Method::GET, &format!("{one}/cancellation"), get_cancellation)
         .open::<ListJobLogs, _, _>(Method::GET, &format!("{one}/logs"), list_logs)
         .open::<GetJobLog, _, _>(Method::GET, &format!("{one}/logs/{{*log}}"), get_log)
-        .open::<ListArtifacts, _, _>(Method::GET, &format!("{one}/outputs"), list_outputs)
+        .open::<ListJobOutputs, _, _>(Method::GET, &format!("{one}/outputs"), list_outputs)
 }
 
 /// The job in an address that goes on below it.
 fn job_id(guest: &Guest) -> Result<ResourceId, Error> {
     let name: String = guest.param("name")?;
     guest.workspace()?.child(["jobs", name.as_str()]).map_err(|_| Error::not_found("the job in the address"))
+}
+
+/// A number in the query, if it is there.
+fn number<T: FromStr<Err: Display>>(guest: &Guest, name: &str) -> Result<Option<T>, Error> {
+    guest.query(name).map(|text| text.parse()).transpose().map_err(|why| Error::invalid(name, why))
 }
 
 fn unsupported(field: &str, why: &str) -> Error {
@@ -67,9 +74,6 @@ fn refuse_what_is_not_offered(input: &job::JobInput) -> Result<(), Error> {
     if input.distribution.as_ref().is_some_and(|value| !value.is_null()) {
         return Err(unsupported("distribution", "distributed jobs are not supported"));
     }
-    if input.identity.as_ref().is_some_and(|value| !value.is_null()) {
-        return Err(unsupported("identity", "jobs run under a token of their own"));
-    }
     let instances = input.resources.as_ref().and_then(|resources| resources.instance_count);
     if instances.is_some_and(|count| count > 1) {
         return Err(unsupported("resources.instanceCount", "a job runs on one instance"));
@@ -87,6 +91,24 @@ fn literal(name: &str, input: job::JobInputValue) -> Result<(String, String), Er
         Some(Value::String(text)) => Ok((name.to_owned(), text)),
         Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok((name.to_owned(), value.to_string())),
         _ => Err(Error::invalid(format!("properties.{field}"), "`value` must be text, a number or a truth value")),
+    }
+}
+
+/// Whom the code acts as.
+fn identity(input: job::JobIdentity) -> Result<JobIdentity, Error> {
+    match input.identity_type.to_ascii_lowercase().as_str() {
+        "amltoken" => Ok(JobIdentity::RunOnly),
+        "managed" => {
+            let resource = input.resource_id.filter(|id| !id.is_empty()).map(|id| id.parse()).transpose();
+            let resource = resource.map_err(|why| Error::invalid("properties.identity.resourceId", why))?;
+            Ok(JobIdentity::Managed(IdentityWanted { client: input.client_id, object: input.object_id, resource }))
+        }
+        "useridentity" => {
+            let why =
+                "a compute target never gets a person's token; use `Managed` with an identity that has the rights";
+            Err(unsupported("identity", why))
+        }
+        _ => Err(Error::invalid("properties.identity.identityType", "must be `AMLToken` or `Managed`")),
     }
 }
 
@@ -122,6 +144,7 @@ fn new_job(workspace: &ResourceId, body: arm::Put<job::JobInput>) -> Result<NewJ
         pids: resources.pids,
         scratch_mib: resources.scratch_mib,
         required_walls: input.required_walls.unwrap_or_default(),
+        identity: input.identity.map(identity).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -141,10 +164,8 @@ async fn get_job(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn list_jobs(guest: Guest) -> Result<Response, Fault> {
-    let number = |name: &str| -> Result<Option<usize>, Error> {
-        guest.query(name).map(|text| text.parse()).transpose().map_err(|why| Error::invalid(name, why))
-    };
-    let (skip, top) = (number("$skip")?.unwrap_or(0), number("$top")?.unwrap_or(PAGE).clamp(1, 1000));
+    let skip = number(&guest, "$skip")?.unwrap_or(0);
+    let top = number(&guest, "$top")?.unwrap_or(PAGE).clamp(1, 1000);
     let op = ListJobs { workspace: guest.workspace()?, skip, top };
     let (jobs, has_more) = enter(guest.house(), &guest.caller().await?, op).await?;
     let next_link = has_more.then(|| guest.link_with("$skip", &skip.saturating_add(top).to_string()));
@@ -187,11 +208,9 @@ async fn list_logs(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn get_log(guest: Guest) -> Result<Response, Fault> {
-    let number = |name: &str| -> Result<u64, Error> {
-        guest.query(name).map_or(Ok(0), |text| text.parse().map_err(|why| Error::invalid(name, why)))
-    };
-    let wait = Duration::from_secs(number("wait")?);
-    let op = GetJobLog { id: job_id(&guest)?, name: guest.param("log")?, offset: number("offset")?, wait };
+    let wait = Duration::from_secs(number(&guest, "wait")?.unwrap_or(0));
+    let offset = number(&guest, "offset")?.unwrap_or(0);
+    let op = GetJobLog { id: job_id(&guest)?, name: guest.param("log")?, offset, wait };
     let piece = enter(guest.house(), &guest.caller().await?, op).await?;
     let mut response = Body::from(piece.bytes).into_response();
     let headers = response.headers_mut();
@@ -202,30 +221,12 @@ async fn get_log(guest: Guest) -> Result<Response, Fault> {
     Ok(response)
 }
 
-/// All files that the run left, by path.
+/// The files that the run left, in all directories.
 async fn list_outputs(guest: Guest) -> Result<Response, Fault> {
-    let (caller, workspace) = (guest.caller().await?, guest.workspace()?);
-    let run: kernel::RunId = guest.param("name")?;
-    let mut directories = VecDeque::from([ArtifactPath::default()]);
-    let mut found = Vec::new();
-    let mut walked = 0_usize;
-    while let Some(directory) = directories.pop_front() {
-        walked = walked.saturating_add(1);
-        if walked > MOST_DIRECTORIES {
-            let why = format!(
-                "the run left more than {MOST_DIRECTORIES} directories; list them through the tracking interface"
-            );
-            return Err(Error::new(Kind::TooLarge, why).into());
-        }
-        let place = ArtifactPlace::of_run(run.clone(), directory);
-        let op = ListArtifacts { workspace: workspace.clone(), place: Some(place) };
-        for entry in enter(guest.house(), &caller, op).await?.entries {
-            match entry.size {
-                Some(length) => found.push(job::JobFile { path: entry.path, length }),
-                None => directories.push_back(ArtifactPath::parse(&entry.path)?),
-            }
-        }
-    }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(list(found))
+    let top = number(&guest, "$top")?.unwrap_or(FILES).clamp(1, FILES);
+    let op = ListJobOutputs { id: job_id(&guest)?, after: guest.query("$skipToken"), top };
+    let page = enter(guest.house(), &guest.caller().await?, op).await?;
+    let next_link = page.next.map(|token| guest.link_with("$skipToken", &token));
+    let value = page.files.into_iter().map(|(path, length)| job::JobFile { path, length }).collect();
+    Ok(axum::Json(arm::List { value, next_link }).into_response())
 }

@@ -6,6 +6,7 @@ mod deployments;
 mod endpoints;
 mod error;
 mod groups;
+mod identities;
 mod images;
 mod jobs;
 mod models;
@@ -26,6 +27,7 @@ pub(crate) const WORKSPACE: &str = "/subscriptions/{subscription}/resourceGroups
 pub fn doors(doors: Doors) -> Doors {
     doors
         .face(groups::doors)
+        .face(identities::doors)
         .face(workspaces::doors)
         .face(snapshots::doors)
         .face(codes::doors)

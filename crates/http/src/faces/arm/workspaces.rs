@@ -13,7 +13,7 @@ use kernel::{Error, Kind};
 use serde_json::{Value, json};
 use wire::arm;
 
-use super::{Fault, GROUP, WORKSPACE, list, named, precondition, show, view::id_field};
+use super::{Fault, GROUP, WORKSPACE, identities, list, named, precondition, show, view::id_field};
 use crate::{Doors, Guest};
 
 /// The doors of workspaces.
@@ -60,6 +60,7 @@ fn view(guest: &Guest, row: &Row<Resource<Workspace>>) -> arm::Resource<arm::Wor
             kind: String::from("SystemAssigned"),
             principal_id: Some(workspace.identity.to_string()),
             tenant_id: Some(workspace.tenant.to_string()),
+            user_assigned_identities: None,
         }),
         sku: Some(arm::Sku { name: String::from("Basic"), tier: Some(String::from("Basic")), capacity: None }),
         subkind: Some(String::from("Default")),
@@ -187,13 +188,15 @@ async fn get_datastore(guest: Guest) -> Result<Response, Fault> {
     Ok(named(StatusCode::OK, view_datastore(&row)))
 }
 
-fn view_target(row: &Row<Resource<Target>>) -> arm::Resource<Value> {
+pub(super) fn view_target(row: &Row<Resource<Target>>) -> arm::Resource<Value> {
     let properties = json!({
         "computeType": "Local",
         "provisioningState": "Succeeded",
         "properties": {"walls": row.value.properties.capabilities.walls},
     });
-    show(row, properties)
+    let mut shown = show(row, properties);
+    shown.identity = identities::of_target(row);
+    shown
 }
 
 async fn list_targets(guest: Guest) -> Result<Response, Fault> {

@@ -1,0 +1,13 @@
+//! OAuth through the public endpoints: what must work, and every known way to get more than was given.
+
+mod assertions;
+mod authorize;
+mod behalf;
+mod clients;
+mod codes;
+mod devices;
+mod discovery;
+mod forgeries;
+mod refresh;
+mod robot;
+mod stage;

@@ -1,0 +1,58 @@
+//! The walls around writing the directory: it is no way to more rights, and no way to shut oneself or everybody out.
+
+use kernel::{Error, Kind, PrincipalId, ResourceId, Result};
+
+use crate::{
+    gate::{Cx, Op},
+    identity::{CreateSignInPolicy, Member, SignInPolicy},
+};
+
+/// Refuses unless the caller could grant everything that the principal holds, by itself and through groups: to be asked by
+/// whatever lets somebody act as that principal, or takes it its rights (invariant I3).
+pub(in crate::identity) async fn require_power_over<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<()> {
+    let needed = cx.house().access().needed_to_act_as(principal);
+    for (action, scope) in needed {
+        cx.require(&action, &scope).await?;
+    }
+    Ok(())
+}
+
+/// Refuses whoever may not decide who belongs to a group. Beside its roles, a group stands for what sign-in policies say of it: one
+/// that is exempt lifts what they demand, and so does leaving one that is not.
+pub(super) async fn require_power_over_group<O: Op>(cx: &Cx<'_, O>, group: PrincipalId) -> Result<()> {
+    require_power_over(cx, group).await?;
+    let above = cx.house().access().above(group);
+    let state = cx.house().identity.state();
+    let is_about = |policy: &SignInPolicy, id: &PrincipalId| {
+        policy.terms.principals.contains(id) || policy.terms.except.contains(id)
+    };
+    let is_named = |id: &PrincipalId| state.policies.iter().any(|policy| is_about(policy, id));
+    if is_named(&group) || above.iter().any(is_named) {
+        cx.require(&CreateSignInPolicy::ACTION, &ResourceId::root()).await?;
+    }
+    Ok(())
+}
+
+/// Refuses when this is the caller: who shuts out themselves cannot take it back.
+pub(super) fn require_another<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, what: &str) -> Result<()> {
+    match cx.caller().principal() {
+        Some(caller) if caller.id == principal => {
+            Err(Error::new(Kind::Conflict, format!("nobody can {what} themselves; another administrator can")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses for a managed identity: it has no credential of its own, and lives as long as its resource.
+pub(super) fn require_unmanaged(member: &Member) -> Result<()> {
+    match &member.managed_by {
+        Some(resource) => {
+            let why = format!(
+                "`{}` is the managed identity of `{resource}`: it has no credential, and ends with that resource",
+                member.name
+            );
+            Err(Error::new(Kind::Conflict, why))
+        }
+        None => Ok(()),
+    }
+}

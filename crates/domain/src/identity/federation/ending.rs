@@ -1,0 +1,49 @@
+//! What ends with a provider.
+
+use kernel::Result;
+use uuid::Uuid;
+
+use super::records::FederatedUser;
+use crate::{
+    gate::{Changes, Cx, Op},
+    identity::{Membership, Session},
+};
+
+/// Ends the open sessions that came from a provider, and with them the tokens that came from those.
+pub(super) async fn end_sessions<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, provider: Uuid) -> Result<()> {
+    let mut ended: usize = 0;
+    for mut row in cx.all::<Session>(cx.system(), b"").await? {
+        if row.value.provider == Some(provider) && row.value.is_open(cx.now()) {
+            row.value.ended_at = Some(cx.now());
+            changes.put(cx.system(), &row)?;
+            ended = ended.saturating_add(1);
+        }
+    }
+    cx.note("sessionsEnded", ended.to_string());
+    Ok(())
+}
+
+/// Takes everybody out of the groups that they are in by the issuer's word alone.
+pub(super) async fn take_groups_back<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, issuer: &str) -> Result<()> {
+    let mut taken: usize = 0;
+    for mut row in cx.all::<FederatedUser>(cx.system(), b"").await? {
+        if row.value.issuer != issuer || row.value.groups.is_empty() {
+            continue;
+        }
+        for group in std::mem::take(&mut row.value.groups) {
+            let id = membership_id(group, row.value.principal);
+            if let Some(found) = cx.get::<Membership>(cx.system(), &id).await? {
+                changes.delete(cx.system(), &found);
+                taken = taken.saturating_add(1);
+            }
+        }
+        changes.put(cx.system(), &row)?;
+    }
+    cx.note("membershipsRemoved", taken.to_string());
+    Ok(())
+}
+
+/// The row of a membership.
+pub(super) fn membership_id(group: kernel::PrincipalId, member: kernel::PrincipalId) -> Vec<u8> {
+    [group.as_bytes().as_slice(), member.as_bytes().as_slice()].concat()
+}

@@ -1,0 +1,7 @@
+//! Scenarios of sign-in through providers, good ones and rogues.
+
+mod administration;
+mod people;
+mod rogues;
+mod stand;
+mod workload;

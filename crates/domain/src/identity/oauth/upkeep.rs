@@ -1,0 +1,141 @@
+//! The house's own work on tokens: a new signing key when the old one is due, and an end to what nobody can use any more.
+
+use std::{sync::Arc, time::Duration};
+
+use kernel::{Action, Caller, Class, Kind, ResourceId, Result};
+
+use super::{
+    assertion::UsedAssertion,
+    grant::{OpenGrant, RefreshToken},
+};
+use crate::{
+    gate::{Changes, Cx, House, Op, Row, enter},
+    identity::{
+        records::SigningKey,
+        token_keys::{self, RotateSigningKeys},
+    },
+};
+
+/// A grant that came to its end is kept this long, so that a code of it is still known when it comes again.
+const KEPT: Duration = Duration::from_secs(3600);
+/// Rows that are removed at once.
+const MOST: usize = 500;
+
+/// What is to be done about tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// The signing key is older than it may become.
+    pub key_is_due: bool,
+    /// There are rows that nobody can use any more.
+    pub rows: bool,
+}
+
+/// Looks for what is to be done. It changes nothing, and leaves no record.
+#[derive(Debug)]
+pub struct FindStale;
+
+impl Op for FindStale {
+    const ACTION: Action = Action::new("Microsoft.Directory/grants/stale/read", Class::Open);
+    type Output = Stale;
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::root()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Stale> {
+        Ok(Stale { key_is_due: token_keys::is_due(cx).await?, rows: !removable(cx).await?.is_empty() })
+    }
+}
+
+/// Removes what nobody can use any more: grants at their end with their refresh tokens, assertions and signing keys that have
+/// expired.
+#[derive(Debug)]
+pub struct RemoveStale;
+
+impl Op for RemoveStale {
+    const ACTION: Action = Action::new("Microsoft.Directory/grants/stale/delete", Class::Control);
+    /// How many rows.
+    type Output = usize;
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::root()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<usize> {
+        let removable = removable(cx).await?;
+        let count = removable.count;
+        cx.note("rows", count.to_string());
+        cx.commit(removable.changes).await?;
+        Ok(count)
+    }
+}
+
+#[derive(Default)]
+struct Removable {
+    changes: Changes,
+    count: usize,
+}
+
+impl Removable {
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.count >= MOST
+    }
+
+    fn add<O: Op, T: crate::gate::Record>(&mut self, cx: &Cx<'_, O>, row: &Row<T>) {
+        self.changes.delete(cx.system(), row);
+        self.count = self.count.saturating_add(1);
+    }
+}
+
+async fn removable<O: Op>(cx: &Cx<'_, O>) -> Result<Removable> {
+    let (now, mut found) = (cx.now(), Removable::default());
+    for row in cx.all::<UsedAssertion>(cx.system(), b"").await? {
+        if now >= row.value.expires_at && !found.is_full() {
+            found.add(cx, &row);
+        }
+    }
+    for row in cx.all::<SigningKey>(cx.system(), b"").await? {
+        if row.value.verifies_until.is_some_and(|end| now >= end.plus(KEPT)) && !found.is_full() {
+            found.add(cx, &row);
+        }
+    }
+    for row in cx.all::<OpenGrant>(cx.system(), b"").await? {
+        if now < row.value.ends_at.plus(KEPT) {
+            continue;
+        }
+        // Tokens first: a grant whose tokens are not all gone yet stays until the next look.
+        for token in cx.page::<RefreshToken>(cx.system(), &row.id, None, MOST).await? {
+            if !found.is_full() {
+                found.add(cx, &token);
+            }
+        }
+        if found.is_full() {
+            break;
+        }
+        found.add(cx, &row);
+    }
+    Ok(found)
+}
+
+/// One look: rotates the signing key when it is due, and removes what is stale.
+///
+/// # Errors
+/// When what is to be done cannot be found out or done; it is due again at the next look.
+pub async fn look_after_tokens(house: &Arc<House>) -> Result<()> {
+    let caller = Caller::house();
+    let found = enter(house, &caller, FindStale).await?;
+    if found.key_is_due {
+        enter(house, &caller, RotateSigningKeys).await?;
+    }
+    if found.rows {
+        match enter(house, &caller, RemoveStale).await {
+            Err(fault) if fault.kind() == Kind::Stale => {}
+            removed => drop(removed?),
+        }
+    }
+    Ok(())
+}
