@@ -5,6 +5,7 @@ mod challenge;
 mod crowd;
 mod door;
 pub mod faces;
+mod finished;
 mod guest;
 mod large_reads;
 mod path;

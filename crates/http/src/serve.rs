@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use crate::{
     App, Doors,
     crowd::Crowd,
+    finished::Finished,
     large_reads::{self, Filled},
     porch::{self, Hosts, Peer},
 };
@@ -147,13 +148,12 @@ async fn answer(router: Router, request: Request<Incoming>, peer: SocketAddr) ->
     let mut request = request.map(Body::new);
     *request.uri_mut() = uri;
     request.extensions_mut().insert(Peer(peer.ip()));
-    // A task of its own: a client that goes away must not cut an operation off between its commit and what follows it,
-    // and a panic must reach neither the client nor its neighbours on the connection.
-    match tokio::spawn(router.oneshot(request)).await {
+    match Finished::new(router.oneshot(request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
-        Err(fault) => {
-            tracing::error!(%fault, "a request panicked");
+        Err(panic) => {
+            let words = panic.downcast_ref::<&str>().copied().unwrap_or("no words");
+            tracing::error!(words, "a request panicked");
             porch::panicked()
         }
     }
