@@ -84,6 +84,20 @@ fn lock() -> Result<File, Failure> {
     Ok(lock)
 }
 
+/// Whether a refusal ends the sign-in (RFC 6749, section 5.2), rather than saying that something else is wrong with what was
+/// asked.
+fn is_over(fault: &outbound::Error) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let outbound::Error::Answered { status: 400..=401, body } = fault else { return false };
+    let refusal = serde_json::from_slice::<Refusal>(body);
+    refusal.is_ok_and(|refusal| {
+        ["invalid_grant", "interaction_required", "invalid_client"].contains(&refusal.error.as_str())
+    })
+}
+
 impl Remembered {
     /// A sign-in that was just made, to a server at `url`.
     pub fn new(
@@ -142,7 +156,7 @@ impl Remembered {
         if let Some(kept) = now.fresh(resource) {
             return Ok(kept);
         }
-        let refresh_token = Secret::new(now.refresh_token.clone().ok_or_else(ended)?);
+        let refresh_token = Secret::new(now.refresh_token.clone().ok_or_else(|| now.without_refresh())?);
         let scope = format!("{} openid profile offline_access", default_scope(resource));
         let form = [
             ("grant_type", "refresh_token"),
@@ -152,15 +166,26 @@ impl Remembered {
         ];
         let place = format!("/{}/oauth2/v2.0/token", now.tenant);
         let answered = client.post(&place).form(&form).send_for_json::<Tokens>().await;
-        let tokens = answered.map_err(|fault| match fault {
-            outbound::Error::Answered { status: 400..=401, .. } => Failure::new(format!(
+        let tokens = answered.map_err(|fault| match is_over(&fault) {
+            true => Failure::new(format!(
                 "the remembered sign-in does not count any more; run `bartizan login` again ({fault})"
             )),
-            other => other.into(),
+            false => fault.into(),
         })?;
         let signed = now.take(resource, tokens);
         now.write()?;
         Ok(signed)
+    }
+
+    /// Why there is no next token. A service principal's sign-in never has a refresh token, and its secret is not kept.
+    fn without_refresh(&self) -> Failure {
+        match self.user.kind.as_str() {
+            "servicePrincipal" => Failure::new(
+                "the remembered sign-in of a service principal holds no other token: set AZURE_CLIENT_ID and \
+                 AZURE_CLIENT_SECRET for one, or run `bartizan login --service-principal` again",
+            ),
+            _ => Failure::new("the remembered sign-in has ended; run `bartizan login` again"),
+        }
     }
 
     fn fresh(&self, resource: &str) -> Option<SignIn> {

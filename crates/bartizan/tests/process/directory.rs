@@ -274,6 +274,9 @@ fn a_person_signs_in_with_a_browser_and_stays_signed_in() {
         assert!(!token[field].is_null(), "{field}: {token}");
     }
 
+    let told = person.bad(&["account", "get-access-token", "--resource", "https://nobody.example"]);
+    assert!(told.contains("AADSTS") && !told.contains("bartizan login"), "{told}");
+
     // An hour later: several commands at once want a new token, and the refresh token is good once.
     let before = person.age();
     let children: Vec<Child> = (0..4)
