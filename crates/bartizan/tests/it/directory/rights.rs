@@ -85,6 +85,15 @@ async fn administering_the_directory_is_no_way_to_more_rights() {
         let place = format!("/providers/Microsoft.Authorization/roleAssignments/{}", Uuid::new_v4());
         assert_eq!(office.test.ask(Some(&token), Method::PUT, &place, Some(&body)).await.0, 404);
     }
+    // A disabled owner is not let in again by somebody who could not have shut it out; to say what is already so harms nobody.
+    assert_eq!(
+        office.ask(&office.owner(), Method::PATCH, "users/boss", &json!({"accountEnabled": false})).await.0,
+        204
+    );
+    let clerk = office.sign_in("clerk", PASSWORD).await.unwrap();
+    let shut = office.ask(&clerk, Method::PATCH, "users/boss", &json!({"accountEnabled": true})).await;
+    assert_eq!(shut.0, 403, "{}", shut.1);
+    assert_eq!(office.ask(&clerk, Method::PATCH, "users/clerk", &json!({"accountEnabled": true})).await.0, 204);
     // And nobody shuts out themselves.
     let own = format!("servicePrincipals/{owner_principal}");
     assert_eq!(office.ask(&office.owner(), Method::PATCH, &own, &json!({"accountEnabled": false})).await.0, 409);

@@ -33,22 +33,25 @@ pub(super) async fn cut_off<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, member
     oauth::revoke_grants(cx, changes, member.id).await
 }
 
-/// Disables or enables a principal; says whether what was issued in its name is over. The caller holds `assigning`.
+/// Disables or enables a principal; says whether what was issued in its name is over. To say of a principal what it is already
+/// takes no power over it. The caller holds `assigning`.
 pub(super) async fn set_enabled<O: Op>(
     cx: &Cx<'_, O>,
     changes: &mut Changes,
     member: &mut Member,
     is_enabled: bool,
 ) -> Result<bool> {
+    if is_enabled != member.is_disabled {
+        return Ok(false);
+    }
     power::require_another(cx, member.id, "disable or enable")?;
     power::require_power_over(cx, member.id).await?;
-    let is_over = !is_enabled && !member.is_disabled;
-    if is_over {
+    if !is_enabled {
         access::require_other_holders(cx, member.id, changes).await?;
     }
     member.is_disabled = !is_enabled;
     cx.note("enabled", is_enabled.to_string());
-    Ok(is_over)
+    Ok(!is_enabled)
 }
 
 /// Removes a principal with its roles, its memberships and whatever was issued to it, and leaves its tombstone. The caller
