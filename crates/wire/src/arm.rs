@@ -257,35 +257,3 @@ pub struct OperationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub properties: Option<Value>,
 }
-
-/// A role assignment in a PUT.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RoleAssignmentInput {
-    /// Resource id of the role definition.
-    pub role_definition_id: String,
-    /// Object id.
-    pub principal_id: String,
-}
-
-/// A role assignment as answered.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RoleAssignment {
-    /// Resource id of the role definition.
-    pub role_definition_id: String,
-    /// Object id.
-    pub principal_id: String,
-    /// `User`, `Group`, `ServicePrincipal`.
-    pub principal_type: String,
-    /// Where.
-    pub scope: String,
-    /// RFC 3339.
-    pub created_on: String,
-    /// RFC 3339.
-    pub updated_on: String,
-    /// Object id.
-    pub created_by: String,
-    /// Object id.
-    pub updated_by: String,
-}

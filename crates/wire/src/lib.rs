@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod arm;
+pub mod authorization;
 pub mod conditional_access;
 pub mod endpoint;
 pub mod graph;

@@ -90,8 +90,16 @@ impl Home {
         let root: Arc<dyn KeyProvider> =
             Arc::new(KeyFile::create(&dir.join("root.key"), &key, Arc::new(RootSealing)).unwrap());
         let (clock, settings) = (Arc::new(SystemClock), Settings::default());
-        let parts =
-            Parts { meta, blobs, root, compute: Arc::new(NoTarget), web: Arc::new(kernel::NoWeb), clock, settings };
+        let parts = Parts {
+            meta,
+            blobs,
+            root,
+            compute: Arc::new(NoTarget),
+            web: Arc::new(kernel::NoWeb),
+            clock,
+            settings,
+            actions: Vec::new(),
+        };
         let house = House::open(parts).await.unwrap();
         let op = FoundHouse {
             admin: String::from("admin"),

@@ -154,6 +154,7 @@ async fn open_house(
         web: Arc::clone(web),
         clock: Arc::new(SystemClock),
         settings,
+        actions: http_faces::faces::doors().list().iter().map(|door| door.action).collect(),
     };
     Ok(House::open(parts).await?)
 }

@@ -115,6 +115,7 @@ impl TestHouse {
             web: Arc::new(crate::federation::OneProvider),
             clock: clock.clone(),
             settings,
+            actions: http_faces::faces::doors().list().iter().map(|door| door.action).collect(),
         };
         let house = Arc::new(House::open(parts).await.unwrap());
         let founded = Charter::draw().unwrap();

@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod access;
 mod arm;
 mod audit;
 mod browser;

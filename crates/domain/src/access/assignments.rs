@@ -4,8 +4,11 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId,
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{APPLICATION_ADMINISTRATOR, GRANT_DIRECTORY, OWNER, RoleDefinition};
+use super::{APPLICATION_ADMINISTRATOR, OWNER, granting::require_right_to_grant};
 use crate::gate::{Changes, Cx, Op, Record, Row};
+
+/// Reading assignments, and what can be told from them.
+pub(super) const READ: &str = "Microsoft.Authorization/roleAssignments/read";
 
 /// One principal holds one role at one scope and below.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,21 +53,25 @@ impl Op for PutRoleAssignment {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleAssignment> {
-        let role = RoleDefinition::by_id(self.role).ok_or_else(|| {
+        let role = cx.house().access().role(self.role).cloned().ok_or_else(|| {
             Error::invalid("properties.roleDefinitionId", format_args!("role `{}` does not exist", self.role))
         })?;
+        if !role.is_assignable_at(&self.scope) {
+            let why = format!(
+                "role `{}` cannot be assigned at `{}`: its assignable scopes do not hold it",
+                role.role_name, self.scope
+            );
+            return Err(Error::invalid("properties.roleDefinitionId", why));
+        }
         let kind = cx.house().identity.kind_of(self.principal).ok_or_else(|| {
             Error::invalid(
                 "properties.principalId",
                 format_args!("no principal has object id `{}`; a client id is not an object id", self.principal),
             )
         })?;
-        cx.note("role", role.role_name);
+        cx.note("role", &role.role_name);
         cx.note("principal", self.principal.to_string());
-        if role.is_of_directory() {
-            // Nobody grants what they do not hold (I3): an Owner's role excludes the directory.
-            cx.require(&GRANT_DIRECTORY, &ResourceId::root()).await?;
-        }
+        require_right_to_grant(cx, &role, &self.scope).await?;
         let _turn = cx.house().assigning.lock().await;
         let epoch = Epoch::read(cx).await?;
         let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
@@ -109,7 +116,7 @@ pub struct GetRoleAssignment {
 }
 
 impl Op for GetRoleAssignment {
-    const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignments/read", Class::Read);
+    const ACTION: Action = Action::new(READ, Class::Read);
     type Output = RoleAssignment;
 
     fn scope(&self) -> ResourceId {
@@ -133,7 +140,7 @@ pub struct ListRoleAssignments {
 }
 
 impl Op for ListRoleAssignments {
-    const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignments/read", Class::Read);
+    const ACTION: Action = Action::new(READ, Class::Read);
     type Output = Vec<(Uuid, RoleAssignment)>;
 
     fn scope(&self) -> ResourceId {
@@ -174,8 +181,9 @@ impl Op for DeleteRoleAssignment {
         let epoch = Epoch::read(cx).await?;
         let row = find(cx, self.name, &self.scope).await?;
         cx.note("principal", row.value.principal.to_string());
-        if RoleDefinition::by_id(row.value.role).is_some_and(RoleDefinition::is_of_directory) {
-            cx.require(&GRANT_DIRECTORY, &ResourceId::root()).await?;
+        let role = cx.house().access().role(row.value.role).cloned();
+        if let Some(role) = role {
+            require_right_to_grant(cx, &role, &self.scope).await?;
         }
         let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
         require_holders(cx, &all, |other| other.id == row.id)?;
@@ -190,14 +198,14 @@ impl Op for DeleteRoleAssignment {
 /// Rises with every change of assignments. Rules that read several assignments write it in the same commit, so that of two
 /// changes that were decided on one picture, the second is refused as stale.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Epoch {}
+pub(super) struct Epoch {}
 
 impl Record for Epoch {
     const TABLE: &'static str = "role-epoch";
 }
 
 impl Epoch {
-    async fn read<O: Op>(cx: &Cx<'_, O>) -> Result<Row<Self>> {
+    pub(super) async fn read<O: Op>(cx: &Cx<'_, O>) -> Result<Row<Self>> {
         let row = cx.get::<Self>(cx.system(), b"1").await?;
         Ok(row.unwrap_or_else(|| Row::new(b"1".as_slice(), Self {})))
     }
@@ -282,52 +290,4 @@ async fn find<O: Op>(cx: &Cx<'_, O>, name: Uuid, scope: &ResourceId) -> Result<R
     let row = cx.get::<RoleAssignment>(cx.system(), name.as_bytes()).await?;
     row.filter(|row| row.value.scope == *scope)
         .ok_or_else(|| Error::not_found(format_args!("the role assignment `{name}` at `{scope}`")))
-}
-
-/// Lists role definitions.
-#[derive(Debug)]
-pub struct ListRoleDefinitions {
-    /// The scope asked about.
-    pub scope: ResourceId,
-    /// Only the one with this name.
-    pub role_name: Option<String>,
-}
-
-impl Op for ListRoleDefinitions {
-    const ACTION: Action = Action::new("Microsoft.Authorization/roleDefinitions/read", Class::Read);
-    type Output = Vec<&'static RoleDefinition>;
-
-    fn scope(&self) -> ResourceId {
-        self.scope.clone()
-    }
-
-    async fn run(self, _: &Cx<'_, Self>) -> Result<Self::Output> {
-        Ok(match &self.role_name {
-            Some(name) => RoleDefinition::by_name(name).into_iter().collect(),
-            None => super::role::BUILT_IN.iter().collect(),
-        })
-    }
-}
-
-/// Reads one role definition.
-#[derive(Debug)]
-pub struct GetRoleDefinition {
-    /// The scope asked about.
-    pub scope: ResourceId,
-    /// The role.
-    pub role: Uuid,
-}
-
-impl Op for GetRoleDefinition {
-    const ACTION: Action = Action::new("Microsoft.Authorization/roleDefinitions/read", Class::Read);
-    type Output = &'static RoleDefinition;
-
-    fn scope(&self) -> ResourceId {
-        self.scope.clone()
-    }
-
-    async fn run(self, _: &Cx<'_, Self>) -> Result<Self::Output> {
-        RoleDefinition::by_id(self.role)
-            .ok_or_else(|| Error::not_found(format_args!("the role definition `{}`", self.role)))
-    }
 }

@@ -1,144 +1,174 @@
-//! Role definitions that ship with Bartizan; ids are Azure's.
+//! Role definitions: what a role allows, and what it takes back from that.
 
-use serde::Serialize;
-use uuid::{Uuid, uuid};
+use kernel::{Action, PrincipalId, ResourceId, Timestamp};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::pattern::matches;
-use kernel::Action;
+use super::{Catalogue, built_in, pattern::Pattern};
+use crate::gate::{Cx, Op, Record};
 
-/// A role: what it allows, and what it takes back from that.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RoleDefinition {
-    /// Its id.
-    #[serde(skip)]
-    pub id: Uuid,
-    /// Its name.
-    pub role_name: &'static str,
-    /// For people.
-    pub description: &'static str,
+/// What a role allows. An action is allowed when a pattern of `actions` matches it and none of `not_actions` does; data actions
+/// are asked of the other two lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Permissions {
     /// Patterns of control-plane actions.
-    pub actions: &'static [&'static str],
-    /// Patterns taken back.
-    pub not_actions: &'static [&'static str],
+    pub actions: Vec<String>,
+    /// Patterns taken back. What another role grants is not their concern (they are no deny).
+    pub not_actions: Vec<String>,
     /// Patterns of data-plane actions.
-    pub data_actions: &'static [&'static str],
+    pub data_actions: Vec<String>,
     /// Patterns taken back.
-    pub not_data_actions: &'static [&'static str],
+    pub not_data_actions: Vec<String>,
 }
 
-/// Everything, sharing included.
-pub const OWNER: Uuid = uuid!("8e3af657-a8ff-443c-a75c-2fe8c4bcb635");
-/// Everything but sharing.
-pub const CONTRIBUTOR: Uuid = uuid!("b24988ac-6180-42a0-ab88-20f7382dd24c");
-/// Reading.
-pub const READER: Uuid = uuid!("acdd72a7-3385-48ef-bd42-f606fba81ae7");
-/// Managing the whole directory: everything below, keys, policies, and who holds directory roles.
-pub const APPLICATION_ADMINISTRATOR: Uuid = uuid!("9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3");
-/// Managing people and groups.
-pub const USER_ADMINISTRATOR: Uuid = uuid!("fe930be7-5e62-47db-91af-98c3a49a38b1");
-/// Reading the directory.
-pub const DIRECTORY_READER: Uuid = uuid!("88d8e3e3-8f55-4a1e-953a-9b9898b8876b");
-
-/// All built-in roles.
-pub const BUILT_IN: &[RoleDefinition] = &[
-    RoleDefinition {
-        id: OWNER,
-        role_name: "Owner",
-        description: "Grants full access to manage all resources, including the ability to assign roles.",
-        actions: &["*"],
-        not_actions: &["Microsoft.Directory/*"],
-        data_actions: &[],
-        not_data_actions: &[],
-    },
-    RoleDefinition {
-        id: CONTRIBUTOR,
-        role_name: "Contributor",
-        description: "Grants full access to manage all resources, but does not allow assigning roles.",
-        actions: &["*"],
-        not_actions: &[
-            "Microsoft.Authorization/*/Delete",
-            "Microsoft.Authorization/*/Write",
-            "Microsoft.Authorization/elevateAccess/Action",
-            "Microsoft.Directory/*",
-        ],
-        data_actions: &[],
-        not_data_actions: &[],
-    },
-    RoleDefinition {
-        id: READER,
-        role_name: "Reader",
-        description: "View all resources, but does not allow making any changes.",
-        actions: &["*/read"],
-        not_actions: &["Microsoft.Directory/*"],
-        data_actions: &[],
-        not_data_actions: &[],
-    },
-    RoleDefinition {
-        id: APPLICATION_ADMINISTRATOR,
-        role_name: "Application Administrator",
-        description: "Manages applications, service principals and users of the tenant.",
-        actions: &["Microsoft.Directory/*"],
-        not_actions: &[],
-        data_actions: &[],
-        not_data_actions: &[],
-    },
-    RoleDefinition {
-        id: USER_ADMINISTRATOR,
-        role_name: "User Administrator",
-        description: "Manages users and groups, but none that hold roles the administrator could not grant.",
-        actions: &[
-            "Microsoft.Directory/users/*",
-            "Microsoft.Directory/groups/*",
-            "Microsoft.Directory/directoryObjects/read",
-            "Microsoft.Directory/applications/read",
-            "Microsoft.Directory/servicePrincipals/read",
-        ],
-        not_actions: &[],
-        data_actions: &[],
-        not_data_actions: &[],
-    },
-    RoleDefinition {
-        id: DIRECTORY_READER,
-        role_name: "Directory Readers",
-        description: "Reads users, groups, applications and service principals of the tenant.",
-        actions: &[
-            "Microsoft.Directory/users/read",
-            "Microsoft.Directory/groups/*/read",
-            "Microsoft.Directory/directoryObjects/read",
-            "Microsoft.Directory/applications/read",
-            "Microsoft.Directory/servicePrincipals/read",
-        ],
-        not_actions: &[],
-        data_actions: &[],
-        not_data_actions: &[],
-    },
-];
-
-impl RoleDefinition {
-    /// The role with this id.
-    pub fn by_id(id: Uuid) -> Option<&'static Self> {
-        BUILT_IN.iter().find(|role| role.id == id)
+impl Permissions {
+    /// The patterns that allow this action, and those that take it back.
+    pub(super) fn lists(&self, action: &Action) -> (&[String], &[String]) {
+        match action.is_data() {
+            true => (&self.data_actions, &self.not_data_actions),
+            false => (&self.actions, &self.not_actions),
+        }
     }
 
-    /// The role with this name; case does not count.
-    pub fn by_name(name: &str) -> Option<&'static Self> {
-        BUILT_IN.iter().find(|role| role.role_name.eq_ignore_ascii_case(name))
+    /// All patterns, each with the name of its list.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let lists = [
+            ("actions", &self.actions),
+            ("notActions", &self.not_actions),
+            ("dataActions", &self.data_actions),
+            ("notDataActions", &self.not_data_actions),
+        ];
+        lists.into_iter().flat_map(|(list, patterns)| patterns.iter().map(move |pattern| (list, pattern.as_str())))
+    }
+}
+
+/// A role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleDefinition {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name; no two of a directory are the same, case aside.
+    pub role_name: String,
+    /// For people.
+    pub description: String,
+    /// What it allows.
+    pub permissions: Permissions,
+    /// Where, and below where, it can be assigned.
+    pub assignable_scopes: Vec<ResourceId>,
+    /// Who made it and changed it last, and when; none for those that ship.
+    pub authored: Option<Authored>,
+}
+
+/// Who made something and changed it last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authored {
+    /// Who made it.
+    pub created_by: PrincipalId,
+    /// When.
+    pub created_at: Timestamp,
+    /// Who changed it last.
+    pub updated_by: PrincipalId,
+    /// When.
+    pub updated_at: Timestamp,
+}
+
+impl Authored {
+    /// Written now, by whoever asks; `before` says who made it.
+    pub(super) fn now<O: Op>(cx: &Cx<'_, O>, before: Option<Self>) -> Option<Self> {
+        let by = cx.caller().principal().map_or(PrincipalId::from(Uuid::nil()), |principal| principal.id);
+        let made = before.map_or((by, cx.now()), |before| (before.created_by, before.created_at));
+        Some(Self { created_by: made.0, created_at: made.1, updated_by: by, updated_at: cx.now() })
+    }
+}
+
+impl Record for RoleDefinition {
+    const TABLE: &'static str = "role-definition";
+}
+
+impl RoleDefinition {
+    /// The role that ships under this id.
+    pub fn built_in(id: Uuid) -> Option<&'static Self> {
+        built_in::all().iter().find(|role| role.id == id)
+    }
+
+    /// Whether somebody made it, rather than that it ships.
+    pub fn is_custom(&self) -> bool {
+        self.authored.is_some()
     }
 
     /// Whether all it allows is in the directory: such a role is given and taken by the directory's own administrators.
     pub fn is_of_directory(&self) -> bool {
-        self.data_actions.is_empty() && self.actions.iter().all(|pattern| pattern.starts_with("Microsoft.Directory/"))
+        let Permissions { actions, data_actions, .. } = &self.permissions;
+        data_actions.is_empty() && actions.iter().all(|pattern| pattern.starts_with("Microsoft.Directory/"))
     }
 
-    /// Whether it grants the action: allowed and not taken back. What another role grants is not its concern (`notActions`
-    /// is no deny).
-    pub fn grants(&self, action: &Action) -> bool {
+    /// Whether it can be assigned at the scope.
+    pub fn is_assignable_at(&self, scope: &ResourceId) -> bool {
+        self.assignable_scopes.iter().any(|assignable| scope.is_within(assignable))
+    }
+}
+
+/// A role as decisions are made by it: which entries of the catalogue it allows is known beforehand.
+#[derive(Debug)]
+pub(super) struct Role {
+    pub definition: RoleDefinition,
+    allowed: Rules,
+    /// A bit for every entry of the catalogue.
+    known: Vec<u64>,
+}
+
+/// Patterns of a role, read.
+#[derive(Debug)]
+pub(super) struct Rules {
+    lists: [Vec<Pattern>; 4],
+}
+
+impl Rules {
+    pub(super) fn new(permissions: &Permissions) -> Self {
+        let Permissions { actions, not_actions, data_actions, not_data_actions } = permissions;
+        let read = |texts: &Vec<String>| texts.iter().map(|text| Pattern::new(text)).collect();
+        Self { lists: [actions, not_actions, data_actions, not_data_actions].map(read) }
+    }
+
+    /// Whether the action is allowed and not taken back.
+    pub(super) fn allow(&self, action: &Action) -> bool {
+        let [actions, not_actions, data_actions, not_data_actions] = &self.lists;
         let (allow, take_back) = match action.is_data() {
-            true => (self.data_actions, self.not_data_actions),
-            false => (self.actions, self.not_actions),
+            true => (data_actions, not_data_actions),
+            false => (actions, not_actions),
         };
-        let any = |patterns: &[&str]| patterns.iter().any(|pattern| matches(pattern, action.name()));
+        let folded = action.name().to_ascii_lowercase();
+        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(&folded));
         any(allow) && !any(take_back)
     }
+}
+
+impl Role {
+    pub(super) fn compile(definition: RoleDefinition, catalogue: &Catalogue) -> Self {
+        let allowed = Rules::new(&definition.permissions);
+        let known = bits(catalogue, |action| allowed.allow(action));
+        Self { definition, allowed, known }
+    }
+
+    /// Whether it allows the action, whose place in the catalogue is `place`.
+    pub(super) fn allows(&self, action: &Action, place: Option<usize>) -> bool {
+        match place {
+            Some(place) => bit(&self.known, place),
+            None => self.allowed.allow(action),
+        }
+    }
+}
+
+/// A bit for every entry of the catalogue.
+pub(super) fn bits(catalogue: &Catalogue, is_set: impl Fn(&Action) -> bool) -> Vec<u64> {
+    let of_word = |entries: &[super::Entry]| {
+        entries.iter().rev().fold(0_u64, |word, entry| (word << 1) | u64::from(is_set(&entry.action)))
+    };
+    catalogue.entries().chunks(64).map(of_word).collect()
+}
+
+/// The bit of an entry.
+pub(super) fn bit(words: &[u64], place: usize) -> bool {
+    words.get(place.div_euclid(64)).is_some_and(|word| (word >> place.rem_euclid(64)) & 1 == 1)
 }

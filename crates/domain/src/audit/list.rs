@@ -71,7 +71,7 @@ impl Op for ListActivities {
 }
 
 /// A page of the records that are wanted: at most so many, with numbers below `before`.
-pub(super) async fn scan<O: Op>(
+pub(crate) async fn scan<O: Op>(
     cx: &Cx<'_, O>,
     before: Option<u64>,
     most: usize,

@@ -1,7 +1,7 @@
 //! The context of an admitted operation.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     marker::PhantomData,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -20,6 +20,9 @@ use super::{
 };
 use crate::{access, identity, scoring};
 
+/// The detail of a record that names what was asked for beside the operation's own action.
+pub(crate) const ALSO_NEEDED: &str = "alsoNeeded";
+
 /// Proof that `O` was authorized for this caller. Only the gate makes one.
 pub struct Cx<'a, O> {
     house: &'a House,
@@ -35,6 +38,8 @@ pub struct Cx<'a, O> {
 #[derive(Default)]
 struct Notes {
     detail: BTreeMap<String, String>,
+    /// Actions that were asked for beside the operation's own.
+    needed: BTreeSet<&'static str>,
     actor: Option<Actor>,
     refusal: Option<Kind>,
 }
@@ -80,9 +85,10 @@ impl<'a, O: Op> Cx<'a, O> {
     /// Refuses unless the caller may also do this.
     pub async fn require(&self, action: &Action, scope: &ResourceId) -> Result<()> {
         let admitted = admit::admit(self.house, self.caller, action, scope).await;
-        if admitted.is_err() {
-            self.denial_is_recorded.store(true, Ordering::Release);
-        }
+        match admitted {
+            Ok(()) => self.notes().needed.insert(action.name()),
+            Err(_) => self.denial_is_recorded.swap(true, Ordering::AcqRel),
+        };
         admitted
     }
 
@@ -206,6 +212,10 @@ impl<'a, O: Op> Cx<'a, O> {
         let mut activity = Activity::new(self.house, self.caller, &O::ACTION, &self.scope, outcome);
         let notes = self.notes();
         activity.detail = notes.detail.clone();
+        let needed: Vec<_> = notes.needed.iter().copied().filter(|name| *name != O::ACTION.name()).collect();
+        if !needed.is_empty() {
+            activity.detail.insert(String::from(ALSO_NEEDED), needed.join(" "));
+        }
         if let Some(actor) = notes.actor.clone() {
             activity.actor = actor;
         }

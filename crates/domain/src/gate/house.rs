@@ -10,8 +10,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use kernel::{
-    Batch, BlobStore, Clock, ComputeDriver, Error, KeyProvider, Kind, LogRow, MetaStore, Result, Sealed, TenantId,
-    Timestamp, Web, WorkspaceId,
+    Action, Batch, BlobStore, Clock, ComputeDriver, Error, KeyProvider, Kind, LogRow, MetaStore, Result, Sealed,
+    TenantId, Timestamp, Web, WorkspaceId,
 };
 use seal::Place;
 
@@ -20,7 +20,13 @@ use super::{
     keys::Keys,
     reads::{ENOUGH, PendingReads},
 };
-use crate::{access::Access, compute::Pulses, identity::Identity, scoring::Scoring, signal::Signals};
+use crate::{
+    access::{self, Access, Catalogue},
+    compute::Pulses,
+    identity::Identity,
+    scoring::Scoring,
+    signal::Signals,
+};
 
 /// The table name under which log records are sealed.
 const LOG: &str = "activity";
@@ -41,6 +47,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Settings.
     pub settings: Settings,
+    /// What the doors ask for: the operation catalogue that roles are read against.
+    pub actions: Vec<Action>,
 }
 
 /// What an operator sets.
@@ -99,6 +107,7 @@ pub struct House {
     reads: PendingReads,
     anonymous_denials: AtomicU64,
     access: ArcSwap<Access>,
+    catalogue: Arc<Catalogue>,
     /// Changes of role assignments of this server wait for one another here; those of two servers are told apart by their
     /// epoch.
     pub(crate) assigning: tokio::sync::Mutex<()>,
@@ -138,6 +147,7 @@ impl House {
             reads: PendingReads::default(),
             anonymous_denials: AtomicU64::new(0),
             access: ArcSwap::default(),
+            catalogue: Arc::new(Catalogue::new(parts.actions)),
             assigning: tokio::sync::Mutex::default(),
             is_blind: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
@@ -170,6 +180,10 @@ impl House {
     /// How many anonymous requests were refused since the start.
     pub fn anonymous_denials(&self) -> u64 {
         self.anonymous_denials.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue)
     }
 
     pub(crate) fn access(&self) -> arc_swap::Guard<Arc<Access>> {
@@ -253,7 +267,7 @@ impl House {
     pub(crate) async fn reload_access(&self) -> Result<()> {
         // One at a time: of two that scan at once, the older picture must not be published last.
         let _turn = self.turn.lock().await;
-        let compiled = Access::compile(self).await?;
+        let compiled = access::compiled(self).await?;
         self.access.store(Arc::new(compiled));
         Ok(())
     }

@@ -17,6 +17,7 @@ mod table;
 
 pub use blobs::{BlobRef, ByteStream, Range};
 pub use changes::Changes;
+pub(crate) use cx::ALSO_NEEDED;
 pub use cx::Cx;
 pub use house::{House, Parts, Settings};
 pub use record::{Activity, Actor, Outcome};

@@ -7,6 +7,7 @@ mod group;
 mod managed_identity;
 mod name;
 mod resource;
+mod scope;
 mod subscription;
 mod target;
 mod workspace;
@@ -24,6 +25,8 @@ pub use resource::{
     workspace_shelf,
 };
 pub(crate) use resource::{collection, find, row_id};
+pub(crate) use scope::require_scope;
+pub(crate) use subscription::signed_in;
 pub use subscription::{GetSubscription, ListSubscriptions, ListTenants, Subscription};
 pub use target::Target;
 pub(crate) use workspace::companion_name;

@@ -45,7 +45,8 @@ impl Op for ListSubscriptions {
     }
 }
 
-fn signed_in<O: Op>(cx: &Cx<'_, O>) -> Result<kernel::PrincipalId> {
+/// The principal who asks: for lists that hold only what is theirs, or what everybody here may know.
+pub(crate) fn signed_in<O: Op>(cx: &Cx<'_, O>) -> Result<kernel::PrincipalId> {
     match &cx.caller().who {
         Who::Principal(principal) => Ok(principal.id),
         Who::Run(_) => Err(Error::not_found("a subscription for a run's token")),

@@ -97,6 +97,7 @@ impl Stand {
             web: Arc::new(kernel::NoWeb),
             clock: clock.clone(),
             settings,
+            actions: Vec::new(),
         };
         let house = Arc::new(House::open(parts).await.unwrap());
         let found = FoundHouse {

@@ -125,6 +125,7 @@ async fn open(
         web: Arc::new(kernel::NoWeb),
         clock: turned,
         settings: Settings { cache_dir: String::from("/cache"), ..Settings::default() },
+        actions: Vec::new(),
     };
     Arc::new(House::open(parts).await.unwrap())
 }

@@ -2,20 +2,11 @@
 
 use kernel::{Error, Kind, PrincipalId, ResourceId, Result};
 
+pub(in crate::identity) use crate::access::require_power_over;
 use crate::{
     gate::{Cx, Op},
     identity::{CreateSignInPolicy, Member, SignInPolicy},
 };
-
-/// Refuses unless the caller could grant everything that the principal holds, by itself and through groups: to be asked by
-/// whatever lets somebody act as that principal, or takes it its rights (invariant I3).
-pub(in crate::identity) async fn require_power_over<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<()> {
-    let needed = cx.house().access().needed_to_act_as(principal);
-    for (action, scope) in needed {
-        cx.require(&action, &scope).await?;
-    }
-    Ok(())
-}
 
 /// Refuses whoever may not decide who belongs to a group. Beside its roles, a group stands for what sign-in policies say of it: one
 /// that is exempt lifts what they demand, and so does leaving one that is not.

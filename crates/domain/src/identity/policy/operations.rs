@@ -5,10 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Network, OperationClass, SignInPolicy};
-use crate::{
-    access::RoleDefinition,
-    gate::{Changes, Cx, Op, Row},
-};
+use crate::gate::{Changes, Cx, Op, Row};
 
 const READ: Action = Action::new("Microsoft.Directory/conditionalAccessPolicies/read", Class::Read);
 const WRITE: Action = Action::new("Microsoft.Directory/conditionalAccessPolicies/write", Class::Control);
@@ -67,7 +64,8 @@ impl PolicyTerms {
                 None => return Err(Error::invalid("conditions.users", format_args!("there is no principal `{id}`"))),
             }
         }
-        if let Some(role) = self.roles.iter().find(|role| RoleDefinition::by_id(**role).is_none()) {
+        let access = cx.house().access();
+        if let Some(role) = self.roles.iter().find(|role| access.role(**role).is_none()) {
             return Err(Error::invalid("conditions.users.includeRoles", format_args!("there is no role `{role}`")));
         }
         if !self.everyone && self.principals.is_empty() && self.roles.is_empty() {

@@ -218,6 +218,7 @@ impl Stand {
             web: elsewhere.clone(),
             clock: clock.clone(),
             settings: Settings { url: String::from("https://bartizan.test:8443"), ..Settings::default() },
+            actions: Vec::new(),
         };
         let house = Arc::new(House::open(parts).await.unwrap());
         let found = FoundHouse {

@@ -90,6 +90,7 @@ impl Stand {
             web,
             clock: clock.clone(),
             settings: Settings::default(),
+            actions: Vec::new(),
         };
         let house = Arc::new(House::open(parts).await.unwrap());
         let (admin, password) = (String::from("admin"), Secret::new(String::from("correct horse battery")));

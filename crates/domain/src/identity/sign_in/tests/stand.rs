@@ -75,6 +75,7 @@ async fn open(meta: &Arc<dyn MetaStore>, blobs: &Arc<dyn BlobStore>, clock: &Arc
         web: Arc::new(kernel::NoWeb),
         clock: clock.clone(),
         settings: Settings { url: String::from("https://bartizan.test:8443"), ..Settings::default() },
+        actions: Vec::new(),
     };
     Arc::new(House::open(parts).await.unwrap())
 }

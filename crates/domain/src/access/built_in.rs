@@ -1,0 +1,162 @@
+//! The roles that ship; ids and patterns are Azure's. No role of resources reaches into the directory, and none of the
+//! directory out of it.
+
+use std::sync::LazyLock;
+
+use kernel::ResourceId;
+use uuid::{Uuid, uuid};
+
+use super::role::{Permissions, RoleDefinition};
+
+/// Everything, sharing included.
+pub const OWNER: Uuid = uuid!("8e3af657-a8ff-443c-a75c-2fe8c4bcb635");
+/// Everything but sharing.
+pub const CONTRIBUTOR: Uuid = uuid!("b24988ac-6180-42a0-ab88-20f7382dd24c");
+/// Reading.
+pub const READER: Uuid = uuid!("acdd72a7-3385-48ef-bd42-f606fba81ae7");
+/// Sharing, and nothing else but reading.
+pub const USER_ACCESS_ADMINISTRATOR: Uuid = uuid!("18d7d88d-d35e-4fb5-a5c3-7773c20a72d9");
+/// Working in a workspace without its computes and keys.
+pub const DATA_SCIENTIST: Uuid = uuid!("f6c7c914-8db3-469d-8ca1-694a8f32e121");
+/// Making and managing computes.
+pub const COMPUTE_OPERATOR: Uuid = uuid!("e503ece1-11d0-4e8e-8e2c-7a6c3bf38815");
+/// Managing the whole directory: everything below, keys, policies, and who holds directory roles.
+pub const APPLICATION_ADMINISTRATOR: Uuid = uuid!("9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3");
+/// Managing people and groups.
+pub const USER_ADMINISTRATOR: Uuid = uuid!("fe930be7-5e62-47db-91af-98c3a49a38b1");
+/// Reading the directory.
+pub const DIRECTORY_READER: Uuid = uuid!("88d8e3e3-8f55-4a1e-953a-9b9898b8876b");
+
+/// All roles that ship.
+pub fn all() -> &'static [RoleDefinition] {
+    static ALL: LazyLock<Vec<RoleDefinition>> = LazyLock::new(|| {
+        OF_RESOURCES
+            .iter()
+            .chain(OF_DIRECTORY)
+            .map(|(id, name, words, actions, not)| role(*id, name, words, actions, not))
+            .collect()
+    });
+    &ALL
+}
+
+fn role(id: Uuid, role_name: &str, description: &str, actions: &[&str], not_actions: &[&str]) -> RoleDefinition {
+    let owned = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+    RoleDefinition {
+        id,
+        role_name: role_name.to_owned(),
+        description: description.to_owned(),
+        permissions: Permissions { actions: owned(actions), not_actions: owned(not_actions), ..Permissions::default() },
+        assignable_scopes: vec![ResourceId::root()],
+        authored: None,
+    }
+}
+
+/// Id, name, words, actions, actions taken back.
+type Shipped = (Uuid, &'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+
+const OF_RESOURCES: &[Shipped] = &[
+    (
+        OWNER,
+        "Owner",
+        "Grants full access to manage all resources, including the ability to assign roles.",
+        &["*"],
+        &["Microsoft.Directory/*"],
+    ),
+    (
+        CONTRIBUTOR,
+        "Contributor",
+        "Grants full access to manage all resources, but does not allow assigning roles.",
+        &["*"],
+        &[
+            "Microsoft.Authorization/*/Delete",
+            "Microsoft.Authorization/*/Write",
+            "Microsoft.Authorization/elevateAccess/Action",
+            "Microsoft.Directory/*",
+        ],
+    ),
+    (
+        READER,
+        "Reader",
+        "View all resources, but does not allow making any changes.",
+        &["*/read"],
+        &["Microsoft.Directory/*"],
+    ),
+    (
+        USER_ACCESS_ADMINISTRATOR,
+        "User Access Administrator",
+        "Lets you manage user access to resources.",
+        &["*/read", "Microsoft.Authorization/*"],
+        &["Microsoft.Directory/*"],
+    ),
+    (
+        DATA_SCIENTIST,
+        "AzureML Data Scientist",
+        "Can perform all actions within a workspace, except for creating or deleting compute resources and modifying the \
+         workspace itself.",
+        &[
+            "Microsoft.MachineLearningServices/workspaces/*/read",
+            "Microsoft.MachineLearningServices/workspaces/*/action",
+            "Microsoft.MachineLearningServices/workspaces/*/delete",
+            "Microsoft.MachineLearningServices/workspaces/*/write",
+        ],
+        &[
+            "Microsoft.MachineLearningServices/workspaces/delete",
+            "Microsoft.MachineLearningServices/workspaces/write",
+            "Microsoft.MachineLearningServices/workspaces/computes/*/write",
+            "Microsoft.MachineLearningServices/workspaces/computes/*/delete",
+            "Microsoft.MachineLearningServices/workspaces/computes/listKeys/action",
+            "Microsoft.MachineLearningServices/workspaces/listKeys/action",
+            "Microsoft.MachineLearningServices/workspaces/hubs/write",
+            "Microsoft.MachineLearningServices/workspaces/hubs/delete",
+            "Microsoft.MachineLearningServices/workspaces/featurestores/write",
+            "Microsoft.MachineLearningServices/workspaces/featurestores/delete",
+        ],
+    ),
+    (
+        COMPUTE_OPERATOR,
+        "AzureML Compute Operator",
+        "Can access and perform CRUD operations on Machine Learning Services managed compute resources (including notebook \
+         VMs).",
+        &[
+            "Microsoft.MachineLearningServices/workspaces/computes/*",
+            "Microsoft.MachineLearningServices/workspaces/notebooks/vm/*",
+        ],
+        &[],
+    ),
+];
+
+const OF_DIRECTORY: &[Shipped] = &[
+    (
+        APPLICATION_ADMINISTRATOR,
+        "Application Administrator",
+        "Manages applications, service principals and users of the tenant.",
+        &["Microsoft.Directory/*"],
+        &[],
+    ),
+    (
+        USER_ADMINISTRATOR,
+        "User Administrator",
+        "Manages users and groups, but none that hold roles the administrator could not grant.",
+        &[
+            "Microsoft.Directory/users/*",
+            "Microsoft.Directory/groups/*",
+            "Microsoft.Directory/directoryObjects/read",
+            "Microsoft.Directory/applications/read",
+            "Microsoft.Directory/servicePrincipals/read",
+        ],
+        &[],
+    ),
+    (
+        DIRECTORY_READER,
+        "Directory Readers",
+        "Reads users, groups, applications and service principals of the tenant.",
+        &[
+            "Microsoft.Directory/users/read",
+            "Microsoft.Directory/groups/*/read",
+            "Microsoft.Directory/directoryObjects/read",
+            "Microsoft.Directory/applications/read",
+            "Microsoft.Directory/servicePrincipals/read",
+        ],
+        &[],
+    ),
+];

@@ -1,0 +1,216 @@
+//! Deny assignments: what nobody, or somebody, may do at a scope, whatever their roles allow (Azure RBAC, deny assignments).
+
+use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Access, Authored, Permissions, assignments::Epoch, definitions::check_patterns, what_if::rows_of};
+use crate::gate::{Changes, Cx, Op, Record, Row};
+
+/// Principals that one deny assignment names at most.
+const MOST_PRINCIPALS: usize = 200;
+
+/// Actions that are denied at a scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DenyAssignment {
+    /// For people.
+    pub deny_name: String,
+    /// For people.
+    pub description: String,
+    /// Where, and below unless `is_for_scope_alone`.
+    pub scope: ResourceId,
+    /// What is denied, read as a role's: `not_actions` are not denied by this one.
+    pub permissions: Permissions,
+    /// Whom: users, groups, service principals, or the nil id for everyone.
+    pub principals: Vec<PrincipalId>,
+    /// Whom not.
+    pub except: Vec<PrincipalId>,
+    /// Whether scopes below are left alone.
+    pub is_for_scope_alone: bool,
+    /// Who made it.
+    pub authored: Option<Authored>,
+}
+
+impl DenyAssignment {
+    /// Whether it is for everyone.
+    pub fn is_for_everyone(&self) -> bool {
+        self.principals.iter().any(|id| id.0.is_nil())
+    }
+}
+
+impl Record for DenyAssignment {
+    const TABLE: &'static str = "deny-assignment";
+}
+
+/// Denies something, or changes what is denied.
+#[derive(Debug)]
+pub struct PutDenyAssignment {
+    /// Its own name.
+    pub name: Uuid,
+    /// What it is to say.
+    pub assignment: DenyAssignment,
+}
+
+const WRITE: Action = Action::new("Microsoft.Authorization/denyAssignments/write", Class::Control);
+const DELETE: Action = Action::new("Microsoft.Authorization/denyAssignments/delete", Class::Control);
+const READ: Action = Action::new("Microsoft.Authorization/denyAssignments/read", Class::Read);
+
+impl Op for PutDenyAssignment {
+    const ACTION: Action = WRITE;
+    type Output = DenyAssignment;
+
+    fn scope(&self) -> ResourceId {
+        self.assignment.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<DenyAssignment> {
+        check(cx, &self.assignment)?;
+        let _turn = cx.house().assigning.lock().await;
+        let epoch = Epoch::read(cx).await?;
+        let present = cx.get::<DenyAssignment>(cx.system(), self.name.as_bytes()).await?;
+        if present.as_ref().is_some_and(|row| row.value.scope != self.assignment.scope) {
+            return Err(Error::new(Kind::Conflict, "the id is used by a deny assignment of another scope"));
+        }
+        let authored = Authored::now(cx, present.as_ref().and_then(|row| row.value.authored));
+        let assignment = DenyAssignment { authored, ..self.assignment };
+        require_way_back(cx, self.name, &assignment).await?;
+        let row = match present {
+            Some(mut row) => {
+                row.value = assignment.clone();
+                row
+            }
+            None => Row::new(self.name.as_bytes().as_slice(), assignment.clone()),
+        };
+        cx.note("denied", assignment.permissions.actions.join(" "));
+        let mut changes = Changes::new();
+        changes.put(cx.system(), &row)?;
+        changes.put(cx.system(), &epoch)?;
+        cx.commit(changes).await?;
+        Ok(assignment)
+    }
+}
+
+fn check<O: Op>(cx: &Cx<'_, O>, assignment: &DenyAssignment) -> Result<()> {
+    let DenyAssignment { deny_name, description, permissions, principals, except, .. } = assignment;
+    if deny_name.is_empty() || deny_name.chars().count() > 128 {
+        return Err(Error::invalid("properties.denyAssignmentName", "1 to 128 characters"));
+    }
+    if description.chars().count() > 1024 {
+        return Err(Error::invalid("properties.description", "at most 1024 characters"));
+    }
+    check_patterns(cx.house().access().catalogue(), permissions)?;
+    if principals.is_empty() {
+        return Err(Error::invalid(
+            "properties.principals",
+            "at least one principal; the nil GUID stands for everyone",
+        ));
+    }
+    for (field, list) in [("properties.principals", principals), ("properties.excludePrincipals", except)] {
+        if list.len() > MOST_PRINCIPALS {
+            return Err(Error::invalid(field, format_args!("at most {MOST_PRINCIPALS}")));
+        }
+        let unknown = list.iter().find(|id| !id.0.is_nil() && cx.house().identity.kind_of(**id).is_none());
+        if let Some(id) = unknown {
+            return Err(Error::invalid(field, format_args!("no principal has object id `{id}`")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a denial that its own maker could not take back: nobody else might be able to either.
+async fn require_way_back<O: Op>(cx: &Cx<'_, O>, name: Uuid, assignment: &DenyAssignment) -> Result<()> {
+    let Some(caller) = cx.caller().principal() else { return Ok(()) };
+    let mut rows = rows_of(cx.house()).await?;
+    rows.denials.retain(|(other, _)| *other != name);
+    rows.denials.push((name, assignment.clone()));
+    let before = cx.house().access();
+    let after = Access::compile(&cx.house().catalogue(), &rows, &before);
+    match after.allows(caller.id, &DELETE, &assignment.scope) {
+        true => Ok(()),
+        false => Err(Error::new(
+            Kind::Conflict,
+            "this would deny you to take it back; name yourself, or a group that you are in, under `excludePrincipals`",
+        )),
+    }
+}
+
+/// Reads one deny assignment.
+#[derive(Debug)]
+pub struct GetDenyAssignment {
+    /// Its own name.
+    pub name: Uuid,
+    /// Where it was made.
+    pub scope: ResourceId,
+}
+
+impl Op for GetDenyAssignment {
+    const ACTION: Action = READ;
+    type Output = DenyAssignment;
+
+    fn scope(&self) -> ResourceId {
+        self.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<DenyAssignment> {
+        Ok(find(cx, self.name, &self.scope).await?.value)
+    }
+}
+
+/// Lists deny assignments at the scope, above it (they apply there) and below it.
+#[derive(Debug)]
+pub struct ListDenyAssignments {
+    /// The scope asked about.
+    pub scope: ResourceId,
+    /// Only at the scope and above (`atScope()`).
+    pub at_scope: bool,
+}
+
+impl Op for ListDenyAssignments {
+    const ACTION: Action = READ;
+    type Output = Vec<(Uuid, DenyAssignment)>;
+
+    fn scope(&self) -> ResourceId {
+        self.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let wanted = |denial: &DenyAssignment| {
+            self.scope.is_within(&denial.scope) || (!self.at_scope && denial.scope.is_within(&self.scope))
+        };
+        let rows = cx.all::<DenyAssignment>(cx.system(), b"").await?;
+        let named = |row: Row<DenyAssignment>| Uuid::from_slice(&row.id).ok().map(|name| (name, row.value));
+        Ok(rows.into_iter().filter(|row| wanted(&row.value)).filter_map(named).collect())
+    }
+}
+
+/// Denies something no more.
+#[derive(Debug)]
+pub struct DeleteDenyAssignment {
+    /// Its own name.
+    pub name: Uuid,
+    /// Where it was made.
+    pub scope: ResourceId,
+}
+
+impl Op for DeleteDenyAssignment {
+    const ACTION: Action = DELETE;
+    type Output = DenyAssignment;
+
+    fn scope(&self) -> ResourceId {
+        self.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<DenyAssignment> {
+        let row = find(cx, self.name, &self.scope).await?;
+        let mut changes = Changes::new();
+        changes.delete(cx.system(), &row);
+        cx.commit(changes).await?;
+        Ok(row.value)
+    }
+}
+
+async fn find<O: Op>(cx: &Cx<'_, O>, name: Uuid, scope: &ResourceId) -> Result<Row<DenyAssignment>> {
+    let row = cx.get::<DenyAssignment>(cx.system(), name.as_bytes()).await?;
+    row.filter(|row| row.value.scope == *scope)
+        .ok_or_else(|| Error::not_found(format_args!("the deny assignment `{name}` at `{scope}`")))
+}
