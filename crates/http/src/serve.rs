@@ -1,7 +1,15 @@
 //! The listener: our own accept loop, for bounds that must hold before a request exists (handshake and header deadlines,
 //! connections at once, the peer's address).
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, service::service_fn};
@@ -60,8 +68,8 @@ pub struct Listener {
     limits: Arc<Limits>,
 }
 
-/// Connections of one address at once, as a share of all: one host cannot take every place.
-const SHARE_OF_ONE_ADDRESS: usize = 8;
+/// Connections of one network at once, as a share of all: one host cannot take every place.
+const SHARE_OF_ONE_NETWORK: usize = 8;
 
 impl Listener {
     /// Prepares to serve the doors on a bound socket. `names` are the host names it answers to, beside those that end in
@@ -81,7 +89,7 @@ impl Listener {
     /// Serves until `stop` turns true, then lets requests in flight finish for at most ten seconds.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let places = Arc::new(Semaphore::new(self.limits.connections));
-        let crowd = Crowd::new(self.limits.connections / SHARE_OF_ONE_ADDRESS);
+        let crowd = Crowd::new(self.limits.connections / SHARE_OF_ONE_NETWORK);
         let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
@@ -98,7 +106,7 @@ impl Listener {
             };
             // Beyond the bound the connection is closed at once: shedding is cheaper than queueing.
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-            let Some(seat) = crowd.enter(peer.ip()) else { continue };
+            let Some(seat) = crowd.enter(network(peer.ip())) else { continue };
             let watcher = graceful.watcher();
             let connection =
                 Connection { tls: self.tls.clone(), router: self.router.clone(), limits: Arc::clone(&self.limits) };
@@ -132,14 +140,37 @@ impl Connection {
             .keep_alive_interval(self.limits.slow_client)
             .keep_alive_timeout(self.limits.slow_client);
         let router = self.router;
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asks = Arc::clone(&has_asked);
         let service = service_fn(move |request: Request<Incoming>| {
+            asks.store(true, Ordering::Relaxed);
             let router = router.clone();
             async move { Ok::<_, Infallible>(answer(router, request, peer).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(Filled::new(stream)), service).into_owned();
-        if let Err(fault) = watcher.watch(connection).await {
-            tracing::debug!(fault, "a connection ended early");
+        // The deadlines of the two protocols begin when it is known which of them is spoken.
+        let silence = async {
+            tokio::time::sleep(self.limits.slow_client).await;
+            if has_asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = watcher.watch(connection) => {
+                if let Err(fault) = ended {
+                    tracing::debug!(fault, "a connection ended early");
+                }
+            }
+            () = silence => tracing::debug!("a connection brought no request in time"),
         }
+    }
+}
+
+/// What one host has of a family's addresses: one of the fourth version, and 64 bits' worth of the sixth.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+        v4 => v4,
     }
 }
 
@@ -156,5 +187,20 @@ async fn answer(router: Router, request: Request<Incoming>, peer: SocketAddr) ->
             tracing::error!(words, "a request panicked");
             porch::panicked()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_one_network_however_many_addresses_it_draws() {
+        let same = |a: &str, b: &str| network(a.parse().unwrap()) == network(b.parse().unwrap());
+        assert!(
+            same("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff") && !same("2001:db8:0:1::1", "2001:db8:0:2::1")
+        );
+        assert!(same("192.0.2.1", "::ffff:192.0.2.1") && !same("192.0.2.1", "192.0.2.2"));
+        assert!(!same("::ffff:192.0.2.1", "::ffff:192.0.2.2"));
     }
 }

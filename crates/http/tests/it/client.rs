@@ -12,12 +12,12 @@ use hyper_util::rt::TokioIo;
 use kernel::{Clock, Limits, SystemClock};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::{net::TcpStream, sync::watch};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// A house behind TLS on a port of its own.
 pub struct Served {
     address: SocketAddr,
-    tls: TlsConnector,
+    tls: rustls::ClientConfig,
     _stop: watch::Sender<bool>,
 }
 
@@ -42,12 +42,15 @@ impl Answer {
 
 impl Served {
     pub async fn new(house: Arc<House>) -> Self {
+        Self::within(house, Limits { body: 64 * 1024, ..Limits::default() }).await
+    }
+
+    pub async fn within(house: Arc<House>, limits: Limits) -> Self {
         let year: i32 = SystemClock.now().rfc3339()[..4].parse().unwrap();
         let authority = seal::Authority::generate(year).unwrap();
         let identity = authority.issue(&[String::from("localhost")], year).unwrap();
         let tls = Tls::from_pem(&identity.chain_pem, identity.key_pem.expose()).unwrap();
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let limits = Limits { body: 64 * 1024, ..Limits::default() };
         let app = App::new(house, Arc::new(limits));
         let names = [String::from("localhost")];
         let listener = Listener::new(socket, tls, app, faces::doors(), &names, "bartizan.test");
@@ -58,20 +61,28 @@ impl Served {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Self { address, tls: TlsConnector::from(Arc::new(config)), _stop: stop }
+        Self { address, tls, _stop: stop }
+    }
+
+    /// A connection on which nothing was said yet, with this protocol negotiated, if any.
+    pub async fn connect(&self, protocol: &str) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let mut tls = self.tls.clone();
+        tls.alpn_protocols =
+            [protocol].iter().filter(|name| !name.is_empty()).map(|name| name.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap()
     }
 
     /// Sends one request on a connection of its own.
     pub async fn send(&self, mut request: Request<Body>) -> Answer {
         request.headers_mut().insert("host", "localhost".parse().unwrap());
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        let stream = self.tls.connect(name, stream).await.unwrap();
+        let stream = self.connect("").await;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let response = sender.send_request(request).await.unwrap();

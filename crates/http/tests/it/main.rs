@@ -13,6 +13,7 @@ mod arm;
 mod client;
 mod replica;
 mod score;
+mod silence;
 #[path = "../../../domain/tests/it/stand.rs"]
 #[expect(dead_code, reason = "the stand serves the domain's tests too")]
 mod stand;
