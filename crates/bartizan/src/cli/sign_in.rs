@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::{Session, SessionOptions};
+use super::{Session, SessionOptions, ad::lookup};
 use crate::failure::Failure;
 
 /// Commands on sign-ins and sessions.
@@ -74,11 +75,23 @@ const SESSIONS: &[(&str, &str)] = &[
     ("Id", "/id"),
 ];
 
+/// A person's address, by the object id: what is done is done to who was found, whatever they are called meanwhile.
+async fn person(session: &Session, user: &str) -> Result<String, Failure> {
+    lookup::user(&object_id(session, user).await?)
+}
+
 /// The object id of a person named by user name or object id.
 async fn object_id(session: &Session, user: &str) -> Result<String, Failure> {
-    let found: Value = session.get(&format!("/graph/v1.0/users/{user}")).await?;
+    let found: Value = session.get(&lookup::user(user)?).await?;
     let id = found.get("id").and_then(Value::as_str);
     Ok(id.ok_or_else(|| Failure::new("the answer has no object id"))?.to_owned())
+}
+
+/// A session's name as one segment of an address. What is no id is not put into one.
+fn session_id(named: &str) -> Result<Uuid, Failure> {
+    let unknown =
+        |_| Failure::usage(format!("`{}` is not the id of a session; `sessions` shows them", named.escape_debug()));
+    Uuid::try_parse(named).map_err(unknown)
 }
 
 impl Command {
@@ -108,17 +121,18 @@ impl Command {
             }
             Self::Sessions { user, session } => {
                 let open = Session::open(&session).await?;
-                let place = format!("/graph/v1.0/users/{}/sessions", object_id(&open, &user).await?);
+                let place = format!("{}/sessions", person(&open, &user).await?);
                 session.output.entries(&open.list(&place).await?, SESSIONS)
             }
             Self::End { user, id, session } => {
+                let id = session_id(&id)?;
                 let open = Session::open(&session).await?;
-                open.delete(&format!("/graph/v1.0/users/{}/sessions/{id}", object_id(&open, &user).await?)).await?;
+                open.delete(&format!("{}/sessions/{id}", person(&open, &user).await?)).await?;
                 session.output.done(&format!("session {id} has ended"), &Value::Null)
             }
             Self::ResetMfa { user, session } => {
                 let open = Session::open(&session).await?;
-                let place = format!("/graph/v1.0/users/{}/authentication/reset", object_id(&open, &user).await?);
+                let place = format!("{}/authentication/reset", person(&open, &user).await?);
                 open.post(&place, &json!({})).await?;
                 session.output.done(&format!("{user} has no second factor any more"), &Value::Null)
             }

@@ -12,6 +12,7 @@
 )]
 
 mod clients;
+mod credentials;
 mod directory;
 mod identities;
 mod jobs;

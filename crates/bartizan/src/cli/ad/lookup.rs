@@ -7,7 +7,7 @@ use super::{GRAPH, is, text};
 use crate::{cli::Session, failure::Failure};
 
 /// The address of a user, by object id or sign-in name. The server knows both.
-pub(super) fn user(named: &str) -> Result<String, Failure> {
+pub(in crate::cli) fn user(named: &str) -> Result<String, Failure> {
     Ok(format!("{GRAPH}/users/{}", segment(named)?))
 }
 

@@ -4,7 +4,7 @@ mod application;
 mod credential;
 mod federated;
 mod group;
-mod lookup;
+pub(super) mod lookup;
 mod service_principal;
 mod user;
 
