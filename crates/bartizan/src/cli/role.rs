@@ -90,15 +90,31 @@ pub async fn definition_id(session: &Session, role: &str) -> Result<String, Fail
     Ok(id.ok_or_else(|| Failure::new("the answer has no role id"))?.to_owned())
 }
 
+/// A role that there is, at a scope that there is.
+pub struct Grant {
+    scope: String,
+    definition: Value,
+}
+
+impl Grant {
+    /// Finds a role by its name or id.
+    pub async fn find(session: &Session, scope: &str, role: &str) -> Result<Self, Failure> {
+        let scope = scope.trim_end_matches('/').to_owned();
+        let definition = definition(session, &scope, role).await?.get("id").cloned().unwrap_or_default();
+        Ok(Self { scope, definition })
+    }
+
+    /// Assigns it.
+    pub async fn to(&self, session: &Session, principal: &str) -> Result<Value, Failure> {
+        let place = format!("{}/providers/Microsoft.Authorization/roleAssignments/{}", self.scope, Uuid::new_v4());
+        let body = json!({"properties": {"roleDefinitionId": self.definition, "principalId": principal}});
+        session.put(&place, &body).await
+    }
+}
+
 /// Assigns a role by its name.
 pub async fn assign(session: &Session, scope: &str, role: &str, principal: &str) -> Result<Value, Failure> {
-    let scope = scope.trim_end_matches('/');
-    let definition = definition(session, scope, role).await?;
-    let definition = definition.get("id");
-    let name = Uuid::new_v4();
-    let place = format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{name}");
-    let body = json!({"properties": {"roleDefinitionId": definition, "principalId": principal}});
-    session.put(&place, &body).await
+    Grant::find(session, scope, role).await?.to(session, principal).await
 }
 
 const COLUMNS: &[(&str, &str)] = &[

@@ -1,6 +1,17 @@
 //! Credentials and sign-ins at the command line: secrets are not lost, nor shown around, and nobody is taken for another.
 
-use crate::served::Served;
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::served::{BARTIZAN, Served};
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}
 
 /// Names of people who came from a provider hold what ends a path in an address.
 #[test]
@@ -26,4 +37,50 @@ fn a_name_with_a_mark_in_it_is_not_the_name_before_it() {
     }
     served.good(&["ad", "sign-in", "reset-mfa", "ann@corp.example"]);
     served.good(&["ad", "sign-in", "sessions", "ANN@corp.example"]);
+}
+
+#[test]
+fn a_secret_is_shown_whatever_becomes_of_the_role() {
+    let served = Served::start();
+    let made = |name: &str| served.json(&["ad", "sp", "list", "--display-name", name]).as_array().unwrap().len();
+    fn create<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        [&["ad", "sp", "create", "--name", name][..], more].concat()
+    }
+    // What cannot be assigned is seen before anything is made.
+    let told = served.bad(&create("one", &["--role", "Emperor"]));
+    assert!(told.contains("there is no role `Emperor`"), "{told}");
+    assert_eq!(made("one"), 0);
+
+    // Who administers the directory does not assign roles.
+    let clerk = served.json(&create("clerk", &["--role", "Reader"]));
+    let assign = ["role", "assignment", "create", "--role", "Application Administrator", "--scope", "/", "--assignee"];
+    served.good(&[&assign[..], &[&text(&clerk["objectId"])]].concat());
+    let output = Command::new(BARTIZAN)
+        .args(create("two", &["--role", "Reader", "-o", "json"]))
+        .envs(&served.env)
+        .env("AZURE_CLIENT_ID", text(&clerk["clientId"]))
+        .env("AZURE_CLIENT_SECRET", text(&clerk["clientSecret"]))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|fault| panic!("{fault}: {told}"));
+    assert!(told.contains("its role was not assigned") && told.contains(&text(&shown["objectId"])), "{told}");
+    let login = log_in(&served, &text(&shown["clientId"]), &["-p", "-"], &text(&shown["clientSecret"]));
+    assert!(login.status.success(), "the secret is good: {}", String::from_utf8_lossy(&login.stderr));
+    assert_eq!(made("two"), 1);
+}
+
+/// Signs a service principal in, at a home of its own.
+fn log_in(served: &Served, id: &str, arguments: &[&str], input: &str) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(BARTIZAN);
+    command.args(["login", "--service-principal", "-u", id]).args(arguments).env_clear().env("HOME", home.path());
+    for name in ["BARTIZAN_URL", "BARTIZAN_CA"] {
+        command.env(name, &served.env[name]);
+    }
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Who takes no input may be gone by now.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
 }

@@ -136,8 +136,9 @@ pub(super) async fn add_secret(
     place: &str,
     body: &Value,
 ) -> Result<ExitCode, Failure> {
-    let made = open.post(&format!("{place}/addPassword"), body).await?;
+    // First: nothing may fail between the secret and its being shown.
     let holder: Value = open.get(place).await?;
+    let made = open.post(&format!("{place}/addPassword"), body).await?;
     show_secret(open, options, &holder, &text(&made, "/secretText"))
 }
 

@@ -90,13 +90,28 @@ impl Command {
         match self {
             Self::Create { name, role, scope, session } => {
                 let open = Session::open(&session).await?;
+                let grant = match &role {
+                    Some(role) => {
+                        let scope = scope.map_or_else(|| open.subscription(), Ok)?;
+                        Some(role::Grant::find(&open, &scope, role).await?)
+                    }
+                    None => None,
+                };
                 let made = open.post(&format!("{GRAPH}/servicePrincipals"), &json!({"displayName": name})).await?;
-                if let Some(role) = role {
-                    let scope = scope.map_or_else(|| open.subscription(), Ok)?;
-                    role::assign(&open, &scope, &role, &text(&made, "/id")).await?;
+                let id = text(&made, "/id");
+                // The secret is shown this once: whatever comes of the role comes after it.
+                let code =
+                    credential::show_secret(&open, &session, &made, &text(&made, "/passwordCredentials/0/secretText"))?;
+                if let Some(grant) = grant {
+                    let refused = |why| {
+                        Failure::new(format!(
+                            "the service principal {id} was made and its secret is above, but its role was not assigned: \
+                             {why}; once you may, use `bartizan role assignment create --assignee {id}`"
+                        ))
+                    };
+                    grant.to(&open, &id).await.map_err(refused)?;
                 }
-                let secret = text(&made, "/passwordCredentials/0/secretText");
-                credential::show_secret(&open, &session, &made, &secret)
+                Ok(code)
             }
             Self::List { display_name, session } => {
                 let place = format!("{GRAPH}/servicePrincipals");
