@@ -32,13 +32,17 @@ async fn a_secret_comes_by_post_or_by_header_and_not_by_both() {
     }
 
     let header = format!("Basic {}", STANDARD.encode(format!("{app}:{secret}")));
-    let with_header = async |form: &[(&str, &str)], header: &str| {
-        let call = stage.test.client().post(&stage.token_place()).header("authorization", header);
+    let with_headers = async |form: &[(&str, &str)], headers: &[&str]| {
+        let mut call = stage.test.client().post(&stage.token_place());
+        for header in headers {
+            call = call.header("authorization", header);
+        }
         let answer = call.form(form).send().await.unwrap();
         let challenge = answer.header("www-authenticate").unwrap_or_default().to_owned();
         let status = answer.status().as_u16();
         (status, challenge, serde_json::from_slice::<Value>(&answer.bytes(1 << 16).await.unwrap()).unwrap())
     };
+    let with_header = async |form: &[(&str, &str)], header: &str| with_headers(form, &[header]).await;
     assert_eq!(with_header(&form, &header).await.0, 200);
     let (status, _, body) = with_header(&by_post, &header).await;
     assert_eq!((status, &body["error"]), (400, &Value::from("invalid_request")), "one way of proof at a time");
@@ -46,6 +50,10 @@ async fn a_secret_comes_by_post_or_by_header_and_not_by_both() {
     let (status, challenge, body) = with_header(&form, &wrong).await;
     assert_eq!((status, &body["error"]), (401, &Value::from("invalid_client")));
     assert!(challenge.starts_with("Basic "), "RFC 6749 §5.2");
+    for (what, headers) in [("the right one first", [&header, &wrong]), ("twice the same", [&header, &header])] {
+        let (status, _, body) = with_headers(&form, &headers.map(String::as_str)).await;
+        assert_eq!((status, &body["error"]), (400, &Value::from("invalid_request")), "{what}");
+    }
     stage.end().await;
 }
 

@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::identity::{ClientClaim, ClientProof};
+use http::{HeaderMap, header};
 use kernel::{Secret, Source};
 use wire::oauth::{self, TokenRequest};
 
@@ -10,6 +11,7 @@ use crate::{Guest, path};
 
 /// A form of a few fields, of which one may be a signed assertion with its certificates. In bytes.
 const LONGEST: usize = 48 * 1024;
+const MALFORMED: &str = "the `Authorization` header is not well formed";
 
 /// A form, and whose it claims to be.
 pub(super) struct Posted {
@@ -24,10 +26,7 @@ pub(super) async fn read(guest: Guest) -> Result<Posted, Fault> {
     let fault = |why: kernel::Error| Fault::of(&source, &why);
     let malformed = |why: &str| Fault::new(&source, 900_144, "invalid_request", why);
     let tenant: String = guest.param("tenant").map_err(fault)?;
-    let basic = match guest.header("authorization") {
-        Some(header) => basic_credentials(header).map_err(malformed)?,
-        None => None,
-    };
+    let basic = authorization(guest.headers()).map_err(malformed)?;
     // Whoever asks is nobody yet.
     let body = guest.bytes_to(LONGEST).await.map_err(fault)?;
     let mut form = parse(&body).map_err(|why| malformed(&why))?;
@@ -111,16 +110,25 @@ fn claim(
     Ok(ClientClaim { tenant, id, proof })
 }
 
+/// What the `Authorization` header says. Of two, neither counts: a proxy may have looked at the other one.
+fn authorization(headers: &HeaderMap) -> Result<Option<(String, String)>, &'static str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(only), None) => basic_credentials(only.to_str().map_err(|_| MALFORMED)?),
+        (Some(_), Some(_)) => Err("there are two `Authorization` headers; an application proves itself in one way"),
+    }
+}
+
 /// `client_secret_basic`: both parts are form-encoded first (RFC 6749 §2.3.1). Other schemes are none of ours.
 fn basic_credentials(header: &str) -> Result<Option<(String, String)>, &'static str> {
     let Some((scheme, encoded)) = header.split_once(' ') else { return Ok(None) };
     if !scheme.eq_ignore_ascii_case("basic") {
         return Ok(None);
     }
-    let malformed = "the `Authorization` header is not well formed";
-    let bytes = STANDARD.decode(encoded.trim()).map_err(|_| malformed)?;
-    let text = String::from_utf8(bytes).map_err(|_| malformed)?;
-    let (id, secret) = text.split_once(':').ok_or(malformed)?;
+    let bytes = STANDARD.decode(encoded.trim()).map_err(|_| MALFORMED)?;
+    let text = String::from_utf8(bytes).map_err(|_| MALFORMED)?;
+    let (id, secret) = text.split_once(':').ok_or(MALFORMED)?;
     let decoded = |part: &str| path::pairs(part).next().map(|(text, _)| text);
     // A part with `&` or `=` in it was not encoded at all.
     let is_encoded = !text.contains(['&', '=']);
@@ -132,6 +140,8 @@ fn basic_credentials(header: &str) -> Result<Option<(String, String)>, &'static 
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn claimed(body: &str, header: Option<&str>) -> Result<(String, String), String> {
@@ -174,6 +184,24 @@ mod tests {
             ("client_id=%ff", None),
         ] {
             assert!(claimed(body, header).is_err(), "{body} {header:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_headers_neither_counts_and_one_must_be_text() {
+        let said = |values: &[&[u8]]| {
+            let values = values.iter().map(|value| HeaderValue::from_bytes(value).unwrap());
+            let headers: HeaderMap = values.map(|value| (header::AUTHORIZATION, value)).collect();
+            authorization(&headers)
+        };
+        let (first, second): (&[u8], &[u8]) = (b"Basic YTpi", b"Basic YTpj");
+        assert_eq!(said(&[]), Ok(None));
+        assert_eq!(said(&[first]), Ok(Some((String::from("a"), String::from("b")))));
+        assert_eq!(said(&[b"Negotiate x"]), Ok(None));
+        for values in
+            [&[first, second][..], &[first, first], &[b"Negotiate x", first], &[b"Basic \xffYTpi"], &[b"\xff"]]
+        {
+            assert!(said(values).is_err(), "{values:?}");
         }
     }
 }
