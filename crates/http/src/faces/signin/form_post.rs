@@ -28,27 +28,25 @@ struct FormPostPage<'a> {
 /// application registered.
 pub(crate) fn form_post(guest: &Guest, place: &str, parameters: &[(String, String)]) -> Result<Response, Fault> {
     let visit = Visit::of(guest)?;
-    let target = target(place).ok_or_else(|| {
-        visit.fault(&Error::new(Kind::Unsupported, "an answer by `form_post` needs an http or https address"))
-    })?;
+    if !takes_forms(place) {
+        let why = "an answer by `form_post` needs an http or https address";
+        return Err(visit.fault(&Error::new(Kind::Unsupported, why)));
+    }
     let page = FormPostPage { frame: visit.frame(None), say: visit.say, send: assets::SEND.link(), place, parameters };
     let html = page.render().map_err(|why| visit.fault(&Error::internal(why)))?;
     let mut response = html_page(visit.language, StatusCode::OK, html);
-    // To the application and nowhere else.
-    let policy = POLICY.replace("form-action 'self'", &format!("form-action {target}"));
+    // Where forms go is left open: in Chromium the form's redirections would be bound, too, and the application may send the
+    // browser on to a page of another origin. There is one form here, it is ours, and its address is a registered one.
+    let policy = POLICY.replace("form-action 'self'; ", "");
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     Ok(response)
 }
 
-/// The origin of an address, as a policy names it.
-fn target(place: &str) -> Option<&str> {
-    let rest = place.strip_prefix("https://").or_else(|| place.strip_prefix("http://"))?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let is_plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b':' | b'[' | b']');
-    let length = place.len().checked_sub(rest.len())?.checked_add(authority.len())?;
-    (!authority.is_empty() && authority.bytes().all(is_plain)).then(|| place.get(..length)).flatten()
+/// Whether a browser sends a form to such an address; to others it would start a program, or run a script.
+fn takes_forms(place: &str) -> bool {
+    ["https://", "http://"].iter().any(|scheme| place.starts_with(scheme))
 }
 
 #[cfg(test)]
@@ -56,22 +54,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_names_the_application_s_origin_alone() {
-        let cases = [
-            ("http://localhost:8400", Some("http://localhost:8400")),
-            ("http://localhost:8400/", Some("http://localhost:8400")),
-            ("https://app.example/cb?x=1", Some("https://app.example")),
-            ("https://app.example?x=1", Some("https://app.example")),
-            ("http://[::1]:9/cb", Some("http://[::1]:9")),
-            ("https://", None),
-            ("https://a.example;script-src *", None),
-            ("https://a.example *", None),
-            ("https://user@a.example/", None),
-            ("app://callback", None),
-            ("javascript:alert(1)", None),
-        ];
-        for (place, origin) in cases {
-            assert_eq!(target(place), origin, "{place}");
+    fn a_form_goes_to_a_web_address_alone() {
+        for place in ["http://localhost:8400", "https://app.example/cb?x=1", "http://[::1]:9/cb"] {
+            assert!(takes_forms(place), "{place}");
+        }
+        for place in ["", "//app.example", "app://callback", "javascript:alert(1)", "data:text/html,https://"] {
+            assert!(!takes_forms(place), "{place}");
         }
     }
 }
