@@ -60,6 +60,43 @@ async fn an_answer_names_its_issuer_and_gives_the_state_back_in_each_mode() {
     stage.end().await;
 }
 
+/// OpenID Connect Core §3.1.2.1. A browser sends no `Lax` cookie with another site's form.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_may_be_posted() {
+    let stage = Stage::new().await;
+    let app = stage.register(|_| {}).await;
+    for version in ["oauth2/v2.0", "oauth2"] {
+        let place = format!("/{}/{version}/authorize", stage.test.founded.tenant);
+        let post = async |place: &str, other: &[(&str, &str)], cookie| {
+            stage.send(stage.test.client().post(place).form(&asking(&app, other)), cookie).await
+        };
+        let sent = post(&place, &[], Some(&stage.cookie)).await;
+        assert!(sent.location.starts_with(&format!("{REDIRECT}?")), "{}", sent.html);
+        let answer = sent.answer();
+        assert!(answer["code"].starts_with("bzo_") && answer["iss"] == stage.issuer() && answer["state"] == "s1");
+
+        let sent = post(&place, &[("state", "a b&c=d")], None).await;
+        assert!(sent.is_to_sign_in() && sent.goes_on().starts_with(&format!("{place}?")), "{}", sent.location);
+        let answer = stage.visit(&sent.goes_on(), Some(&stage.cookie)).await.answer();
+        assert!(answer["code"].starts_with("bzo_") && answer["state"] == "a b&c=d");
+        assert_eq!(post(&place, &[("prompt", "none")], None).await.answer()["error"], "login_required");
+        assert_eq!(
+            post(&place, &[("response_type", "token")], None).await.answer()["error"],
+            "unsupported_response_type"
+        );
+
+        // The form is the request: not the address, and not a part of it.
+        let evil = post(&place, &[("redirect_uri", "https://evil.example/")], Some(&stage.cookie)).await;
+        assert_eq!((evil.status, evil.location.as_str()), (400, ""));
+        let elsewhere = format!("{place}?redirect_uri={REDIRECT}&client_id={app}");
+        let empty = stage.send(stage.test.client().post(&elsewhere).form(&[]), Some(&stage.cookie)).await;
+        assert_eq!((empty.status, empty.location.as_str()), (400, ""));
+        let large = post(&place, &[("state", &"x".repeat(9000))], Some(&stage.cookie)).await;
+        assert_eq!((large.status, large.location.as_str()), (413, ""));
+    }
+    stage.end().await;
+}
+
 /// Nothing goes to an address that the application did not register, not even an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_spelling_of_another_address_gets_an_answer() {

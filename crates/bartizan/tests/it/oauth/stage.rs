@@ -8,7 +8,7 @@ use domain::{
     identity::{Application, COMMAND_LINE_CLIENT, Member, Person, Session, SignInWithPassword},
 };
 use kernel::{Action, AppId, Caller, Class, PrincipalId, PrincipalKind, ResourceId, Result, Secret, Source, Timestamp};
-use outbound::Method;
+use outbound::{Call, Method};
 use serde_json::{Value, json};
 
 use crate::house::{Callers, TestHouse};
@@ -168,7 +168,10 @@ impl Stage {
     }
 
     pub async fn visit(&self, place: &str, cookie: Option<&Secret<String>>) -> Sent {
-        let mut call = self.test.client().call(Method::GET, place);
+        self.send(self.test.client().call(Method::GET, place), cookie).await
+    }
+
+    pub async fn send(&self, mut call: Call, cookie: Option<&Secret<String>>) -> Sent {
         if let Some(cookie) = cookie {
             call = call.header("cookie", &format!("__Host-bartizan={}", cookie.expose()));
         }

@@ -15,25 +15,42 @@ use crate::{
     path,
 };
 
+/// The longest request that is posted, in bytes. On its way through the sign-in pages it is part of an address.
+const LONGEST: usize = 8 * 1024;
+
 /// `GET …/authorize`.
 pub(super) async fn get_authorize(guest: Guest) -> Result<Response, Fault> {
+    authorize(&guest, guest.query_text()).await
+}
+
+/// `POST …/authorize`: the same with its parameters in a form (OpenID Connect Core §3.1.2.1). From another site's page it comes
+/// without the session's cookie; the way through the sign-in page brings that.
+pub(super) async fn post_authorize(guest: Guest) -> Result<Response, Fault> {
+    let shell = guest.shell();
+    let language = shell.header("accept-language");
+    let source = shell.source();
+    let body = guest.bytes_to(LONGEST).await.map_err(|why| Fault::of_gate(language, &source, &why))?;
+    let no_form = |_| Fault::of_application(language, &source, "AADSTS900144: the body is not a form");
+    authorize(&shell, std::str::from_utf8(&body).map_err(no_form)?).await
+}
+
+async fn authorize(guest: &Guest, text: &str) -> Result<Response, Fault> {
     let language = guest.header("accept-language").map(str::to_owned);
     let source = guest.source();
     let of_gate = |why: kernel::Error| Fault::of_gate(language.as_deref(), &source, &why);
     let of_application = |detail: &str| Fault::of_application(language.as_deref(), &source, detail);
     let tenant: String = guest.param("tenant").map_err(of_gate)?;
-    let text = guest.query_text();
     let count = text.split('&').filter(|pair| !pair.is_empty()).count();
     let pairs: Vec<(String, String)> = path::pairs(text).collect();
     if pairs.len() != count {
-        return Err(of_application("AADSTS900144: a parameter in the address is not well encoded"));
+        return Err(of_application("AADSTS900144: a parameter of the request is not well encoded"));
     }
     let query = AuthorizeRequest::new(pairs);
     let op = Authorize { tenant: tenant.clone(), query: query.clone(), session: guest.session() };
     let outcome = enter(guest.house(), &guest.anyone(), op).await.map_err(of_gate)?;
-    let here = |ticket: &Secret<String>| escape(&address(&guest, &query, ticket));
+    let here = |ticket: &Secret<String>| escape(&address(guest, &query, ticket));
     match outcome {
-        AuthorizeOutcome::Answer { redirect_uri, mode, parameters } => send(&guest, &redirect_uri, mode, parameters),
+        AuthorizeOutcome::Answer { redirect_uri, mode, parameters } => send(guest, &redirect_uri, mode, parameters),
         AuthorizeOutcome::Refused { redirect_uri, mode, state, issuer, why } => {
             let (error, number, words) = refusal::of_authorize(why);
             let mut parameters = vec![
@@ -42,7 +59,7 @@ pub(super) async fn get_authorize(guest: Guest) -> Result<Response, Fault> {
             ];
             parameters.extend(state.map(|state| (String::from("state"), state)));
             parameters.push((String::from("iss"), issuer));
-            send(&guest, &redirect_uri, mode, parameters)
+            send(guest, &redirect_uri, mode, parameters)
         }
         AuthorizeOutcome::SignIn { again, hint, ticket } => {
             let again = if again { "&again=1" } else { "" };

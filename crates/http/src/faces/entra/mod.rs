@@ -29,6 +29,8 @@ pub fn doors(doors: Doors) -> Doors {
         .open::<ListSigningKeys, _, _>(get.clone(), "/{tenant}/discovery/v2.0/keys", discovery::list_signing_keys)
         .open::<Authorize, _, _>(get.clone(), "/{tenant}/oauth2/v2.0/authorize", authorize::get_authorize)
         .open::<Authorize, _, _>(get, "/{tenant}/oauth2/authorize", authorize::get_authorize)
+        .open::<Authorize, _, _>(post.clone(), "/{tenant}/oauth2/v2.0/authorize", authorize::post_authorize)
+        .open::<Authorize, _, _>(post.clone(), "/{tenant}/oauth2/authorize", authorize::post_authorize)
         .open::<StartDevice, _, _>(post.clone(), "/{tenant}/oauth2/v2.0/devicecode", device::start_device)
         .open::<StartDevice, _, _>(post.clone(), "/{tenant}/oauth2/devicecode", device::start_device)
         .open::<GetToken, _, _>(post.clone(), "/{tenant}/oauth2/v2.0/token", token::get_token)
