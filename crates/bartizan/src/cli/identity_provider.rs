@@ -1,17 +1,15 @@
 //! Upstream sign-in providers.
 
-use std::{io::Read, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use outbound::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Session, SessionOptions, session::json_or_null};
+use super::{Session, SessionOptions, secret, session::json_or_null};
 use crate::failure::Failure;
 
 const PROVIDERS: &str = "/graph/v1.0/identity/identityProviders";
-/// The longest secret file that is read, in bytes.
-const LONGEST_SECRET: u64 = 4096;
 
 /// Commands on sign-in providers: a company's own Entra, Keycloak, Google. The server must be allowed to reach them: `bartizan
 /// serve --outbound-host login.example.org`.
@@ -231,7 +229,7 @@ impl Terms {
     fn body(&self) -> Result<Map<String, Value>, Failure> {
         let mut body = Map::new();
         if let Some(file) = &self.client_secret_file {
-            body.insert(String::from("clientSecret"), json!(read_secret(file)?));
+            body.insert(String::from("clientSecret"), json!(secret::read(file)?.expose()));
         }
         if !self.scope.is_empty() {
             body.insert(String::from("scopes"), json!(self.scope));
@@ -266,18 +264,6 @@ fn mapping(line: &str) -> Result<Value, Failure> {
         Some((value, group)) => Ok(json!({"value": value, "groupId": group})),
         None => Err(Failure::usage(format!("`{line}` is not like `VALUE=GROUP-ID`"))),
     }
-}
-
-/// A secret comes from a file, so that no list of processes shows it. Line ends at its end are not part of it.
-fn read_secret(file: &PathBuf) -> Result<String, Failure> {
-    let cannot = |fault: std::io::Error| Failure::usage(format!("cannot read {}: {fault}", file.display()));
-    let mut text = String::new();
-    let source: Box<dyn Read> = match file.as_os_str() == "-" {
-        true => Box::new(std::io::stdin()),
-        false => Box::new(std::fs::File::open(file).map_err(cannot)?),
-    };
-    source.take(LONGEST_SECRET).read_to_string(&mut text).map_err(cannot)?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]

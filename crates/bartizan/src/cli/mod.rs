@@ -18,6 +18,7 @@ mod output;
 mod policy;
 mod remembered;
 mod role;
+mod secret;
 pub(crate) mod serve;
 pub(crate) mod session;
 mod sign_in;

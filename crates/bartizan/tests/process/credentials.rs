@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::served::{BARTIZAN, Served};
 
@@ -71,6 +71,27 @@ fn a_secret_is_shown_whatever_becomes_of_the_role() {
     assert_eq!(made("two"), 1);
 }
 
+#[test]
+fn a_secret_is_not_taken_as_an_argument() {
+    let served = Served::start();
+    let made = served.json(&["ad", "sp", "create", "--name", "robot"]);
+    let (id, secret) = (text(&made["clientId"]), text(&made["clientSecret"]));
+    for argument in [format!("-p{secret}"), format!("--password={secret}")] {
+        let refused = log_in(&served, &id, &[&argument], "");
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{told}");
+        assert!(told.contains("--secret-file") && told.contains("AZURE_CLIENT_SECRET"), "{told}");
+        assert!(!told.contains(&secret), "it is not shown once more: {told}");
+    }
+    assert!(log_in(&served, &id, &["-p", "-"], &format!("{secret}\n")).status.success());
+    let file = served.dir.path().join("secret");
+    std::fs::write(&file, &secret).unwrap();
+    assert!(log_in(&served, &id, &["--secret-file", file.to_str().unwrap()], "").status.success());
+    // Too long for a secret: refused, and not cut.
+    let told = log_in(&served, &id, &["--secret-file", "-"], &secret.repeat(200));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("holds more than a secret"), "{told:?}");
+}
+
 /// Signs a service principal in, at a home of its own.
 fn log_in(served: &Served, id: &str, arguments: &[&str], input: &str) -> Output {
     let home = tempfile::tempdir().unwrap();
@@ -83,4 +104,16 @@ fn log_in(served: &Served, id: &str, arguments: &[&str], input: &str) -> Output 
     // Who takes no input may be gone by now.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_provider_s_secret_is_not_cut() {
+    let served = Served::start();
+    let file = served.dir.path().join("secret");
+    std::fs::write(&file, "x".repeat(4097)).unwrap();
+    let arguments = ["ad", "identity-provider", "create", "--name", "Corp", "--issuer", "https://idp.example"];
+    let told =
+        served.bad(&[&arguments[..], &["--client-id", "b", "--client-secret-file", file.to_str().unwrap()]].concat());
+    assert!(told.contains("holds more than a secret"), "{told}");
+    assert_eq!(served.json(&["ad", "identity-provider", "list"]), json!([]));
 }

@@ -346,6 +346,9 @@ fn a_service_principal_signs_in_by_its_secret_and_the_environment_wins() {
     // Without a secret to ask again with, the sign-in ends with its token.
     assert_eq!(person.age(), Value::Null);
     assert!(person.bad(&["account", "show"]).contains("run `bartizan login` again"));
-    let told = person.bad(&["login", "--service-principal", "-u", &id, "-p", "wrong"]);
+    let wrong = served.dir.path().join("wrong");
+    std::fs::write(&wrong, "wrong\n").unwrap();
+    let file = wrong.to_str().unwrap();
+    let told = person.bad(&["login", "--service-principal", "-u", &id, "--secret-file", file]);
     assert!(told.contains("AADSTS7000215"), "{told}");
 }

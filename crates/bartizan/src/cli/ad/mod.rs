@@ -8,10 +8,9 @@ pub(super) mod lookup;
 mod service_principal;
 mod user;
 
-use std::{io::Read, path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Subcommand;
-use kernel::Secret;
 use serde_json::{Value, json};
 
 use super::{Session, SessionOptions, identity_provider, output, policy, sign_in};
@@ -84,24 +83,6 @@ pub(super) async fn object_id(session: &Session, named: &str) -> Result<String, 
 
 fn text(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
-/// A secret from a file, or from standard input for `-`.
-fn read_secret(path: &Path) -> Result<Secret<String>, Failure> {
-    let mut text = String::new();
-    if path == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text)?;
-    } else {
-        let unreadable = |fault| Failure::usage(format!("cannot read {}: {fault}", path.display()));
-        text = std::fs::read_to_string(path).map_err(unreadable)?;
-    }
-    // One newline at the end is the editor's, not the secret's.
-    let kept = text.strip_suffix('\n').map_or(text.len(), str::len);
-    text.truncate(kept);
-    if text.ends_with('\r') {
-        text.pop();
-    }
-    Ok(Secret::new(text))
 }
 
 /// The condition that a field is this text, as `$filter` has it.

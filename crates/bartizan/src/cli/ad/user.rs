@@ -5,9 +5,9 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{GRAPH, list, lookup, print_objects, read_secret, text};
+use super::{GRAPH, list, lookup, print_objects, text};
 use crate::{
-    cli::{Format, Session, SessionOptions, say},
+    cli::{Format, Session, SessionOptions, say, secret},
     failure::Failure,
 };
 
@@ -127,7 +127,7 @@ impl Command {
         match self {
             Self::Create { user_principal_name, display_name, disabled, password, session } => {
                 let open = Session::open(&session).await?;
-                let chosen = password.password_file.as_deref().map(read_secret).transpose()?;
+                let chosen = password.password_file.as_deref().map(secret::read).transpose()?;
                 let mut profile = json!({"forceChangePasswordNextSignIn": !password.keep_password});
                 if let (Some(chosen), Some(fields)) = (&chosen, profile.as_object_mut()) {
                     fields.insert(String::from("password"), Value::String(chosen.expose().clone()));
@@ -170,7 +170,7 @@ impl Command {
             Self::Disable(one) => one.patch(&json!({"accountEnabled": false}), "the user is shut out").await,
             Self::ResetPassword { one, password } => {
                 let (open, place) = one.open().await?;
-                let chosen = password.password_file.as_deref().map(read_secret).transpose()?;
+                let chosen = password.password_file.as_deref().map(secret::read).transpose()?;
                 let body = json!({
                     "newPassword": chosen.as_ref().map(|chosen| chosen.expose().clone()),
                     "requireChangeOnNextSignIn": !password.keep_password,

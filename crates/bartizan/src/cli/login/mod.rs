@@ -4,7 +4,10 @@ mod browser;
 mod device;
 mod loopback;
 
-use std::{io::Read, path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Args;
@@ -17,6 +20,7 @@ use super::{
     SessionOptions,
     account::COLUMNS,
     remembered::Remembered,
+    secret,
     session::{Tokens, User, connect, default_scope},
     tell,
 };
@@ -48,10 +52,10 @@ pub struct Login {
     /// Client id of the service principal. Default: AZURE_CLIENT_ID.
     #[arg(short = 'u', long, value_name = "CLIENT_ID", visible_alias = "client-id", requires = "service_principal")]
     username: Option<String>,
-    /// Its secret; `-` reads it from standard input, which keeps it out of the list of processes. Default:
-    /// AZURE_CLIENT_SECRET.
-    #[arg(short = 'p', long, value_name = "SECRET", requires = "service_principal", conflicts_with = "secret_file")]
-    password: Option<String>,
+    /// `-`: read its secret from standard input. The secret itself is not taken here, where the list of processes shows it.
+    /// Default: AZURE_CLIENT_SECRET.
+    #[arg(short = 'p', long, value_name = "-", requires = "service_principal", conflicts_with = "secret_file")]
+    password: Option<Secret<String>>,
     /// File that holds its secret; `-` reads it from standard input.
     #[arg(long, value_name = "FILE", requires = "service_principal")]
     secret_file: Option<PathBuf>,
@@ -123,23 +127,19 @@ impl Login {
     }
 
     fn secret(&self) -> Result<Secret<String>, Failure> {
-        let mut text = String::new();
+        let ways = "give --secret-file FILE, or `-p -` and the secret on standard input, or set AZURE_CLIENT_SECRET";
         match (&self.password, &self.secret_file) {
-            (Some(given), _) if given != "-" => text.clone_from(given),
-            (None, Some(path)) if path.as_os_str() != "-" => {
-                let unreadable = |fault| Failure::usage(format!("cannot read {}: {fault}", path.display()));
-                text = std::fs::read_to_string(path).map_err(unreadable)?;
-            }
-            (None, None) => {
-                text = std::env::var("AZURE_CLIENT_SECRET").map_err(|_| {
-                    Failure::usage("no client secret: give -p SECRET or --secret-file FILE, or set AZURE_CLIENT_SECRET")
-                })?;
-            }
-            _ => {
-                std::io::stdin().read_to_string(&mut text)?;
-            }
+            (Some(given), _) if given.expose() == "-" => secret::read(Path::new("-")),
+            (Some(_), _) => Err(Failure::usage(format!(
+                "`-p` takes no secret but `-`, since everybody on this machine can list a program's arguments: {ways}; \
+                 and replace the secret that was given, if others use this machine"
+            ))),
+            (None, Some(file)) => secret::read(file),
+            (None, None) => match std::env::var("AZURE_CLIENT_SECRET") {
+                Ok(text) => Ok(Secret::new(text)),
+                Err(_) => Err(Failure::usage(format!("no client secret: {ways}"))),
+            },
         }
-        Ok(Secret::new(text.trim_end_matches(['\n', '\r']).to_owned()))
     }
 
     async fn remember(
