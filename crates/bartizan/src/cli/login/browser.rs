@@ -48,15 +48,11 @@ pub(super) async fn sign_in(
         tell("no browser could be started; open this address in one on this machine, or use --use-device-code:");
     }
     tell(&address);
-    let answer = loopback.answer(&state).await?;
-    // The answer must come from the server that was asked (RFC 9207).
-    if answer.issuer.is_some_and(|issuer| issuer != provider.issuer) {
-        return Err(unexpected());
-    }
+    let code = loopback.answer(&state, &provider.issuer).await?;
     let form = [
         ("grant_type", "authorization_code"),
         ("client_id", CLIENT),
-        ("code", answer.code.as_str()),
+        ("code", code.expose().as_str()),
         ("code_verifier", verifier.as_str()),
         ("redirect_uri", redirect_uri.as_str()),
         ("scope", scope.as_str()),

@@ -7,6 +7,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use kernel::Secret;
+
+use super::unexpected;
 use crate::failure::Failure;
 
 /// How long a person may take.
@@ -22,21 +25,17 @@ pub(super) struct Loopback {
     port: u16,
 }
 
-/// What the browser brought.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) code: String,
-    pub(super) issuer: Option<String>,
-}
-
 /// What is to be told of a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Read {
     /// Not the answer: another page, or somebody else's.
     Other,
+    /// The answer, but not of the server that was asked (RFC 9207 §2.4).
+    Foreign,
     /// The server refused, for this reason.
     Refused(String),
-    Answered(Answer),
+    /// The server gave this code.
+    Answered(String),
 }
 
 impl Loopback {
@@ -50,13 +49,14 @@ impl Loopback {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Waits for the answer to the request with this state.
-    pub(super) async fn answer(self, state: &str) -> Result<Answer, Failure> {
+    /// Waits for the answer of this issuer to the request with this state; gives its code.
+    pub(super) async fn answer(self, state: &str, issuer: &str) -> Result<Secret<String>, Failure> {
         let waited = tokio::time::timeout(PATIENCE, async {
             loop {
                 let (stream, _) = self.listener.accept().await?;
-                match tokio::time::timeout(SLOW, serve(stream, state)).await {
-                    Ok(Ok(Read::Answered(answer))) => return Ok(answer),
+                match tokio::time::timeout(SLOW, serve(stream, state, issuer)).await {
+                    Ok(Ok(Read::Answered(code))) => return Ok(Secret::new(code)),
+                    Ok(Ok(Read::Foreign)) => return Err(unexpected()),
                     Ok(Ok(Read::Refused(why))) => return Err(Failure::new(format!("the sign-in was refused: {why}"))),
                     // A connection that says nothing, or breaks off, is not the browser's last word.
                     Ok(Ok(Read::Other) | Err(_)) | Err(_) => {}
@@ -68,7 +68,7 @@ impl Loopback {
     }
 }
 
-async fn serve(mut stream: TcpStream, state: &str) -> std::io::Result<Read> {
+async fn serve(mut stream: TcpStream, state: &str, issuer: &str) -> std::io::Result<Read> {
     let mut request = Vec::new();
     while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < LONGEST {
         if stream.read_buf(&mut request).await? == 0 {
@@ -76,10 +76,12 @@ async fn serve(mut stream: TcpStream, state: &str) -> std::io::Result<Read> {
         }
     }
     let text = String::from_utf8_lossy(&request);
-    let read = read(text.lines().next().unwrap_or_default(), state);
+    let read = read(text.lines().next().unwrap_or_default(), state, issuer);
     let (status, sentence) = match &read {
         Read::Answered(_) => ("200 OK", "You are signed in. You can close this window."),
-        Read::Refused(_) => ("200 OK", "You are not signed in. The command line says why; you can close this window."),
+        Read::Refused(_) | Read::Foreign => {
+            ("200 OK", "You are not signed in. The command line says why; you can close this window.")
+        }
         Read::Other => ("404 Not Found", "There is nothing here."),
     };
     let page = format!(
@@ -97,7 +99,7 @@ async fn serve(mut stream: TcpStream, state: &str) -> std::io::Result<Read> {
 }
 
 /// Reads a request line. Whoever does not know the state is not the browser that was sent.
-fn read(line: &str, state: &str) -> Read {
+fn read(line: &str, state: &str, issuer: &str) -> Read {
     let mut words = line.split(' ');
     let (Some("GET"), Some(target)) = (words.next(), words.next()) else { return Read::Other };
     let Some(query) = target.strip_prefix("/?") else { return Read::Other };
@@ -113,12 +115,15 @@ fn read(line: &str, state: &str) -> Read {
     if value("state").as_deref() != Some(state) {
         return Read::Other;
     }
+    if value("iss").as_deref() != Some(issuer) {
+        return Read::Foreign;
+    }
     if pairs.clone().any(|(name, _)| name == "error") {
         let words = value("error_description").or_else(|| value("error")).unwrap_or_default();
         return Read::Refused(words.chars().filter(|c| !c.is_control()).take(500).collect());
     }
     match value("code") {
-        Some(code) => Read::Answered(Answer { code, issuer: value("iss") }),
+        Some(code) => Read::Answered(code),
         None => Read::Other,
     }
 }
@@ -146,11 +151,9 @@ mod tests {
 
     #[test]
     fn only_the_answer_to_this_request_is_taken() {
-        let answered = |code: &str, issuer: Option<&str>| {
-            Read::Answered(Answer { code: code.to_owned(), issuer: issuer.map(str::to_owned) })
-        };
-        assert_eq!(read("GET /?code=a%2Bb&state=s HTTP/1.1", "s"), answered("a+b", None));
-        assert_eq!(read("GET /?code=a&state=s&iss=https%3A%2F%2Fh HTTP/1.1", "s"), answered("a", Some("https://h")));
+        let read = |line: &str| read(line, "s", "https://h");
+        let answer = read("GET /?code=a%2Bb&state=s&iss=https%3A%2F%2Fh HTTP/1.1");
+        assert_eq!(answer, Read::Answered(String::from("a+b")));
         for line in [
             "",
             "GET / HTTP/1.1",
@@ -160,12 +163,19 @@ mod tests {
             "GET /?code=a HTTP/1.1",
             "GET /?code=a&state=t HTTP/1.1",
             "GET /?code=a&state=s&state=s HTTP/1.1",
-            "GET /?code=a&code=b&state=s HTTP/1.1",
+            "GET /?code=a&code=b&state=s&iss=https://h HTTP/1.1",
             "GET /?error=x&state=t HTTP/1.1",
         ] {
-            assert_eq!(read(line, "s"), Read::Other, "{line}");
+            assert_eq!(read(line), Read::Other, "{line}");
         }
-        let refused = read("GET /?error=access_denied&error_description=not+today%0A&state=s HTTP/1.1", "s");
+        for words in ["code=a", "error=access_denied"] {
+            for issuer in ["", "&iss=", "&iss=https://i", "&iss=https://h/", "&iss=https://h&iss=https://h", "&iss=%zz"]
+            {
+                let line = format!("GET /?{words}&state=s{issuer} HTTP/1.1");
+                assert_eq!(read(&line), Read::Foreign, "{line}");
+            }
+        }
+        let refused = read("GET /?error=access_denied&error_description=not+today%0A&state=s&iss=https://h HTTP/1.1");
         assert_eq!(refused, Read::Refused(String::from("not today")));
     }
 }
