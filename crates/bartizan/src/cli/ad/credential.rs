@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::{Args, Subcommand};
 use kernel::{Clock, SystemClock, Timestamp};
+use seal::AssertionCertificate;
 use serde_json::{Value, json};
 
 use super::{GRAPH, lookup, text};
@@ -77,17 +78,17 @@ impl Command {
     pub(super) async fn run(self, owner: Owner) -> Result<ExitCode, Failure> {
         match self {
             Self::Add { one, display_name, end_date, days, certificate } => {
-                let (open, place) = one.open(owner).await?;
                 if let Some(path) = certificate {
                     let unreadable = |fault| Failure::usage(format!("cannot read {}: {fault}", path.display()));
-                    let document = std::fs::read(&path).map_err(unreadable)?;
-                    refuse_private_key(&document)?;
-                    let key = STANDARD.encode(document);
+                    let certificate = certificate_in(&std::fs::read(&path).map_err(unreadable)?)?;
+                    let (open, place) = one.open(owner).await?;
+                    let key = STANDARD.encode(certificate.der());
                     let credential = json!({"type": "AsymmetricX509Cert", "usage": "Verify", "key": key, "displayName": display_name});
                     let body = json!({"keyCredential": credential});
                     let made = open.post(&format!("{place}/addKey"), &body).await?;
                     return one.session.output.entry(&shown(&made, "certificate"), ROWS);
                 }
+                let (open, place) = one.open(owner).await?;
                 let end = end_date.or_else(|| days.map(|days| in_days(days).rfc3339()));
                 let body = json!({"passwordCredential": {"displayName": display_name, "endDateTime": end}});
                 add_secret(&open, &one.session, &place, &body).await
@@ -182,14 +183,15 @@ fn shown(entry: &Value, kind: &str) -> Value {
     entry
 }
 
-/// A private key has no business leaving its machine.
-fn refuse_private_key(document: &[u8]) -> Result<(), Failure> {
-    let text = String::from_utf8_lossy(document);
-    if text.contains("PRIVATE KEY-----") {
+/// The certificate in a file, and nothing else of it: a private key has no business leaving its machine, in whatever form.
+fn certificate_in(document: &[u8]) -> Result<AssertionCertificate, Failure> {
+    if String::from_utf8_lossy(document).contains("PRIVATE KEY-----") {
         let why = "the file holds a private key, which must stay where it is; give a file with the certificate alone";
         return Err(Failure::usage(why));
     }
-    Ok(())
+    AssertionCertificate::read(document).map_err(|why| {
+        Failure::usage(format!("the file holds no certificate that can be used, and nothing was sent: {why}"))
+    })
 }
 
 fn in_days(days: u32) -> Timestamp {
@@ -198,14 +200,27 @@ fn in_days(days: u32) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+
     use super::*;
 
     #[test]
-    fn a_private_key_stays_at_home() {
-        assert!(refuse_private_key(b"-----BEGIN CERTIFICATE-----\nMII\n").is_ok());
+    fn a_private_key_stays_at_home_and_only_the_certificate_leaves() {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let made = CertificateParams::new(vec![String::from("robot")]).unwrap().self_signed(&key).unwrap();
+        let pem = made.pem();
+        for document in [made.der().as_ref(), pem.as_bytes(), format!("{pem}# a secret note\n").as_bytes()] {
+            assert_eq!(certificate_in(document).unwrap().der(), made.der().as_ref());
+        }
         for kind in ["", "RSA ", "EC ", "ENCRYPTED "] {
-            let file = format!("-----BEGIN CERTIFICATE-----\n\n-----BEGIN {kind}PRIVATE KEY-----\nMII\n");
-            assert!(refuse_private_key(file.as_bytes()).is_err(), "{kind}");
+            let file = format!("{pem}\n-----BEGIN {kind}PRIVATE KEY-----\nMII\n");
+            assert!(certificate_in(file.as_bytes()).is_err(), "{kind}");
+        }
+        // A key in PKCS #8, one behind its certificate, and how a PKCS #12 file begins.
+        let behind = [made.der().as_ref(), key.serialized_der()].concat();
+        let store = [&[0x30, 0x82, 0, 9, 2, 1, 3, 0x30, 0x82, 0, 2, 6, 0][..], key.serialized_der()].concat();
+        for document in [key.serialized_der(), &behind, &store, b""] {
+            assert!(certificate_in(document).is_err());
         }
     }
 }
