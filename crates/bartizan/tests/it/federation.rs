@@ -1,15 +1,40 @@
 //! Sign-in through another provider, as browsers and administrators meet it. Whole sign-ins run against a real provider, in the
 //! process tests.
 
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use kernel::{Secret, Web, WebAnswer, WebError};
 use outbound::Method;
+use seal::{TokenKey, TokenKeys};
 use serde_json::{Value, json};
 
 use crate::house::{TestHouse, Who};
 
-/// Elsewhere there is one provider, and it has documents only.
-pub struct OneProvider;
+/// Who issues tokens elsewhere.
+pub const ISSUER: &str = "https://idp.example";
+
+/// Elsewhere there is one provider; its token endpoint gives what a test puts there.
+pub struct OneProvider {
+    pub keys: TokenKeys,
+    given: Mutex<Value>,
+    redeemed: AtomicUsize,
+}
+
+impl Default for OneProvider {
+    fn default() -> Self {
+        Self { keys: fresh_keys(), given: Mutex::default(), redeemed: AtomicUsize::new(0) }
+    }
+}
+
+pub fn fresh_keys() -> TokenKeys {
+    let (kid, document) = TokenKey::generate().unwrap();
+    TokenKeys::new(vec![TokenKey::new(kid, document).unwrap()])
+}
 
 #[async_trait]
 impl Web for OneProvider {
@@ -22,12 +47,17 @@ impl Web for OneProvider {
 
     async fn get(&self, url: &str, _most: usize) -> Result<WebAnswer, WebError> {
         self.permits(url)?;
-        let document = json!({
-            "issuer": "https://idp.example",
-            "authorization_endpoint": "https://idp.example/authorize",
-            "token_endpoint": "https://idp.example/token",
-            "jwks_uri": "https://idp.example/keys",
-        });
+        let key = |key: seal::PublicKey| json!({"kty": "EC", "crv": "P-256", "kid": key.kid, "x": key.x, "y": key.y});
+        let document = match url.ends_with("/keys") {
+            true => json!({"keys": self.keys.public().into_iter().map(key).collect::<Vec<_>>()}),
+            false => json!({
+                "issuer": ISSUER,
+                "authorization_endpoint": "https://idp.example/authorize",
+                "token_endpoint": "https://idp.example/token",
+                "jwks_uri": "https://idp.example/keys",
+                "authorization_response_iss_parameter_supported": true,
+            }),
+        };
         Ok(WebAnswer { status: 200, body: document.to_string().into() })
     }
 
@@ -36,9 +66,11 @@ impl Web for OneProvider {
         url: &str,
         _fields: &[(&str, &str)],
         _basic: Option<(&str, &Secret<String>)>,
-        most: usize,
+        _most: usize,
     ) -> Result<WebAnswer, WebError> {
-        self.get(url, most).await
+        self.permits(url)?;
+        self.redeemed.fetch_add(1, Ordering::Relaxed);
+        Ok(WebAnswer { status: 200, body: self.given.lock().unwrap().to_string().into() })
     }
 }
 
@@ -149,5 +181,128 @@ async fn a_browser_is_sent_to_the_provider_and_what_nobody_began_is_refused() {
     for place in ["/signin/federated/x", "/signin/federated/6f9619ff-8b86-d011-b42d-00c04fc964ff"] {
         assert_eq!(browse(&test, place, &[]).await.0, 404, "{place}");
     }
+    test.end().await;
+}
+
+/// A sign-in that a browser has begun at a provider.
+struct Begun {
+    callback: String,
+    state: String,
+    nonce: String,
+    cookie: String,
+}
+
+async fn begin(test: &TestHouse, start: &str) -> Begun {
+    let (_, location, cookie, _) = browse(test, start, &[]).await;
+    let said = crate::oauth::pairs(location.split_once('?').unwrap().1);
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    Begun { callback: format!("{start}/callback"), state: said["state"].clone(), nonce: said["nonce"].clone(), cookie }
+}
+
+impl Begun {
+    /// The provider sends the browser back, and gives this token for its code.
+    async fn end(&self, test: &TestHouse, issuer: &str, token: String) -> (u16, String, String) {
+        *test.elsewhere.given.lock().unwrap() =
+            json!({"id_token": token, "access_token": "at", "token_type": "Bearer"});
+        let place = format!("{}?state={}&code=c1{issuer}", self.callback, self.state);
+        let (status, location, cookie, _) = browse(test, &place, &[("cookie", &self.cookie)]).await;
+        (status, location, cookie)
+    }
+
+    fn claims(&self, test: &TestHouse) -> Value {
+        let now = test.house.now().seconds();
+        json!({
+            "iss": ISSUER, "sub": "ann-1", "aud": "bartizan", "nonce": self.nonce, "iat": now, "exp": now + 300,
+            "preferred_username": "ann",
+        })
+    }
+}
+
+/// With a provider that makes users of whoever comes; gives where a sign-in there begins.
+async fn with_open_provider() -> (TestHouse, String) {
+    let (test, callers) = TestHouse::new().await;
+    let mut body = corp();
+    body["createsUsers"] = json!(true);
+    let (status, made) = test.ask(callers.token(Who::Owner), Method::POST, PROVIDERS, Some(&body)).await;
+    assert_eq!(status, 201, "{made}");
+    (test, format!("/signin/federated/{}", made["id"].as_str().unwrap()))
+}
+
+fn is_signed_in(answer: &(u16, String, String)) -> bool {
+    answer.0 == 303 && answer.2.starts_with("__Host-bartizan=")
+}
+
+fn is_refused(answer: &(u16, String, String)) -> bool {
+    answer.0 >= 400 && answer.1.is_empty() && answer.2.starts_with("__Host-bartizan-federated=;")
+}
+
+/// RFC 9207 §2.4, for a provider that says it names itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_the_provider_s_redeems_no_code() {
+    let (test, start) = with_open_provider().await;
+    let foreign = [
+        "",
+        "&iss=",
+        "&iss=https%3A%2F%2Fevil.example",
+        "&iss=https%3A%2F%2Fidp.example%2F",
+        "&iss=https%3A%2F%2Fidp.example&iss=https%3A%2F%2Fidp.example",
+        "&iss=https%3A%2F%2Fevil.example&error=access_denied",
+    ];
+    for issuer in foreign {
+        let begun = begin(&test, &start).await;
+        let token = test.elsewhere.keys.sign("JWT", &begun.claims(&test)).unwrap().expose().clone();
+        let answer = begun.end(&test, issuer, token).await;
+        assert!(is_refused(&answer), "{issuer}: {answer:?}");
+    }
+    assert_eq!(test.elsewhere.redeemed.load(Ordering::Relaxed), 0);
+    let begun = begin(&test, &start).await;
+    let token = test.elsewhere.keys.sign("JWT", &begun.claims(&test)).unwrap().expose().clone();
+    let answer = begun.end(&test, "&iss=https%3A%2F%2Fidp.example", token).await;
+    assert!(is_signed_in(&answer), "{answer:?}");
+    test.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_id_token_signs_nobody_in() {
+    let (test, start) = with_open_provider().await;
+    let now = test.house.now().seconds();
+    let changes = [
+        ("iss", json!("https://evil.example")),
+        ("iss", json!(null)),
+        ("aud", json!("somebody-else")),
+        ("aud", json!(["bartizan", "somebody-else"])),
+        ("azp", json!("somebody-else")),
+        ("nonce", json!("another")),
+        ("nonce", json!(null)),
+        ("exp", json!(now - 61)),
+        ("exp", json!(null)),
+        ("iat", json!(now + 61)),
+        ("sub", json!("")),
+    ];
+    let sent = async |forge: &dyn Fn(Value) -> String| {
+        let begun = begin(&test, &start).await;
+        let token = forge(begun.claims(&test));
+        begun.end(&test, "&iss=https%3A%2F%2Fidp.example", token).await
+    };
+    let sign = |claims: &Value| test.elsewhere.keys.sign("JWT", claims).unwrap().expose().clone();
+    for (name, value) in changes {
+        let answer = sent(&|mut claims: Value| {
+            claims[name] = value.clone();
+            sign(&claims)
+        })
+        .await;
+        assert!(is_refused(&answer), "{name} {value}: {answer:?}");
+    }
+    let unsigned = |claims: Value| {
+        let token = sign(&claims);
+        let header = URL_SAFE_NO_PAD.encode(json!({"alg": "none", "typ": "JWT"}).to_string());
+        format!("{header}.{}.", token.split('.').nth(1).unwrap())
+    };
+    let answer = sent(&unsigned).await;
+    assert!(is_refused(&answer), "unsigned: {answer:?}");
+    let answer = sent(&|claims| fresh_keys().sign("JWT", &claims).unwrap().expose().clone()).await;
+    assert!(is_refused(&answer), "another's key: {answer:?}");
+    let answer = sent(&|claims| sign(&claims)).await;
+    assert!(is_signed_in(&answer), "{answer:?}");
     test.end().await;
 }

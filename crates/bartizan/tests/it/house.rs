@@ -24,6 +24,8 @@ use testkit::TurnableClock;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
+use crate::federation::OneProvider;
+
 /// A compute target on which nothing runs: it notes what it was asked.
 #[derive(Default)]
 pub struct FakeComputer {
@@ -57,6 +59,7 @@ pub struct TestHouse {
     pub house: Arc<House>,
     pub clock: Arc<TurnableClock>,
     pub computer: Arc<FakeComputer>,
+    pub elsewhere: Arc<OneProvider>,
     pub founded: Charter,
     client: Client,
     stop: watch::Sender<bool>,
@@ -99,6 +102,7 @@ impl TestHouse {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let clock = Arc::new(TurnableClock::default());
         let computer = Arc::new(FakeComputer::default());
+        let elsewhere = Arc::new(OneProvider::default());
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let settings = Settings {
@@ -112,7 +116,7 @@ impl TestHouse {
             blobs,
             root: Arc::new(MemoryRoot::default()),
             compute: computer.clone(),
-            web: Arc::new(crate::federation::OneProvider),
+            web: elsewhere.clone(),
             clock: clock.clone(),
             settings,
             actions: http_faces::faces::doors().list().iter().map(|door| door.action).collect(),
@@ -133,7 +137,7 @@ impl TestHouse {
         let task = tokio::spawn(listener.run(stopped));
         let timeouts = Timeouts { connect: Duration::from_secs(10), total: Duration::from_secs(60) };
         let client = Client::to_server(&house.settings().url, ca.as_bytes(), timeouts).unwrap();
-        let test = Self { house, clock, computer, founded, client, stop, task };
+        let test = Self { house, clock, computer, elsewhere, founded, client, stop, task };
         let callers = test.people().await;
         (test, callers)
     }

@@ -11,6 +11,7 @@ use domain::{
 use kernel::{Caller, Secret, Source};
 
 use super::stage::{SCOPE, Stage, Told, second_factor, with};
+use crate::browser::{Browser, PASSWORD};
 
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -140,6 +141,48 @@ async fn user_codes_are_not_guessed() {
     assert_eq!(stranger.look(&user_code).await, Err(DeviceRefusal::SignIn));
     assert_eq!(stranger.decide(&user_code, true).await, Err(DeviceRefusal::SignIn));
     stranger.end().await;
+}
+
+/// The same at the page that people see.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_device_page_slows_guesses_down_and_shows_nothing_to_nobody() {
+    let stage = Stage::new().await;
+    let device = stage.start(&[]).await;
+    let user_code = device.text("user_code");
+    let stranger = Browser::new(&stage.test);
+    let form = stranger.get("/signin").await.field("form");
+    for place in ["/device", "/device/decide"] {
+        let fields = [("form", form.as_str()), ("user_code", &user_code), ("decision", "approve")];
+        let page = stranger.post(place, &fields).await;
+        assert_eq!(page.status, 303, "{place}: {}", page.html);
+        assert!(page.location.starts_with("/signin?return=%2Fdevice"), "{place}: {}", page.location);
+        assert!(!page.says("Bartizan command line"), "{place}");
+    }
+    stage.poll(&device.text("device_code"), &[]).await.refuses("authorization_pending", 70_016);
+
+    let person = Browser::new(&stage.test);
+    person.sign_in(PASSWORD, "").await;
+    let form = person.get("/device").await.field("form");
+    let enter = async |place: &str, code: &str| {
+        person.post(place, &[("form", form.as_str()), ("user_code", code), ("decision", "approve")]).await
+    };
+    for _ in 0..5 {
+        let page = enter("/device", "BBBB-BBBB").await;
+        assert!(page.status == 400 && page.headers["retry-after"].is_empty(), "{}", page.html);
+    }
+    for place in ["/device", "/device/decide"] {
+        let page = enter(place, &user_code).await;
+        assert_eq!((page.status, page.headers["retry-after"].as_str()), (429, "30"), "{place}: the right one too");
+        assert!(!page.says("Bartizan command line"), "{place}");
+    }
+    stage.test.clock.advance(Duration::from_secs(31));
+    stage.poll(&device.text("device_code"), &[]).await.refuses("authorization_pending", 70_016);
+    let page = enter("/device", &user_code).await;
+    assert!(page.status == 200 && page.says("Bartizan command line"), "{}", page.html);
+    assert_eq!(enter("/device/decide", &user_code).await.status, 200);
+    stage.test.clock.advance(Duration::from_secs(6));
+    assert_eq!(stage.poll(&device.text("device_code"), &[]).await.status, 200);
+    stage.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,3 +11,6 @@ mod forgeries;
 mod refresh;
 mod robot;
 mod stage;
+mod workload;
+
+pub use stage::pairs;
