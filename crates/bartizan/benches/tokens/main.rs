@@ -223,7 +223,8 @@ async fn user_token(home: &Home) -> Secret<String> {
     .collect();
     let code = loop {
         let query = AuthorizeRequest::new(pairs.clone());
-        let op = Authorize { tenant: String::from("common"), query, session: Some(session.clone()) };
+        let (session, browser) = (Some(session.clone()), Secret::new(String::from("browser")));
+        let op = Authorize { tenant: String::from("common"), query, session, browser };
         match enter(&home.house, &nobody(), op).await.unwrap() {
             AuthorizeOutcome::Answer { parameters, .. } => break parameters[0].1.clone(),
             AuthorizeOutcome::SignIn { ticket, .. } => {

@@ -114,7 +114,8 @@ impl Office {
         ];
         let place = format!("/{tenant}/oauth2/v2.0/authorize");
         let asked = self.test.client().get(&place).query(&query).send().await.unwrap();
-        // A sign-in counts for a request that came before it; the way back says which.
+        // A sign-in counts for a request that came before it, in the same browser; the way back says which.
+        let browser = asked.header("set-cookie").and_then(|line| line.split(';').next()).unwrap().to_owned();
         let back = asked.header("location").and_then(|to| to.strip_prefix("/signin?return=")).map(unescape).unwrap();
         let op = SignInWithPassword {
             user_name: name.to_owned(),
@@ -123,7 +124,7 @@ impl Office {
         };
         let step = enter(&self.test.house, &Caller::nobody(Source::internal()), op).await.unwrap();
         let cookie = step.map_err(|refusal| format!("{refusal:?}"))?.cookie;
-        let cookie = format!("__Host-bartizan={}", cookie.expose());
+        let cookie = format!("__Host-bartizan={}; {browser}", cookie.expose());
         let answer = self.test.client().get(&back).header("cookie", &cookie).send().await.unwrap();
         let location = answer.header("location").unwrap_or_default().to_owned();
         let code = location.split(['?', '&']).find_map(|pair| pair.strip_prefix("code=")).ok_or(location.clone())?;

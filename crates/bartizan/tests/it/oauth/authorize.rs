@@ -222,7 +222,7 @@ async fn a_person_is_asked_as_the_application_wants_it() {
     assert!(stage.visit(&first.goes_on(), Some(&stage.cookie)).await.is_to_sign_in());
     stage.test.clock.advance(Duration::from_secs(5));
     let newer = sign_in(&stage.test).await;
-    assert!(stage.visit(&first.goes_on(), Some(&newer)).await.answer().contains_key("code"));
+    assert!(stage.come_back(&first, &newer).await.answer().contains_key("code"));
     // The ticket is for that request alone.
     let ticket = pairs(first.goes_on().split_once('?').unwrap().1)["ticket"].clone();
     assert!(browse(&[("prompt", "login"), ("nonce", "other"), ("ticket", &ticket)], true).await.is_to_sign_in());
@@ -260,9 +260,25 @@ async fn a_loopback_address_gets_no_code_unasked() {
     assert!(stage.visit(&own.goes_on(), Some(&stage.cookie)).await.is_to_sign_in());
     let sent = stage.visit(&first.goes_on(), Some(&stage.cookie)).await;
     assert!(sent.location.starts_with(&format!("{LOOPBACK}?code=")), "{}", sent.location);
+
+    // Nor does it once the person has signed in for something else: this browser was not shown who asks.
+    stage.test.clock.advance(Duration::from_secs(1));
+    let newer = sign_in(&stage.test).await;
+    for other in [&[][..], &[("prompt", "login")], &[("max_age", "0")]] {
+        let own = stage.browse(&stage.asking(other), None).await;
+        stage.test.clock.advance(Duration::from_secs(1));
+        let newer = sign_in(&stage.test).await;
+        for browser in [None, first.browser.as_deref()] {
+            let sent = stage.visit_in(browser, &own.goes_on(), Some(&newer)).await;
+            assert!(sent.is_to_sign_in(), "{other:?} {browser:?}: {}", sent.location);
+        }
+        assert!(stage.come_back(&own, &newer).await.answer().contains_key("code"), "the browser that was shown it");
+    }
+    assert!(stage.visit(&own.goes_on(), Some(&newer)).await.is_to_sign_in());
+
     stage.test.clock.advance(Duration::from_secs(16 * 60));
     let newer = sign_in(&stage.test).await;
-    assert!(stage.visit(&first.goes_on(), Some(&newer)).await.is_to_sign_in(), "tickets end");
+    assert!(stage.come_back(&first, &newer).await.is_to_sign_in(), "tickets end");
     stage.end().await;
 }
 

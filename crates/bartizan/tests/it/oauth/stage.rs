@@ -62,6 +62,8 @@ pub struct Sent {
     pub html: String,
     pub policy: String,
     pub headers: BTreeMap<String, String>,
+    /// The key that the browser was given on the way.
+    pub browser: Option<String>,
 }
 
 impl Sent {
@@ -168,12 +170,29 @@ impl Stage {
     }
 
     pub async fn visit(&self, place: &str, cookie: Option<&Secret<String>>) -> Sent {
-        self.send(self.test.client().call(Method::GET, place), cookie).await
+        self.visit_in(None, place, cookie).await
     }
 
-    pub async fn send(&self, mut call: Call, cookie: Option<&Secret<String>>) -> Sent {
-        if let Some(cookie) = cookie {
-            call = call.header("cookie", &format!("__Host-bartizan={}", cookie.expose()));
+    /// Back to where the sign-in page would send this browser in the end.
+    pub async fn come_back(&self, sent: &Sent, cookie: &Secret<String>) -> Sent {
+        self.visit_in(sent.browser.as_deref(), &sent.goes_on(), Some(cookie)).await
+    }
+
+    /// The same in a browser that has a key.
+    pub async fn visit_in(&self, browser: Option<&str>, place: &str, cookie: Option<&Secret<String>>) -> Sent {
+        self.send_in(self.test.client().call(Method::GET, place), browser, cookie).await
+    }
+
+    pub async fn send(&self, call: Call, cookie: Option<&Secret<String>>) -> Sent {
+        self.send_in(call, None, cookie).await
+    }
+
+    async fn send_in(&self, mut call: Call, browser: Option<&str>, cookie: Option<&Secret<String>>) -> Sent {
+        let session = cookie.map(|key| format!("__Host-bartizan={}", key.expose()));
+        let browser = browser.map(|key| format!("__Host-bartizan-browser={key}"));
+        let jar: Vec<String> = session.into_iter().chain(browser).collect();
+        if !jar.is_empty() {
+            call = call.header("cookie", &jar.join("; "));
         }
         let answer = call.send().await.unwrap();
         let said = |name: &str| answer.header(name).unwrap_or_default().to_owned();
@@ -181,8 +200,11 @@ impl Stage {
         let headers = names.map(|name| (name.to_owned(), said(name))).into_iter().collect();
         let (status, location) = (answer.status().as_u16(), said("location"));
         let policy = said("content-security-policy");
+        let given = said("set-cookie");
+        let browser = given.strip_prefix("__Host-bartizan-browser=").and_then(|rest| rest.split(';').next());
+        let browser = browser.map(str::to_owned);
         let html = String::from_utf8(answer.bytes(1 << 20).await.unwrap().to_vec()).unwrap();
-        Sent { status, location, html, policy, headers }
+        Sent { status, location, html, policy, headers, browser }
     }
 
     /// The same by way of the sign-in page, on which the person goes on as who they are.

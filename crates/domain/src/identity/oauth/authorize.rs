@@ -38,8 +38,10 @@ pub struct Authorize {
     pub tenant: String,
     /// The query.
     pub query: AuthorizeRequest,
-    /// The browser's key.
+    /// The key of the browser's session.
     pub session: Option<Secret<String>>,
+    /// The browser's own key, or a new one that it is given with the way to the sign-in page.
+    pub browser: Secret<String>,
 }
 
 /// Where the browser goes next.
@@ -164,11 +166,14 @@ impl Authorize {
                 AuthorizeOutcome::Answer { redirect_uri, mode, parameters }
             }
             Err(No::Refused(why)) => AuthorizeOutcome::Refused { redirect_uri, mode, state, issuer, why },
-            Err(No::SignIn { again, session }) => {
-                AuthorizeOutcome::SignIn { again, hint, ticket: ticket::issue(cx.house(), &self.query, session)? }
-            }
+            Err(No::SignIn { again, session }) => AuthorizeOutcome::SignIn {
+                again,
+                hint,
+                ticket: ticket::issue(cx.house(), &self.query, &self.browser, session)?,
+            },
             Err(No::SecondFactor { session }) => {
-                AuthorizeOutcome::SecondFactor { ticket: ticket::issue(cx.house(), &self.query, Some(session))? }
+                let ticket = ticket::issue(cx.house(), &self.query, &self.browser, Some(session))?;
+                AuthorizeOutcome::SecondFactor { ticket }
             }
             Err(No::Failed(fault)) => return Err(fault),
         })
@@ -247,9 +252,9 @@ impl Authorize {
             }
         }
         // Sent to the sign-in page for this very request: proved themselves since, or at least went on from there.
-        let sent = ticket::read(cx.house(), &self.query);
+        let sent = ticket::read(cx.house(), &self.query, &self.browser, &session.value);
         let is_fresh = sent.as_ref().is_some_and(|sent| session.value.proved_at >= sent.at);
-        let was_asked = is_fresh || sent.is_some_and(|sent| sent.session == Some(id));
+        let was_asked = is_fresh || sent.is_some_and(|sent| sent.is_same_session);
         let age = cx.now().since(session.value.proved_at).as_secs();
         let is_too_old = asking.max_age.is_some_and(|most| most == 0 || u64::try_from(most).unwrap_or(0) < age);
         if !is_fresh && (asking.prompt.again || is_too_old) {

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use domain::{
     gate::enter,
-    identity::{Authorize, AuthorizeOutcome, AuthorizeRequest, ResponseMode},
+    identity::{Authorize, AuthorizeOutcome, AuthorizeRequest, ResponseMode, new_browser_key},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use kernel::Secret;
@@ -11,7 +11,7 @@ use kernel::Secret;
 use super::refusal;
 use crate::{
     Guest,
-    faces::signin::{Fault, escape, form_post},
+    faces::signin::{Fault, escape, form_post, set_browser},
     path,
 };
 
@@ -46,7 +46,8 @@ async fn authorize(guest: &Guest, text: &str) -> Result<Response, Fault> {
         return Err(of_application("AADSTS900144: a parameter of the request is not well encoded"));
     }
     let query = AuthorizeRequest::new(pairs);
-    let op = Authorize { tenant: tenant.clone(), query: query.clone(), session: guest.session() };
+    let browser = guest.browser().map_or_else(new_browser_key, Ok).map_err(of_gate)?;
+    let op = Authorize { tenant, query: query.clone(), session: guest.session(), browser: browser.clone() };
     let outcome = enter(guest.house(), &guest.anyone(), op).await.map_err(of_gate)?;
     let here = |ticket: &Secret<String>| escape(&address(guest, &query, ticket));
     match outcome {
@@ -64,13 +65,21 @@ async fn authorize(guest: &Guest, text: &str) -> Result<Response, Fault> {
         AuthorizeOutcome::SignIn { again, hint, ticket } => {
             let again = if again { "&again=1" } else { "" };
             let hint = hint.map_or_else(String::new, |hint| format!("&hint={}", escape(&hint)));
-            Ok(see_other(&format!("/signin?return={}{again}{hint}", here(&ticket))))
+            Ok(to_page(&guest, &browser, &format!("/signin?return={}{again}{hint}", here(&ticket))))
         }
         AuthorizeOutcome::SecondFactor { ticket } => {
-            Ok(see_other(&format!("/signin/second-factor?return={}", here(&ticket))))
+            Ok(to_page(&guest, &browser, &format!("/signin/second-factor?return={}", here(&ticket))))
         }
         AuthorizeOutcome::Page(why) => Err(of_application(refusal::of_page(why))),
     }
+}
+
+/// To one of our pages, with the key that the ticket is bound to.
+fn to_page(guest: &Guest, browser: &Secret<String>, place: &str) -> Response {
+    let mut response = see_other(place);
+    let new = guest.browser().is_none().then(|| set_browser(browser)).flatten();
+    response.headers_mut().extend(new.map(|cookie| (header::SET_COOKIE, cookie)));
+    response
 }
 
 /// This request with a ticket, to be come back to.

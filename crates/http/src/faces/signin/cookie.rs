@@ -7,7 +7,7 @@ use crate::Guest;
 
 /// The session's key. `__Host-`: only this very host can set it, and only over TLS (RFC 6265bis §4.1.3.2).
 const SESSION: &str = "__Host-bartizan";
-/// A browser's key for as long as it has no session: forms are tied to it.
+/// A browser's key, which it was given before it had a session: forms are tied to it, and the way back to an application.
 const BROWSER: &str = "__Host-bartizan-browser";
 /// Longer values were not set by us (bytes).
 const LONGEST: usize = 256;
@@ -20,7 +20,8 @@ impl Guest {
         self.cookie(SESSION)
     }
 
-    pub(super) fn browser(&self) -> Option<Secret<String>> {
+    /// The key that the browser was given before it had a session, if it sent one.
+    pub(crate) fn browser(&self) -> Option<Secret<String>> {
         self.cookie(BROWSER)
     }
 
@@ -40,8 +41,8 @@ pub(super) fn set_session(key: &Secret<String>) -> Option<HeaderValue> {
     sensitive(format!("{SESSION}={}; {RULES}", key.expose()))
 }
 
-/// Gives a browser without a session a key.
-pub(super) fn set_browser(key: &Secret<String>) -> Option<HeaderValue> {
+/// Gives a browser a key.
+pub(crate) fn set_browser(key: &Secret<String>) -> Option<HeaderValue> {
     sensitive(format!("{BROWSER}={}; {RULES}", key.expose()))
 }
 

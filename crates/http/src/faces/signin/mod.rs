@@ -21,6 +21,7 @@ mod security;
 mod sign_in;
 mod visit;
 
+pub(crate) use cookie::set_browser;
 pub(crate) use fault::Fault;
 pub(crate) use form_post::form_post;
 pub(crate) use page::go_on;

@@ -81,9 +81,14 @@ impl Stand {
 
     /// With these servers elsewhere.
     pub async fn with(web: Arc<dyn kernel::Web>) -> Self {
+        Self::over(Arc::new(store::meta::Memory::new(Arc::new(seal::Sha256Chain))), web).await
+    }
+
+    /// Over this store.
+    pub async fn over(meta: Arc<dyn kernel::MetaStore>, web: Arc<dyn kernel::Web>) -> Self {
         let clock = Arc::new(TurnableClock::default());
         let parts = Parts {
-            meta: Arc::new(store::meta::Memory::new(Arc::new(seal::Sha256Chain))),
+            meta,
             blobs: Arc::new(store::blob::Memory::new()),
             root: Arc::new(Root),
             compute: Arc::new(Nothing),
@@ -124,7 +129,8 @@ impl Stand {
             asked.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         loop {
             let query = AuthorizeRequest::new(pairs.clone());
-            let op = Authorize { tenant: String::from("common"), query, session: Some(self.cookie.clone()) };
+            let (session, browser) = (Some(self.cookie.clone()), Secret::new(String::from("browser")));
+            let op = Authorize { tenant: String::from("common"), query, session, browser };
             match self.ask(op).await.unwrap() {
                 AuthorizeOutcome::Answer { parameters, .. } => {
                     let parameters: BTreeMap<_, _> = parameters.into_iter().collect();
