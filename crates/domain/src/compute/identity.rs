@@ -69,9 +69,13 @@ async fn of_target<O: Op>(cx: &Cx<'_, O>, target: &Row<Resource<Target>>) -> Res
         .map(|own| RunIdentity { principal: own.principal, client: own.client, resource: None })
         .into_iter()
         .collect();
-    for id in &identities.user_assigned {
-        match find::<UserAssignedIdentity, _>(cx, id).await {
-            Ok((_, row)) => held.push(of_user(row.value)),
+    for handed in &identities.user_assigned {
+        match find::<UserAssignedIdentity, _>(cx, &handed.id).await {
+            Ok((_, row)) if handed.is(&row.value, target.value.system.last_modified_at) => {
+                held.push(of_user(row.value));
+            }
+            // Made anew under the name of one that was handed over: nobody had to have the right to assign this one.
+            Ok(_) => {}
             // Deleted since it was handed to the target.
             Err(fault) if fault.kind() == Kind::NotFound => {}
             Err(fault) => return Err(fault),

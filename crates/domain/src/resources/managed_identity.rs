@@ -54,7 +54,44 @@ pub struct TargetIdentities {
     /// Its own, which lives and ends with it.
     pub system: Option<SystemIdentity>,
     /// Those handed to it.
-    pub user_assigned: Vec<ResourceId>,
+    pub user_assigned: Vec<HandedIdentity>,
+}
+
+/// A user-assigned identity that was handed to something: one that is made later under the same name is another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredHanded")]
+pub struct HandedIdentity {
+    /// Its resource.
+    pub id: ResourceId,
+    /// The object id that it had then. None in rows of the first release, which kept the resource alone.
+    pub principal: Option<PrincipalId>,
+}
+
+/// As rows hold it, those of the first release included.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredHanded {
+    Resource(ResourceId),
+    Handed { id: ResourceId, principal: Option<PrincipalId> },
+}
+
+impl From<StoredHanded> for HandedIdentity {
+    fn from(stored: StoredHanded) -> Self {
+        match stored {
+            StoredHanded::Resource(id) => Self { id, principal: None },
+            StoredHanded::Handed { id, principal } => Self { id, principal },
+        }
+    }
+}
+
+impl HandedIdentity {
+    /// Whether this is the identity that was handed over when the holder was changed last.
+    pub(crate) fn is(&self, found: &Resource<UserAssignedIdentity>, holder_changed_at: Timestamp) -> bool {
+        match self.principal {
+            Some(principal) => principal == found.properties.principal,
+            None => found.system.created_at <= holder_changed_at,
+        }
+    }
 }
 
 /// The identity that is a target's own.
@@ -188,11 +225,12 @@ impl Op for UpdateTarget {
             return Err(Error::invalid("identity.userAssignedIdentities", why));
         }
         let (shelf, mut row) = find::<Target, _>(cx, &self.id).await?;
-        let mut user_assigned: Vec<ResourceId> = Vec::new();
+        let mut user_assigned: Vec<HandedIdentity> = Vec::new();
         for id in &self.user_assigned {
-            let found = assignable(cx, id, "identity.userAssignedIdentities").await?.id;
-            if !user_assigned.contains(&found) {
-                user_assigned.push(found);
+            let Resource { id, properties, .. } = assignable(cx, id, "identity.userAssignedIdentities").await?;
+            let handed = HandedIdentity { id, principal: Some(properties.principal) };
+            if !user_assigned.contains(&handed) {
+                user_assigned.push(handed);
             }
         }
         let mut changes = Changes::new();

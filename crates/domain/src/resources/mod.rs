@@ -17,8 +17,8 @@ pub use datastore::{Datastore, DatastoreKind};
 pub use group::{DeleteResourceGroup, PutResourceGroup, ResourceGroup};
 pub(crate) use managed_identity::assignable;
 pub use managed_identity::{
-    DeleteUserAssignedIdentity, PutUserAssignedIdentity, SystemIdentity, TargetIdentities, UpdateTarget,
-    UserAssignedIdentity,
+    DeleteUserAssignedIdentity, HandedIdentity, PutUserAssignedIdentity, SystemIdentity, TargetIdentities,
+    UpdateTarget, UserAssignedIdentity,
 };
 pub use resource::{
     DeleteResource, GetResource, ListResources, Precondition, PutResource, Resource, ResourceType, SystemData, Written,

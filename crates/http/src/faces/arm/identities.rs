@@ -108,7 +108,8 @@ pub(super) fn of_target(row: &Row<Resource<Target>>) -> Option<arm::Identity> {
         (false, false) => "UserAssigned",
         (true, false) => "SystemAssigned,UserAssigned",
     };
-    let named: BTreeMap<String, Value> = held.user_assigned.iter().map(|id| (id.to_string(), json!({}))).collect();
+    let named: BTreeMap<String, Value> =
+        held.user_assigned.iter().map(|handed| (handed.id.to_string(), json!({}))).collect();
     Some(arm::Identity {
         kind: kind.to_owned(),
         principal_id: held.system.as_ref().map(|own| own.principal.to_string()),
