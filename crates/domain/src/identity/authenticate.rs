@@ -1,7 +1,5 @@
 //! From a bearer token to a caller: the one verifier (invariant I4), used by every face.
 
-use std::sync::PoisonError;
-
 use kernel::{Caller, Error, Kind, Principal, Proof, Result, RunCaller, Source, Timestamp, Who};
 use seal::Sha256;
 use uuid::Uuid;
@@ -23,22 +21,22 @@ use crate::{compute, gate::House};
 pub async fn identify(house: &House, bearer: &str, source: Source) -> Result<Caller> {
     let digest = Sha256::of(bearer.as_bytes());
     let now = house.now();
-    let cached = house.identity.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-    let who = match cached {
+    let verified = &house.identity.verified;
+    let who = match verified.get(&digest) {
         Some((caller, end)) if end > now => caller.who,
         Some(_) => return Err(expired()),
         None => {
+            let since = verified.since();
             let (who, end, grant, issued_at) = verify(house, bearer, now)?;
-            house.identity.remember_verified(digest, Caller { who: who.clone(), source: Source::internal() }, end);
-            // Asked after it is remembered: whoever revokes the grant meanwhile makes the server forget it again.
             let is_standing = match grant {
                 Some(grant) => oauth::stands(house, grant).await?,
                 None => true,
             };
             if !is_standing || !is_recent(house, &who, issued_at) {
-                house.identity.forget_one_verified(&digest);
                 return Err(refused());
             }
+            // Not sooner: whoever comes with it meanwhile would find it kept, and be asked nothing more.
+            verified.remember(since, digest, Caller { who: who.clone(), source: Source::internal() }, end);
             who
         }
     };

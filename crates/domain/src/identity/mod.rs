@@ -19,6 +19,7 @@ mod session;
 mod sessions;
 mod sign_in;
 mod token_keys;
+mod verified;
 
 pub use authenticate::identify;
 pub use authority::IssueServerCertificate;
@@ -75,13 +76,10 @@ pub use sign_in::{
 };
 pub use token_keys::{GetDiscovery, ListSigningKeys, RotateSigningKeys};
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
-use kernel::{Caller, PrincipalId, PrincipalKind, ResourceId, Result, TenantId, Timestamp};
+use kernel::{PrincipalId, PrincipalKind, ResourceId, Result, TenantId};
 use seal::TokenKeys;
 
 use crate::gate::{House, Record};
@@ -91,15 +89,11 @@ use records::SigningKey;
 pub(crate) const TABLES: &[&str] =
     &[Tenant::TABLE, Member::TABLE, Person::TABLE, SigningKey::TABLE, SignInPolicy::TABLE];
 
-/// Verified tokens kept in memory.
-const MOST_VERIFIED: usize = 10_000;
-
 /// What the room keeps in memory: small, and reloaded after every change to its tables.
 #[derive(Default)]
 pub(crate) struct Identity {
     state: ArcSwap<State>,
-    /// Tokens that verified, by digest, so that a token's signature is checked once.
-    verified: Mutex<HashMap<[u8; 32], (Caller, Timestamp)>>,
+    verified: verified::Verified,
     service_tokens: service_token::Verified,
     offers: oauth::Offers,
     issuers: issuers::Issuers,
@@ -174,23 +168,6 @@ impl Identity {
     fn state(&self) -> Arc<State> {
         self.state.load_full()
     }
-
-    /// Forgets which tokens verified: each is checked anew.
-    fn forget_verified(&self) {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn forget_one_verified(&self, digest: &[u8; 32]) {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
-    }
-
-    fn remember_verified(&self, digest: [u8; 32], caller: Caller, end: Timestamp) {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if verified.len() >= MOST_VERIFIED {
-            verified.clear();
-        }
-        verified.insert(digest, (caller, end));
-    }
 }
 
 impl House {
@@ -210,7 +187,7 @@ impl House {
         let policies = self.all::<SignInPolicy>(system, b"").await?.into_iter().map(|row| row.value).collect();
         self.identity.state.store(Arc::new(State { tenant, members, people, keys, policies }));
         // Whatever was verified before may have been revoked by the change.
-        self.identity.forget_verified();
+        self.identity.verified.forget();
         self.identity.service_tokens.clear();
         Ok(())
     }

@@ -133,7 +133,7 @@ impl Op for RevokeGrant {
         let mut changes = Changes::new();
         changes.put(cx.system(), &row)?;
         cx.commit(changes).await?;
-        cx.house().identity.forget_verified();
+        cx.house().identity.verified.forget();
         Ok(())
     }
 }

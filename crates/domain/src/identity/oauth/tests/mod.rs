@@ -2,6 +2,7 @@
 
 mod assertions;
 mod races;
+mod revocation;
 mod stand;
 mod upkeep;
 mod workload;
