@@ -34,6 +34,21 @@ async fn a_password_opens_a_session_and_signing_out_ends_it() {
     assert!(gone.status == 200 && gone.says("You are signed out") && browser.session().is_none());
     browser.cookies.borrow_mut().insert(String::from("__Host-bartizan"), session);
     assert_eq!(browser.get("/signin/security").await.status, 303, "the key is worth nothing any more");
+
+    // After an hour of silence the key opens nothing, but still signs out.
+    browser.cookies.borrow_mut().clear();
+    browser.sign_in(PASSWORD, "").await;
+    test.clock.advance(std::time::Duration::from_secs(3601));
+    let asked = browser.get("/signout").await;
+    assert!(asked.status == 200 && !asked.says("admin") && browser.session().is_some());
+    let session = browser.session().unwrap();
+    let end = format!("/sessions/{}/end", uuid::Uuid::try_parse(session.split('.').next().unwrap()).unwrap());
+    let other = Browser::new(&test);
+    other.sign_in(PASSWORD, "").await;
+    assert!(other.get("/signin/security").await.says(&end));
+    let gone = browser.post("/signout", &[("form", &asked.field("form"))]).await;
+    assert!(gone.says("You are signed out") && browser.session().is_none());
+    assert!(!other.get("/signin/security").await.says(&end));
     test.end().await;
 }
 

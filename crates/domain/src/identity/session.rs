@@ -117,6 +117,11 @@ impl Session {
             && now < self.seen_at.plus(LONGEST_SILENCE)
     }
 
+    /// Whether something may still come from it: the browser goes silent after an hour, the tokens of applications do not.
+    pub(super) fn is_alive(&self, now: Timestamp) -> bool {
+        self.ended_at.is_none() && !self.is_over(now)
+    }
+
     /// Whether nothing can come from it any more.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         self.ended_at.is_some_and(|at| now > at.plus(KEPT_ENDED)) || now > self.started_at.plus(KEPT)
@@ -178,6 +183,14 @@ fn draw<O: Op>(cx: &Cx<'_, O>, id: Uuid) -> Result<(Secret<String>, Fingerprint)
 
 /// The open session that a browser's key belongs to, whose principal is enabled and has not been signed out everywhere.
 pub(super) async fn session_of<O: Op>(cx: &Cx<'_, O>, key: &Secret<String>) -> Result<Option<Row<Session>>> {
+    match live_session_of(cx, key).await? {
+        Some(row) if row.value.is_open(cx.now()) => seen(cx, row).await.map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The same, also when the browser has been silent for too long: enough to end the session, and for nothing else.
+pub(super) async fn live_session_of<O: Op>(cx: &Cx<'_, O>, key: &Secret<String>) -> Result<Option<Row<Session>>> {
     let Some(id) = key.expose().split_once('.').and_then(|(id, _)| Uuid::try_parse(id).ok()) else {
         return Ok(None);
     };
@@ -185,10 +198,7 @@ pub(super) async fn session_of<O: Op>(cx: &Cx<'_, O>, key: &Secret<String>) -> R
     let is_known = cx.system().matches(PURPOSE, key.expose(), &row.value.key);
     let member = cx.house().identity.member(row.value.principal);
     let stands = member.is_some_and(|member| !member.is_disabled && member.valid_from <= row.value.started_at);
-    if !(is_known && stands && row.value.is_open(cx.now())) {
-        return Ok(None);
-    }
-    seen(cx, row).await.map(Some)
+    Ok((is_known && stands && row.value.is_alive(cx.now())).then_some(row))
 }
 
 /// Notes that the browser was heard. Whoever writes the row at the same moment heard it, too.

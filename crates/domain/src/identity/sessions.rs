@@ -1,4 +1,4 @@
-//! Whose sessions are open, and ending them: one's own in the browser, anybody's as an administrator. A token that came from
+//! Whose sessions there are, and ending them: one's own in the browser, anybody's as an administrator. A token that came from
 //! a session that ended is refused from then on.
 
 use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Secret};
@@ -14,13 +14,15 @@ const END: Action = Action::new("Microsoft.Directory/users/sessions/delete", Cla
 /// How often a change is tried anew because the row is used at the same moment.
 const ATTEMPTS: usize = 8;
 
-/// The open sessions of a principal, the latest first.
+/// The sessions of a principal that something may still come from, the latest first.
 async fn open_sessions<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<Vec<Session>> {
     let now = cx.now();
     let since = cx.house().identity.member(principal).map(|member| member.valid_from);
     let rows = cx.all::<Session>(cx.system(), b"").await?;
     let is_theirs = |session: &Session| {
-        session.principal == principal && session.is_open(now) && since.is_some_and(|since| since <= session.started_at)
+        session.principal == principal
+            && session.is_alive(now)
+            && since.is_some_and(|since| since <= session.started_at)
     };
     let mut found: Vec<Session> = rows.into_iter().map(|row| row.value).filter(is_theirs).collect();
     found.sort_by_key(|session| std::cmp::Reverse(session.started_at));
@@ -45,7 +47,7 @@ async fn end<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, id: Uuid) -> Result<
     }
 }
 
-/// Lists the open sessions of whoever a browser's session belongs to.
+/// Lists the sessions of whoever a browser's session belongs to, those that have gone silent included: tokens of them may live.
 #[derive(Debug)]
 pub struct ListOwnSessions {
     /// The browser's session.
@@ -100,7 +102,7 @@ impl Op for EndOwnSession {
     }
 }
 
-/// Lists a person's open sessions.
+/// Lists a person's sessions, those that have gone silent included: tokens of them may live.
 #[derive(Debug)]
 pub struct ListUserSessions {
     /// The person.

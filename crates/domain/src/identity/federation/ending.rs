@@ -9,11 +9,12 @@ use crate::{
     identity::{Membership, Session},
 };
 
-/// Ends the open sessions that came from a provider, and with them the tokens that came from those.
+/// Ends the sessions that came from a provider, and with them the tokens that came from those: also where the browser went silent,
+/// since an application may still refresh.
 pub(super) async fn end_sessions<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, provider: Uuid) -> Result<()> {
     let mut ended: usize = 0;
     for mut row in cx.all::<Session>(cx.system(), b"").await? {
-        if row.value.provider == Some(provider) && row.value.is_open(cx.now()) {
+        if row.value.provider == Some(provider) && row.value.is_alive(cx.now()) {
             row.value.ended_at = Some(cx.now());
             changes.put(cx.system(), &row)?;
             ended = ended.saturating_add(1);

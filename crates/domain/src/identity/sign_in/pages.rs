@@ -5,7 +5,10 @@ use kernel::{Action, Class, Kind, ResourceId, Result, Secret};
 use super::{SessionView, establish, what_next};
 use crate::{
     gate::{Changes, Cx, Op},
-    identity::{Person, mfa, session::session_of},
+    identity::{
+        Person, mfa,
+        session::{live_session_of, session_of},
+    },
 };
 
 /// How often the end of a session is tried anew because it is used at the same moment.
@@ -44,7 +47,8 @@ impl Op for GetSession {
     }
 }
 
-/// Ends a session, and with it the tokens that came from it. Ending one that is not open does nothing.
+/// Ends a session, and with it the tokens that came from it, also when the browser was silent for too long. Ending one that has
+/// ended does nothing.
 #[derive(Debug)]
 pub struct SignOut {
     /// The session.
@@ -62,7 +66,7 @@ impl Op for SignOut {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let mut attempt = 1;
         loop {
-            let Some(mut row) = session_of(cx, &self.session).await? else {
+            let Some(mut row) = live_session_of(cx, &self.session).await? else {
                 // Nobody who could be named: the record would be a stranger's, so it is only counted.
                 cx.refuse(Kind::Unauthenticated);
                 return Ok(());

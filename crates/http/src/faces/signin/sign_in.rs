@@ -56,7 +56,8 @@ struct ContinuePage {
 struct SignOutPage {
     frame: Frame,
     say: &'static Messages,
-    user: String,
+    /// None when the browser was silent for so long that it is not told.
+    user: Option<String>,
 }
 
 /// A page that says something and is done.
@@ -147,13 +148,12 @@ pub(super) async fn get_continue(guest: Guest) -> Result<Response, Fault> {
 /// `GET /signout`: asks. Nothing changes by a GET, so that no other page can sign anybody out.
 pub(super) async fn get_sign_out(guest: Guest) -> Result<Response, Fault> {
     let visit = Visit::of(&guest)?;
-    match visit.open_session().await? {
-        Some((_, view)) => {
-            let page = SignOutPage { frame: visit.frame(None), say: visit.say, user: view.user_name };
-            visit.show(None, &page)
-        }
-        None => signed_out(&visit),
+    let user = visit.open_session().await?.map(|(_, view)| view.user_name);
+    if visit.session.is_none() {
+        return signed_out(&visit);
     }
+    // A key that opens nothing any more may still end what applications got by it.
+    visit.show(None, &SignOutPage { frame: visit.frame(None), say: visit.say, user })
 }
 
 /// `POST /signout`.

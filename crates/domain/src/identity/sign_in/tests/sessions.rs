@@ -1,13 +1,15 @@
 //! How long a session lasts.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use kernel::{Caller, Secret, Timestamp};
 
 use super::stand::Stand;
 use crate::{
     gate::enter,
-    identity::{Method, NextStep, Session, SignOut, sign_in::SweepSignIns},
+    identity::{
+        EndOwnSession, ListOwnSessions, ListUserSessions, Method, NextStep, Session, SignOut, sign_in::SweepSignIns,
+    },
 };
 
 async fn row(stand: &Stand, session: &Secret<String>) -> (u64, Session) {
@@ -73,6 +75,28 @@ async fn signing_out_disabling_and_revoking_end_it_at_once() {
     let now = stand.house.now();
     stand.change("ada", |member, _| member.valid_from = now).await;
     assert!(stand.view(&session).await.is_none());
+}
+
+/// Applications may still hold tokens that came from it.
+#[tokio::test]
+async fn a_silent_session_is_seen_and_ended_though_it_opens_nothing() {
+    let stand = Stand::new().await;
+    let ada = stand.person("ada", |_, _| {}).await;
+    let [silent, other] = [stand.sign_in("ada").await.cookie, stand.sign_in("ada").await.cookie];
+    let [first, second] = [row(&stand, &silent).await.1.id, row(&stand, &other).await.1.id];
+    let ended = async |id: uuid::Uuid| {
+        let kept = stand.house.peek::<Session>(stand.house.system(), id.as_bytes()).await.unwrap().unwrap();
+        kept.value.ended_at.is_some()
+    };
+    stand.pass(13 * 3600);
+    assert!(stand.view(&silent).await.is_none());
+    let listed = enter(&stand.house, &Caller::house(), ListUserSessions { principal: ada }).await.unwrap();
+    assert_eq!(listed.iter().map(|session| session.id).collect::<BTreeSet<_>>(), BTreeSet::from([first, second]));
+    stand.ask(SignOut { session: silent }).await;
+    assert!(ended(first).await && !ended(second).await);
+    let here = stand.sign_in("ada").await.cookie;
+    assert_eq!(stand.ask(ListOwnSessions { session: here.clone() }).await.unwrap().len(), 2);
+    assert!(stand.ask(EndOwnSession { session: here, id: second }).await && ended(second).await);
 }
 
 #[tokio::test]
