@@ -65,6 +65,8 @@ pub struct Proof {
     pub session: Option<uuid::Uuid>,
     /// The run whose code got it for a managed identity: when that ends, so does the token.
     pub run: Option<(WorkspaceId, RunId)>,
+    /// The grant it was issued under: when that is revoked, so is the token.
+    pub grant: Option<uuid::Uuid>,
 }
 
 impl Proof {

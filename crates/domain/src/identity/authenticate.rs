@@ -44,7 +44,7 @@ pub async fn identify(house: &House, bearer: &str, source: Source) -> Result<Cal
     match &who {
         Who::Principal(principal) => {
             let enabled = house.identity.member(principal.id).is_some_and(|member| !member.is_disabled);
-            if !enabled || !is_open(house, principal).await? {
+            if !enabled || !is_open(house, &principal.proof).await? {
                 return Err(refused());
             }
         }
@@ -79,10 +79,11 @@ fn verify(house: &House, bearer: &str, now: Timestamp) -> Result<(Who, Timestamp
         if claims.iat < member.tokens_from() {
             return Err(revoked(member.valid_from));
         }
-        let proof = Proof { methods: claims.amr, contexts: claims.acrs, session: claims.sid, run: claims.run };
+        let Claims { amr: methods, acrs: contexts, sid: session, run, grant, .. } = claims;
+        let proof = Proof { methods, contexts, session, run, grant };
         let (id, kind, app, name) = (member.id, member.kind, member.app, member.name.clone());
         let principal = Principal { id, tenant, kind, app, name, proof };
-        return Ok((Who::Principal(principal), end, claims.grant, claims.iat));
+        return Ok((Who::Principal(principal), end, grant, claims.iat));
     }
     if let Some(claims) = state.keys.verify::<RunClaims>(run_token::TYPE, bearer) {
         if claims.iss != issuer || claims.aud != run_token::audience(claims.workspace) {
@@ -107,13 +108,13 @@ fn is_recent(house: &House, who: &Who, issued_at: i64) -> bool {
 
 /// Whether what a token came from still stands: the session of a user, the run of a managed identity. A service principal's
 /// token has neither.
-async fn is_open(house: &House, principal: &Principal) -> Result<bool> {
-    if let Some((workspace, run)) = &principal.proof.run
+pub(super) async fn is_open(house: &House, proof: &Proof) -> Result<bool> {
+    if let Some((workspace, run)) = &proof.run
         && !compute::lives(house, *workspace, run).await?
     {
         return Ok(false);
     }
-    let Some(id) = principal.proof.session else { return Ok(true) };
+    let Some(id) = proof.session else { return Ok(true) };
     let session = house.peek::<Session>(house.system(), id.as_bytes()).await?;
     Ok(session.is_some_and(|row| row.value.ended_at.is_none()))
 }

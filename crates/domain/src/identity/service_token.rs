@@ -1,16 +1,17 @@
-//! Service tokens: one principal, one scoring service, one hour (requirements ). They open nothing else.
+//! Service tokens: one principal, one scoring service, one hour (requirements ). They open nothing else, and end with
+//! what the token that they were fetched with hangs on.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
 };
 
-use kernel::{Error, Kind, Principal, PrincipalId, Result, Secret};
+use kernel::{Error, Kind, Principal, PrincipalId, Proof, Result, RunId, Secret, WorkspaceId};
 use seal::Sha256;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Member, claims};
+use super::{Member, authenticate::is_open, claims, oauth};
 use crate::gate::House;
 
 /// The `typ` of service tokens: no other check accepts it, and the reverse.
@@ -32,6 +33,15 @@ struct Claims {
     iat: i64,
     exp: i64,
     jti: Uuid,
+    /// Users only: the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<Uuid>,
+    /// Users only: the grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grant: Option<Uuid>,
+    /// Managed identities only: the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<(WorkspaceId, RunId)>,
 }
 
 /// A service token, with its times in epoch seconds.
@@ -45,9 +55,18 @@ pub struct ServiceToken {
     pub refresh_after: i64,
 }
 
-/// Tokens whose signature was verified, by digest of audience and token; the principal, when it was issued, and the expiry.
+/// Tokens whose signature was verified, by digest of audience and token.
 #[derive(Default)]
-pub(crate) struct Verified(Mutex<HashMap<[u8; 32], (PrincipalId, i64, i64)>>);
+pub(crate) struct Verified(Mutex<HashMap<[u8; 32], Held>>);
+
+/// What a token says, its times in epoch seconds.
+#[derive(Clone)]
+struct Held {
+    principal: PrincipalId,
+    issued_at: i64,
+    end: i64,
+    from: Proof,
+}
 
 impl Verified {
     /// Forgets all: keys or principals have changed.
@@ -56,8 +75,8 @@ impl Verified {
     }
 }
 
-/// Signs a token for a principal at the service with this audience.
-pub(crate) fn issue(house: &House, audience: &str, principal: PrincipalId) -> Result<ServiceToken> {
+/// Signs a token for a principal at the service with this audience. It ends with what `from` hangs on, if it ends sooner.
+pub(crate) fn issue(house: &House, audience: &str, principal: PrincipalId, from: &Proof) -> Result<ServiceToken> {
     let tenant = house.tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
     let now = house.now().seconds();
     let claims = Claims {
@@ -69,13 +88,30 @@ pub(crate) fn issue(house: &House, audience: &str, principal: PrincipalId) -> Re
         iat: now.max(house.identity.member(principal).map_or(now, |member| member.tokens_from())),
         exp: now.saturating_add(LIFETIME),
         jti: Uuid::new_v4(),
+        sid: from.session,
+        grant: from.grant,
+        run: from.run.clone(),
     };
     let token = house.identity.state().keys.sign(TYPE, &claims)?;
     Ok(ServiceToken { token, expires_on: claims.exp, refresh_after: now.saturating_add(REFRESH) })
 }
 
 /// The enabled principal that holds this token; none for anything but a live service token of ours for this audience.
-pub(crate) fn holder(house: &House, audience: &str, bearer: &str) -> Option<Principal> {
+///
+/// # Errors
+/// When it cannot be read whether what the token hangs on still stands.
+pub(crate) async fn holder(house: &House, audience: &str, bearer: &str) -> Result<Option<Principal>> {
+    let Some((held, found)) = verified(house, audience, bearer) else { return Ok(None) };
+    // What can change while a token lives is asked every time.
+    let stands = match held.grant {
+        Some(grant) => oauth::stands(house, grant).await?,
+        None => true,
+    };
+    Ok((stands && is_open(house, &held).await?).then_some(found))
+}
+
+/// The enabled principal whose token this is by its signature, claims and times, and what it hangs on.
+fn verified(house: &House, audience: &str, bearer: &str) -> Option<(Proof, Principal)> {
     let now = house.now().seconds();
     let mut hash = Sha256::default();
     hash.update(audience.as_bytes());
@@ -85,8 +121,8 @@ pub(crate) fn holder(house: &House, audience: &str, bearer: &str) -> Option<Prin
     let state = house.identity.state();
     let tenant = state.tenant?;
     let verified = &house.identity.service_tokens.0;
-    let cached = verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).copied();
-    let (principal, issued_at, end) = match cached {
+    let cached = verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+    let Held { principal, issued_at, end, from } = match cached {
         Some(known) => known,
         None => {
             let claims = state.keys.verify::<Claims>(TYPE, bearer)?;
@@ -99,27 +135,21 @@ pub(crate) fn holder(house: &House, audience: &str, bearer: &str) -> Option<Prin
             if !fits {
                 return None;
             }
-            let known = (PrincipalId::from(claims.oid), claims.iat, claims.exp);
+            let from = Proof { session: claims.sid, grant: claims.grant, run: claims.run, ..Proof::default() };
+            let known = Held { principal: claims.oid.into(), issued_at: claims.iat, end: claims.exp, from };
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
             if verified.len() >= MOST_CACHED {
                 verified.clear();
             }
-            verified.insert(digest, known);
+            verified.insert(digest, known.clone());
             known
         }
     };
     if now >= end {
         return None;
     }
-    // What can change while a token lives is asked every time.
     let stands = |member: &&Member| !member.is_disabled && member.tokens_from() <= issued_at;
     let member = state.members.get(&principal).filter(stands)?;
-    Some(Principal {
-        id: member.id,
-        tenant,
-        kind: member.kind,
-        app: member.app,
-        name: member.name.clone(),
-        proof: kernel::Proof::default(),
-    })
+    let &Member { id, kind, app, .. } = member;
+    Some((from.clone(), Principal { id, tenant, kind, app, name: member.name.clone(), proof: from }))
 }

@@ -104,7 +104,7 @@ impl Session {
             methods.push(String::from("mfa"));
             contexts.push(String::from("c1"));
         }
-        Proof { methods, contexts, session: Some(self.id), run: None }
+        Proof { methods, contexts, session: Some(self.id), run: None, grant: None }
     }
 
     /// Whether the browser is still believed.

@@ -199,7 +199,7 @@ impl Op for Score {
             let _ = cx.system().matches(PURPOSE, given, &nothing) | cx.system().matches(PURPOSE, given, &nothing);
             return Err(refused(self.credential.is_some()));
         };
-        let Some(proof) = service.prove(cx, self.credential.as_ref()) else {
+        let Some(proof) = service.prove(cx, self.credential.as_ref()).await? else {
             return Err(refused(self.credential.is_some()));
         };
         let caller = match proof {
@@ -253,7 +253,19 @@ fn refused(had_credential: bool) -> Error {
 
 impl Service {
     /// Whether the credential is one of the form in force.
-    fn prove<O: Op>(&self, cx: &Cx<'_, O>, credential: Option<&Secret<String>>) -> Option<Proof> {
+    async fn prove<O: Op>(&self, cx: &Cx<'_, O>, credential: Option<&Secret<String>>) -> Result<Option<Proof>> {
+        let Some(Form::Token) = self.form else { return Ok(self.prove_without_token(credential)) };
+        let Some(bearer) = credential else { return Ok(None) };
+        let holder = service_token::holder(cx.house(), &self.audience, bearer.expose()).await?;
+        // A role that was taken away ends its tokens.
+        let holder = holder.filter(|holder| cx.house().access().allows(holder.id, &CALL, &self.home.scope));
+        Ok(holder.map(|holder| {
+            let label = format!("principal {}", holder.id);
+            Proof::Token(Actor::Principal { id: holder.id, kind: holder.kind, name: holder.name }, label)
+        }))
+    }
+
+    fn prove_without_token(&self, credential: Option<&Secret<String>>) -> Option<Proof> {
         match self.form {
             Some(Form::Off) => Some(Proof::None),
             Some(Form::Key) => {
@@ -268,16 +280,7 @@ impl Service {
                     (false, false) => None,
                 }
             }
-            Some(Form::Token) => {
-                let holder = service_token::holder(cx.house(), &self.audience, credential?.expose())?;
-                // A role that was taken away ends its tokens.
-                if !cx.house().access().allows(holder.id, &CALL, &self.home.scope) {
-                    return None;
-                }
-                let label = format!("principal {}", holder.id);
-                Some(Proof::Token(Actor::Principal { id: holder.id, kind: holder.kind, name: holder.name }, label))
-            }
-            None => None,
+            Some(Form::Token) | None => None,
         }
     }
 

@@ -47,6 +47,6 @@ impl Op for IssueServiceToken {
             cx.caller().principal().ok_or_else(|| Error::new(Kind::Denied, "only a principal gets a service token"))?;
         let audience = audience(WorkspaceId::from(workspace.value.guid), endpoint.value.guid);
         cx.note("audience", &audience);
-        service_token::issue(cx.house(), &audience, who.id)
+        service_token::issue(cx.house(), &audience, who.id, &who.proof)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Action, Caller, Class, Kind, ResourceId, Result};
+use kernel::{Action, Caller, Class, Kind, ResourceId, Result, Source};
 
 use super::stand::{Agent, Stand};
 use crate::{
     compute::{GetRunIdentityToken, RunState},
     gate::{Changes, Cx, Op, enter},
-    identity::IdentityChoice,
+    identity::{IdentityChoice, identify, service_token},
     resources::{
         DeleteUserAssignedIdentity, HandedIdentity, PutUserAssignedIdentity, Resource, Target, TargetIdentities,
         UpdateTarget, find,
@@ -100,6 +100,25 @@ async fn an_identity_that_comes_again_under_its_name_is_not_the_one_that_was_han
         third.finish(&stand, RunState::Completed, Some(0)).await.unwrap();
         assert!(stand.running("fourth").await.has_identity(&stand).await, "old row: {is_old_row}");
     }
+}
+
+/// So does a token that the code fetched with it for a scoring service.
+#[tokio::test]
+async fn a_service_token_of_a_job_s_identity_dies_with_the_run() {
+    let stand = Stand::new().await;
+    stand.make_identity().await;
+    stand.hand_over().await.unwrap();
+    let agent = stand.running("job").await;
+    let resource = String::from("https://management.azure.com");
+    let op = GetRunIdentityToken { address: agent.address.clone(), resource, choice: IdentityChoice::default() };
+    let (token, _) = agent.tell(&stand, op).await.unwrap();
+    let caller = identify(&stand.house, token.token.expose(), Source::internal()).await.unwrap();
+    let who = caller.principal().unwrap();
+    let service = service_token::issue(&stand.house, "urn:a:service", who.id, &who.proof).unwrap();
+    let holder = async || service_token::holder(&stand.house, "urn:a:service", service.token.expose()).await.unwrap();
+    assert!(holder().await.is_some());
+    agent.finish(&stand, RunState::Completed, Some(0)).await.unwrap();
+    assert!(holder().await.is_none());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use kernel::{Batch, Kind, Link, LogRow, MetaStore, Secret, Source, StoreError, S
 use tokio::sync::oneshot;
 
 use super::stand::{Stand, refusal};
-use crate::identity::{TokenRefusal, identify};
+use crate::identity::{SignOut, TokenRefusal, identify, service_token};
 
 /// A store that holds back the next answer about a grant, or does not give it.
 struct Halting {
@@ -100,6 +100,28 @@ impl Stand {
             go.send(()).unwrap();
             asked.await.unwrap()
         }
+    }
+}
+
+/// A token for a scoring service hangs on what the token hangs on that it was fetched with.
+#[tokio::test]
+async fn a_service_token_ends_with_the_grant_and_the_session_it_came_from() {
+    for is_signed_out in [false, true] {
+        let (_, stand) = stand().await;
+        let (token, code) = stand.token().await;
+        let caller = identify(&stand.house, token.expose(), Source::internal()).await.unwrap();
+        let who = caller.principal().unwrap();
+        let service = service_token::issue(&stand.house, "urn:a:service", who.id, &who.proof).unwrap();
+        let holder = async || {
+            let found = service_token::holder(&stand.house, "urn:a:service", service.token.expose()).await;
+            found.unwrap().map(|holder| holder.id)
+        };
+        assert_eq!(holder().await, Some(who.id));
+        match is_signed_out {
+            true => stand.ask(SignOut { session: stand.cookie.clone() }).await.unwrap(),
+            false => stand.revoke(&code).await,
+        }
+        assert_eq!(holder().await, None, "signed out: {is_signed_out}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kernel::{Caller, Secret};
+use kernel::{Caller, Proof, Secret};
 
 use super::stand::{Stand, public, refusal};
 use crate::{
@@ -31,13 +31,14 @@ async fn a_key_takes_over_when_the_old_one_is_due_and_no_token_notices() {
     stand.pass(30 * 24 * HOUR - Duration::from_secs(1));
     look_after_tokens(&stand.house).await.unwrap();
     assert_eq!(kids(&stand).await, first);
-    let service = service_token::issue(&stand.house, "urn:a:service", stand.founded.principal).unwrap();
+    let service =
+        service_token::issue(&stand.house, "urn:a:service", stand.founded.principal, &Proof::default()).unwrap();
     stand.pass(Duration::from_secs(2));
     look_after_tokens(&stand.house).await.unwrap();
     let both = kids(&stand).await;
     assert!(both.len() == 2 && both[1] == first[0], "the newest signs, the old one still verifies");
     stand.pass(HOUR - Duration::from_secs(3));
-    let holder = service_token::holder(&stand.house, "urn:a:service", service.token.expose());
+    let holder = service_token::holder(&stand.house, "urn:a:service", service.token.expose()).await.unwrap();
     assert_eq!(holder.map(|holder| holder.id), Some(stand.founded.principal));
     // Its last token is gone for an hour by then: so is the key.
     stand.pass(HOUR + Duration::from_secs(100));
