@@ -5,7 +5,10 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId,
 use uuid::Uuid;
 
 use super::{
-    Session, directory::require_power_over, mfa::reset_second_factors, oauth::revoke_grants, session::session_of,
+    Session,
+    directory::{cut_off, require_another, require_power_over},
+    mfa::reset_second_factors,
+    session::session_of,
 };
 use crate::gate::{Actor, Changes, Cx, Op, Row};
 
@@ -155,7 +158,8 @@ fn person<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<()> {
 }
 
 /// Takes all second factors from a person who lost them, and ends their sessions. At the next sign-in the password alone
-/// counts, and a new factor is enrolled where one is demanded: so it takes the right to grant all that the person holds.
+/// counts, and a new factor is enrolled where one is demanded: so it takes the right to grant all that the person holds, and is
+/// for another administrator to do.
 #[derive(Debug)]
 pub struct ResetSecondFactors {
     /// The person.
@@ -172,16 +176,17 @@ impl Op for ResetSecondFactors {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         person(cx, self.principal)?;
+        // One's own are changed with a fresh proof of them: a token that was stolen must not strip the account.
+        require_another(cx, self.principal, "reset the second factors of")?;
         require_power_over(cx, self.principal).await?;
         cx.note("principal", self.principal.to_string());
         let missing = || Error::not_found(format_args!("the user `{}`", self.principal));
         let member = cx.get::<super::Member>(cx.system(), self.principal.as_bytes()).await?;
         let mut member = member.ok_or_else(missing)?;
-        member.value.valid_from = cx.now();
         let mut changes = Changes::new();
+        cut_off(cx, &mut changes, &mut member.value).await?;
         changes.put(cx.system(), &member)?;
         reset_second_factors(cx, &mut changes, self.principal).await?;
-        revoke_grants(cx, &mut changes, self.principal).await?;
         cx.commit(changes).await
     }
 }

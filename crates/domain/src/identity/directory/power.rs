@@ -25,7 +25,7 @@ pub(super) async fn require_power_over_group<O: Op>(cx: &Cx<'_, O>, group: Princ
 }
 
 /// Refuses when this is the caller: who shuts out themselves cannot take it back.
-pub(super) fn require_another<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, what: &str) -> Result<()> {
+pub(in crate::identity) fn require_another<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, what: &str) -> Result<()> {
     match cx.caller().principal() {
         Some(caller) if caller.id == principal => {
             Err(Error::new(Kind::Conflict, format!("nobody can {what} themselves; another administrator can")))

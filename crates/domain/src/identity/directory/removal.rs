@@ -27,7 +27,11 @@ pub(super) async fn member_row<O: Op>(cx: &Cx<'_, O>, id: PrincipalId) -> Result
 }
 
 /// Ends everything that was issued in a principal's name: tokens and sessions by their time, refresh tokens one by one.
-pub(super) async fn cut_off<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, member: &mut Member) -> Result<()> {
+pub(in crate::identity) async fn cut_off<O: Op>(
+    cx: &Cx<'_, O>,
+    changes: &mut Changes,
+    member: &mut Member,
+) -> Result<()> {
     // Later than anything that began up to now.
     member.valid_from = cx.now().plus(Duration::from_millis(1));
     oauth::revoke_grants(cx, changes, member.id).await

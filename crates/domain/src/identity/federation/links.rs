@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     gate::{Changes, Cx, Op, Row},
-    identity::{Membership, directory::require_power_over},
+    identity::{
+        Membership,
+        directory::{require_another, require_power_over},
+    },
 };
 
 const WRITE: Action = Action::new("Microsoft.Directory/users/identities/update", Class::Control);
@@ -19,7 +22,7 @@ const WRITE: Action = Action::new("Microsoft.Directory/users/identities/update",
 const LONGEST_SUBJECT: usize = 255;
 
 /// Says that a subject of a provider is this user, who may then sign in there. It is a way to act as the user, so whoever says
-/// it must be able to grant what the user holds.
+/// it must be able to grant what the user holds, and is not the user: no factor of theirs is asked for here.
 #[derive(Debug)]
 pub struct LinkFederatedUser {
     /// The provider.
@@ -50,6 +53,7 @@ impl Op for LinkFederatedUser {
         }
         cx.note("principal", user.to_string());
         cx.note("subject", &subject);
+        require_another(cx, user, "link an account of a provider to")?;
         require_power_over(cx, user).await?;
         let id = link_id(cx, &provider.issuer, &subject);
         let known = cx.get::<FederatedUser>(cx.system(), &id).await?;

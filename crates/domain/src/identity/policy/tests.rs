@@ -153,9 +153,23 @@ async fn a_reset_ends_sessions_and_takes_the_right_to_grant_what_the_person_hold
     let caller = owner(&stand, admin, &["c1"]);
     enter(&stand.house, &caller, ResetSecondFactors { principal: ann }).await.unwrap();
     assert!(stand.view(&session.cookie).await.is_none());
+    let session = stand.sign_in("ann").await;
+    enter(&stand.house, &caller, ResetSecondFactors { principal: ann }).await.unwrap();
+    assert!(stand.view(&session.cookie).await.is_none(), "also what began in the same instant");
     enter(&stand.house, &house, grant(ann, OWNER)).await.unwrap();
     let refused = enter(&stand.house, &caller, ResetSecondFactors { principal: ann }).await.unwrap_err();
     assert!(matches!(refused.kind(), Kind::Denied | Kind::NotFound), "{refused:?}");
+}
+
+/// A token that was stolen must not become a way around the second factor.
+#[tokio::test]
+async fn nobody_resets_their_own_second_factors() {
+    let stand = Stand::new().await;
+    let admin = stand.person("admin-of-all", |_, _| {}).await;
+    enter(&stand.house, &Caller::house(), grant(admin, crate::access::APPLICATION_ADMINISTRATOR)).await.unwrap();
+    let caller = owner(&stand, admin, &["c1"]);
+    let refused = enter(&stand.house, &caller, ResetSecondFactors { principal: admin }).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Conflict, "{refused}");
 }
 
 #[test]

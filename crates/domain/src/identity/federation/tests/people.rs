@@ -1,10 +1,13 @@
 //! Who people are, which groups they are in, and what their factors count.
 
+use kernel::{PrincipalKind, ResourceId, Who};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::stand::{Idp, Stand, challenge};
 use crate::{
-    gate::{Actor, Outcome},
+    access::{APPLICATION_ADMINISTRATOR, PutRoleAssignment},
+    gate::{Actor, Outcome, enter},
     identity::{
         AddGroupMember, DeleteUser, FederationRefusal, GroupMapping, LinkFederatedUser, Method, MultiFactorTrust,
         NewPassword, NextStep, ProviderForm, UnlinkFederatedUser, UpdateIdentityProvider, UpdateUser, UserForm,
@@ -121,6 +124,19 @@ async fn where_no_users_are_made_only_those_who_were_named_come_in() {
     // The address alone says nothing.
     assert_eq!(stand.sign_in(&idp, provider.id, |_| {}).await.unwrap_err(), FederationRefusal::NotInvited);
     let link = || LinkFederatedUser { provider: provider.id, subject: String::from("ann-1"), user };
+    // Nor is it for the user to say, whatever roles they have.
+    let op = PutRoleAssignment {
+        name: Uuid::new_v4(),
+        scope: ResourceId::root(),
+        role: APPLICATION_ADMINISTRATOR,
+        principal: user,
+    };
+    stand.ask(op).await.unwrap();
+    let mut themselves = stand.owner.clone();
+    if let Who::Principal(who) = &mut themselves.who {
+        (who.id, who.kind, who.app) = (user, PrincipalKind::User, None);
+    }
+    assert_eq!(enter(&stand.house, &themselves, link()).await.unwrap_err().kind(), kernel::Kind::Conflict);
     stand.ask(link()).await.unwrap();
     assert_eq!(stand.user(&stand.sign_in(&idp, provider.id, |_| {}).await.unwrap()).await.0, user);
     assert_eq!(stand.ask(link()).await.unwrap_err().kind(), kernel::Kind::Exists);
