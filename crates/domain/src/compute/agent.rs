@@ -210,6 +210,10 @@ impl Op for Heartbeat {
 
 /// A fresh token, in the last third of the one before; none otherwise.
 async fn renew(cx: &Cx<'_, Heartbeat>, shelf: &Shelf, me: &RunCaller) -> Result<Option<(Secret<String>, i64)>> {
+    // A token that was narrowed ends with the one it was exchanged for, and must not take the agent's turn.
+    if !me.only.is_empty() {
+        return Ok(None);
+    }
     for _ in 0..ATTEMPTS {
         let mut row = live_state(cx, shelf, &me.run).await?;
         let lifetime = cx.settings().run_token_lifetime;

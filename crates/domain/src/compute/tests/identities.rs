@@ -1,14 +1,14 @@
-//! Which managed identities a job's code may act as.
+//! Which managed identities a job's code may act as, and how long what it holds lives.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use kernel::{Action, Caller, Class, Kind, ResourceId, Result, Source};
 
 use super::stand::{Agent, Stand};
 use crate::{
-    compute::{GetRunIdentityToken, RunState},
+    compute::{GetRunIdentityToken, Heartbeat, RunState},
     gate::{Changes, Cx, Op, enter},
-    identity::{IdentityChoice, identify, service_token},
+    identity::{ExchangeRunToken, IdentityChoice, identify, service_token},
     resources::{
         DeleteUserAssignedIdentity, HandedIdentity, PutUserAssignedIdentity, Resource, Target, TargetIdentities,
         UpdateTarget, find,
@@ -119,6 +119,22 @@ async fn a_service_token_of_a_job_s_identity_dies_with_the_run() {
     assert!(holder().await.is_some());
     agent.finish(&stand, RunState::Completed, Some(0)).await.unwrap();
     assert!(holder().await.is_none());
+}
+
+#[tokio::test]
+async fn a_narrowed_run_token_does_not_renew_itself() {
+    let stand = Stand::new().await;
+    let agent = stand.running("job").await;
+    let scope = String::from("Microsoft.MachineLearningServices/workspaces/experiments/runs/read");
+    let token = agent.assignment.token.clone();
+    let op = ExchangeRunToken { tenant: String::from("common"), token, audience: None, scope };
+    let narrowed = enter(&stand.house, &Caller::nobody(Source::internal()), op).await.unwrap().unwrap();
+    let held = identify(&stand.house, narrowed.token.expose(), Source::internal()).await.unwrap();
+    stand.pass(stand.house.settings().run_token_lifetime.as_secs() * 3 / 4);
+    let beat = || Heartbeat { address: agent.address.clone(), wait: Duration::ZERO };
+    assert!(enter(&stand.house, &held, beat()).await.unwrap().token.is_none());
+    let renewed = enter(&stand.house, &agent.caller, beat()).await.unwrap().token;
+    assert!(renewed.is_some(), "the turn is the agent's");
 }
 
 #[test]
