@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use kernel::{Caller, Proof, Secret};
+use kernel::{Action, Caller, Class, Proof, ResourceId, Result, Secret};
 
 use super::stand::{Stand, public, refusal};
 use crate::{
-    gate::enter,
+    gate::{Changes, Cx, Op, Row, enter},
     identity::{
-        FindStale, ListSigningKeys, RefreshTokens, RemoveStale, TokenRefusal, look_after_tokens, service_token,
+        FindStale, ListSigningKeys, RefreshTokens, RemoveStale, TokenRefusal, look_after_tokens,
+        oauth::{assertion::UsedAssertion, grant::OpenGrant},
+        service_token,
     },
 };
 
@@ -44,6 +46,54 @@ async fn a_key_takes_over_when_the_old_one_is_due_and_no_token_notices() {
     stand.pass(HOUR + Duration::from_secs(100));
     look_after_tokens(&stand.house).await.unwrap();
     assert_eq!(kids(&stand).await, both[..1]);
+}
+
+/// Assertions that were used, as many requests leave them behind.
+struct Used(usize);
+
+impl Op for Used {
+    const ACTION: Action = Action::new("Test/write", Class::Control);
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::root()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let mut changes = Changes::new();
+        for at in 0..self.0 {
+            let used = UsedAssertion { address: None, uses: Vec::new(), expires_at: cx.now().plus(HOUR) };
+            changes.put(cx.system(), &Row::new(at.to_be_bytes().as_slice(), used))?;
+        }
+        cx.commit(changes).await
+    }
+}
+
+#[tokio::test]
+async fn one_look_removes_all_that_is_stale_however_much_there_is() {
+    let stand = Stand::new().await;
+    let _tokens = stand.tokens().await;
+    enter(&stand.house, &Caller::house(), Used(1700)).await.unwrap();
+    stand.pass(26 * HOUR);
+    look_after_tokens(&stand.house).await.unwrap();
+    let system = stand.house.system();
+    assert_eq!(stand.house.all::<UsedAssertion>(system, b"").await.unwrap().len(), 0);
+    assert_eq!(stand.house.all::<OpenGrant>(system, b"").await.unwrap().len(), 0);
+    assert!(!enter(&stand.house, &Caller::house(), FindStale).await.unwrap().rows);
+}
+
+/// Whoever uses many assertions keeps no grant alive.
+#[tokio::test]
+async fn each_kind_of_row_has_a_share_of_its_own() {
+    let stand = Stand::new().await;
+    let _tokens = stand.tokens().await;
+    enter(&stand.house, &Caller::house(), Used(600)).await.unwrap();
+    stand.pass(26 * HOUR);
+    assert_eq!(
+        enter(&stand.house, &Caller::house(), RemoveStale).await.unwrap(),
+        502,
+        "a grant with its one token, too"
+    );
 }
 
 #[tokio::test]
