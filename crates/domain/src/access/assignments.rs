@@ -219,9 +219,28 @@ pub(crate) async fn remove_within<O: Op>(
     principals: &[PrincipalId],
     changes: &mut Changes,
 ) -> Result<()> {
+    let goes = |held: &RoleAssignment| held.scope.is_within(scope) || principals.contains(&held.principal);
+    take_back(cx, changes, goes).await
+}
+
+/// Takes back every assignment of principals that are going away, who could not sign in by themselves: nobody counted on them
+/// as owners.
+pub(crate) async fn remove_of_managed<O: Op>(
+    cx: &Cx<'_, O>,
+    principals: &[PrincipalId],
+    changes: &mut Changes,
+) -> Result<()> {
+    take_back(cx, changes, |held| principals.contains(&held.principal)).await
+}
+
+async fn take_back<O: Op>(
+    cx: &Cx<'_, O>,
+    changes: &mut Changes,
+    goes: impl Fn(&RoleAssignment) -> bool + Send,
+) -> Result<()> {
     let epoch = Epoch::read(cx).await?;
     for row in cx.all::<RoleAssignment>(cx.system(), b"").await? {
-        if row.value.scope.is_within(scope) || principals.contains(&row.value.principal) {
+        if goes(&row.value) {
             changes.delete(cx.system(), &row);
         }
     }

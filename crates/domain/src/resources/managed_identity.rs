@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Precondition, PutResource, Resource, ResourceGroup, ResourceType, Target, Written, find, row_id};
 use crate::{
-    access::remove_within,
+    access::{remove_of_managed, remove_within},
     gate::{Changes, Cx, Op, Row},
     identity::Member,
 };
@@ -130,12 +130,17 @@ fn add_managed<O: Op>(
 /// refused once `changes` are committed.
 pub(super) async fn end_managed<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, within: &ResourceId) -> Result<()> {
     let ended = cx.house().identity.managed_within(within);
-    for id in &ended {
+    end_principals(cx, changes, &ended).await?;
+    remove_within(cx, within, &ended, changes).await
+}
+
+async fn end_principals<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, ended: &[PrincipalId]) -> Result<()> {
+    for id in ended {
         if let Some(member) = cx.get::<Member>(cx.system(), id.as_bytes()).await? {
             changes.delete(cx.system(), &member);
         }
     }
-    remove_within(cx, within, &ended, changes).await
+    Ok(())
 }
 
 /// Creates a user-assigned identity, or changes its tags.
@@ -244,8 +249,10 @@ impl Op for UpdateTarget {
                 let (principal, client) = add_managed(cx, &mut changes, &name, &self.id)?;
                 Some(SystemIdentity { principal, client })
             }
-            (Some(_), false) => {
-                end_managed(cx, &mut changes, &self.id).await?;
+            (Some(own), false) => {
+                // The target stays, and with it what others hold there.
+                end_principals(cx, &mut changes, &[own.principal]).await?;
+                remove_of_managed(cx, &[own.principal], &mut changes).await?;
                 None
             }
             (None, false) => None,

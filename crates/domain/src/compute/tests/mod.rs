@@ -5,3 +5,4 @@ mod identities;
 mod runs;
 mod sends;
 pub(crate) mod stand;
+mod targets;
