@@ -79,6 +79,10 @@ fn verify(house: &House, bearer: &str, now: Timestamp) -> Result<(Who, Timestamp
         if claims.iat < member.tokens_from() {
             return Err(revoked(member.valid_from));
         }
+        // Every change of a principal makes the server forget what it verified, so that this is asked again.
+        if state.client_from(claims.appid.into()).is_none_or(|from| claims.iat < from) {
+            return Err(refused());
+        }
         let Claims { amr: methods, acrs: contexts, sid: session, run, grant, .. } = claims;
         let proof = Proof { methods, contexts, session, run, grant };
         let (id, kind, app, name) = (member.id, member.kind, member.app, member.name.clone());

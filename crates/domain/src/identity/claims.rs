@@ -107,6 +107,9 @@ pub(super) fn bounded_token<O: Op>(
     let end = now.saturating_add(lifetime);
     let end = bounds.not_after.map_or(end, |bound| bound.min(end));
     let is_user = grant.member.kind == PrincipalKind::User;
+    let state = cx.house().identity.state();
+    // In the second in which the person's or the application's tokens were revoked, the next one's begin.
+    let start = now.max(grant.member.tokens_from()).max(state.client_from(grant.client).unwrap_or(0));
     let claims = Claims {
         iss: issuer(cx.settings(), tenant),
         aud: grant.audience.clone(),
@@ -117,8 +120,8 @@ pub(super) fn bounded_token<O: Op>(
         azp: grant.client.0,
         client_id: grant.client.0,
         idtyp: String::from(if is_user { "user" } else { "app" }),
-        iat: now.max(grant.member.tokens_from()),
-        nbf: now.max(grant.member.tokens_from()),
+        iat: start,
+        nbf: start,
         exp: end,
         jti: Uuid::new_v4(),
         ver: String::from("2.0"),
@@ -132,7 +135,7 @@ pub(super) fn bounded_token<O: Op>(
     };
     cx.note("audience", &grant.audience);
     Ok(AccessToken {
-        token: cx.house().identity.state().keys.sign(TYPE, &claims)?,
+        token: state.keys.sign(TYPE, &claims)?,
         expires_in: end.saturating_sub(now).saturating_sub(1),
         expires_on: claims.exp,
         resource: grant.audience,

@@ -79,7 +79,7 @@ pub use token_keys::{GetDiscovery, ListSigningKeys, RotateSigningKeys};
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
-use kernel::{PrincipalId, PrincipalKind, ResourceId, Result, TenantId};
+use kernel::{AppId, PrincipalId, PrincipalKind, ResourceId, Result, TenantId};
 use seal::TokenKeys;
 
 use crate::gate::{House, Record};
@@ -106,6 +106,8 @@ pub(crate) struct Identity {
 struct State {
     tenant: Option<TenantId>,
     members: HashMap<PrincipalId, Member>,
+    /// The principals of applications.
+    applications: HashMap<AppId, PrincipalId>,
     people: HashMap<PrincipalId, KnownPerson>,
     keys: TokenKeys,
     policies: Vec<SignInPolicy>,
@@ -125,10 +127,22 @@ impl Default for State {
         Self {
             tenant: None,
             members: HashMap::new(),
+            applications: HashMap::new(),
             people: HashMap::new(),
             keys: TokenKeys::new(Vec::new()),
             policies: Vec::new(),
         }
+    }
+}
+
+impl State {
+    /// From which second on, since the epoch, tokens of this application count; none when it is disabled or gone.
+    fn client_from(&self, client: AppId) -> Option<i64> {
+        if oauth::is_built_in(client) {
+            return Some(0);
+        }
+        let member = self.members.get(self.applications.get(&client)?)?;
+        (!member.is_disabled).then(|| member.tokens_from())
     }
 }
 
@@ -177,6 +191,7 @@ impl House {
         let system = self.system();
         let tenant = self.all::<Tenant>(system, b"").await?.first().map(|row| row.value.id);
         let rows = self.all::<Member>(system, b"").await?;
+        let applications = rows.iter().filter_map(|row| Some((row.value.app?, row.value.id))).collect();
         let members = rows.into_iter().map(|row| (row.value.id, row.value)).collect();
         let people = self.all::<Person>(system, b"").await?.into_iter().map(|row| {
             let Person { principal, needs_mfa, must_change, .. } = row.value;
@@ -185,7 +200,7 @@ impl House {
         let people = people.collect();
         let keys = token_keys::load(self).await?;
         let policies = self.all::<SignInPolicy>(system, b"").await?.into_iter().map(|row| row.value).collect();
-        self.identity.state.store(Arc::new(State { tenant, members, people, keys, policies }));
+        self.identity.state.store(Arc::new(State { tenant, members, applications, people, keys, policies }));
         // Whatever was verified before may have been revoked by the change.
         self.identity.verified.forget();
         self.identity.service_tokens.clear();

@@ -26,7 +26,8 @@ pub(super) async fn member_row<O: Op>(cx: &Cx<'_, O>, id: PrincipalId) -> Result
     cx.get::<Member>(cx.system(), id.as_bytes()).await
 }
 
-/// Ends everything that was issued in a principal's name: tokens and sessions by their time, refresh tokens one by one.
+/// Ends everything that was issued in a principal's name, and what its application holds for people: tokens and sessions by
+/// their time, refresh tokens one by one.
 pub(in crate::identity) async fn cut_off<O: Op>(
     cx: &Cx<'_, O>,
     changes: &mut Changes,

@@ -111,6 +111,11 @@ impl Client {
     }
 }
 
+/// Whether every installation knows this application, so that no principal stands for it.
+pub(in crate::identity) fn is_built_in(app: AppId) -> bool {
+    BUILT_IN.iter().any(|(id, _, _)| *id == app.0)
+}
+
 /// The application with this id.
 pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, id: &str) -> kernel::Result<Option<Client>> {
     let Ok(app) = id.parse::<AppId>() else { return Ok(None) };

@@ -138,17 +138,19 @@ impl Op for RevokeGrant {
     }
 }
 
-/// Ends all grants of a principal, once `changes` are committed; whoever commits them touches the principal too, which
-/// makes the server forget the tokens it has verified.
+/// Ends all grants that a principal gave, and those that its application was given, once `changes` are committed; whoever
+/// commits them touches the principal too, which makes the server forget the tokens it has verified.
 pub(in crate::identity) async fn revoke_grants<O: Op>(
     cx: &Cx<'_, O>,
     changes: &mut Changes,
     principal: PrincipalId,
 ) -> Result<()> {
     let now = cx.now();
+    let app = cx.house().identity.member(principal).and_then(|member| member.app);
+    let concerns = |grant: &OpenGrant| grant.principal == principal || app == Some(grant.client);
     for mut row in cx.all::<OpenGrant>(cx.system(), b"").await? {
         let grant = &mut row.value;
-        if grant.principal == principal && grant.revoked_at.is_none() && now < grant.ends_at {
+        if concerns(grant) && grant.revoked_at.is_none() && now < grant.ends_at {
             grant.revoked_at = Some(now);
             changes.put(cx.system(), &row)?;
         }

@@ -46,7 +46,7 @@ pub use request::{AuthorizeRequest, ResponseMode};
 pub use tokens::TokenSet;
 pub use upkeep::{FindStale, RemoveStale, look_after_tokens};
 
-pub(in crate::identity) use client::application_name;
+pub(in crate::identity) use client::{application_name, is_built_in};
 pub(in crate::identity) use grant::{revoke_grants, stands};
 pub(crate) use redirect::check_redirect_uri;
 

@@ -3,6 +3,7 @@
 mod assertions;
 mod races;
 mod revocation;
+mod shut_out;
 mod stand;
 mod upkeep;
 mod workload;

@@ -116,9 +116,14 @@ impl Stand {
 
     /// Goes through the authorization endpoint, by way of the sign-in page; gives the code.
     pub async fn code(&self) -> Secret<String> {
+        self.code_for(&COMMAND_LINE_CLIENT.to_string()).await
+    }
+
+    /// The same, for this application.
+    pub async fn code_for(&self, client: &str) -> Secret<String> {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::of(VERIFIER.as_bytes()));
         let asked = [
-            ("client_id", COMMAND_LINE_CLIENT.to_string()),
+            ("client_id", client.to_owned()),
             ("response_type", String::from("code")),
             ("redirect_uri", String::from(REDIRECT)),
             ("scope", String::from(SCOPE)),
