@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -11,6 +11,8 @@ use std::{
 use kernel::{Secret, Timestamp};
 use seal::Sha256;
 use uuid::Uuid;
+
+use crate::identity::sign_in::network;
 
 /// How long a person may take at the provider.
 const LIFE: Duration = Duration::from_secs(600);
@@ -93,19 +95,6 @@ impl Open {
 /// Both are secrets of 256 bits; what is looked up is a digest, so that the time tells nothing of them.
 fn key(state: &str, browser: &Secret<String>) -> [u8; 32] {
     Sha256::of(format!("{}.{state}", browser.expose()).as_bytes())
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => {
-                let [a, b, c, d, ..] = v6.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-        },
-    }
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ pub(super) async fn prove<O: Op>(cx: &Cx<'_, O>, claim: &ClientClaim, what: &[&s
     };
     let actor =
         member.as_ref().map(|member| Actor::Principal { id: member.id, kind: member.kind, name: member.name.clone() });
-    let guesser = Guesser::Client(client.app, cx.caller().source.address);
+    let guesser = Guesser::of_client(client.app, cx.caller().source.address);
     match proved {
         Ok(used) => {
             cx.house().identity.offers.guesses().hit(guesser);

@@ -1,6 +1,6 @@
 //! The device grant (RFC 8628): a device shows a short code, a person types it into a browser and decides, the device polls.
 //!
-//! Anybody may start one, so nothing is written before a person decides: what waits is in memory, bounded for each address and
+//! Anybody may start one, so nothing is written before a person decides: what waits is in memory, bounded for each network and
 //! as a whole, and forgotten after fifteen minutes or a restart.
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
@@ -17,7 +17,10 @@ use super::{
     refusal::{Granted, answer},
     scope::Asked,
 };
-use crate::gate::{Cx, Op};
+use crate::{
+    gate::{Cx, Op},
+    identity::sign_in::network,
+};
 
 /// A code is good for this long.
 pub(super) const LIFETIME: Duration = Duration::from_secs(900);
@@ -27,8 +30,8 @@ pub(super) const INTERVAL: u32 = 5;
 pub(super) const SLOWER: u32 = 5;
 /// Devices that wait at once.
 const MOST: usize = 10_000;
-/// Devices behind one address that wait at once.
-const MOST_OF_AN_ADDRESS: usize = 100;
+/// Devices in one network that wait at once.
+const MOST_OF_A_NETWORK: usize = 100;
 /// No vowels, so that no words come out, and nothing that looks like something else (RFC 8628 §6.1).
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 /// Letters of a user code: 20 to the 8th are 25,600,000,000.
@@ -67,6 +70,10 @@ impl Device {
     pub(super) fn has_expired(&self, now: Timestamp) -> bool {
         now >= self.started_at.plus(LIFETIME)
     }
+
+    fn network(&self) -> Option<IpAddr> {
+        self.address.map(network)
+    }
 }
 
 /// Devices that wait, by the grant that they would open.
@@ -90,9 +97,9 @@ impl Devices {
         for old in forgotten {
             self.end(old);
         }
-        let of_address = self.waiting.values().filter(|other| other.address == device.address).count();
+        let of_network = self.waiting.values().filter(|other| other.network() == device.network()).count();
         let is_taken = self.by_user_code.contains_key(&device.user_code);
-        if self.waiting.len() >= MOST || of_address >= MOST_OF_AN_ADDRESS || is_taken {
+        if self.waiting.len() >= MOST || of_network >= MOST_OF_A_NETWORK || is_taken {
             return false;
         }
         self.by_user_code.insert(device.user_code.clone(), grant);
@@ -271,7 +278,7 @@ mod tests {
     fn one_address_leaves_room_for_others_and_time_makes_room_again() {
         let mut devices = Devices::default();
         let many = std::iter::repeat_with(|| devices.start(Uuid::new_v4(), device(0, 1))).take(150);
-        assert_eq!(many.filter(|has_room| *has_room).count(), MOST_OF_AN_ADDRESS);
+        assert_eq!(many.filter(|has_room| *has_room).count(), MOST_OF_A_NETWORK);
         assert!(devices.start(Uuid::new_v4(), device(0, 2)));
         let later = i64::try_from(LIFETIME.as_millis()).unwrap() * 2;
         assert!(devices.start(Uuid::new_v4(), device(later, 1)));

@@ -133,7 +133,7 @@ async fn present<O: Op>(
 }
 
 /// Does something with the undecided device that a code belongs to. Wrong codes are counted, for the session and for its
-/// address: codes are short, and a stranger's must not be found by trying.
+/// network: codes are short, and a stranger's must not be found by trying.
 fn with_device<O: Op, T>(
     cx: &Cx<'_, O>,
     session: &Session,
@@ -141,7 +141,7 @@ fn with_device<O: Op, T>(
     act: impl FnOnce(&mut Device) -> T,
 ) -> std::result::Result<T, DeviceRefusal> {
     let (offers, now) = (&cx.house().identity.offers, cx.now());
-    let guessers = [Guesser::Session(session.id), Guesser::Address(cx.caller().source.address)];
+    let guessers = [Guesser::Session(session.id), Guesser::at(cx.caller().source.address)];
     let wait = guessers.iter().map(|who| offers.guesses().wait(*who, now)).max().unwrap_or(Duration::ZERO);
     if !wait.is_zero() {
         return refused(cx, DeviceRefusal::Throttled { seconds: wait.as_secs().max(1) });

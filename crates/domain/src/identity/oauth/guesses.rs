@@ -5,6 +5,8 @@ use std::{collections::HashMap, net::IpAddr, time::Duration};
 use kernel::{AppId, Timestamp};
 use uuid::Uuid;
 
+use crate::identity::sign_in::network;
+
 /// Guessers that are remembered at once; beyond that, those who have been quiet longest are forgotten.
 const MOST: usize = 10_000;
 /// Wrong guesses are remembered this long after the last one.
@@ -19,18 +21,28 @@ const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 pub(super) enum Guesser {
     /// A person, a user code.
     Session(Uuid),
-    /// An address, a user code.
-    Address(Option<IpAddr>),
-    /// Somebody at an address, an application's credential.
+    /// A network, a user code.
+    Network(Option<IpAddr>),
+    /// Somebody in a network, an application's credential.
     Client(AppId, Option<IpAddr>),
 }
 
 impl Guesser {
+    /// Whoever is behind an address, at a user code.
+    pub(super) fn at(address: Option<IpAddr>) -> Self {
+        Self::Network(address.map(network))
+    }
+
+    /// Whoever is behind an address, at this application's credential.
+    pub(super) fn of_client(app: AppId, address: Option<IpAddr>) -> Self {
+        Self::Client(app, address.map(network))
+    }
+
     /// Wrong guesses that cost nothing yet. Many people may share an address.
     fn free(self) -> u32 {
         match self {
             Self::Session(_) => 5,
-            Self::Address(_) => 20,
+            Self::Network(_) => 20,
             Self::Client(..) => 10,
         }
     }
@@ -96,7 +108,7 @@ mod tests {
         for seconds in [30, 60, 120, 240, 480, 900, 900] {
             guesses.miss(who, now);
             assert_eq!(guesses.wait(who, now), Duration::from_secs(seconds));
-            assert_eq!(guesses.wait(Guesser::Address(None), now), Duration::ZERO);
+            assert_eq!(guesses.wait(Guesser::at(None), now), Duration::ZERO);
             now = now.plus(Duration::from_secs(1));
         }
         assert_eq!(guesses.wait(who, now.plus(MEMORY)), Duration::ZERO);

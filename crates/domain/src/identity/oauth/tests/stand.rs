@@ -64,6 +64,11 @@ pub struct Stand {
     pub cookie: Secret<String>,
 }
 
+async fn sign_in(house: &House, user_name: String, password: Secret<String>) -> Secret<String> {
+    let op = SignInWithPassword { user_name, password, agent: String::from("test") };
+    enter(house, &at(1), op).await.unwrap().unwrap().cookie
+}
+
 /// Somebody at an address.
 pub fn at(last: u8) -> Caller {
     Caller::nobody(Source { address: Some(IpAddr::from([192, 0, 2, last])), ..Source::internal() })
@@ -101,9 +106,13 @@ impl Stand {
         let (admin, password) = (String::from("admin"), Secret::new(String::from("correct horse battery")));
         let found = FoundHouse { admin: admin.clone(), password: password.clone(), charter: Charter::draw().unwrap() };
         let founded = enter(&house, &Caller::house(), found).await.unwrap();
-        let op = SignInWithPassword { user_name: admin, password, agent: String::from("test") };
-        let cookie = enter(&house, &at(1), op).await.unwrap().unwrap().cookie;
+        let cookie = sign_in(&house, admin, password).await;
         Self { house, clock, founded, cookie }
+    }
+
+    /// Another browser of the admin's.
+    pub async fn sign_in_again(&self) -> Secret<String> {
+        sign_in(&self.house, String::from("admin"), Secret::new(String::from("correct horse battery"))).await
     }
 
     pub async fn ask<O: Op>(&self, op: O) -> Result<O::Output> {
