@@ -36,6 +36,7 @@ pub use directory::{
     RevokeSignInSessions, SecretView, ServicePrincipal, Test, UpdateApplication, UpdateFederatedCredential,
     UpdateGroup, UpdateServicePrincipal, UpdateUser, User, UserForm, UserKey,
 };
+pub(crate) use directory::{end_managed_principals, require_room};
 pub use federation::{
     BeginFederatedSignIn, Begun, CreateIdentityProvider, DeleteIdentityProvider, FederationAnswer, FederationRefusal,
     FinishFederatedSignIn, GetIdentityProvider, GroupMapping, IdentityProvider, LinkFederatedUser,

@@ -10,7 +10,7 @@ use super::{Precondition, PutResource, Resource, ResourceGroup, ResourceType, Ta
 use crate::{
     access::{remove_of_managed, remove_within},
     gate::{Changes, Cx, Op, Row},
-    identity::Member,
+    identity::{Member, end_managed_principals, require_room},
 };
 
 /// Identities that one target may have.
@@ -110,6 +110,7 @@ fn add_managed<O: Op>(
     name: &str,
     of: &ResourceId,
 ) -> Result<(PrincipalId, AppId)> {
+    require_room(cx)?;
     let (id, app) = (PrincipalId::random(), AppId::random());
     let member = Member {
         id,
@@ -130,17 +131,8 @@ fn add_managed<O: Op>(
 /// refused once `changes` are committed.
 pub(super) async fn end_managed<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, within: &ResourceId) -> Result<()> {
     let ended = cx.house().identity.managed_within(within);
-    end_principals(cx, changes, &ended).await?;
+    end_managed_principals(cx, changes, &ended).await?;
     remove_within(cx, within, &ended, changes).await
-}
-
-async fn end_principals<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, ended: &[PrincipalId]) -> Result<()> {
-    for id in ended {
-        if let Some(member) = cx.get::<Member>(cx.system(), id.as_bytes()).await? {
-            changes.delete(cx.system(), &member);
-        }
-    }
-    Ok(())
 }
 
 /// Creates a user-assigned identity, or changes its tags.
@@ -251,7 +243,7 @@ impl Op for UpdateTarget {
             }
             (Some(own), false) => {
                 // The target stays, and with it what others hold there.
-                end_principals(cx, &mut changes, &[own.principal]).await?;
+                end_managed_principals(cx, &mut changes, &[own.principal]).await?;
                 remove_of_managed(cx, &[own.principal], &mut changes).await?;
                 None
             }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     gate::{Changes, Cx, Op, Row, Shelf},
-    identity::Member,
+    identity::{Member, require_room},
 };
 
 /// A workspace.
@@ -148,6 +148,7 @@ impl PutWorkspace {
         };
         maker.children(&shelf, &self.id, storage_account.name(), workspace)?;
 
+        require_room(cx)?;
         let identity = PrincipalId::random();
         let member = Member {
             id: identity,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Refuses a principal too many.
-pub(in crate::identity) fn require_room<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
+pub(crate) fn require_room<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
     match cx.house().identity.state().members.len() < MOST_PRINCIPALS {
         true => Ok(()),
         false => {
@@ -62,11 +62,36 @@ pub(super) async fn set_enabled<O: Op>(
 /// Removes a principal with its roles, its memberships and whatever was issued to it, and leaves its tombstone. The caller
 /// holds `assigning`.
 pub(super) async fn remove<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &Row<Member>) -> Result<()> {
-    let (system, member) = (cx.system(), &row.value);
+    let member = &row.value;
     power::require_another(cx, member.id, "delete")?;
     power::require_unmanaged(member)?;
     power::require_power_over(cx, member.id).await?;
     access::remove_of(cx, member.id, changes).await?;
+    oauth::revoke_grants(cx, changes, member.id).await?;
+    mfa::reset_second_factors(cx, changes, member.id).await?;
+    cx.note("principal", member.id.to_string());
+    cx.note("name", &member.name);
+    bury(cx, changes, row).await
+}
+
+/// Ends the managed identities among these principals, all but their roles. Nobody's power is asked for: whoever may end the
+/// resource may end its identity.
+pub(crate) async fn end_managed_principals<O: Op>(
+    cx: &Cx<'_, O>,
+    changes: &mut Changes,
+    ended: &[PrincipalId],
+) -> Result<()> {
+    for id in ended {
+        if let Some(row) = member_row(cx, *id).await?.filter(|row| row.value.managed_by.is_some()) {
+            bury(cx, changes, &row).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a principal with its memberships, and leaves its tombstone.
+async fn bury<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &Row<Member>) -> Result<()> {
+    let (system, member) = (cx.system(), &row.value);
     let above = cx.house().access().groups_of(member.id).to_vec();
     for group in above {
         if let Some(found) = cx.get::<Membership>(system, &membership_id(group, member.id)).await? {
@@ -79,14 +104,10 @@ pub(super) async fn remove<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &R
             changes.delete(system, &found);
         }
     }
-    oauth::revoke_grants(cx, changes, member.id).await?;
-    mfa::reset_second_factors(cx, changes, member.id).await?;
     let Member { id, kind, ref name, app, .. } = *member;
     let tombstone = Tombstone { id, kind, name: name.clone(), app, deleted_at: cx.now() };
     changes.put(system, &Row::new(id.as_bytes().as_slice(), tombstone))?;
     changes.delete(system, row);
-    cx.note("principal", id.to_string());
-    cx.note("name", name);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod applications;
 mod groups;
+mod managed;
 mod users;
 
 use kernel::{Caller, Kind, Principal, PrincipalId, PrincipalKind, Proof, ResourceId, Result, Secret, Source, Who};
