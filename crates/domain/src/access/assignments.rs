@@ -1,11 +1,16 @@
 //! Role assignments and role definitions as resources (Microsoft.Authorization, api-version 2022-04-01).
 
+use std::collections::BTreeSet;
+
 use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{APPLICATION_ADMINISTRATOR, OWNER, granting::require_right_to_grant};
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use crate::{
+    gate::{Changes, Cx, Op, Record, Row},
+    identity::can_come_in,
+};
 
 /// Reading assignments, and what can be told from them.
 pub(super) const READ: &str = "Microsoft.Authorization/roleAssignments/read";
@@ -186,7 +191,7 @@ impl Op for DeleteRoleAssignment {
             require_right_to_grant(cx, &role, &self.scope).await?;
         }
         let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
-        require_holders(cx, &all, |other| other.id == row.id)?;
+        require_holders(cx, &all, |other| other.id == row.id).await?;
         let mut changes = Changes::new();
         changes.delete(cx.system(), &row);
         changes.put(cx.system(), &epoch)?;
@@ -255,7 +260,7 @@ async fn take_back<O: Op>(
 pub(crate) async fn remove_of<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, changes: &mut Changes) -> Result<()> {
     let epoch = Epoch::read(cx).await?;
     let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
-    require_holders(cx, &all, |row| row.value.principal == principal)?;
+    require_holders(cx, &all, |row| row.value.principal == principal).await?;
     for row in all.iter().filter(|row| row.value.principal == principal) {
         changes.delete(cx.system(), row);
     }
@@ -263,18 +268,18 @@ pub(crate) async fn remove_of<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, cha
     Ok(())
 }
 
-/// Refuses when a scope that the principal owns has no other owner who can sign in: to be asked before it is shut out.
+/// Refuses when a scope that these principals own has no other owner who can sign in: to be asked before they are shut out.
 ///
 /// # Errors
 /// As `remove_of`.
 pub(crate) async fn require_other_holders<O: Op>(
     cx: &Cx<'_, O>,
-    principal: PrincipalId,
+    principals: &[PrincipalId],
     changes: &mut Changes,
 ) -> Result<()> {
     let epoch = Epoch::read(cx).await?;
     let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
-    require_holders(cx, &all, |row| row.value.principal == principal)?;
+    require_holders(cx, &all, |row| principals.contains(&row.value.principal)).await?;
     changes.put(cx.system(), &epoch)?;
     Ok(())
 }
@@ -282,21 +287,31 @@ pub(crate) async fn require_other_holders<O: Op>(
 /// Roles that somebody must hold, since nobody else could give them back.
 const KEPT: [(Uuid, &str); 2] = [(OWNER, "owner of a scope"), (APPLICATION_ADMINISTRATOR, "directory administrator")];
 
+/// Who holds, by itself, a role that somebody must hold.
+pub(crate) async fn holders_of_kept<O: Op>(cx: &Cx<'_, O>) -> Result<BTreeSet<PrincipalId>> {
+    let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
+    let is_kept = |row: &Row<RoleAssignment>| KEPT.iter().any(|(role, _)| *role == row.value.role);
+    Ok(all.into_iter().filter(is_kept).map(|row| row.value.principal).collect())
+}
+
 /// Refuses when, without the assignments that are going, a scope had no holder of a role that must be held. A group does not
 /// count as a holder: who is in it can change without anybody looking here.
-fn require_holders<O: Op>(
+async fn require_holders<O: Op>(
     cx: &Cx<'_, O>,
     all: &[Row<RoleAssignment>],
-    is_going: impl Fn(&Row<RoleAssignment>) -> bool,
+    is_going: impl Fn(&Row<RoleAssignment>) -> bool + Send,
 ) -> Result<()> {
-    for row in all.iter().filter(|row| is_going(row)) {
+    let (going, staying): (Vec<_>, Vec<_>) = all.iter().partition(|row| is_going(row));
+    for row in going {
         let Some((role, noun)) = KEPT.into_iter().find(|(role, _)| *role == row.value.role) else { continue };
-        let remains = all.iter().any(|other| {
-            !is_going(other)
-                && other.value.role == role
-                && row.value.scope.is_within(&other.value.scope)
-                && cx.house().identity.can_sign_in(other.value.principal)
-        });
+        let mut remains = false;
+        for other in &staying {
+            let is_holder = other.value.role == role && row.value.scope.is_within(&other.value.scope);
+            if is_holder && can_come_in(cx, other.value.principal).await? {
+                remains = true;
+                break;
+            }
+        }
         if !remains {
             let why = format!("the last {noun} cannot be removed; assign the role to somebody else first");
             return Err(Error::new(Kind::Conflict, why));

@@ -20,7 +20,7 @@ mod what_if;
 pub use assignments::{
     DeleteRoleAssignment, GetRoleAssignment, ListRoleAssignments, PutRoleAssignment, RoleAssignment,
 };
-pub(crate) use assignments::{remove_of, remove_of_managed, remove_within, require_other_holders};
+pub(crate) use assignments::{holders_of_kept, remove_of, remove_of_managed, remove_within, require_other_holders};
 pub use built_in::{
     APPLICATION_ADMINISTRATOR, COMPUTE_OPERATOR, CONTRIBUTOR, DATA_SCIENTIST, DIRECTORY_READER, OWNER, READER,
     USER_ACCESS_ADMINISTRATOR, USER_ADMINISTRATOR,

@@ -20,6 +20,7 @@ mod sessions;
 mod sign_in;
 mod token_keys;
 mod verified;
+mod way_in;
 
 pub use authenticate::identify;
 pub use authority::IssueServerCertificate;
@@ -76,6 +77,7 @@ pub use sign_in::{
     SignOut, SignedIn, Step,
 };
 pub use token_keys::{GetDiscovery, ListSigningKeys, RotateSigningKeys};
+pub(crate) use way_in::can_come_in;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -155,14 +157,6 @@ impl Identity {
     /// What kind of principal has this object id; none when nobody has.
     pub(crate) fn kind_of(&self, id: PrincipalId) -> Option<PrincipalKind> {
         self.state.load().members.get(&id).map(|member| member.kind)
-    }
-
-    /// Whether the principal can come in by itself and act: a person, or an application, that is enabled.
-    pub(crate) fn can_sign_in(&self, id: PrincipalId) -> bool {
-        self.state.load().members.get(&id).is_some_and(|member| {
-            let has_way = member.kind == PrincipalKind::User || member.app.is_some();
-            has_way && !member.is_disabled && member.managed_by.is_none()
-        })
     }
 
     /// The managed identities of whatever lies within a scope.

@@ -6,6 +6,7 @@ use super::{
     ApplicationKey, CertificateEntry, CertificateView, SecretView, application_key, certificates, client_secrets,
     listing::{Field, Listing, Page},
     naming,
+    power::require_way_in,
     redirects::{check_redirects, require_right_to_redirect},
     removal::{cut_off, remove, require_room},
 };
@@ -154,10 +155,13 @@ impl Op for UpdateApplication {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Registration> {
+        let _turn = cx.house().assigning.lock().await;
         let (mut member, mut application) = application_key::find(cx, ApplicationKey::Client(self.app)).await?;
         note(cx, &application.value);
         let mut changes = Changes::new();
-        if apply(cx, self.form, &mut member.value, &mut application.value).await? {
+        let is_over = apply(cx, self.form, &mut member.value, &mut application.value).await?;
+        require_way_in(cx, &mut changes, &application.value).await?;
+        if is_over {
             cut_off(cx, &mut changes, &mut member.value).await?;
         }
         changes.put(cx.system(), &member)?;

@@ -5,7 +5,10 @@ use seal::AssertionCertificate;
 use uuid::Uuid;
 
 use super::{
-    ApplicationKey, application_key, applications, client_secrets::UPDATE, naming, power::require_power_over,
+    ApplicationKey, application_key, applications,
+    client_secrets::UPDATE,
+    naming,
+    power::{require_power_over, require_way_in},
     removal::cut_off,
 };
 use crate::{
@@ -93,6 +96,7 @@ impl Op for RemoveCertificate {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let _turn = cx.house().assigning.lock().await;
         let (mut member, mut row) = application_key::find(cx, self.of).await?;
         applications::note(cx, &row.value);
         require_power_over(cx, member.value.id).await?;
@@ -102,6 +106,7 @@ impl Op for RemoveCertificate {
         let gone = certificates.remove(at);
         cx.note("certificate", seal::hex(&gone.sha1));
         let mut changes = Changes::new();
+        require_way_in(cx, &mut changes, &row.value).await?;
         if gone.expires_at > cx.now() {
             cut_off(cx, &mut changes, &mut member.value).await?;
             changes.put(cx.system(), &member)?;

@@ -6,8 +6,10 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    ApplicationKey, ServicePrincipal, application_key, applications, naming, power::require_power_over,
-    removal::cut_off, service_principals,
+    ApplicationKey, ServicePrincipal, application_key, applications, naming,
+    power::{require_power_over, require_way_in},
+    removal::cut_off,
+    service_principals,
 };
 use crate::{
     gate::{Changes, Cx, Op},
@@ -121,6 +123,7 @@ impl Op for RemoveClientSecret {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let _turn = cx.house().assigning.lock().await;
         let (mut member, mut row) = application_key::find(cx, self.of).await?;
         applications::note(cx, &row.value);
         require_power_over(cx, member.value.id).await?;
@@ -130,6 +133,7 @@ impl Op for RemoveClientSecret {
         let gone = secrets.remove(at);
         cx.note("secret", gone.id.to_string());
         let mut changes = Changes::new();
+        require_way_in(cx, &mut changes, &row.value).await?;
         if gone.expires_at > cx.now() {
             cut_off(cx, &mut changes, &mut member.value).await?;
             changes.put(cx.system(), &member)?;

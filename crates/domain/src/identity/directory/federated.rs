@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     ApplicationKey, application_key,
     applications::{self, READ, WRITE},
-    power::require_power_over,
+    power::{require_power_over, require_way_in},
     removal::cut_off,
 };
 use crate::{
@@ -137,6 +137,7 @@ impl Op for RemoveFederatedCredential {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let _turn = cx.house().assigning.lock().await;
         let (member, mut row) = find(cx, self.app).await?;
         require_power_over(cx, member.value.id).await?;
         let at = position(&row.value, &self.credential)?;
@@ -190,6 +191,7 @@ fn position(application: &Application, named: &str) -> Result<usize> {
 /// Stores an application that lost a credential, and cuts off what that brought.
 async fn keep<O: Op>(cx: &Cx<'_, O>, mut member: Row<Member>, row: &Row<Application>) -> Result<()> {
     let mut changes = Changes::new();
+    require_way_in(cx, &mut changes, &row.value).await?;
     cut_off(cx, &mut changes, &mut member.value).await?;
     changes.put(cx.system(), &member)?;
     changes.put(cx.system(), row)?;

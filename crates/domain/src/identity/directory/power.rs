@@ -4,8 +4,9 @@ use kernel::{Error, Kind, PrincipalId, ResourceId, Result};
 
 pub(in crate::identity) use crate::access::require_power_over;
 use crate::{
-    gate::{Cx, Op},
-    identity::{CreateSignInPolicy, Member, SignInPolicy},
+    access::require_other_holders,
+    gate::{Changes, Cx, Op},
+    identity::{Application, CreateSignInPolicy, Member, SignInPolicy, can_come_in},
 };
 
 /// Refuses whoever may not decide who belongs to a group. Beside its roles, a group stands for what sign-in policies say of it: one
@@ -32,6 +33,20 @@ pub(in crate::identity) fn require_another<O: Op>(cx: &Cx<'_, O>, principal: Pri
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses to take from an application what it comes in by, when it is the last owner of a scope: to be asked with what it is to
+/// be, before that is committed. The caller holds `assigning`.
+pub(super) async fn require_way_in<O: Op>(
+    cx: &Cx<'_, O>,
+    changes: &mut Changes,
+    application: &Application,
+) -> Result<()> {
+    let principal = application.principal;
+    if application.can_prove_itself(cx.now()) || !can_come_in(cx, principal).await? {
+        return Ok(());
+    }
+    require_other_holders(cx, &[principal], changes).await
 }
 
 /// Refuses for a managed identity: it has no credential of its own, and lives as long as its resource.

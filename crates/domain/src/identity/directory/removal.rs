@@ -52,7 +52,7 @@ pub(super) async fn set_enabled<O: Op>(
     power::require_another(cx, member.id, "disable or enable")?;
     power::require_power_over(cx, member.id).await?;
     if !is_enabled {
-        access::require_other_holders(cx, member.id, changes).await?;
+        access::require_other_holders(cx, &[member.id], changes).await?;
     }
     member.is_disabled = !is_enabled;
     cx.note("enabled", is_enabled.to_string());

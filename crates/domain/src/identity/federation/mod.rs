@@ -31,6 +31,7 @@ pub use finish::{FederationAnswer, FederationRefusal, FinishFederatedSignIn};
 pub use form::ProviderForm;
 pub use links::{LinkFederatedUser, UnlinkFederatedUser};
 pub use provider::IdentityProvider;
+pub(super) use provider::comes_through;
 pub use providers::{
     CreateIdentityProvider, DeleteIdentityProvider, GetIdentityProvider, ListIdentityProviders, UpdateIdentityProvider,
 };

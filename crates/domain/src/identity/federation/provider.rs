@@ -1,10 +1,17 @@
 //! A provider as administrators see it, and how its row is found.
 
-use kernel::{Error, Result, Timestamp};
+use kernel::{Error, PrincipalId, Result, Timestamp};
 use uuid::Uuid;
 
-use super::{GroupMapping, MultiFactorTrust, records::Provider};
-use crate::gate::{Cx, Op, Row};
+use super::{
+    GroupMapping, MultiFactorTrust,
+    records::{FederatedUser, Provider},
+};
+use crate::{
+    access::{holders_of_kept, require_other_holders},
+    gate::{Changes, Cx, Op, Row},
+    identity::{can_come_in, way_in::can_come_in_without},
+};
 
 /// Providers that may be known at once.
 pub(super) const MOST_PROVIDERS: usize = 50;
@@ -92,4 +99,35 @@ pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, id: Uuid) -> Result<Row<Provider
     cx.note("provider", id.to_string());
     cx.note("issuer", &row.value.issuer);
     Ok(row)
+}
+
+/// Whether a person can sign in through some provider, other than one that is going.
+pub(in crate::identity) async fn comes_through<O: Op>(
+    cx: &Cx<'_, O>,
+    principal: PrincipalId,
+    without: Option<Uuid>,
+) -> Result<bool> {
+    let mut open = cx.all::<Provider>(cx.system(), b"").await?;
+    open.retain(|row| row.value.is_enabled && Some(row.value.id) != without);
+    if open.is_empty() {
+        return Ok(false);
+    }
+    let links = cx.all::<FederatedUser>(cx.system(), b"").await?;
+    let mut own = links.iter().filter(|link| link.value.principal == principal);
+    Ok(own.any(|link| open.iter().any(|provider| provider.value.issuer == link.value.issuer)))
+}
+
+/// Refuses to part with a provider when the last owner comes through it alone. The caller holds
+/// `assigning`.
+pub(super) async fn require_other_ways<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, provider: Uuid) -> Result<()> {
+    let mut shut_out = Vec::new();
+    for holder in holders_of_kept(cx).await? {
+        if can_come_in(cx, holder).await? && !can_come_in_without(cx, holder, provider).await? {
+            shut_out.push(holder);
+        }
+    }
+    match shut_out.is_empty() {
+        true => Ok(()),
+        false => require_other_holders(cx, &shut_out, changes).await,
+    }
 }

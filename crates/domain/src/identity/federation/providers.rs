@@ -8,7 +8,7 @@ use super::{
     ending::{end_sessions, take_groups_back},
     form::{check_groups, require_power_over_groups},
     pin::pin,
-    provider::{MOST_PROVIDERS, all, find, view},
+    provider::{MOST_PROVIDERS, all, find, require_other_ways, view},
     records::Provider,
 };
 use crate::gate::{Changes, Cx, Op, Row};
@@ -167,6 +167,7 @@ impl Op for UpdateIdentityProvider {
         for _ in 0..TRIES {
             let mut changes = Changes::new();
             if was_enabled && !row.value.is_enabled {
+                require_other_ways(cx, &mut changes, provider).await?;
                 end_sessions(cx, &mut changes, provider).await?;
             }
             changes.put(cx.system(), &row)?;
@@ -207,6 +208,7 @@ impl Op for DeleteIdentityProvider {
         for _ in 0..TRIES {
             let row = find(cx, self.provider).await?;
             let mut changes = Changes::new();
+            require_other_ways(cx, &mut changes, self.provider).await?;
             end_sessions(cx, &mut changes, self.provider).await?;
             take_groups_back(cx, &mut changes, &row.value.issuer).await?;
             changes.delete(cx.system(), &row);

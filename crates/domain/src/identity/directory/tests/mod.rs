@@ -3,6 +3,7 @@
 mod applications;
 mod groups;
 mod managed;
+mod owners;
 mod users;
 
 use kernel::{Caller, Kind, Principal, PrincipalId, PrincipalKind, Proof, ResourceId, Result, Secret, Source, Who};

@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::stand::{Idp, Stand};
 use crate::{
-    access::{APPLICATION_ADMINISTRATOR, OWNER, PutRoleAssignment},
+    access::{APPLICATION_ADMINISTRATOR, DeleteRoleAssignment, ListRoleAssignments, OWNER, PutRoleAssignment},
     gate::enter,
     identity::{
         BeginFederatedSignIn, CreateIdentityProvider, CreateServicePrincipal, DeleteIdentityProvider,
         FederationRefusal, GetIdentityProvider, GroupMapping, LinkFederatedUser, ListIdentityProviders,
-        ListSignInProviders, ProviderForm, UpdateIdentityProvider,
+        ListSignInProviders, NewPassword, ProviderForm, ResetPassword, UpdateIdentityProvider, UserKey,
     },
 };
 
@@ -202,4 +202,34 @@ async fn nobody_maps_a_way_to_more_than_they_could_grant() {
     let admin = stand.house.identity.state().members.values().find(|one| one.name == "admin").unwrap().id;
     let op = LinkFederatedUser { provider, subject: String::from("me"), user: admin };
     assert!(enter(&stand.house, &administrator, op).await.is_err());
+}
+
+#[tokio::test]
+async fn a_provider_by_which_alone_the_last_owner_comes_stays() {
+    let stand = Stand::new().await;
+    let (idp, provider) = stand.open_provider().await;
+    let signed = stand.sign_in(&idp, provider.id, |_| {}).await.unwrap();
+    let (ann, _) = stand.user(&signed).await;
+    let root = ResourceId::root();
+    let op = PutRoleAssignment { name: Uuid::new_v4(), scope: root.clone(), role: OWNER, principal: ann };
+    stand.ask(op).await.unwrap();
+    let house = Caller::house();
+    let list = ListRoleAssignments { scope: root.clone(), principal: None, at_scope: true };
+    let held = enter(&stand.house, &house, list).await.unwrap();
+    for (name, _) in held.iter().filter(|(_, held)| held.role == OWNER && held.principal != ann) {
+        enter(&stand.house, &house, DeleteRoleAssignment { name: *name, scope: root.clone() }).await.unwrap();
+    }
+    let off = || ProviderForm { is_enabled: Some(false), ..ProviderForm::default() };
+    let disable = || UpdateIdentityProvider { provider: provider.id, form: off(), is_refreshed: false };
+    let last = "last owner of a scope";
+    let fault = enter(&stand.house, &house, disable()).await.unwrap_err();
+    assert!(fault.kind() == Kind::Conflict && fault.public().contains(last), "{fault}");
+    let fault = enter(&stand.house, &house, DeleteIdentityProvider { provider: provider.id }).await.unwrap_err();
+    assert!(fault.kind() == Kind::Conflict && fault.public().contains(last), "{fault}");
+    // A password is another way in.
+    let password =
+        NewPassword { password: Some(Secret::new(String::from("gravel teapot misnomer"))), must_change: true };
+    enter(&stand.house, &house, ResetPassword { user: UserKey::Id(ann), password }).await.unwrap();
+    enter(&stand.house, &house, disable()).await.unwrap();
+    enter(&stand.house, &house, DeleteIdentityProvider { provider: provider.id }).await.unwrap();
 }
