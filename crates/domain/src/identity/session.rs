@@ -8,7 +8,7 @@ use seal::Fingerprint;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::token_keys::SKEW;
+use super::{policy::MULTI_FACTOR, token_keys::SKEW};
 use crate::gate::{Changes, Cx, Op, Record, Row};
 
 /// After this long a person signs in again, whatever they did meanwhile.
@@ -102,7 +102,7 @@ impl Session {
         let mut contexts = Vec::new();
         if self.is_multi_factor() {
             methods.push(String::from("mfa"));
-            contexts.push(String::from("c1"));
+            contexts.push(String::from(MULTI_FACTOR));
         }
         Proof { methods, contexts, session: Some(self.id), run: None, grant: None }
     }

@@ -52,8 +52,9 @@ pub use users::{
 
 pub(in crate::identity) use applications::blank;
 pub(in crate::identity) use client_secrets::{PURPOSE, first_secret};
+pub(in crate::identity) use naming::is_deceptive;
 pub(in crate::identity) use power::{require_another, require_power_over};
-pub(in crate::identity) use removal::cut_off;
+pub(in crate::identity) use removal::{cut_off, membership_id};
 pub(crate) use removal::{end_managed_principals, require_room};
 
 /// Principals that a directory may hold, alive. Each is kept in memory, in some hundred bytes.

@@ -59,7 +59,7 @@ pub(super) fn user_name(text: &str) -> Result<String> {
 }
 
 /// Control characters, and those that reorder or hide text (Unicode UAX #9, UTS #39).
-fn is_deceptive(c: char) -> bool {
+pub(in crate::identity) fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

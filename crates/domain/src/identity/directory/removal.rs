@@ -112,6 +112,6 @@ async fn bury<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &Row<Member>) -
 }
 
 /// The row of a membership.
-pub(super) fn membership_id(group: PrincipalId, member: PrincipalId) -> Vec<u8> {
+pub(in crate::identity) fn membership_id(group: PrincipalId, member: PrincipalId) -> Vec<u8> {
     [group.as_bytes().as_slice(), member.as_bytes().as_slice()].concat()
 }

@@ -128,7 +128,7 @@ fn draw() -> Result<String> {
 }
 
 /// Everything but the unreserved characters is escaped (RFC 3986 §2.3).
-pub(super) fn escaped(value: &str) -> String {
+pub(in crate::identity) fn escaped(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::records::FederatedUser;
 use crate::{
     gate::{Changes, Cx, Op},
-    identity::{Membership, Session},
+    identity::{Membership, Session, directory::membership_id},
 };
 
 /// Ends the sessions that came from a provider, and with them the tokens that came from those: also where the browser went silent,
@@ -42,9 +42,4 @@ pub(super) async fn take_groups_back<O: Op>(cx: &Cx<'_, O>, changes: &mut Change
     }
     cx.note("membershipsRemoved", taken.to_string());
     Ok(())
-}
-
-/// The row of a membership.
-pub(super) fn membership_id(group: kernel::PrincipalId, member: kernel::PrincipalId) -> Vec<u8> {
-    [group.as_bytes().as_slice(), member.as_bytes().as_slice()].concat()
 }

@@ -4,7 +4,6 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId,
 use uuid::Uuid;
 
 use super::{
-    ending::membership_id,
     provider::find,
     records::{FederatedUser, Provider},
 };
@@ -12,7 +11,7 @@ use crate::{
     gate::{Changes, Cx, Op, Row},
     identity::{
         Membership,
-        directory::{require_another, require_power_over},
+        directory::{membership_id, require_another, require_power_over},
     },
 };
 

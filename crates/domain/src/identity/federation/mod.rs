@@ -26,6 +26,7 @@ mod records;
 mod tests;
 
 pub(super) use attempts::Attempts;
+pub(super) use begin::escaped;
 pub use begin::{BeginFederatedSignIn, Begun, ListSignInProviders, SignInProvider};
 pub use finish::{FederationAnswer, FederationRefusal, FinishFederatedSignIn};
 pub use form::ProviderForm;

@@ -6,7 +6,6 @@ use kernel::{Error, Kind, PrincipalId, PrincipalKind, Result};
 
 use super::{
     FederationRefusal,
-    ending::membership_id,
     id_token::IdToken,
     links::{link_id, new_link},
     records::{FederatedUser, Provider},
@@ -15,7 +14,7 @@ use crate::{
     gate::{Changes, Cx, Op, Row},
     identity::{
         Membership, Person,
-        directory::{MOST_MEMBERSHIPS, require_room},
+        directory::{MOST_MEMBERSHIPS, is_deceptive, membership_id, require_room},
         found::new_member,
     },
 };
@@ -153,11 +152,7 @@ fn user_name(said: &str, provider: &str) -> String {
 
 /// A name for people, as far as it can be shown: without what reorders or hides text.
 fn display_name(said: &str) -> Option<String> {
-    let is_odd = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let name: String = said.chars().filter(|c| !is_odd(*c)).take(LONGEST_NAME).collect();
+    let name: String = said.chars().filter(|c| !is_deceptive(*c)).take(LONGEST_NAME).collect();
     let name = name.trim();
     (!name.is_empty()).then(|| name.to_owned())
 }

@@ -11,6 +11,7 @@ use crate::{
     gate::{Cx, Op},
     identity::{
         Method, Person,
+        federation::escaped,
         session::session_of,
         sign_in::{SignInRefusal, SignedIn, Step, establish, expired, refused},
     },
@@ -122,18 +123,6 @@ impl Op for RemoveTotp {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         alter(cx, &self.session, |factors| Ok(factors.totp.take().map(drop).ok_or(SignInRefusal::NotPossible))).await
     }
-}
-
-/// A name in a URI's path (RFC 3986 §2.3).
-fn escaped(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -5,11 +5,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{TokenRefusal, refusal::Granted};
+use crate::identity::policy::MULTI_FACTOR;
 
 /// The longest `claims` parameter, in bytes.
 const LONGEST: usize = 4096;
-/// The authentication context of multi-factor authentication.
-pub(super) const MULTI_FACTOR: &str = "c1";
 /// What a client declares that understands claims challenges.
 const UNDERSTANDS_CHALLENGES: &str = "CP1";
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     TokenRefusal,
     credential::REFRESH_TOKEN,
-    demands::{Demands, MULTI_FACTOR},
+    demands::Demands,
     grant::{self, OpenGrant, RefreshToken},
     refusal::Granted,
     scope::Asked,
@@ -18,6 +18,7 @@ use crate::{
     identity::{
         AccessToken, Member, NextStep, Person, Session,
         claims::{self, Bounds, Grant, IdClaims},
+        policy::MULTI_FACTOR,
         sign_in::next_step,
     },
 };
