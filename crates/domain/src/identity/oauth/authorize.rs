@@ -19,7 +19,7 @@ use super::{
     ticket,
 };
 use crate::{
-    gate::{Actor, Changes, Cx, Op, Row},
+    gate::{Actor, Cx, Op, Row},
     identity::{
         Member, NextStep, Person, Session,
         claims::{issuer, tenant_of},
@@ -27,9 +27,6 @@ use crate::{
         sign_in::next_step,
     },
 };
-
-/// A session that was heard is written down at most this often, in milliseconds.
-const SEEN: i64 = 60_000;
 
 /// An authorization request, from a browser that may have a session.
 #[derive(Debug)]
@@ -220,7 +217,6 @@ impl Authorize {
         if !cx.house().identity.offers.codes().offer(grant, offered) {
             return Err(AuthorizeRefusal::Busy.into());
         }
-        see(cx, session).await?;
         let mut parameters = vec![(String::from("code"), code.expose().clone())];
         if asking.wants_client_info {
             let info = serde_json::json!({"uid": member.id, "utid": tenant}).to_string();
@@ -281,20 +277,5 @@ impl Authorize {
         };
         let user_name = person.map_or_else(|| member.name.clone(), |row| row.value.user_name);
         Ok(hint.eq_ignore_ascii_case(&user_name) || *hint == member.id.to_string())
-    }
-}
-
-/// Notes that the browser was heard. A session that somebody else writes at the same time is heard by them.
-async fn see<O: Op>(cx: &Cx<'_, O>, mut session: Row<Session>) -> Result<()> {
-    let now = cx.now();
-    if now.0.saturating_sub(session.value.seen_at.0) < SEEN {
-        return Ok(());
-    }
-    session.value.seen_at = now;
-    let mut changes = Changes::new();
-    changes.put(cx.system(), &session)?;
-    match cx.commit(changes).await {
-        Err(fault) if fault.kind() != Kind::Stale => Err(fault),
-        _ => Ok(()),
     }
 }
