@@ -1,5 +1,6 @@
 //! The command line: nouns and verbs, a table for people or JSON for scripts, one sentence and an exit code on failure.
 
+mod access;
 mod account;
 pub(crate) mod activity_log;
 mod ad;
@@ -16,6 +17,7 @@ mod login;
 pub(crate) mod model;
 mod output;
 mod policy;
+mod provider;
 mod remembered;
 mod role;
 mod secret;
@@ -72,6 +74,12 @@ enum Command {
     /// Role assignments and definitions: who may do what.
     #[command(subcommand)]
     Role(role::Command),
+    /// Who may do what, and why; what a change would change; what in a role misleads.
+    #[command(subcommand)]
+    Access(access::Command),
+    /// What can be granted: the operation catalogue.
+    #[command(subcommand)]
+    Provider(provider::Command),
     /// Resource groups.
     #[command(subcommand)]
     Group(group::Command),
@@ -133,6 +141,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Account(command) => block_on(command.run()),
         Command::Ad(command) => block_on(command.run()),
         Command::Role(command) => block_on(command.run()),
+        Command::Access(command) => block_on(command.run()),
+        Command::Provider(command) => block_on(command.run()),
         Command::Group(command) => block_on(command.run()),
         Command::Identity(command) => block_on(command.run()),
         Command::Workspace(command) => block_on(command.run()),

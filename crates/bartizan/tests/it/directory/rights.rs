@@ -92,7 +92,7 @@ async fn administering_the_directory_is_no_way_to_more_rights() {
     );
     let clerk = office.sign_in("clerk", PASSWORD).await.unwrap();
     let shut = office.ask(&clerk, Method::PATCH, "users/boss", &json!({"accountEnabled": true})).await;
-    assert_eq!(shut.0, 403, "{}", shut.1);
+    assert!(matches!(shut.0, 403 | 404), "{}", shut.1);
     assert_eq!(office.ask(&clerk, Method::PATCH, "users/clerk", &json!({"accountEnabled": true})).await.0, 204);
     // And nobody shuts out themselves.
     let own = format!("servicePrincipals/{owner_principal}");

@@ -1,6 +1,8 @@
 //! The rules of Azure RBAC as one would say them (requirements A-26, Z1 and Z13), without a thought for speed, and the compiled
 //! snapshot beside them on random input.
 
+#![allow(clippy::string_slice, reason = "tests")]
+
 use super::*;
 
 /// Numbers that look random and are the same in every run.

@@ -65,10 +65,10 @@ async fn authorize(guest: &Guest, text: &str) -> Result<Response, Fault> {
         AuthorizeOutcome::SignIn { again, hint, ticket } => {
             let again = if again { "&again=1" } else { "" };
             let hint = hint.map_or_else(String::new, |hint| format!("&hint={}", escape(&hint)));
-            Ok(to_page(&guest, &browser, &format!("/signin?return={}{again}{hint}", here(&ticket))))
+            Ok(to_page(guest, &browser, &format!("/signin?return={}{again}{hint}", here(&ticket))))
         }
         AuthorizeOutcome::SecondFactor { ticket } => {
-            Ok(to_page(&guest, &browser, &format!("/signin/second-factor?return={}", here(&ticket))))
+            Ok(to_page(guest, &browser, &format!("/signin/second-factor?return={}", here(&ticket))))
         }
         AuthorizeOutcome::Page(why) => Err(of_application(refusal::of_page(why))),
     }

@@ -1,5 +1,7 @@
 //! Role assignments and definitions.
 
+mod definition;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -15,9 +17,9 @@ pub enum Command {
     /// Who holds which role where.
     #[command(subcommand)]
     Assignment(Assignment),
-    /// What roles there are.
+    /// What roles there are, and roles of your own.
     #[command(subcommand)]
-    Definition(Definition),
+    Definition(definition::Definition),
 }
 
 /// Commands on assignments.
@@ -28,7 +30,8 @@ pub enum Assignment {
         /// Object id; or a user's sign-in name, or the name of a group or service principal that only one has.
         #[arg(long)]
         assignee: String,
-        /// Name of the role: Owner, Contributor, Reader; at the root (`--scope /`) also those of the directory.
+        /// Name or id of the role: Owner, Contributor, Reader, one of your own; at the root (`--scope /`) also those of the
+        /// directory.
         #[arg(long)]
         role: String,
         /// Resource id. Default: the workspace if one is set, else the group, else the subscription.
@@ -55,14 +58,8 @@ pub enum Assignment {
     },
 }
 
-/// Commands on definitions.
-#[derive(Subcommand)]
-pub enum Definition {
-    /// List the roles.
-    List(#[command(flatten)] SessionOptions),
-}
-
-fn scope_of(session: &Session, given: Option<String>) -> Result<String, Failure> {
+/// Where a command works when it is not told: the workspace, else the group, else the subscription.
+pub(super) fn scope_of(session: &Session, given: Option<String>) -> Result<String, Failure> {
     match given {
         Some(scope) => Ok(scope),
         None => session.workspace().or_else(|_| session.group()).or_else(|_| session.subscription()),
@@ -70,7 +67,7 @@ fn scope_of(session: &Session, given: Option<String>) -> Result<String, Failure>
 }
 
 /// The role with this name or id.
-async fn definition(session: &Session, scope: &str, role: &str) -> Result<Value, Failure> {
+pub(super) async fn definition(session: &Session, scope: &str, role: &str) -> Result<Value, Failure> {
     let all = format!("{scope}/providers/Microsoft.Authorization/roleDefinitions");
     let same = |entry: &Value| {
         let is = |pointer: &str| {
@@ -85,7 +82,10 @@ async fn definition(session: &Session, scope: &str, role: &str) -> Result<Value,
 
 /// The id of the role with this name or id.
 pub async fn definition_id(session: &Session, role: &str) -> Result<String, Failure> {
-    let found = definition(session, &session.subscription()?, role).await?;
+    definition_id_of(&definition(session, &session.subscription()?, role).await?)
+}
+
+fn definition_id_of(found: &Value) -> Result<String, Failure> {
     let id = found.get("name").and_then(Value::as_str);
     Ok(id.ok_or_else(|| Failure::new("the answer has no role id"))?.to_owned())
 }
@@ -130,13 +130,7 @@ impl Command {
     pub async fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Assignment(command) => command.run().await,
-            Self::Definition(Definition::List(options)) => {
-                let session = Session::open(&options).await?;
-                let place = format!("{}/providers/Microsoft.Authorization/roleDefinitions", session.subscription()?);
-                let columns =
-                    [("Role", "/properties/roleName"), ("Id", "/name"), ("Description", "/properties/description")];
-                options.output.entries(&session.list(&place).await?, &columns)
-            }
+            Self::Definition(command) => command.run().await,
         }
     }
 }
