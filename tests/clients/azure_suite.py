@@ -107,6 +107,28 @@ check("assignments are listed", name in [a.name for a in access.role_assignments
 access.role_assignments.delete(workspace.id, name)
 check("assignment is gone", name not in [a.name for a in access.role_assignments.list_for_scope(workspace.id)])
 
+science = str(uuid.uuid4())
+permission = {"actions": ["Microsoft.MachineLearningServices/workspaces/*/read"], "not_actions": ["Microsoft.MachineLearningServices/workspaces/models/read"]}
+definition = {"role_name": "Looks around", "role_type": "CustomRole", "permissions": [permission], "assignable_scopes": [workspace.id]}
+made = access.role_definitions.create_or_update(workspace.id, science, definition)
+check("a custom role is made", (made.name, made.role_type, made.permissions[0].actions) == (science, "CustomRole", permission["actions"]))
+check("it is listed as one", [r.name for r in access.role_definitions.list(workspace.id, filter="type eq 'CustomRole'")] == [science])
+check("it is read by its id", access.role_definitions.get_by_id(made.id).assignable_scopes == [workspace.id])
+name = str(uuid.uuid4())
+access.role_assignments.create(workspace.id, name, {"role_definition_id": made.id, "principal_id": principal})
+held = raises(HttpResponseError, lambda: access.role_definitions.delete(workspace.id, science))
+check("a role that is held stays", held and held.status_code == 409)
+mine = list(access.role_assignments.list_for_scope(workspace.id, filter=f"principalId eq '{principal}'"))
+check("assignments are filtered by principal", [a.name for a in mine] == [name])
+access.role_assignments.delete(workspace.id, name)
+check("a role is deleted", access.role_definitions.delete(workspace.id, science).name == science)
+wrong = {**definition, "permissions": [{"actions": ["Microsoft.Nothing/*"]}]}
+unknown = raises(HttpResponseError, lambda: access.role_definitions.create_or_update(workspace.id, science, wrong))
+check("an unknown action is a 400 that names it", unknown and unknown.status_code == 400 and "Microsoft.Nothing/*" in str(unknown))
+check("deny assignments are listed", list(access.deny_assignments.list_for_scope(workspace.id)) == [])
+operations = access.provider_operations_metadata.get("Microsoft.MachineLearningServices")
+check("the operation catalogue is served", "Microsoft.MachineLearningServices/workspaces/read" in [o.name for o in operations.operations])
+
 monitor = MonitorManagementClient(owner, SUBSCRIPTION, **options)
 events = list(monitor.activity_logs.list(filter=f"resourceUri eq '{workspace.id}'"))
 words = [(e.operation_name.value, e.status.value, e.caller) for e in events]

@@ -16,7 +16,7 @@ pub enum Command {
     /// For example: `bartizan access explain --principal ann@example.com --action
     /// Microsoft.MachineLearningServices/workspaces/write`. Exit code 0 when it is allowed, 1 when it is not.
     Explain {
-        /// Who: object id, sign-in name, or a name that only one has.
+        /// Who: object id, client id, sign-in name, or a name that only one has.
         #[arg(long)]
         principal: String,
         /// What; `bartizan provider operation list` shows what there is.
@@ -43,7 +43,7 @@ pub enum Command {
     },
     /// The least role for what somebody did, read from the activity log: a file for `bartizan role definition create`.
     Suggest {
-        /// Whose deeds: object id, sign-in name, or a name that only one has.
+        /// Whose deeds: object id, client id, sign-in name, or a name that only one has.
         #[arg(long)]
         principal: String,
         /// At and below which scope. Default as for `explain`.
@@ -97,7 +97,7 @@ impl Command {
             Self::Suggest { principal, scope, from, until, session } => {
                 let open = Session::open(&session).await?;
                 let scope = role::scope_of(&open, scope)?;
-                let principal = ad::object_id(&open, &principal).await?;
+                let principal = ad::anybody(&open, &principal).await?;
                 let body = json!({"principalId": principal, "from": from, "until": until});
                 let said = open.post(&place(&scope, "suggestRole"), &body).await?;
                 if said.get("isComplete") == Some(&Value::Bool(false)) {
@@ -117,7 +117,7 @@ async fn explain(
 ) -> Result<ExitCode, Failure> {
     let session = Session::open(options).await?;
     let scope = role::scope_of(&session, scope)?;
-    let id = ad::object_id(&session, principal).await?;
+    let id = ad::anybody(&session, principal).await?;
     let said = session.post(&place(&scope, "explain"), &json!({"principalId": id, "action": action})).await?;
     let is_allowed = said.get("decision").and_then(Value::as_str) == Some("Allowed");
     let mut sentences = vec![format!(
@@ -173,7 +173,7 @@ impl WhatIf {
         }
         for (who, named) in &self.assign {
             let definition = role::definition(&session, scope.trim_end_matches('/'), named).await?;
-            let principal = ad::object_id(&session, who).await?;
+            let principal = ad::anybody(&session, who).await?;
             changes.push(
                 json!({"change": "assignRole", "roleDefinitionId": definition.get("id"), "principalId": principal}),
             );

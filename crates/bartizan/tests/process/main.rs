@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod access;
 mod clients;
 mod credentials;
 mod directory;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::{Action, Class, Error, PrincipalId, ResourceId, Result, Timestamp};
+use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, Timestamp};
 
 use super::{Permissions, RoleForm};
 use crate::{
@@ -89,9 +89,12 @@ impl Op for SuggestRole {
             let list = if is_data { &mut permissions.data_actions } else { &mut permissions.actions };
             list.push(name.to_owned());
         }
+        if counts.is_empty() && cx.house().identity.kind_of(self.principal).is_none() {
+            return Err(Error::invalid("principalId", format_args!("no principal has object id `{}`", self.principal)));
+        }
         if counts.is_empty() {
             let why = "the log holds nothing of theirs at or below this scope that a role could allow";
-            return Err(Error::not_found(why));
+            return Err(Error::new(Kind::NotFound, why));
         }
         let form = RoleForm {
             role_name: format!("Least of {}", self.principal),

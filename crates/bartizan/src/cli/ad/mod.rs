@@ -81,6 +81,11 @@ pub(super) async fn object_id(session: &Session, named: &str) -> Result<String, 
     if lookup::is_id(named) { Ok(named.to_owned()) } else { lookup::principal(session, named).await }
 }
 
+/// The object id of anybody, client ids included: for questions, which cannot go to somebody else by mistake.
+pub(super) async fn anybody(session: &Session, named: &str) -> Result<String, Failure> {
+    lookup::principal(session, named).await
+}
+
 fn text(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -138,6 +138,9 @@ async fn a_suggested_role_replays_the_session_and_nothing_more() {
     assert_eq!(town.ask(&token, Method::PATCH, &ws, &json!({"tags": {}})).await.0, 403);
     assert_eq!(town.ask(&token, Method::GET, &format!("{ws}/computes"), &Value::Null).await.0, 403);
     let nothing = town.post(town.owner(), &ws, "suggestRole", &json!({"principalId": Uuid::new_v4()})).await;
-    assert_eq!(nothing.0, 404);
+    assert_eq!((nothing.0, &nothing.1["error"]["target"]), (400, &json!("principalId")));
+    let (idle, _) = town.person("idle").await;
+    let (status, said) = town.post(town.owner(), &ws, "suggestRole", &json!({"principalId": idle})).await;
+    assert_eq!(status, 404, "{said}");
     town.test.end().await;
 }
