@@ -34,7 +34,7 @@ pub use explain::{Because, DeniedBy, ExplainAccess, Explanation, Offer};
 pub(crate) use granting::require_power_over;
 pub use lint::{Finding, LintRoles, Linted, Rule};
 pub use role::{Authored, Permissions, RoleDefinition};
-pub use snapshot::Access;
+pub use snapshot::{Access, Rows};
 pub use suggest::{SuggestRole, Suggestion};
 pub(crate) use what_if::compiled;
 pub use what_if::{Changed, Proposal, WhatIf};

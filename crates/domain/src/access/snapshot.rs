@@ -17,7 +17,7 @@ use crate::identity::Membership;
 
 /// What a snapshot is compiled from.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rows {
+pub struct Rows {
     /// Roles that somebody made.
     pub definitions: Vec<RoleDefinition>,
     /// Who holds which role where.
@@ -78,7 +78,7 @@ impl Denial {
 impl Access {
     /// Compiles a snapshot. A role that nobody knows grants nothing. Roles of the snapshot before are used again where they are
     /// the same: reading patterns is most of the work.
-    pub(crate) fn compile(catalogue: &Arc<Catalogue>, rows: &Rows, before: &Self) -> Self {
+    pub fn compile(catalogue: &Arc<Catalogue>, rows: &Rows, before: &Self) -> Self {
         let mut access = Self { catalogue: Arc::clone(catalogue), ..Self::default() };
         let is_same_catalogue = Arc::ptr_eq(catalogue, &before.catalogue);
         for definition in built_in::all().iter().chain(&rows.definitions) {

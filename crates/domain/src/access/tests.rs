@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kernel::{Action, Class, PrincipalId, PrincipalKind, ResourceId, Timestamp};
 use uuid::Uuid;
 
-use super::{lint::lint, role::Rules, snapshot::Rows, *};
+use super::{lint::lint, role::Rules, *};
 use crate::identity::Membership;
 
 mod reference;

@@ -5,9 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use kernel::{Action, Class, Error, PrincipalId, ResourceId, Result};
 use uuid::Uuid;
 
-use super::{
-    Access, Authored, DenyAssignment, RoleAssignment, RoleDefinition, RoleForm, assignments::READ, snapshot::Rows,
-};
+use super::{Access, Authored, DenyAssignment, RoleAssignment, RoleDefinition, RoleForm, Rows, assignments::READ};
 use crate::{
     gate::{Cx, House, Op},
     identity::Membership,

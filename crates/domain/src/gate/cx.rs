@@ -162,6 +162,7 @@ impl<'a, O: Op> Cx<'a, O> {
     pub async fn commit(&self, changes: Changes) -> Result<()> {
         let touches_access = changes.touches(access::TABLES);
         let touches_identity = changes.touches(identity::TABLES);
+        let touches_applications = changes.touches(identity::APPLICATION_TABLES);
         let touches_services = changes.touches(scoring::TABLES);
         let touches_keys = changes.touches(&[WorkspaceKeyring::TABLE]);
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
@@ -176,6 +177,9 @@ impl<'a, O: Op> Cx<'a, O> {
         if touches_keys {
             self.house.keys().forget_opened();
         }
+        if touches_applications {
+            self.house.identity.forget_applications();
+        }
         if touches_services {
             self.house.scoring.forget_services();
         }
@@ -186,7 +190,8 @@ impl<'a, O: Op> Cx<'a, O> {
     /// Makes changes durable that change nothing a caller could name: counters of guesses, one-time states, when a session
     /// was heard last. They leave no record of their own; the operation's own comes at its end and says how it went.
     pub(crate) async fn keep(&self, changes: Changes) -> Result<()> {
-        if changes.touches(access::TABLES) || changes.touches(identity::TABLES) || changes.touches(scoring::TABLES) {
+        let kept_in_memory = [access::TABLES, identity::TABLES, identity::APPLICATION_TABLES, scoring::TABLES];
+        if kept_in_memory.iter().any(|tables| changes.touches(tables)) {
             return Err(Error::internal("a change that must be recorded was to be kept without a record"));
         }
         self.house.meta().commit(Batch { changes: changes.seal()?, records: Vec::new() }).await?;

@@ -36,7 +36,7 @@ pub async fn identify(house: &House, bearer: &str, source: Source) -> Result<Cal
                 return Err(refused());
             }
             // Not sooner: whoever comes with it meanwhile would find it kept, and be asked nothing more.
-            verified.remember(since, digest, Caller { who: who.clone(), source: Source::internal() }, end);
+            verified.remember(since, digest, (Caller { who: who.clone(), source: Source::internal() }, end));
             who
         }
     };

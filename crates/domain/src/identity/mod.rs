@@ -13,13 +13,13 @@ mod mfa;
 mod oauth;
 mod policy;
 mod records;
+mod remembered;
 mod run_token;
 pub(crate) mod service_token;
 mod session;
 mod sessions;
 mod sign_in;
 mod token_keys;
-mod verified;
 mod way_in;
 
 pub use authenticate::identify;
@@ -82,7 +82,8 @@ pub(crate) use way_in::can_come_in;
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
-use kernel::{AppId, PrincipalId, PrincipalKind, ResourceId, Result, TenantId};
+use kernel::{AppId, Caller, PrincipalId, PrincipalKind, ResourceId, Result, TenantId, Timestamp};
+use remembered::Remembered;
 use seal::TokenKeys;
 
 use crate::gate::{House, Record};
@@ -92,12 +93,19 @@ use records::SigningKey;
 pub(crate) const TABLES: &[&str] =
     &[Tenant::TABLE, Member::TABLE, Person::TABLE, SigningKey::TABLE, SignInPolicy::TABLE];
 
+/// A commit that touches one of these tables makes the server read applications anew.
+pub(crate) const APPLICATION_TABLES: &[&str] = &[Application::TABLE];
+
 /// What the room keeps in memory: small, and reloaded after every change to its tables.
 #[derive(Default)]
 pub(crate) struct Identity {
     state: ArcSwap<State>,
-    verified: verified::Verified,
-    service_tokens: service_token::Verified,
+    /// Bearer tokens that verified, by digest: whose they are, and until when.
+    verified: Remembered<[u8; 32], (Caller, Timestamp)>,
+    /// Service tokens that verified, by digest.
+    service_tokens: Remembered<[u8; 32], service_token::Held>,
+    /// Applications that were read.
+    applications: Remembered<AppId, Application>,
     offers: oauth::Offers,
     issuers: issuers::Issuers,
     attempts: federation::Attempts,
@@ -166,6 +174,11 @@ impl Identity {
         state.members.values().filter(within).map(|member| member.id).collect()
     }
 
+    /// Forgets what is known of applications: something about one has changed.
+    pub(crate) fn forget_applications(&self) {
+        self.applications.forget();
+    }
+
     fn member(&self, id: PrincipalId) -> Option<Member> {
         self.state.load().members.get(&id).cloned()
     }
@@ -198,7 +211,7 @@ impl House {
         self.identity.state.store(Arc::new(State { tenant, members, applications, people, keys, policies }));
         // Whatever was verified before may have been revoked by the change.
         self.identity.verified.forget();
-        self.identity.service_tokens.clear();
+        self.identity.service_tokens.forget();
         Ok(())
     }
 }

@@ -1,11 +1,6 @@
 //! Service tokens: one principal, one scoring service, one hour (requirements ). They open nothing else, and end with
 //! what the token that they were fetched with hangs on.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
 use kernel::{Error, Kind, Principal, PrincipalId, Proof, Result, RunId, Secret, WorkspaceId};
 use seal::Sha256;
 use serde::{Deserialize, Serialize};
@@ -20,8 +15,6 @@ const TYPE: &str = "svc+jwt";
 pub(super) const LIFETIME: i64 = 3600;
 /// Seconds after which a client may fetch the next one.
 const REFRESH: i64 = 2700;
-/// Verified tokens kept in memory.
-const MOST_CACHED: usize = 10_000;
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
@@ -55,24 +48,13 @@ pub struct ServiceToken {
     pub refresh_after: i64,
 }
 
-/// Tokens whose signature was verified, by digest of audience and token.
-#[derive(Default)]
-pub(crate) struct Verified(Mutex<HashMap<[u8; 32], Held>>);
-
 /// What a token says, its times in epoch seconds.
 #[derive(Clone)]
-struct Held {
+pub(super) struct Held {
     principal: PrincipalId,
     issued_at: i64,
     end: i64,
     from: Proof,
-}
-
-impl Verified {
-    /// Forgets all: keys or principals have changed.
-    pub(super) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
 }
 
 /// Signs a token for a principal at the service with this audience. It ends with what `from` hangs on, if it ends sooner.
@@ -120,9 +102,9 @@ fn verified(house: &House, audience: &str, bearer: &str) -> Option<(Proof, Princ
     let digest = hash.finish();
     let state = house.identity.state();
     let tenant = state.tenant?;
-    let verified = &house.identity.service_tokens.0;
-    let cached = verified.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-    let Held { principal, issued_at, end, from } = match cached {
+    let verified = &house.identity.service_tokens;
+    let since = verified.since();
+    let Held { principal, issued_at, end, from } = match verified.get(&digest) {
         Some(known) => known,
         None => {
             let claims = state.keys.verify::<Claims>(TYPE, bearer)?;
@@ -137,11 +119,7 @@ fn verified(house: &House, audience: &str, bearer: &str) -> Option<(Proof, Princ
             }
             let from = Proof { session: claims.sid, grant: claims.grant, run: claims.run, ..Proof::default() };
             let known = Held { principal: claims.oid.into(), issued_at: claims.iat, end: claims.exp, from };
-            let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
-            if verified.len() >= MOST_CACHED {
-                verified.clear();
-            }
-            verified.insert(digest, known.clone());
+            verified.remember(since, digest, known.clone());
             known
         }
     };

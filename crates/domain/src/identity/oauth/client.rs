@@ -122,8 +122,14 @@ pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, id: &str) -> kernel::Result<Opti
     if let Some(built_in) = Client::built_in(app) {
         return Ok(Some(built_in));
     }
-    let found = cx.get::<Application>(cx.system(), app.as_bytes()).await?;
-    Ok(found.map(|row| Client::registered(row.value)))
+    let known = &cx.house().identity.applications;
+    if let Some(application) = known.get(&app) {
+        return Ok(Some(Client::registered(application)));
+    }
+    let since = known.since();
+    let Some(row) = cx.get::<Application>(cx.system(), app.as_bytes()).await? else { return Ok(None) };
+    known.remember(since, app, row.value.clone());
+    Ok(Some(Client::registered(row.value)))
 }
 
 /// What people call the application with this id.
