@@ -11,6 +11,15 @@ pub struct RoleAssignmentInput {
     pub role_definition_id: String,
     /// Object id.
     pub principal_id: String,
+    /// Narrows a role elsewhere; refused here.
+    #[serde(default)]
+    pub condition: Option<serde_json::Value>,
+    /// Goes with it.
+    #[serde(default)]
+    pub condition_version: Option<serde_json::Value>,
+    /// Refused too.
+    #[serde(default)]
+    pub delegated_managed_identity_resource_id: Option<serde_json::Value>,
 }
 
 /// A role assignment as answered.
@@ -47,6 +56,9 @@ pub struct Permission {
     pub data_actions: Vec<String>,
     /// Patterns taken back.
     pub not_data_actions: Vec<String>,
+    /// Narrows a role elsewhere; refused here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<serde_json::Value>,
 }
 
 /// A role definition, in a PUT and as answered.
@@ -178,6 +190,8 @@ pub struct Offer {
 pub struct Explanation {
     /// `Allowed` or `Denied`.
     pub decision: &'static str,
+    /// Whether the principal is disabled: whatever it holds, it is not let in.
+    pub is_disabled: bool,
     /// The action, as it is spelled where it is checked.
     pub action: String,
     /// Where.

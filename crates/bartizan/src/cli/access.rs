@@ -132,6 +132,9 @@ async fn explain(
         ("heldElsewhere", "would be allowed where this is held:"),
         ("wouldAllow", "would be allowed by"),
     ];
+    if said.get("isDisabled") == Some(&Value::Bool(true)) {
+        sentences.push(String::from("  it is disabled: whatever it holds, it is not let in"));
+    }
     for (list, words) in lists {
         for entry in said.get(list).and_then(Value::as_array).into_iter().flatten() {
             sentences.push(format!("  {words} {}", reason(entry)));
@@ -194,6 +197,9 @@ impl WhatIf {
                 let names = one.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
                 names.for_each(|name| say(&format!("  {sign} {name}")));
             }
+        }
+        if said.get("isComplete") == Some(&Value::Bool(false)) {
+            super::tell("the directory is large: only a part of its people was looked at");
         }
         Ok(ExitCode::SUCCESS)
     }

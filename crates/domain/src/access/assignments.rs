@@ -6,14 +6,18 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId,
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{APPLICATION_ADMINISTRATOR, OWNER, granting::require_right_to_grant};
+use super::{APPLICATION_ADMINISTRATOR, DenyAssignment, OWNER, granting::require_right_to_grant};
 use crate::{
     gate::{Changes, Cx, Op, Record, Row},
     identity::can_come_in,
+    resources,
 };
 
 /// Reading assignments, and what can be told from them.
 pub(super) const READ: &str = "Microsoft.Authorization/roleAssignments/read";
+
+/// Role assignments at and below a subscription, as Azure has it; and as many above them all.
+const MOST_ASSIGNMENTS: usize = 4000;
 
 /// One principal holds one role at one scope and below.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +62,17 @@ impl Op for PutRoleAssignment {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleAssignment> {
+        let kind = cx.house().identity.kind_of(self.principal).ok_or_else(|| {
+            Error::invalid(
+                "properties.principalId",
+                format_args!("no principal has object id `{}`; a client id is not an object id", self.principal),
+            )
+        })?;
+        cx.note("principal", self.principal.to_string());
+        let _turn = cx.house().assigning.lock().await;
+        let epoch = Epoch::read(cx).await?;
+        // What counts is what the caller may do when it is their turn, and what is there then.
+        cx.require(&Self::ACTION, &self.scope).await?;
         let role = cx.house().access().role(self.role).cloned().ok_or_else(|| {
             Error::invalid("properties.roleDefinitionId", format_args!("role `{}` does not exist", self.role))
         })?;
@@ -68,17 +83,9 @@ impl Op for PutRoleAssignment {
             );
             return Err(Error::invalid("properties.roleDefinitionId", why));
         }
-        let kind = cx.house().identity.kind_of(self.principal).ok_or_else(|| {
-            Error::invalid(
-                "properties.principalId",
-                format_args!("no principal has object id `{}`; a client id is not an object id", self.principal),
-            )
-        })?;
         cx.note("role", &role.role_name);
-        cx.note("principal", self.principal.to_string());
         require_right_to_grant(cx, &role, &self.scope).await?;
-        let _turn = cx.house().assigning.lock().await;
-        let epoch = Epoch::read(cx).await?;
+        resources::require_scope_around(cx, "scope", &self.scope).await?;
         let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
         let twin = all.iter().find(|row| {
             row.value.scope == self.scope && row.value.role == self.role && row.value.principal == self.principal
@@ -93,6 +100,13 @@ impl Op for PutRoleAssignment {
                 Kind::Conflict,
                 "the id is used by a different role assignment, which cannot be changed",
             ));
+        }
+        let subscription = self.scope.subscription_id();
+        if all.iter().filter(|row| row.value.scope.subscription_id() == subscription).count() >= MOST_ASSIGNMENTS {
+            let why = format!(
+                "a subscription holds {MOST_ASSIGNMENTS} role assignments, and no more; assign roles to groups"
+            );
+            return Err(Error::new(Kind::TooLarge, why));
         }
         let created_by = cx.caller().principal().map_or(self.principal, |principal| principal.id);
         let assignment = RoleAssignment {
@@ -140,6 +154,8 @@ pub struct ListRoleAssignments {
     pub scope: ResourceId,
     /// Only this principal's.
     pub principal: Option<PrincipalId>,
+    /// Those of the groups that it belongs to as well (`assignedTo()`).
+    pub with_groups: bool,
     /// Only at the scope and above (`atScope()`).
     pub at_scope: bool,
 }
@@ -154,10 +170,14 @@ impl Op for ListRoleAssignments {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let rows = cx.all::<RoleAssignment>(cx.system(), b"").await?;
+        let selves = self.principal.map(|id| match self.with_groups {
+            true => cx.house().access().selves(id),
+            false => vec![id],
+        });
         let wanted = |assignment: &RoleAssignment| {
             let applies = self.scope.is_within(&assignment.scope);
             let lies_below = !self.at_scope && assignment.scope.is_within(&self.scope);
-            (applies || lies_below) && self.principal.is_none_or(|principal| principal == assignment.principal)
+            (applies || lies_below) && selves.as_ref().is_none_or(|selves| selves.contains(&assignment.principal))
         };
         let named = |row: Row<RoleAssignment>| Uuid::from_slice(&row.id).ok().map(|name| (name, row.value));
         Ok(rows.into_iter().filter(|row| wanted(&row.value)).filter_map(named).collect())
@@ -184,6 +204,7 @@ impl Op for DeleteRoleAssignment {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleAssignment> {
         let _turn = cx.house().assigning.lock().await;
         let epoch = Epoch::read(cx).await?;
+        cx.require(&Self::ACTION, &self.scope).await?;
         let row = find(cx, self.name, &self.scope).await?;
         cx.note("principal", row.value.principal.to_string());
         let role = cx.house().access().role(row.value.role).cloned();
@@ -216,7 +237,7 @@ impl Epoch {
     }
 }
 
-/// Takes back every assignment at or below a scope that is going away, and those of a principal that is: a later resource of
+/// Takes back every assignment, and lifts every denial, at or below a scope that is going away, and those of a principal that is: a later resource of
 /// the same name inherits nothing (I8).
 pub(crate) async fn remove_within<O: Op>(
     cx: &Cx<'_, O>,
@@ -224,6 +245,11 @@ pub(crate) async fn remove_within<O: Op>(
     principals: &[PrincipalId],
     changes: &mut Changes,
 ) -> Result<()> {
+    for row in cx.all::<DenyAssignment>(cx.system(), b"").await? {
+        if row.value.scope.is_within(scope) {
+            changes.delete(cx.system(), &row);
+        }
+    }
     let goes = |held: &RoleAssignment| held.scope.is_within(scope) || principals.contains(&held.principal);
     take_back(cx, changes, goes).await
 }

@@ -1,5 +1,7 @@
 //! Role definitions as resources (Microsoft.Authorization/roleDefinitions, api-version 2022-04-01).
 
+use std::collections::BTreeSet;
+
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use uuid::Uuid;
 
@@ -16,6 +18,8 @@ use crate::{
 const MOST_ROLES: usize = 2000;
 /// Patterns of one role, in all of its lists.
 const MOST_PATTERNS: usize = 1000;
+/// Characters of all of them: every change of a role reads all roles.
+const MOST_CHARACTERS: usize = 32 << 10;
 /// Characters of a pattern.
 const LONGEST_PATTERN: usize = 256;
 /// Scopes of one role.
@@ -50,9 +54,12 @@ impl RoleForm {
     /// # Errors
     /// `Invalid`, naming the field.
     pub(super) fn check(&self, catalogue: &Catalogue) -> Result<()> {
-        let length = self.role_name.chars().count();
-        if !(1..=128).contains(&length) || self.role_name.chars().any(char::is_control) {
-            return Err(Error::invalid("properties.roleName", "1 to 128 characters, none of them a control character"));
+        let name = self.role_name.as_str();
+        let is_plain = (1..=128).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        // A name that is an id, or looks like another in print, would be taken for that.
+        if !is_plain || name.trim() != name || name.parse::<Uuid>().is_ok() {
+            let why = "1 to 128 characters, without control characters, no white space at its ends, and no GUID";
+            return Err(Error::invalid("properties.roleName", why));
         }
         if self.description.chars().count() > 1024 {
             return Err(Error::invalid("properties.description", "at most 1024 characters"));
@@ -60,6 +67,10 @@ impl RoleForm {
         check_patterns(catalogue, &self.permissions)?;
         if self.assignable_scopes.is_empty() || self.assignable_scopes.len() > MOST_SCOPES {
             return Err(Error::invalid("properties.assignableScopes", format_args!("1 to {MOST_SCOPES} scopes")));
+        }
+        let distinct: BTreeSet<&ResourceId> = self.assignable_scopes.iter().collect();
+        if distinct.len() < self.assignable_scopes.len() {
+            return Err(Error::invalid("properties.assignableScopes", "names a scope twice"));
         }
         if self.assignable_scopes.iter().any(ResourceId::is_root) {
             let why = "the root `/` is for roles that ship; name subscriptions, resource groups or workspaces";
@@ -76,6 +87,10 @@ impl RoleForm {
 pub(super) fn check_patterns(catalogue: &Catalogue, permissions: &Permissions) -> Result<()> {
     if permissions.patterns().count() > MOST_PATTERNS {
         let why = format!("at most {MOST_PATTERNS} patterns in all; wildcards (`*`) stand for many actions");
+        return Err(Error::invalid("properties.permissions", why));
+    }
+    if permissions.patterns().map(|(_, text)| text.len()).sum::<usize>() > MOST_CHARACTERS {
+        let why = format!("at most {MOST_CHARACTERS} characters in all; wildcards (`*`) stand for many actions");
         return Err(Error::invalid("properties.permissions", why));
     }
     if permissions.actions.is_empty() && permissions.data_actions.is_empty() {
@@ -140,11 +155,13 @@ impl Op for PutRoleDefinition {
                 format!("a directory holds {MOST_ROLES} roles of its own, and no more"),
             ));
         }
-        let before = present.map_or(&[][..], |row| &row.value.assignable_scopes);
-        let rules = Rules::new(&self.form.permissions);
-        for scope in before.iter().chain(&self.form.assignable_scopes) {
+        if let Some(row) = present {
+            require_right_to_change(cx, &WRITE, &row.value).await?;
+        }
+        let given = cx.house().access().allowed_by(&Rules::new(&self.form.permissions));
+        for scope in &self.form.assignable_scopes {
             cx.require(&WRITE, scope).await?;
-            require_all_of(cx, &rules, scope).await?;
+            require_all_of(cx, &given, scope).await?;
         }
         for scope in &self.form.assignable_scopes {
             resources::require_scope(cx, "properties.assignableScopes", scope).await?;
@@ -162,6 +179,17 @@ impl Op for PutRoleDefinition {
         cx.commit(changes).await?;
         Ok(role)
     }
+}
+
+/// Refuses whoever may not do this at every scope of a role, or does not hold what the role gives: to change it is to take that
+/// from everybody who holds it.
+async fn require_right_to_change<O: Op>(cx: &Cx<'_, O>, action: &Action, role: &RoleDefinition) -> Result<()> {
+    let given = cx.house().access().allowed_by(&Rules::new(&role.permissions));
+    for scope in &role.assignable_scopes {
+        cx.require(action, scope).await?;
+        require_all_of(cx, &given, scope).await?;
+    }
+    Ok(())
 }
 
 fn require_new_name(all: &[Row<RoleDefinition>], id: Uuid, name: &str) -> Result<()> {
@@ -281,9 +309,7 @@ impl Op for DeleteRoleDefinition {
         let epoch = Epoch::read(cx).await?;
         let found = cx.get::<RoleDefinition>(cx.system(), self.role.as_bytes()).await?;
         let Some(row) = found.filter(|row| is_offered(&row.value, &self.scope, true)) else { return Ok(None) };
-        for scope in &row.value.assignable_scopes {
-            cx.require(&DELETE, scope).await?;
-        }
+        require_right_to_change(cx, &DELETE, &row.value).await?;
         let assigned = cx.all::<RoleAssignment>(cx.system(), b"").await?;
         if let Some(holder) = assigned.iter().find(|assigned| assigned.value.role == self.role) {
             let why = format!("the role is assigned at `{}`; take its assignments back first", holder.value.scope);

@@ -4,13 +4,19 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Access, Authored, Permissions, assignments::Epoch, definitions::check_patterns, what_if::rows_of};
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use super::{Authored, Permissions, assignments::Epoch, definitions::check_patterns};
+use crate::{
+    gate::{Changes, Cx, Op, Record, Row},
+    resources,
+};
 
 /// Principals that one deny assignment names at most.
 const MOST_PRINCIPALS: usize = 200;
+/// Deny assignments of a directory.
+const MOST_DENIALS: usize = 500;
 
-/// Actions that are denied at a scope.
+/// Actions that are denied at a scope. Whatever it says, it denies nobody to read and delete deny assignments, so that those above
+/// can lift it, and it does not reach the directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DenyAssignment {
     /// For people.
@@ -35,6 +41,12 @@ impl DenyAssignment {
     /// Whether it is for everyone.
     pub fn is_for_everyone(&self) -> bool {
         self.principals.iter().any(|id| id.0.is_nil())
+    }
+
+    /// Whether it is for a principal that is all of these: itself, and the groups above it.
+    pub(super) fn binds(&self, selves: &[PrincipalId]) -> bool {
+        let named = |list: &[PrincipalId]| selves.iter().any(|id| list.contains(id));
+        (self.is_for_everyone() || named(&self.principals)) && !named(&self.except)
     }
 }
 
@@ -67,13 +79,18 @@ impl Op for PutDenyAssignment {
         check(cx, &self.assignment)?;
         let _turn = cx.house().assigning.lock().await;
         let epoch = Epoch::read(cx).await?;
+        cx.require(&WRITE, &self.assignment.scope).await?;
+        resources::require_scope_around(cx, "scope", &self.assignment.scope).await?;
         let present = cx.get::<DenyAssignment>(cx.system(), self.name.as_bytes()).await?;
+        match &present {
+            Some(row) => require_right_to_lift(cx, &row.value).await?,
+            None => require_room(cx).await?,
+        }
         if present.as_ref().is_some_and(|row| row.value.scope != self.assignment.scope) {
             return Err(Error::new(Kind::Conflict, "the id is used by a deny assignment of another scope"));
         }
         let authored = Authored::now(cx, present.as_ref().and_then(|row| row.value.authored));
         let assignment = DenyAssignment { authored, ..self.assignment };
-        require_way_back(cx, self.name, &assignment).await?;
         let row = match present {
             Some(mut row) => {
                 row.value = assignment.clone();
@@ -109,6 +126,9 @@ fn check<O: Op>(cx: &Cx<'_, O>, assignment: &DenyAssignment) -> Result<()> {
         if list.len() > MOST_PRINCIPALS {
             return Err(Error::invalid(field, format_args!("at most {MOST_PRINCIPALS}")));
         }
+        if field != "properties.principals" && list.iter().any(|id| id.0.is_nil()) {
+            return Err(Error::invalid(field, "everyone but everyone is nobody"));
+        }
         let unknown = list.iter().find(|id| !id.0.is_nil() && cx.house().identity.kind_of(**id).is_none());
         if let Some(id) = unknown {
             return Err(Error::invalid(field, format_args!("no principal has object id `{id}`")));
@@ -117,20 +137,27 @@ fn check<O: Op>(cx: &Cx<'_, O>, assignment: &DenyAssignment) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a denial that its own maker could not take back: nobody else might be able to either.
-async fn require_way_back<O: Op>(cx: &Cx<'_, O>, name: Uuid, assignment: &DenyAssignment) -> Result<()> {
-    let Some(caller) = cx.caller().principal() else { return Ok(()) };
-    let mut rows = rows_of(cx.house()).await?;
-    rows.denials.retain(|(other, _)| *other != name);
-    rows.denials.push((name, assignment.clone()));
-    let before = cx.house().access();
-    let after = Access::compile(&cx.house().catalogue(), &rows, &before);
-    match after.allows(caller.id, &DELETE, &assignment.scope) {
+async fn require_room<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
+    match cx.all::<DenyAssignment>(cx.system(), b"").await?.len() < MOST_DENIALS {
         true => Ok(()),
-        false => Err(Error::new(
-            Kind::Conflict,
-            "this would deny you to take it back; name yourself, or a group that you are in, under `excludePrincipals`",
-        )),
+        false => {
+            let why = format!("a directory holds {MOST_DENIALS} deny assignments, and no more");
+            Err(Error::new(Kind::TooLarge, why))
+        }
+    }
+}
+
+/// Refuses to let somebody lift what binds them, by removing it or by writing something else in its place.
+async fn require_right_to_lift<O: Op>(cx: &Cx<'_, O>, denial: &DenyAssignment) -> Result<()> {
+    cx.require(&DELETE, &denial.scope).await?;
+    let Some(caller) = cx.caller().principal() else { return Ok(()) };
+    let access = cx.house().access();
+    let binds = denial.binds(&access.selves(caller.id));
+    match binds && !access.may_grant_all(caller.id, &denial.scope) {
+        true => {
+            Err(Error::new(Kind::Denied, "whom a deny assignment is for does not lift it; an owner of the scope can"))
+        }
+        false => Ok(()),
     }
 }
 
@@ -201,7 +228,9 @@ impl Op for DeleteDenyAssignment {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<DenyAssignment> {
+        let _turn = cx.house().assigning.lock().await;
         let row = find(cx, self.name, &self.scope).await?;
+        require_right_to_lift(cx, &row.value).await?;
         let mut changes = Changes::new();
         changes.delete(cx.system(), &row);
         cx.commit(changes).await?;

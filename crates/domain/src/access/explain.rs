@@ -4,7 +4,7 @@
 use kernel::{Action, Class, Error, PrincipalId, ResourceId, Result};
 use uuid::Uuid;
 
-use super::{Access, RoleDefinition, assignments::READ, pattern::Pattern, snapshot::Grant};
+use super::{Access, assignments::READ, snapshot::Grant, what_if::LIST_MEMBERS};
 use crate::gate::{Cx, Op};
 
 /// Roles that an explanation offers at most.
@@ -26,6 +26,8 @@ pub struct ExplainAccess {
 pub struct Explanation {
     /// Whether it is allowed.
     pub is_allowed: bool,
+    /// Whether the principal is disabled, so that whatever it holds it is not let in.
+    pub is_disabled: bool,
     /// The action as it is spelled where it is checked.
     pub action: &'static str,
     /// Assignments that allow it, as far as nothing denies it.
@@ -36,7 +38,7 @@ pub struct Explanation {
     pub taken_back_by: Vec<Because>,
     /// Assignments that would allow it, but lie elsewhere.
     pub held_elsewhere: Vec<Because>,
-    /// Roles that would allow it here, the least powerful first; none when it is allowed.
+    /// Roles that would allow it here, the least powerful first; none when it is allowed, or denied.
     pub would_allow: Vec<Offer>,
 }
 
@@ -80,7 +82,8 @@ pub struct Offer {
 }
 
 impl Op for ExplainAccess {
-    /// It tells no more than the assignments and roles do.
+    /// It tells no more than the assignments and roles there do: what lies elsewhere, and who is in which group, is told to those
+    /// alone who may read that.
     const ACTION: Action = Action::new(READ, Class::Read);
     type Output = Explanation;
 
@@ -97,7 +100,16 @@ impl Op for ExplainAccess {
             let why = format!("`{}` is no operation; `bartizan provider operation list` shows them", self.action);
             Error::invalid("action", why)
         })?;
-        Ok(access.explain(self.principal, &entry.action, &self.scope))
+        let mut said = access.explain(self.principal, &entry.action, &self.scope);
+        said.is_disabled = cx.house().identity.is_disabled(self.principal);
+        said.is_allowed &= !said.is_disabled;
+        said.held_elsewhere.retain(|because| cx.may(&Self::ACTION, &because.scope));
+        let is_own = cx.caller().principal().is_some_and(|caller| caller.id == self.principal);
+        if !is_own && !cx.may(&LIST_MEMBERS, &ResourceId::root()) {
+            let lists = [&mut said.allowed_by, &mut said.taken_back_by, &mut said.held_elsewhere];
+            lists.into_iter().flatten().for_each(|because| because.through.clear());
+        }
+        Ok(said)
     }
 }
 
@@ -107,6 +119,7 @@ impl Access {
         let is_allowed = self.allows(principal, action, scope);
         let mut explanation = Explanation {
             is_allowed,
+            is_disabled: false,
             action: action.name(),
             allowed_by: Vec::new(),
             denied_by: Vec::new(),
@@ -117,7 +130,7 @@ impl Access {
         for (held, grant) in self.grants_of(principal) {
             let Ok(at) = held.parse::<ResourceId>() else { continue };
             let applies = scope.is_within(&at);
-            let (allow, take_back) = deciding(&grant.role.definition, action);
+            let (allow, take_back) = grant.role.deciding(action);
             let list = match (applies, allow, take_back) {
                 (true, Some(pattern), None) => Some((&mut explanation.allowed_by, pattern)),
                 (true, Some(_), Some(pattern)) => Some((&mut explanation.taken_back_by, pattern)),
@@ -125,13 +138,14 @@ impl Access {
                 _ => None,
             };
             if let Some((list, pattern)) = list {
-                list.push(self.because(principal, at, grant, pattern));
+                list.push(self.because(principal, at, grant, pattern.to_owned()));
             }
         }
         for list in [&mut explanation.allowed_by, &mut explanation.taken_back_by, &mut explanation.held_elsewhere] {
             list.sort_by(|a, b| (&a.scope, a.assignment).cmp(&(&b.scope, b.assignment)));
         }
-        let denials = self.denials_of(principal, action, scope);
+        let selves = self.selves(principal);
+        let denials = self.denials_of(&selves, action, scope);
         explanation.denied_by = denials
             .map(|denial| DeniedBy {
                 assignment: denial.name,
@@ -139,7 +153,8 @@ impl Access {
                 scope: denial.assignment.scope.clone(),
             })
             .collect();
-        if !is_allowed {
+        // Against a denial, no role helps.
+        if !is_allowed && explanation.denied_by.is_empty() {
             explanation.would_allow = self.offers(action, scope);
         }
         explanation
@@ -200,12 +215,4 @@ impl Access {
         let entries = self.catalogue().entries().iter().enumerate();
         entries.filter(|(place, entry)| role.allows(&entry.action, Some(*place))).count()
     }
-}
-
-/// The pattern of a role that allows an action, and the one that takes it back.
-fn deciding(role: &RoleDefinition, action: &Action) -> (Option<String>, Option<String>) {
-    let (allow, take_back) = role.permissions.lists(action);
-    let folded = action.name().to_ascii_lowercase();
-    let first = |patterns: &[String]| patterns.iter().find(|pattern| Pattern::new(pattern).matches(&folded)).cloned();
-    (first(allow), first(take_back))
 }

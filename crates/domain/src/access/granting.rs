@@ -1,9 +1,9 @@
 //! Nobody grants what they do not hold (invariant I3): owners and user access administrators aside, whoever hands out a role, or
 //! gains the means to act as somebody who holds it, must be allowed all that it allows, at the same scope.
 
-use kernel::{PrincipalId, ResourceId, Result};
+use kernel::{Action, PrincipalId, ResourceId, Result};
 
-use super::{GRANT_DIRECTORY, PutRoleAssignment, RoleDefinition, role::Rules};
+use super::{GRANT_DIRECTORY, PutDenyAssignment, PutRoleAssignment, RoleDefinition, role::Rules};
 use crate::gate::{Cx, Op};
 
 /// Refuses unless the caller may hand out the role at the scope.
@@ -19,21 +19,23 @@ pub(super) async fn require_right_to_grant<O: Op>(
         // A role of resources never reaches the directory, so holding one is no measure.
         return cx.require(&GRANT_DIRECTORY, &ResourceId::root()).await;
     }
-    require_all_of(cx, &Rules::new(&role.permissions), scope).await
+    let actions = cx.house().access().allowed_by(&Rules::new(&role.permissions));
+    require_all_of(cx, &actions, scope).await
 }
 
-/// Refuses unless the caller may do all that these rules allow, or may grant anything there.
-pub(super) async fn require_all_of<O: Op>(cx: &Cx<'_, O>, rules: &Rules, scope: &ResourceId) -> Result<()> {
+/// Refuses unless the caller may do all of this at the scope, or may hand out anything there.
+pub(super) async fn require_all_of<O: Op>(cx: &Cx<'_, O>, actions: &[Action], scope: &ResourceId) -> Result<()> {
     let Some(caller) = cx.caller().principal() else { return Ok(()) };
-    let lacking = cx.house().access().lacks(caller.id, rules, scope);
+    let lacking = cx.house().access().lacks(caller.id, actions, scope);
     match lacking {
         Some(action) => cx.require(&action, scope).await,
         None => Ok(()),
     }
 }
 
-/// Refuses unless the caller could grant everything that the principal holds, by itself and through groups: to be asked by
-/// whatever lets somebody act as that principal, or takes it its rights.
+/// Refuses unless the caller could grant everything that the principal holds, by itself and through groups, and lift what is
+/// denied to others and not to it: to be asked by whatever lets somebody act as that principal, or takes it its rights. What is
+/// not asked this is handing a managed identity to a target: that is what identities are for, and takes a right of its own.
 ///
 /// # Errors
 /// `Denied`.
@@ -44,13 +46,23 @@ pub(crate) async fn require_power_over<O: Op>(cx: &Cx<'_, O>, principal: Princip
         }
         require_right_to_grant(cx, &role, &scope).await?;
     }
+    let selves = cx.house().access().selves(principal);
+    require_power_over_denials(cx, &selves).await
+}
+
+/// Refuses whoever may not write the denials that name one of these: who belongs to a group decides whom a denial is for.
+async fn require_power_over_denials<O: Op>(cx: &Cx<'_, O>, ids: &[PrincipalId]) -> Result<()> {
+    let scopes: Vec<ResourceId> = cx.house().access().denials_naming(ids).map(|denial| denial.scope.clone()).collect();
+    for scope in scopes {
+        cx.require(&PutDenyAssignment::ACTION, &scope).await?;
+    }
     Ok(())
 }
 
 /// Each role that the principal holds, with where it does.
 fn powers_of<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Vec<(RoleDefinition, ResourceId)> {
     let access = cx.house().access();
-    let held = access.grants_of(principal);
+    let held = access.grants_of(principal).into_iter();
     let mut powers: Vec<_> = held
         .filter_map(|(scope, grant)| Some((grant.role.definition.clone(), scope.parse::<ResourceId>().ok()?)))
         .collect();

@@ -37,7 +37,7 @@ pub use role::{Authored, Permissions, RoleDefinition};
 pub use snapshot::{Access, Rows};
 pub use suggest::{SuggestRole, Suggestion};
 pub(crate) use what_if::compiled;
-pub use what_if::{Changed, Proposal, WhatIf};
+pub use what_if::{Changed, Comparison, Proposal, WhatIf};
 
 use kernel::{Action, Class};
 

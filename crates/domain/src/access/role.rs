@@ -133,14 +133,19 @@ impl Rules {
 
     /// Whether the action is allowed and not taken back.
     pub(super) fn allow(&self, action: &Action) -> bool {
+        matches!(self.deciding(action), (Some(_), None))
+    }
+
+    /// The place of the pattern that allows the action in its list, and of the one that takes it back.
+    pub(super) fn deciding(&self, action: &Action) -> (Option<usize>, Option<usize>) {
         let [actions, not_actions, data_actions, not_data_actions] = &self.lists;
         let (allow, take_back) = match action.is_data() {
             true => (data_actions, not_data_actions),
             false => (actions, not_actions),
         };
         let folded = action.name().to_ascii_lowercase();
-        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(&folded));
-        any(allow) && !any(take_back)
+        let first = |patterns: &[Pattern]| patterns.iter().position(|pattern| pattern.matches(&folded));
+        (first(allow), first(take_back))
     }
 }
 
@@ -149,6 +154,14 @@ impl Role {
         let allowed = Rules::new(&definition.permissions);
         let known = bits(catalogue, |action| allowed.allow(action));
         Self { definition, allowed, known }
+    }
+
+    /// The pattern that allows the action, and the one that takes it back.
+    pub(super) fn deciding(&self, action: &Action) -> (Option<&str>, Option<&str>) {
+        let (allow, take_back) = self.definition.permissions.lists(action);
+        let (allows, takes_back) = self.allowed.deciding(action);
+        let text = allows.and_then(|at| allow.get(at)).map(String::as_str);
+        (text, takes_back.and_then(|at| take_back.get(at)).map(String::as_str))
     }
 
     /// Whether it allows the action, whose place in the catalogue is `place`.

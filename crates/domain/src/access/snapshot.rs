@@ -33,8 +33,10 @@ pub struct Rows {
 pub struct Access {
     catalogue: Arc<Catalogue>,
     roles: HashMap<Uuid, Arc<Role>>,
-    /// By principal, then by scope in lower case; what a group holds is there for each of its members.
-    grants: HashMap<PrincipalId, HashMap<Arc<str>, Vec<Grant>>>,
+    /// By scope in lower case, then by whom the assignment names.
+    grants: HashMap<Arc<str>, HashMap<PrincipalId, Vec<Grant>>>,
+    /// By whom the assignment names, with the scope in lower case.
+    held: HashMap<PrincipalId, Vec<(Arc<str>, Grant)>>,
     /// By scope in lower case.
     denials: HashMap<Arc<str>, Vec<Denial>>,
     /// The groups that a principal belongs to by itself.
@@ -60,19 +62,22 @@ pub(super) struct Denial {
     pub assignment: DenyAssignment,
     rules: Rules,
     known: Vec<u64>,
-    /// Whom it is for, members of groups included.
-    whom: HashSet<PrincipalId>,
-    except: HashSet<PrincipalId>,
 }
 
 impl Denial {
-    fn is_about(&self, principal: PrincipalId) -> bool {
-        (self.assignment.is_for_everyone() || self.whom.contains(&principal)) && !self.except.contains(&principal)
-    }
-
     fn denies(&self, action: &Action, place: Option<usize>) -> bool {
-        place.map_or_else(|| self.rules.allow(action), |place| bit(&self.known, place))
+        match place {
+            Some(place) => bit(&self.known, place),
+            None => is_deniable(action) && self.rules.allow(action),
+        }
     }
+}
+
+/// What no denial reaches: itself, so that whoever may otherwise lift it can, and the directory, whose administrators are others.
+fn is_deniable(action: &Action) -> bool {
+    const WAY_BACK: [&str; 2] =
+        ["Microsoft.Authorization/denyAssignments/read", "Microsoft.Authorization/denyAssignments/delete"];
+    !WAY_BACK.contains(&action.name()) && !action.name().starts_with("Microsoft.Directory/")
 }
 
 impl Access {
@@ -100,45 +105,46 @@ impl Access {
         access
     }
 
-    /// Gives a role to its holder and, through any number of groups, to whoever belongs to that.
     fn grant(&mut self, assignment: Uuid, row: &RoleAssignment) {
         let Some(role) = self.roles.get(&row.role).map(Arc::clone) else { return };
         let grant = Grant { assignment, holder: row.principal, role };
         let scope: Arc<str> = row.scope.folded().into();
-        for principal in std::iter::once(row.principal).chain(self.below(row.principal)) {
-            self.grants.entry(principal).or_default().entry(Arc::clone(&scope)).or_default().push(grant.clone());
-        }
+        self.held.entry(row.principal).or_default().push((Arc::clone(&scope), grant.clone()));
+        self.grants.entry(scope).or_default().entry(row.principal).or_default().push(grant);
     }
 
     fn deny(&mut self, name: Uuid, assignment: &DenyAssignment) {
         let rules = Rules::new(&assignment.permissions);
-        let spread = |principals: &[PrincipalId]| -> HashSet<PrincipalId> {
-            principals.iter().flat_map(|id| std::iter::once(*id).chain(self.below(*id))).collect()
-        };
-        let denial = Denial {
-            name,
-            known: bits(&self.catalogue, |action| rules.allow(action)),
-            rules,
-            whom: spread(&assignment.principals),
-            except: spread(&assignment.except),
-            assignment: assignment.clone(),
-        };
+        let known = bits(&self.catalogue, |action| is_deniable(action) && rules.allow(action));
+        let denial = Denial { name, known, rules, assignment: assignment.clone() };
         self.denials.entry(assignment.scope.folded().into()).or_default().push(denial);
+    }
+
+    /// Whom an assignment may name to be about this principal: itself, and every group above it.
+    pub(super) fn selves(&self, principal: PrincipalId) -> Vec<PrincipalId> {
+        let mut selves = vec![principal];
+        if self.groups.contains_key(&principal) {
+            selves.extend(self.above(principal));
+        }
+        selves
     }
 
     /// Whether the principal may do this there: some role assigned at the scope or above allows it, and nothing denies it.
     pub fn allows(&self, principal: PrincipalId, action: &Action, scope: &ResourceId) -> bool {
-        let Some(held) = self.grants.get(&principal) else { return false };
         let place = self.catalogue.place(action);
-        let grants = |grants: &Vec<Grant>| grants.iter().any(|grant| grant.role.allows(action, place));
-        scope.enclosing().any(|scope| held.get(scope).is_some_and(grants))
-            && (self.denials.is_empty() || self.denials_of(principal, action, scope).next().is_none())
+        let selves = self.selves(principal);
+        let allow = |grants: &Vec<Grant>| grants.iter().any(|grant| grant.role.allows(action, place));
+        let is_granted = scope
+            .enclosing()
+            .filter_map(|here| self.grants.get(here))
+            .any(|held| selves.iter().any(|id| held.get(id).is_some_and(allow)));
+        is_granted && (self.denials.is_empty() || self.denials_of(&selves, action, scope).next().is_none())
     }
 
     /// What denies it.
     pub(super) fn denials_of<'a>(
         &'a self,
-        principal: PrincipalId,
+        selves: &'a [PrincipalId],
         action: &'a Action,
         scope: &'a ResourceId,
     ) -> impl Iterator<Item = &'a Denial> {
@@ -147,40 +153,46 @@ impl Access {
             let inherited = here != scope.folded();
             self.denials.get(here).into_iter().flatten().filter(move |denial| {
                 !(inherited && denial.assignment.is_for_scope_alone)
-                    && denial.is_about(principal)
+                    && denial.assignment.binds(selves)
                     && denial.denies(action, place)
             })
         };
         scope.enclosing().flat_map(at)
     }
 
-    /// The grants of a principal, each with its scope in lower case.
-    pub(super) fn grants_of(&self, principal: PrincipalId) -> impl Iterator<Item = (&str, &Grant)> {
-        let held = self.grants.get(&principal).into_iter().flatten();
-        held.flat_map(|(scope, grants)| grants.iter().map(move |grant| (scope.as_ref(), grant)))
+    /// The denials that name one of these, as whom they are for or as whom not.
+    pub(super) fn denials_naming<'a>(&'a self, ids: &'a [PrincipalId]) -> impl Iterator<Item = &'a DenyAssignment> {
+        let all = self.denials.values().flatten().map(|denial| &denial.assignment);
+        all.filter(|denial| ids.iter().any(|id| denial.principals.contains(id) || denial.except.contains(id)))
     }
 
-    /// Those that apply at a scope: made there or above.
-    pub(super) fn grants_at<'a>(
-        &'a self,
-        principal: PrincipalId,
-        scope: &'a ResourceId,
-    ) -> impl Iterator<Item = (&'a str, &'a Grant)> {
-        let held = self.grants.get(&principal);
-        scope.enclosing().flat_map(move |here| {
-            held.and_then(|held| held.get(here)).into_iter().flatten().map(move |grant| (here, grant))
-        })
+    /// The grants of a principal, those of its groups included, each with its scope in lower case.
+    pub(super) fn grants_of(&self, principal: PrincipalId) -> Vec<(&str, &Grant)> {
+        let held = self.selves(principal).into_iter().filter_map(|id| self.held.get(&id)).flatten();
+        held.map(|(scope, grant)| (scope.as_ref(), grant)).collect()
     }
 
-    /// The first action that the role allows and the principal may not do at the scope: whoever grants the role grants more than
-    /// they hold. Owners and user access administrators may grant all there is.
-    pub(super) fn lacks(&self, principal: PrincipalId, role: &Rules, scope: &ResourceId) -> Option<Action> {
-        let may_grant_all = |id: Uuid| id == OWNER || id == USER_ACCESS_ADMINISTRATOR;
-        if self.grants_at(principal, scope).any(|(_, grant)| may_grant_all(grant.role.definition.id)) {
+    /// Whether the principal may hand out anything at the scope: owners and user access administrators may.
+    pub(super) fn may_grant_all(&self, principal: PrincipalId, scope: &ResourceId) -> bool {
+        let may = |grant: &Grant| [OWNER, USER_ACCESS_ADMINISTRATOR].contains(&grant.role.definition.id);
+        let selves = self.selves(principal);
+        scope
+            .enclosing()
+            .filter_map(|here| self.grants.get(here))
+            .any(|held| selves.iter().any(|id| held.get(id).is_some_and(|grants| grants.iter().any(may))))
+    }
+
+    /// The first of these actions that the principal may not do at the scope: whoever hands them out gives more than they hold.
+    pub(super) fn lacks(&self, principal: PrincipalId, actions: &[Action], scope: &ResourceId) -> Option<Action> {
+        if self.may_grant_all(principal, scope) {
             return None;
         }
-        let all = self.catalogue.entries().iter().map(|entry| entry.action);
-        all.into_iter().find(|action| role.allow(action) && !self.allows(principal, action, scope))
+        actions.iter().find(|action| !self.allows(principal, action, scope)).copied()
+    }
+
+    /// The actions of the catalogue that these rules allow.
+    pub(super) fn allowed_by(&self, rules: &Rules) -> Vec<Action> {
+        self.catalogue.entries().iter().map(|entry| entry.action).filter(|action| rules.allow(action)).collect()
     }
 
     /// The operation catalogue.
@@ -204,9 +216,9 @@ impl Access {
         self.roles.get(&id).map(AsRef::as_ref)
     }
 
-    /// Everybody who holds a role or is named in a denial.
-    pub(super) fn holders(&self) -> impl Iterator<Item = PrincipalId> {
-        self.grants.keys().copied()
+    /// Everybody who holds a role, by itself or through groups.
+    pub(super) fn holders(&self) -> HashSet<PrincipalId> {
+        self.held.keys().flat_map(|id| std::iter::once(*id).chain(self.below(*id))).collect()
     }
 
     /// Whether the principal may read the scope's parent (or the scope itself), and so may know what is there.
@@ -217,7 +229,7 @@ impl Access {
 
     /// Whether the principal holds this role anywhere, by itself or through groups.
     pub(crate) fn holds(&self, principal: PrincipalId, role: Uuid) -> bool {
-        self.grants_of(principal).any(|(_, grant)| grant.role.definition.id == role)
+        self.grants_of(principal).iter().any(|(_, grant)| grant.role.definition.id == role)
     }
 
     /// Whether the principal holds anything at or below the scope: whether it shows up in that principal's lists.
@@ -225,9 +237,8 @@ impl Access {
         let here = scope.folded();
         let is_below =
             |held: &str| scope.is_root() || held.strip_prefix(here).is_some_and(|rest| rest.starts_with('/'));
-        self.grants.get(&principal).is_some_and(|held| {
-            scope.enclosing().any(|scope| held.contains_key(scope)) || held.keys().any(|held| is_below(held))
-        })
+        let applies = |held: &str| is_below(held) || scope.enclosing().any(|above| above == held);
+        self.grants_of(principal).iter().any(|(held, _)| applies(held))
     }
 
     /// The groups that a principal belongs to by itself.

@@ -10,9 +10,9 @@ use crate::{
     gate::{ALSO_NEEDED, Actor, Cx, Op},
 };
 
-/// Records looked at for one suggestion at most.
+/// Pages of the log that are looked at for one suggestion at most.
 const MOST_SCANNED: u32 = 10;
-/// Records wanted from one look.
+/// Deeds wanted from one page.
 const MOST_FOUND: usize = 5000;
 
 /// Asks for the least role.

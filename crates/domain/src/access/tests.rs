@@ -164,10 +164,14 @@ fn the_published_roles_mean_what_they_say() {
     // What one role takes back, another grants: `notActions` is no deny.
     assert_eq!(row("Microsoft.MachineLearningServices/workspaces/computes/write"), [false, true, true]);
     assert_eq!(row("Microsoft.Authorization/roleAssignments/write"), [false, false, false]);
-    // The linter says of both that they lean on how `/*/` is read, or on nothing.
+    // The linter says of the one that it leans on how `/*/` is read, of the other that it is no use alone.
     let findings = |role: Uuid| lint(&access.role(role).unwrap().permissions, access.catalogue());
     let rules: Vec<Rule> = findings(DATA_SCIENTIST).into_iter().map(|finding| finding.rule).collect();
     assert!(rules.contains(&Rule::SegmentWildcard), "{rules:?}");
+    assert_eq!(
+        findings(COMPUTE_OPERATOR).iter().map(|finding| finding.rule).collect::<Vec<_>>(),
+        [Rule::SeesNoWorkspace]
+    );
     assert!(!findings(READER).iter().any(|finding| finding.rule == Rule::SegmentWildcard));
 }
 
@@ -191,6 +195,15 @@ fn a_denial_wins_over_every_role() {
     assert!(access.allows(bob, &read, &id("/subscriptions/s")));
     assert!(!access.allows(ann, &read, &id("/subscriptions/s")));
     assert!(access.allows(ann, &read, &id(WS)));
+    // Whoever may lift it otherwise can, and no denial reaches the directory.
+    let lift = action("Microsoft.Authorization/denyAssignments/delete");
+    assert!(access.allows(ann, &lift, &id("/subscriptions/s")));
+    let clerk = PrincipalId::random();
+    rows.assignments.push(assignment(clerk, USER_ADMINISTRATOR, "/"));
+    rows.denials = vec![denial(&[everyone], "/", &["*"])];
+    let access = compile(&rows);
+    assert!(access.allows(clerk, &action("Microsoft.Directory/users/write"), &ResourceId::root()));
+    assert!(!access.allows(ann, &read, &id(WS)) && access.allows(ann, &lift, &id(WS)));
 }
 
 const CHECKED: &str = "Microsoft.MachineLearningServices/workspaces/read";
@@ -209,15 +222,15 @@ fn nobody_grants_what_they_do_not_hold() {
     ]);
     rows.definitions = vec![sharing];
     let access = compile(&rows);
-    let lacks =
-        |who, actions: &[&str], not: &[&str]| access.lacks(who, &Rules::new(&role(actions, not).permissions), &id(WS));
+    let given = |actions: &[&str], not: &[&str]| access.allowed_by(&Rules::new(&role(actions, not).permissions));
+    let lacks = |who, actions: &[&str], not: &[&str]| access.lacks(who, &given(actions, not), &id(WS));
     assert!(lacks(owner, &["*"], &[]).is_none() && lacks(keeper, &["*"], &[]).is_none());
     assert!(lacks(limited, &["Microsoft.MachineLearningServices/workspaces/computes/read"], &[]).is_none());
     assert!(lacks(limited, &["Microsoft.MachineLearningServices/workspaces/computes/*"], &[]).is_some());
     let modules = lacks(limited, &["Microsoft.MachineLearningServices/workspaces/*/read"], &[]).unwrap();
     assert_eq!(modules.name(), "Microsoft.MachineLearningServices/workspaces/modules/read");
     // Elsewhere they hold nothing.
-    let elsewhere = access.lacks(limited, &Rules::new(&role(&["*/read"], &[]).permissions), &id("/subscriptions/t"));
+    let elsewhere = access.lacks(limited, &given(&["*/read"], &[]), &id("/subscriptions/t"));
     assert!(elsewhere.is_some());
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use kernel::{Action, Class, Error, PrincipalId, ResourceId, Result};
+use kernel::{Action, Class, Error, PrincipalId, PrincipalKind, ResourceId, Result};
 use uuid::Uuid;
 
 use super::{Access, Authored, DenyAssignment, RoleAssignment, RoleDefinition, RoleForm, Rows, assignments::READ};
@@ -68,7 +68,25 @@ pub enum Proposal {
     },
 }
 
+/// Reading who is in a group.
+pub(super) const LIST_MEMBERS: Action = Action::new("Microsoft.Directory/groups/members/read", Class::Read);
+
 impl Proposal {
+    /// Whether what it changes depends on who is in a group.
+    fn is_about_a_group(&self, cx: &Cx<'_, WhatIf>, rows: &Rows) -> bool {
+        let is_group = |id: PrincipalId| cx.house().identity.kind_of(id) == Some(PrincipalKind::Group);
+        match self {
+            Self::Assign { principal, .. } => is_group(*principal),
+            Self::Unassign { assignment } => {
+                rows.assignments.iter().any(|(name, row)| name == assignment && is_group(row.principal))
+            }
+            Self::Define { id, .. } => {
+                rows.assignments.iter().any(|(_, row)| row.role == *id && is_group(row.principal))
+            }
+            Self::Enter { .. } | Self::Leave { .. } => true,
+        }
+    }
+
     fn apply(&self, cx: &Cx<'_, WhatIf>, rows: &mut Rows) -> Result<()> {
         match self {
             Self::Assign { scope, role, principal } => {
@@ -100,6 +118,9 @@ impl Proposal {
                 }
             }
             Self::Define { id, form } => {
+                if RoleDefinition::built_in(*id).is_some() {
+                    return Err(Error::invalid("roleDefinitionId", "a role that ships cannot be changed"));
+                }
                 form.check(cx.house().access().catalogue())?;
                 rows.definitions.retain(|known| known.id != *id);
                 rows.definitions.push(form.clone().into_role(*id, Authored::now(cx, None)));
@@ -122,6 +143,15 @@ pub struct WhatIf {
     pub proposals: Vec<Proposal>,
 }
 
+/// The answer.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// Whose access would change.
+    pub changed: Vec<Changed>,
+    /// Whether everybody was looked at; in a large directory a first part is.
+    pub is_complete: bool,
+}
+
 /// What changes for one principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
@@ -136,22 +166,32 @@ pub struct Changed {
 impl Op for WhatIf {
     /// It tells no more than the assignments and roles do.
     const ACTION: Action = Action::new(READ, Class::Read);
-    type Output = Vec<Changed>;
+    type Output = Comparison;
 
     fn scope(&self) -> ResourceId {
         self.scope.clone()
     }
 
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<Changed>> {
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Comparison> {
         let mut rows = rows_of(cx.house()).await?;
+        if self.proposals.iter().any(|proposal| proposal.is_about_a_group(cx, &rows)) {
+            // The answer names the people in it.
+            cx.require(&LIST_MEMBERS, &ResourceId::root()).await?;
+        }
         for proposal in &self.proposals {
             proposal.apply(cx, &mut rows)?;
         }
-        let now = cx.house().access();
+        let now = Arc::clone(&cx.house().access());
         let then = Access::compile(&cx.house().catalogue(), &rows, &now);
-        let all: BTreeSet<PrincipalId> = now.holders().chain(then.holders()).collect();
-        let changed = all.into_iter().filter_map(|principal| compare(principal, &now, &then, &self.scope));
-        Ok(changed.take(MOST_PRINCIPALS).collect())
+        let all: BTreeSet<PrincipalId> = now.holders().union(&then.holders()).copied().collect();
+        let is_complete = all.len() <= MOST_PRINCIPALS;
+        let mut changed = Vec::new();
+        for principal in all.into_iter().take(MOST_PRINCIPALS) {
+            changed.extend(compare(principal, &now, &then, &self.scope));
+            // Others are served meanwhile: this is a question, and may take its time.
+            tokio::task::yield_now().await;
+        }
+        Ok(Comparison { changed, is_complete })
     }
 }
 

@@ -174,6 +174,11 @@ impl Identity {
         state.members.values().filter(within).map(|member| member.id).collect()
     }
 
+    /// Whether the principal is there and disabled.
+    pub(crate) fn is_disabled(&self, id: PrincipalId) -> bool {
+        self.state.load().members.get(&id).is_some_and(|member| member.is_disabled)
+    }
+
     /// Forgets what is known of applications: something about one has changed.
     pub(crate) fn forget_applications(&self) {
         self.applications.forget();

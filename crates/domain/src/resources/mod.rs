@@ -25,7 +25,7 @@ pub use resource::{
     workspace_shelf,
 };
 pub(crate) use resource::{collection, find, row_id};
-pub(crate) use scope::require_scope;
+pub(crate) use scope::{require_scope, require_scope_around};
 pub(crate) use subscription::signed_in;
 pub use subscription::{GetSubscription, ListSubscriptions, ListTenants, Subscription};
 pub use target::Target;

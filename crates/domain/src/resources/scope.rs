@@ -5,11 +5,27 @@ use kernel::{Error, Kind, ResourceId, Result};
 use super::{ResourceGroup, Subscription, Workspace, find};
 use crate::gate::{Cx, Op};
 
-/// Refuses a scope that is none of these, or is not there.
+/// Refuses a scope that is no subscription, resource group or workspace, or is not there.
 ///
 /// # Errors
 /// `Invalid`, naming `field`.
 pub(crate) async fn require_scope<O: Op>(cx: &Cx<'_, O>, field: &str, scope: &ResourceId) -> Result<()> {
+    let is = |around: Option<ResourceId>| around.as_ref() == Some(scope);
+    if !is(scope.workspace()) && !is(scope.resource_group()) && scope.segments().count() != 2 {
+        let why = format!("`{scope}` is no subscription, resource group or workspace");
+        return Err(Error::invalid(field, why));
+    }
+    require_scope_around(cx, field, scope).await
+}
+
+/// Refuses a scope whose workspace, resource group or subscription is not there. The root is.
+///
+/// # Errors
+/// `Invalid`, naming `field`.
+pub(crate) async fn require_scope_around<O: Op>(cx: &Cx<'_, O>, field: &str, scope: &ResourceId) -> Result<()> {
+    if scope.is_root() {
+        return Ok(());
+    }
     let is_missing = |fault: Error| match fault.kind() {
         Kind::NotFound => Error::invalid(field, format_args!("there is no `{scope}`")),
         _ => fault,
@@ -21,14 +37,11 @@ pub(crate) async fn require_scope<O: Op>(cx: &Cx<'_, O>, field: &str, scope: &Re
     if subscription.is_none() {
         return Err(Error::invalid(field, format_args!("there is no subscription of `{scope}`")));
     }
-    if scope.workspace().as_ref() == Some(scope) {
-        return find::<Workspace, _>(cx, scope).await.map(drop).map_err(is_missing);
+    if let Some(group) = scope.resource_group() {
+        find::<ResourceGroup, _>(cx, &group).await.map_err(is_missing)?;
     }
-    if scope.resource_group().as_ref() == Some(scope) {
-        return find::<ResourceGroup, _>(cx, scope).await.map(drop).map_err(is_missing);
-    }
-    match scope.segments().count() {
-        2 => Ok(()),
-        _ => Err(Error::invalid(field, format_args!("`{scope}` is no subscription, resource group or workspace"))),
+    match scope.workspace() {
+        Some(workspace) => find::<Workspace, _>(cx, &workspace).await.map(drop).map_err(is_missing),
+        None => Ok(()),
     }
 }

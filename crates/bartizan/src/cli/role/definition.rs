@@ -117,10 +117,11 @@ async fn known(session: &Session, role: &str) -> Result<Value, Failure> {
     let scope = session.subscription()?;
     let below = format!("{scope}/providers/Microsoft.Authorization/roleDefinitions");
     let found = session.list_where(&below, "type eq 'CustomRole' and atScopeAndBelow()").await?;
-    let is = |entry: &Value, pointer: &str| {
+    let is = |entry: &&Value, pointer: &str| {
         entry.pointer(pointer).and_then(Value::as_str).is_some_and(|text| text.eq_ignore_ascii_case(role))
     };
-    match found.into_iter().find(|entry| is(entry, "/properties/roleName") || is(entry, "/name")) {
+    let by_id = found.iter().find(|entry| is(entry, "/name"));
+    match by_id.or_else(|| found.iter().find(|entry| is(entry, "/properties/roleName"))).cloned() {
         Some(entry) => Ok(entry),
         None => definition(session, &scope, role).await,
     }
@@ -141,6 +142,9 @@ impl Written {
         let id = match (is_update, id) {
             (true, Some(id)) => id.to_string(),
             (true, None) => super::definition_id_of(&known(&open, &name).await?)?,
+            (false, Some(id)) if known(&open, &id.to_string()).await.is_ok() => {
+                return Err(Failure::new(format!("there is a role with the id {id}; change it with `update`")));
+            }
             (false, id) => id.unwrap_or_else(Uuid::new_v4).to_string(),
         };
         let scope = properties.pointer("/assignableScopes/0").and_then(Value::as_str).unwrap_or_default();

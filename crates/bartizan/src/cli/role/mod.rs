@@ -69,13 +69,13 @@ pub(super) fn scope_of(session: &Session, given: Option<String>) -> Result<Strin
 /// The role with this name or id.
 pub(super) async fn definition(session: &Session, scope: &str, role: &str) -> Result<Value, Failure> {
     let all = format!("{scope}/providers/Microsoft.Authorization/roleDefinitions");
-    let same = |entry: &Value| {
-        let is = |pointer: &str| {
-            entry.pointer(pointer).and_then(Value::as_str).is_some_and(|text| text.eq_ignore_ascii_case(role))
-        };
-        is("/properties/roleName") || is("/name")
+    let all = session.list(&all).await?;
+    // Ids come first: a name is chosen by whoever makes a role.
+    let is = |entry: &&Value, pointer: &str| {
+        entry.pointer(pointer).and_then(Value::as_str).is_some_and(|text| text.eq_ignore_ascii_case(role))
     };
-    let found = session.list(&all).await?.into_iter().find(same);
+    let by_id = all.iter().find(|entry| is(entry, "/name"));
+    let found = by_id.or_else(|| all.iter().find(|entry| is(entry, "/properties/roleName"))).cloned();
     found
         .ok_or_else(|| Failure::usage(format!("there is no role `{role}`; `bartizan role definition list` shows them")))
 }

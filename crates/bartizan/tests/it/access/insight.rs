@@ -36,6 +36,22 @@ async fn an_explanation_names_the_assignment_the_group_and_what_would_help() {
     let helps: Vec<&str> =
         said["wouldAllow"].as_array().unwrap().iter().map(|offer| offer["roleName"].as_str().unwrap()).collect();
     assert_eq!(helps, ["Contributor", "Owner"]);
+    // A reader of the workspace is not told who is in a group, or what somebody holds elsewhere.
+    let other = town.another_group().await;
+    assert_eq!(town.assign(town.owner(), &person, CONTRIBUTOR, &other).await.0, 201);
+    let (_, nosy) = town.person("nosy").await;
+    let nosy_id = town.person("nosy too").await;
+    assert_eq!(town.assign(town.owner(), &nosy_id.0, READER, &ws).await.0, 201);
+    let body = json!({"principalId": person, "action": format!("{ML}/write")});
+    let (status, said) = town.post(&nosy_id.1, &ws, "explain", &body).await;
+    assert_eq!((status, &said["heldElsewhere"]), (200, &json!([])), "{said}");
+    assert_eq!(ask(&format!("{ML}/write")).await["heldElsewhere"][0]["scope"], json!(other.to_lowercase()));
+    let body = json!({"principalId": person, "action": format!("{ML}/read")});
+    let (_, said) = town.post(&nosy_id.1, &ws, "explain", &body).await;
+    assert_eq!(said["allowedBy"][0]["throughGroups"], json!([]), "{said}");
+    let body = json!({"changes": [{"change": "assignRole", "roleDefinitionId": CONTRIBUTOR, "principalId": group}]});
+    assert!(matches!(town.post(&nosy_id.1, &ws, "whatIf", &body).await.0, 403 | 404));
+    assert_eq!(town.post(&nosy, &ws, "explain", &json!({})).await.0, 404);
     // The answer is the gate's.
     assert_eq!(town.ask(&token, Method::GET, &ws, &Value::Null).await.0, 200);
     assert_eq!(town.ask(&token, Method::PATCH, &ws, &json!({"tags": {}})).await.0, 403);
@@ -92,6 +108,7 @@ async fn the_linter_flags_the_published_roles() {
         said["value"].as_array().unwrap().iter().any(|finding| finding["roleName"] == role && finding["rule"] == rule)
     };
     assert!(flagged("AzureML Data Scientist", "segmentWildcard"), "{said}");
+    assert!(flagged("AzureML Compute Operator", "seesNoWorkspace"), "{said}");
     assert!(!flagged("Reader", "segmentWildcard"));
     // "MLOps Custom" (requirement A-30) takes back what it never allows.
     let not = [format!("{ML}/computes/write"), String::from("Microsoft.Authorization/*")];

@@ -61,6 +61,17 @@ async fn what_is_wrong_with_a_role_is_said_by_its_field() {
     let wrong = [
         ("properties.roleName", with("roleName", json!(""))),
         ("properties.roleName", with("roleName", json!("x".repeat(129)))),
+        ("properties.roleName", with("roleName", json!("Owner "))),
+        ("properties.roleName", with("roleName", json!(Uuid::new_v4()))),
+        (
+            "properties.assignableScopes",
+            with("assignableScopes", json!([ws, ws.to_uppercase().replace("/SUBSCRIPTIONS", "/subscriptions")])),
+        ),
+        ("properties.permissions.condition", {
+            let mut body = good("mine");
+            body["permissions"][0]["condition"] = json!("@Resource[x] == 'y'");
+            body
+        }),
         ("properties.description", with("description", json!("x".repeat(1025)))),
         ("properties.type", with("type", json!("BuiltInRole"))),
         ("properties.permissions", with("permissions", json!([]))),
@@ -131,6 +142,13 @@ async fn a_role_is_offered_and_assigned_within_its_scopes_alone() {
     let (status, answer, _) = town.assign(town.owner(), &person, id, &other).await;
     assert_eq!((status, &answer["error"]["target"]), (400, &json!("properties.roleDefinitionId")), "{answer}");
     assert_eq!(town.assign(town.owner(), &person, id, &group).await.0, 201);
+    // Nothing is assigned where nothing is yet: whoever made it later would find somebody in it. And no condition is dropped.
+    let future = format!("{group}/providers/Microsoft.MachineLearningServices/workspaces/future");
+    assert_eq!(town.assign(town.owner(), &person, READER, &future).await.0, 400);
+    let place = Town::at(&group, &format!("roleAssignments/{}", Uuid::new_v4()));
+    let body = json!({"properties": {"roleDefinitionId": READER, "principalId": person, "condition": "true", "conditionVersion": "2.0"}});
+    let (status, answer) = town.ask(town.owner(), Method::PUT, &place, &body).await;
+    assert_eq!((status, &answer["error"]["target"]), (400, &json!("properties.condition")), "{answer}");
     // Whoever owns one of a role's two groups does not change the role.
     let (keeper, token) = town.person("keeper").await;
     assert_eq!(town.assign(town.owner(), &keeper, domain::access::OWNER, &group).await.0, 201);
@@ -167,6 +185,16 @@ async fn nobody_hands_out_more_than_they_hold() {
     }
     assert_eq!(town.assign(&token, &friend, domain::access::COMPUTE_OPERATOR, &ws).await.0, 201);
     assert_eq!(town.assign(&token, &friend, lead, &ws).await.0, 201);
+    // Nor do they take a role apart that gives more than they hold.
+    let editor = Uuid::new_v4();
+    let edit = role("Editor of roles", &["Microsoft.Authorization/roleDefinitions/*", "*/read"], &[], &[&ws]);
+    assert_eq!(town.define(town.owner(), editor, &edit).await.0, 201);
+    let (meddler, meddlers) = town.person("meddler").await;
+    assert_eq!(town.assign(town.owner(), &meddler, editor, &ws).await.0, 201);
+    let place = Town::at(&ws, &format!("roleDefinitions/{lead}"));
+    let less = json!({"properties": role("Workspace Admin Custom", &["*/read"], &[], &[&ws])});
+    assert_eq!(town.ask(&meddlers, Method::PUT, &place, &less).await.0, 403);
+    assert_eq!(town.ask(&meddlers, Method::DELETE, &place, &Value::Null).await.0, 403);
     // Nor do they write roles, reach above their scope, or take an owner's role away.
     assert!(matches!(town.define(&token, Uuid::new_v4(), &made).await.0, 403 | 404));
     assert!(matches!(town.assign(&token, &friend, READER, &group).await.0, 403 | 404));
@@ -198,9 +226,11 @@ async fn a_deny_assignment_wins_and_can_be_taken_back() {
             "excludePrincipals": except,
         }})
     };
-    // Nobody locks themselves out, and a contributor denies nothing.
+    // A denial for everyone does not keep the owner from lifting it, and a contributor denies nothing.
     let all = denial(json!([{"id": nobody, "type": "Everyone"}]), json!([]));
-    assert_eq!(town.ask(town.owner(), Method::PUT, &place, &all).await.0, 409);
+    assert_eq!(town.ask(town.owner(), Method::PUT, &place, &all).await.0, 201);
+    assert_eq!(town.ask(town.owner(), Method::PATCH, &ws, &json!({"tags": {}})).await.0, 403);
+    assert_eq!(town.ask(town.owner(), Method::DELETE, &place, &Value::Null).await.0, 200);
     let one = denial(json!([{"id": person}]), json!([]));
     assert_eq!(town.ask(&token, Method::PUT, &place, &one).await.0, 403);
     let tags = json!({"tags": {"a": "b"}});
@@ -218,6 +248,20 @@ async fn a_deny_assignment_wins_and_can_be_taken_back() {
     assert_eq!(listed["value"].as_array().unwrap().len(), 1, "{listed}");
     assert_eq!(town.ask(town.owner(), Method::DELETE, &place, &Value::Null).await.0, 200);
     assert_eq!(town.ask(&token, Method::PATCH, &ws, &tags).await.0, 200);
+    // Whom it binds does not lift it, though a role lets them write denials; nor does a group that is left.
+    let keeper = Uuid::new_v4();
+    let made = role("Keeper of denials", &["Microsoft.Authorization/denyAssignments/*", "*/read"], &[], &[&ws]);
+    assert_eq!(town.define(town.owner(), keeper, &made).await.0, 201);
+    assert_eq!(town.assign(town.owner(), &person, keeper, &ws).await.0, 201);
+    assert_eq!(town.ask(town.owner(), Method::PUT, &place, &one).await.0, 201);
+    assert_eq!(town.ask(&token, Method::DELETE, &place, &Value::Null).await.0, 403);
+    assert_eq!(
+        town.ask(&token, Method::PUT, &place, &denial(json!([{"id": nobody}]), json!([{"id": person}]))).await.0,
+        403
+    );
+    assert_eq!(town.ask(town.owner(), Method::DELETE, &place, &Value::Null).await.0, 200);
+    let except_all = denial(json!([{"id": person}]), json!([{"id": nobody}]));
+    assert_eq!(town.ask(town.owner(), Method::PUT, &place, &except_all).await.0, 400);
     let unknown = denial(json!([{"id": Uuid::new_v4()}]), json!([]));
     let (status, answer) = town.ask(town.owner(), Method::PUT, &place, &unknown).await;
     assert_eq!((status, &answer["error"]["target"]), (400, &json!("properties.principals")));

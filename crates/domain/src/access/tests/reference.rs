@@ -73,8 +73,11 @@ fn allowed(rows: &Rows, who: PrincipalId, action: &Action, scope: &ResourceId) -
     });
     let is_denied = rows.denials.iter().any(|(_, row)| {
         let named = |list: &[PrincipalId]| list.iter().any(|id| id.0.is_nil() || belongs(rows, who, *id));
+        let is_out_of_reach = action.name().starts_with("Microsoft.Directory/")
+            || ["Microsoft.Authorization/denyAssignments/read", "Microsoft.Authorization/denyAssignments/delete"]
+                .contains(&action.name());
         let applies = if row.is_for_scope_alone { *scope == row.scope } else { scope.is_within(&row.scope) };
-        applies && named(&row.principals) && !named(&row.except) && grants(&row.permissions, action)
+        applies && !is_out_of_reach && named(&row.principals) && !named(&row.except) && grants(&row.permissions, action)
     });
     is_granted && !is_denied
 }

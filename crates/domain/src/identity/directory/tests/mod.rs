@@ -6,14 +6,17 @@ mod managed;
 mod owners;
 mod users;
 
-use kernel::{Caller, Kind, Principal, PrincipalId, PrincipalKind, Proof, ResourceId, Result, Secret, Source, Who};
+use kernel::{
+    Action, Caller, Class, Kind, Principal, PrincipalId, PrincipalKind, Proof, ResourceId, Result, Secret, Source, Who,
+};
 use uuid::Uuid;
 
 use super::*;
 use crate::{
     access::{APPLICATION_ADMINISTRATOR, OWNER, PutRoleAssignment, READER, USER_ADMINISTRATOR},
-    gate::{Op, enter},
+    gate::{Changes, Cx, Op, Row, enter},
     identity::sign_in::tests::stand::Stand,
+    resources::Subscription,
 };
 
 /// A password that nobody guesses.
@@ -29,6 +32,7 @@ struct Office {
 impl Office {
     async fn new() -> Self {
         let stand = Stand::new().await;
+        enter(&stand.house, &Caller::house(), MakeSomewhere).await.unwrap();
         let people = enter(&stand.house, &Caller::house(), ListUsers { listing: Listing::default() }).await.unwrap();
         let admin = caller(&stand, people.entries[0].id);
         let clerk = enter(&stand.house, &admin, new_user("clerk")).await.unwrap().user.id;
@@ -65,8 +69,28 @@ impl Office {
     }
 
     fn may_read(&self, principal: PrincipalId) -> bool {
-        let read = kernel::Action::new("Microsoft.MachineLearningServices/workspaces/read", kernel::Class::Read);
+        let read = Action::new("Microsoft.MachineLearningServices/workspaces/read", Class::Read);
         self.stand.house.access().allows(principal, &read, &somewhere())
+    }
+}
+
+/// Makes the subscription `somewhere`, in which nobody holds anything yet.
+struct MakeSomewhere;
+
+impl Op for MakeSomewhere {
+    const ACTION: Action = Action::new("Test/write", Class::Control);
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        somewhere()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let id = somewhere().subscription_id().unwrap();
+        let subscription = Subscription { id, name: String::from("somewhere"), created_at: cx.now() };
+        let mut changes = Changes::new();
+        changes.put(cx.system(), &Row::new(id.as_bytes().as_slice(), subscription))?;
+        cx.commit(changes).await
     }
 }
 

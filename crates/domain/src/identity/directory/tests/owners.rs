@@ -11,7 +11,12 @@ impl Office {
 
     /// Takes the ownership of everything from somebody.
     async fn dispossess(&self, principal: PrincipalId) -> Result<()> {
-        let list = ListRoleAssignments { scope: ResourceId::root(), principal: Some(principal), at_scope: true };
+        let list = ListRoleAssignments {
+            scope: ResourceId::root(),
+            principal: Some(principal),
+            with_groups: false,
+            at_scope: true,
+        };
         let held = self.force(list).await.unwrap();
         let (name, owned) = held.into_iter().find(|(_, held)| held.role == OWNER).unwrap();
         self.force(DeleteRoleAssignment { name, scope: owned.scope }).await.map(drop)

@@ -214,7 +214,7 @@ async fn a_provider_by_which_alone_the_last_owner_comes_stays() {
     let op = PutRoleAssignment { name: Uuid::new_v4(), scope: root.clone(), role: OWNER, principal: ann };
     stand.ask(op).await.unwrap();
     let house = Caller::house();
-    let list = ListRoleAssignments { scope: root.clone(), principal: None, at_scope: true };
+    let list = ListRoleAssignments { scope: root.clone(), principal: None, with_groups: false, at_scope: true };
     let held = enter(&stand.house, &house, list).await.unwrap();
     for (name, _) in held.iter().filter(|(_, held)| held.role == OWNER && held.principal != ann) {
         enter(&stand.house, &house, DeleteRoleAssignment { name: *name, scope: root.clone() }).await.unwrap();

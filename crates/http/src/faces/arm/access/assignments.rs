@@ -47,7 +47,12 @@ pub(super) async fn list_assignments(guest: Guest) -> Result<Response, Fault> {
     if !known {
         return Err(Error::invalid("$filter", "use `atScope()`, `principalId eq '…'` or `assignedTo('…')`").into());
     }
-    let op = ListRoleAssignments { scope: guest.resource(3)?, principal: quoted, at_scope };
+    let op = ListRoleAssignments {
+        scope: guest.resource(3)?,
+        principal: quoted,
+        with_groups: filter.starts_with("assignedTo("),
+        at_scope,
+    };
     let found = enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(list(found.iter().map(|(name, assignment)| view(*name, assignment)).collect()))
 }
@@ -64,11 +69,21 @@ pub(super) async fn put_assignment(guest: Guest) -> Result<Response, Fault> {
     let caller = guest.admitted::<PutRoleAssignment>(&scope).await?;
     let name: Uuid = guest.param("name").map_err(|_| Error::invalid("roleAssignmentName", "must be a GUID"))?;
     let body: arm::Put<authorization::RoleAssignmentInput> = guest.json().await?;
+    let given = body.properties;
+    let narrowed = [
+        ("properties.condition", &given.condition),
+        ("properties.conditionVersion", &given.condition_version),
+        ("properties.delegatedManagedIdentityResourceId", &given.delegated_managed_identity_resource_id),
+    ];
+    if let Some((field, _)) = narrowed.into_iter().find(|(_, value)| value.is_some()) {
+        // Left out, it would give more than was asked for.
+        return Err(Error::invalid(field, "is not supported: a role counts at its scope without conditions").into());
+    }
     let op = PutRoleAssignment {
         name,
         scope,
-        role: guid_of("properties.roleDefinitionId", &body.properties.role_definition_id)?,
-        principal: body.properties.principal_id.parse().map_err(|why| Error::invalid("properties.principalId", why))?,
+        role: guid_of("properties.roleDefinitionId", &given.role_definition_id)?,
+        principal: given.principal_id.parse().map_err(|why| Error::invalid("properties.principalId", why))?,
     };
     let made = enter(&house, &caller, op).await?;
     Ok((StatusCode::CREATED, axum::Json(view(name, &made))).into_response())

@@ -41,13 +41,17 @@ pub(super) fn view(scope: &ResourceId, role: &RoleDefinition) -> Value {
 /// What a role or a deny assignment says, as clients read it.
 pub(super) fn permission(permissions: &Permissions) -> authorization::Permission {
     let Permissions { actions, not_actions, data_actions, not_data_actions } = permissions.clone();
-    authorization::Permission { actions, not_actions, data_actions, not_data_actions }
+    authorization::Permission { actions, not_actions, data_actions, not_data_actions, condition: None }
 }
 
 /// What a client says in `permissions`: one element.
 pub(super) fn permissions(given: Vec<authorization::Permission>) -> Result<Permissions, Error> {
     match <[authorization::Permission; 1]>::try_from(given) {
-        Ok([authorization::Permission { actions, not_actions, data_actions, not_data_actions }]) => {
+        Ok([authorization::Permission { condition: Some(_), .. }]) => Err(Error::invalid(
+            "properties.permissions.condition",
+            "is not supported: a role counts at its scope without conditions",
+        )),
+        Ok([authorization::Permission { actions, not_actions, data_actions, not_data_actions, condition: None }]) => {
             Ok(Permissions { actions, not_actions, data_actions, not_data_actions })
         }
         Err(_) => {

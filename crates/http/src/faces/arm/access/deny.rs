@@ -68,6 +68,9 @@ pub(super) async fn put_denial(guest: Guest) -> Result<Response, Fault> {
     let ids = |field: &'static str, list: &[authorization::Principal]| -> Result<Vec<PrincipalId>, Error> {
         list.iter().map(|one| one.id.parse().map_err(|why| Error::invalid(field, why))).collect()
     };
+    if given.is_system_protected {
+        return Err(Error::invalid("properties.isSystemProtected", "is for Azure's own denials").into());
+    }
     let assignment = DenyAssignment {
         deny_name: given.deny_assignment_name,
         description: given.description,

@@ -56,6 +56,7 @@ fn view(said: &Explanation, scope: &ResourceId, principal_id: String) -> authori
     });
     authorization::Explanation {
         decision: if said.is_allowed { "Allowed" } else { "Denied" },
+        is_disabled: said.is_disabled,
         action: said.action.to_owned(),
         scope: scope.to_string(),
         principal_id,
@@ -76,15 +77,15 @@ pub(super) async fn what_if(guest: Guest) -> Result<Response, Fault> {
         return Err(Error::invalid("changes", format_args!("1 to {MOST_CHANGES} changes")).into());
     }
     let proposals = body.changes.into_iter().map(|change| proposal(&scope, change)).collect::<Result<_, _>>()?;
-    let changed = enter(&house, &caller, WhatIf { scope, proposals }).await?;
+    let compared = enter(&house, &caller, WhatIf { scope, proposals }).await?;
     let words = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let one = |changed: &Changed| authorization::Changed {
         principal_id: changed.principal.to_string(),
         gained: words(&changed.gained),
         lost: words(&changed.lost),
     };
-    let changed: Vec<_> = changed.iter().map(one).collect();
-    Ok(axum::Json(json!({"value": changed})).into_response())
+    let changed: Vec<_> = compared.changed.iter().map(one).collect();
+    Ok(axum::Json(json!({"value": changed, "isComplete": compared.is_complete})).into_response())
 }
 
 fn proposal(at: &ResourceId, change: Change) -> Result<Proposal, Error> {
