@@ -159,6 +159,7 @@ class Browser:
         self.http.headers["user-agent"] = "a test's browser"
         self.http.verify = TRUST
         self.halt = None
+        self.asked = 0
 
     def go(self, url, form=None):
         """Follows redirections as a browser does, up to a page, to the application that asked, or to `halt` (its address)."""
@@ -185,6 +186,7 @@ class Browser:
 
     def through(self, page, user, factors="pwd"):
         """Fills in the provider's forms."""
+        self.asked += 1
         page = self.submit(page, user=user, factors=factors)
         while isinstance(page, Page) and page.url.startswith(ISSUER) and page.form is not None:
             page = self.submit(page)
@@ -196,19 +198,21 @@ def claims(token):
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def token_for(user, factors="pwd", browser=None):
-    """Signs a person in to an application, through the provider, as far as it goes: an access token, or a page."""
+def token_for(user, factors="pwd", browser=None, leave_out="", **more):
+    """Signs a person in to an application, through the provider, as far as it goes: an access token, or a page. Of the link to
+    the provider something may be left out."""
     browser = browser or Browser()
     verifier = secrets.token_urlsafe(48)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     asked = {
         "client_id": CLIENT, "response_type": "code", "redirect_uri": "http://localhost", "state": "s", "nonce": "n",
         "scope": f"openid {URL}/.default", "code_challenge": challenge, "code_challenge_method": "S256",
+        **more,
     }
     page = browser.go(f"{URL}/{TENANT}/oauth2/v2.0/authorize?{urllib.parse.urlencode(asked)}")
     link = next(link for link in page.links if link.startswith("/signin/federated/"))
-    page = browser.go(urllib.parse.urljoin(URL, link))
-    answer = browser.through(page, user, factors) if page.url.startswith(ISSUER) else page
+    page = browser.go(urllib.parse.urljoin(URL, link.replace(leave_out, "")))
+    answer = browser.through(page, user, factors) if isinstance(page, Page) and page.url.startswith(ISSUER) else page
     if isinstance(answer, Page):
         return answer
     form = {
@@ -283,6 +287,16 @@ cli("ad", "identity-provider", "update", made["id"], "--mfa-amr", "mfa")
 check("unless the provider is believed", "mfa" in claims(token_for("ann", "pwd otp mfa"))["amr"])
 check("which then has to say so", "mfa" not in claims(token_for("ann", "pwd"))["amr"])
 cli("ad", "identity-provider", "update", made["id"], "--no-mfa")
+
+# A fresh proof.
+browser = Browser()
+token_for("ann", browser=browser)
+check("a provider that knows the browser asks nothing", claims(token_for("ann", browser=browser))["oid"] and browser.asked == 1)
+for count, wish in enumerate([{"prompt": "login"}, {"max_age": "0"}], start=2):
+    page = token_for("ann", browser=browser, leave_out="&again=1", **wish)
+    check(f"which is no fresh proof: {wish}", isinstance(page, Page) and any("again=1" in link for link in page.links))
+    fresh = token_for("ann", browser=browser, **wish)
+    check(f"unless it is asked for one: {wish}", claims(fresh)["oid"] == said["oid"] and browser.asked == count)
 
 # Other algorithms, under keys that are looked up by name.
 for alg in ["ES256", "PS256"]:

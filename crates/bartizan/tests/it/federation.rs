@@ -13,7 +13,11 @@ use outbound::Method;
 use seal::{TokenKey, TokenKeys};
 use serde_json::{Value, json};
 
-use crate::house::{TestHouse, Who};
+use crate::{
+    browser::Browser,
+    house::{TestHouse, Who},
+    oauth::pairs,
+};
 
 /// Who issues tokens elsewhere.
 pub const ISSUER: &str = "https://idp.example";
@@ -194,7 +198,7 @@ struct Begun {
 
 async fn begin(test: &TestHouse, start: &str) -> Begun {
     let (_, location, cookie, _) = browse(test, start, &[]).await;
-    let said = crate::oauth::pairs(location.split_once('?').unwrap().1);
+    let said = pairs(location.split_once('?').unwrap().1);
     let cookie = cookie.split(';').next().unwrap().to_owned();
     Begun { callback: format!("{start}/callback"), state: said["state"].clone(), nonce: said["nonce"].clone(), cookie }
 }
@@ -304,5 +308,58 @@ async fn a_forged_id_token_signs_nobody_in() {
     assert!(is_refused(&answer), "another's key: {answer:?}");
     let answer = sent(&|claims| sign(&claims)).await;
     assert!(is_signed_in(&answer), "{answer:?}");
+    test.end().await;
+}
+
+/// The question to the provider says so (OpenID Connect Core §3.1.2.1), and the provider's silence is no answer to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_wants_a_fresh_proof_gets_none_from_a_silent_provider() {
+    let (test, start) = with_open_provider().await;
+    let browser = Browser::new(&test);
+    // By this link to the provider and back, which says when the person proved themselves there.
+    let through = async |link: &str, proved_at: Option<i64>| {
+        let location = browser.get(link).await.location;
+        let said = pairs(location.split_once('?').unwrap().1);
+        let (state, nonce) = (said["state"].clone(), said["nonce"].clone());
+        let begun = Begun { callback: format!("{start}/callback"), state, nonce, cookie: String::new() };
+        let mut claims = begun.claims(&test);
+        if let Some(at) = proved_at {
+            claims["auth_time"] = json!(at);
+        }
+        let token = test.elsewhere.keys.sign("JWT", &claims).unwrap().expose().clone();
+        *test.elsewhere.given.lock().unwrap() =
+            json!({"id_token": token, "access_token": "at", "token_type": "Bearer"});
+        let place = format!("{}?state={}&code=c1&iss=https%3A%2F%2Fidp.example", begun.callback, begun.state);
+        (browser.get(&place).await, location)
+    };
+    let long_ago = test.house.now().seconds() - 3600;
+    for asked in ["prompt=login", "max_age=600"] {
+        assert_eq!(through(&start, Some(long_ago)).await.0.status, 303, "signed in for something else");
+        let place = format!(
+            "/{}/oauth2/v2.0/authorize?client_id=04b07795-8ddb-461a-bbee-02f9e1bf7b46&response_type=code&scope=openid&\
+             redirect_uri=http%3A%2F%2Flocalhost%3A8400&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&\
+             code_challenge_method=S256&{asked}",
+            test.founded.tenant
+        );
+        let to_page = browser.get(&place).await.location;
+        let back = pairs(to_page.split_once('?').unwrap().1)["return"].clone();
+        let page = browser.get(&to_page).await.html;
+        let link = page.split_once("class=\"button other\" href=\"").unwrap().1.split('"').next().unwrap();
+        let link = link.replace("&#38;", "&");
+        for proved_at in [None, Some(long_ago)] {
+            let (answer, location) = through(&link, proved_at).await;
+            assert!(location.ends_with("&prompt=login&max_age=0"), "{asked}: {location}");
+            assert_eq!(answer.status, 403, "{asked}, {proved_at:?}: {}", answer.location);
+            assert!(answer.says("once more"), "{asked}, {proved_at:?}: {}", answer.html);
+            // Nor does it help to leave out in the link that it was asked for.
+            assert_eq!(through(&link.replace("&again=1", ""), proved_at).await.0.status, 303);
+            let location = browser.get(&back).await.location;
+            assert!(location.starts_with("/signin?") && location.contains("&again=1"), "{asked}: {location}");
+        }
+        let now = test.house.now().seconds();
+        assert_eq!(through(&link, Some(now)).await.0.status, 303, "{asked}");
+        let location = browser.get(&back).await.location;
+        assert!(location.starts_with("http://localhost:8400?code="), "{asked}: {location}");
+    }
     test.end().await;
 }

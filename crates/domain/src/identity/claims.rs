@@ -156,8 +156,9 @@ pub(super) struct IdClaims {
     pub iat: i64,
     pub nbf: i64,
     pub exp: i64,
-    /// When the user proved who they are, epoch seconds.
-    pub auth_time: i64,
+    /// When the user proved who they are, epoch seconds; left out when nobody said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
     pub ver: &'static str,
     /// As the request had it, unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -159,7 +159,7 @@ pub(super) fn checked(
 }
 
 /// Seconds since the epoch (RFC 7519 §2); a fraction is cut off.
-fn numeric_date(value: &Value) -> Option<i64> {
+pub(super) fn numeric_date(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| format!("{:.0}", value.as_f64()?.floor()).parse().ok())
 }
 

@@ -55,8 +55,8 @@ pub struct Session {
     pub methods: Vec<Method>,
     /// When it began.
     pub started_at: Timestamp,
-    /// When something was proved last.
-    pub proved_at: Timestamp,
+    /// When something was proved last; none when a provider vouches for the person and does not say when they proved it.
+    pub proved_at: Option<Timestamp>,
     /// When the browser was heard last, to within a minute.
     pub seen_at: Timestamp,
     /// From where it began.
@@ -143,7 +143,7 @@ pub(super) fn new_session<O: Op>(
         principal,
         methods: vec![method],
         started_at: now,
-        proved_at: now,
+        proved_at: Some(now),
         seen_at: now,
         address: cx.caller().source.address,
         agent: agent.chars().filter(|c| !c.is_control()).take(LONGEST_AGENT).collect(),
@@ -159,7 +159,7 @@ pub(super) fn new_session<O: Op>(
 pub(super) fn elevate<O: Op>(cx: &Cx<'_, O>, row: &mut Row<Session>, method: Method) -> Result<Secret<String>> {
     let (key, fingerprint) = draw(cx, row.value.id)?;
     row.value.key = fingerprint;
-    row.value.proved_at = cx.now();
+    row.value.proved_at = Some(cx.now());
     row.value.seen_at = cx.now();
     if !row.value.methods.contains(&method) {
         row.value.methods.push(method);
@@ -171,7 +171,8 @@ pub(super) fn elevate<O: Op>(cx: &Cx<'_, O>, row: &mut Row<Session>, method: Met
 pub(super) fn renewed<O: Op>(cx: &Cx<'_, O>, old: &Session, from: Timestamp) -> Result<(Row<Session>, Secret<String>)> {
     let id = Uuid::new_v4();
     let (key, fingerprint) = draw(cx, id)?;
-    let session = Session { id, started_at: from, proved_at: from, seen_at: from, key: fingerprint, ..old.clone() };
+    let session =
+        Session { id, started_at: from, proved_at: Some(from), seen_at: from, key: fingerprint, ..old.clone() };
     Ok((Row::new(id.as_bytes().as_slice(), session), key))
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Attempt {
     pub verifier: Secret<String>,
     /// Where the browser wants to go in the end; for the face to judge.
     pub return_to: Option<String>,
+    /// When it began, if the person is to prove since then who they are.
+    pub prove_since: Option<Timestamp>,
 }
 
 /// Sign-ins on their way, found by what the browser and the answer carry together.
@@ -102,7 +104,13 @@ mod tests {
     use super::*;
 
     fn attempt() -> Attempt {
-        Attempt { provider: Uuid::nil(), nonce: String::new(), verifier: Secret::new(String::new()), return_to: None }
+        Attempt {
+            provider: Uuid::nil(),
+            nonce: String::new(),
+            verifier: Secret::new(String::new()),
+            return_to: None,
+            prove_since: None,
+        }
     }
 
     fn browser(name: &str) -> Secret<String> {

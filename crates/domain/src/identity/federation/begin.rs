@@ -52,6 +52,8 @@ pub struct BeginFederatedSignIn {
     pub provider: String,
     /// Where the browser wants to go in the end. It is handed back as it is; the face judges it.
     pub return_to: Option<String>,
+    /// Whether the person is to prove there once more who they are, even if the provider knows the browser.
+    pub again: bool,
 }
 
 /// Where a browser goes now.
@@ -81,12 +83,13 @@ impl Op for BeginFederatedSignIn {
             return Ok(Err(FederationRefusal::NoProvider));
         };
         let [cookie, state, nonce, verifier] = [draw()?, draw()?, draw()?, draw()?];
-        let location = question(cx, &provider, &state, &nonce, &verifier);
+        let location = question(cx, &provider, &state, &nonce, &verifier, self.again);
         let attempt = Attempt {
             provider: provider.id,
             nonce,
             verifier: Secret::new(verifier),
             return_to: self.return_to.filter(|place| place.len() <= LONGEST_RETURN),
+            prove_since: self.again.then(|| cx.now()),
         };
         let cookie = Secret::new(cookie);
         let address = cx.caller().source.address;
@@ -99,7 +102,14 @@ impl Op for BeginFederatedSignIn {
 }
 
 /// The authorization request (OpenID Connect Core §3.1.2.1, RFC 7636 §4.3).
-fn question<O: Op>(cx: &Cx<'_, O>, provider: &Provider, state: &str, nonce: &str, verifier: &str) -> String {
+fn question<O: Op>(
+    cx: &Cx<'_, O>,
+    provider: &Provider,
+    state: &str,
+    nonce: &str,
+    verifier: &str,
+    again: bool,
+) -> String {
     let scopes: Vec<&str> = std::iter::once("openid").chain(provider.scopes.iter().map(String::as_str)).collect();
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::of(verifier.as_bytes()));
     let parameters = [
@@ -112,9 +122,11 @@ fn question<O: Op>(cx: &Cx<'_, O>, provider: &Provider, state: &str, nonce: &str
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
     ];
+    // Who is asked for `max_age` has to say in `auth_time` when it was; some providers know only one of the two.
+    let anew: &[_] = if again { &[("prompt", "login"), ("max_age", "0")] } else { &[] };
     let mut location = provider.pinned.authorization.clone();
     let mut separator = if location.contains('?') { '&' } else { '?' };
-    for (name, value) in parameters {
+    for (name, value) in parameters.iter().chain(anew) {
         // Writing to a string does not fail.
         let _ = write!(location, "{separator}{name}={}", escaped(value));
         separator = '&';

@@ -1,6 +1,6 @@
 //! A browser comes back from a provider.
 
-use kernel::{Action, Class, Kind, ResourceId, Result, Secret};
+use kernel::{Action, Class, Kind, ResourceId, Result, Secret, Timestamp};
 use uuid::Uuid;
 
 use super::{
@@ -66,6 +66,8 @@ pub enum FederationRefusal {
     Away,
     /// What the provider answered is not to be believed.
     Unbelievable,
+    /// The person was to prove once more who they are, and the provider does not say that they did.
+    NotAgain,
     /// The person is not known here, and this provider makes nobody known.
     NotInvited,
     /// The person's account here is disabled.
@@ -102,12 +104,20 @@ impl Op for FinishFederatedSignIn {
             Err((refusal, reason)) => return Ok(refused(cx, refusal, &reason)),
         };
         cx.note("subject", token.subject.chars().filter(|c| !c.is_control()).take(255).collect::<String>());
+        let proved_at = match attempt.prove_since.map(|since| token.proved_since(since, cx.now())) {
+            Some(None) => {
+                let why = "the provider does not say that the person proved themselves again";
+                return Ok(refused(cx, FederationRefusal::NotAgain, why));
+            }
+            Some(again) => again,
+            None => token.proved_at(cx.now()),
+        };
         let method = match token.is_multi_factor(&provider.mfa) {
             true => Method::FederatedMultiFactor,
             false => Method::Federated,
         };
         cx.note("secondFactor", if method == Method::Federated { "not believed" } else { "of the provider" });
-        let signed = sign_in(cx, &provider, &token, method, &self.agent).await?;
+        let signed = sign_in(cx, &provider, &token, method, proved_at, &self.agent).await?;
         Ok(signed.map(|signed| (signed, attempt.return_to)))
     }
 }
@@ -152,6 +162,7 @@ async fn sign_in<O: Op>(
     provider: &Provider,
     token: &IdToken,
     method: Method,
+    proved_at: Option<Timestamp>,
     agent: &str,
 ) -> Result<FederationAnswer<SignedIn>> {
     let mut tries: usize = 0;
@@ -163,6 +174,7 @@ async fn sign_in<O: Op>(
         };
         let (mut row, cookie) = new_session(cx, known.principal, method, agent)?;
         row.value.provider = Some(provider.id);
+        row.value.proved_at = proved_at;
         establish(cx, known.principal);
         cx.note("principal", known.principal.to_string());
         cx.note("session", row.value.id.to_string());
@@ -230,9 +242,10 @@ fn refuse<O: Op, T>(cx: &Cx<'_, O>, refusal: FederationRefusal, reason: &str) ->
         FederationRefusal::TooMany => Kind::Throttled,
         FederationRefusal::Away => Kind::Unavailable,
         FederationRefusal::Disabled | FederationRefusal::NotInvited => Kind::Denied,
-        FederationRefusal::Expired | FederationRefusal::Declined | FederationRefusal::Unbelievable => {
-            Kind::Unauthenticated
-        }
+        FederationRefusal::Expired
+        | FederationRefusal::Declined
+        | FederationRefusal::Unbelievable
+        | FederationRefusal::NotAgain => Kind::Unauthenticated,
     });
     Err(refusal)
 }

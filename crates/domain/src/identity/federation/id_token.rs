@@ -6,7 +6,10 @@ use seal::{ForeignToken, Sha256};
 use serde_json::{Map, Value};
 
 use super::records::{MultiFactorTrust, Provider};
-use crate::identity::issuers::checked;
+use crate::identity::{
+    issuers::{checked, numeric_date},
+    token_keys::SKEW,
+};
 
 /// Values of one claim that are looked at.
 const MOST_VALUES: usize = 2000;
@@ -55,6 +58,19 @@ impl IdToken {
             }
         }
         Ok(Self { subject: found.subject, claims })
+    }
+
+    /// When the person proved to the provider who they are (`auth_time`), as far as it says so; never later than now.
+    pub(super) fn proved_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let said = numeric_date(self.claims.get("auth_time")?)?;
+        Some(Timestamp(said.saturating_mul(1000)).min(now))
+    }
+
+    /// The same when it has to be after `since`; none when it is not, or when the provider does not say.
+    pub(super) fn proved_since(&self, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        // The provider's clock may be behind, and it counts whole seconds.
+        let said = self.proved_at(now).filter(|said| said.plus(SKEW) >= since)?;
+        Some(said.max(since).min(now))
     }
 
     /// The text of a claim.
@@ -111,6 +127,31 @@ mod tests {
         for none in ["missing", "/realm/missing/roles", "/realm", "/", ""] {
             assert!(said.values(none).is_empty(), "{none}");
         }
+    }
+
+    #[test]
+    fn the_time_of_a_proof_is_the_provider_s_word() {
+        let at = |said: Value| token(json!({"auth_time": said}));
+        let (now, since) = (Timestamp(1_000_000), Timestamp(900_500));
+        let cases = [
+            (json!(950), Some(950_000), Some(950_000)),
+            (json!(950.7), Some(950_000), Some(950_000)),
+            (json!(900), Some(900_000), Some(900_500)),
+            (json!(841), Some(841_000), Some(900_500)),
+            (json!(840), Some(840_000), None),
+            (json!(0), Some(0), None),
+            (json!(2000), Some(1_000_000), Some(1_000_000)),
+            (json!(i64::MIN), Some(i64::MIN), None),
+            (json!("950"), None, None),
+            (json!(null), None, None),
+        ];
+        for (said, plain, again) in cases {
+            let token = at(said.clone());
+            assert_eq!(token.proved_at(now), plain.map(Timestamp), "{said}");
+            assert_eq!(token.proved_since(since, now), again.map(Timestamp), "{said}");
+        }
+        assert_eq!(token(json!({})).proved_at(now), None);
+        assert_eq!(token(json!({})).proved_since(since, now), None);
     }
 
     #[test]

@@ -27,8 +27,14 @@ const RECENT: Duration = Duration::from_secs(600);
 /// somebody else's choice, and those whose last proof is long ago.
 pub(super) fn may_change<O: Op>(cx: &Cx<'_, O>, session: &Session, factors: &Factors) -> Step<()> {
     may_finish(cx, session, factors)?;
-    if cx.now().since(session.proved_at) > RECENT {
-        return refused(cx, SignInRefusal::ProveAgain, "the last proof is too long ago");
+    let (since, refusal) = match session.proved_at {
+        Some(proved_at) => (proved_at, SignInRefusal::ProveAgain),
+        // Whose provider never says when comes to a first factor all the same, by another sign-in there if need be.
+        None if !factors.are_enrolled() => (session.started_at, SignInRefusal::Expired),
+        None => return refused(cx, SignInRefusal::ProveAgain, "nobody says when the last proof was"),
+    };
+    if cx.now().since(since) > RECENT {
+        return refused(cx, refusal, "the last proof is too long ago");
     }
     Ok(())
 }

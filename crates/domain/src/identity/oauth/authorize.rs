@@ -249,10 +249,13 @@ impl Authorize {
         }
         // Sent to the sign-in page for this very request: proved themselves since, or at least went on from there.
         let sent = ticket::read(cx.house(), &self.query, &self.browser, &session.value);
-        let is_fresh = sent.as_ref().is_some_and(|sent| session.value.proved_at >= sent.at);
-        let was_asked = is_fresh || sent.is_some_and(|sent| sent.is_same_session);
-        let age = cx.now().since(session.value.proved_at).as_secs();
-        let is_too_old = asking.max_age.is_some_and(|most| most == 0 || u64::try_from(most).unwrap_or(0) < age);
+        let (started, proved) = (session.value.started_at, session.value.proved_at);
+        let is_fresh = sent.as_ref().zip(proved).is_some_and(|(sent, proved)| proved >= sent.at);
+        // Whoever came back from a provider was asked here, even where the provider did not ask them.
+        let was_asked = is_fresh || sent.is_some_and(|sent| sent.is_same_session || started >= sent.at);
+        let age = proved.map(|proved| cx.now().since(proved).as_secs());
+        let is_within = |most: i64| most != 0 && age.is_some_and(|age| age <= u64::try_from(most).unwrap_or(0));
+        let is_too_old = asking.max_age.is_some_and(|most| !is_within(most));
         if !is_fresh && (asking.prompt.again || is_too_old) {
             return Err(No::SignIn { again: true, session: Some(id) });
         }

@@ -189,7 +189,7 @@ async fn id_token<O: Op>(
         iat: now,
         nbf: now,
         exp: access.expires_on,
-        auth_time: subject.session.proved_at.seconds(),
+        auth_time: subject.session.proved_at.map(Timestamp::seconds),
         ver: "2.0",
         nonce,
         at_hash: at_hash(access),

@@ -26,6 +26,7 @@ pub(super) async fn begin(guest: Guest) -> Response {
     let op = BeginFederatedSignIn {
         provider: guest.param("provider").unwrap_or_default(),
         return_to: guest.query("return"),
+        again: guest.query("again").is_some(),
     };
     let begun = match enter(guest.house(), &Caller::nobody(guest.source()), op).await {
         Ok(Ok(begun)) => begun,

@@ -91,7 +91,9 @@ impl Fault {
 
     /// Another provider signed nobody in.
     pub(crate) fn of_provider(accept_language: Option<&str>, source: &Source, why: FederationRefusal) -> Self {
-        use FederationRefusal::{Away, Declined, Disabled, Expired, NoProvider, NotInvited, TooMany, Unbelievable};
+        use FederationRefusal::{
+            Away, Declined, Disabled, Expired, NoProvider, NotAgain, NotInvited, TooMany, Unbelievable,
+        };
         let language = Language::of(accept_language);
         let say = language.messages();
         let (status, what, remedy) = match why {
@@ -101,6 +103,7 @@ impl Fault {
             Declined => (StatusCode::FORBIDDEN, &say.provider_declined, &say.provider_declined_do),
             Away => (StatusCode::BAD_GATEWAY, &say.provider_away, &say.provider_away_do),
             Unbelievable => (StatusCode::BAD_GATEWAY, &say.provider_unbelievable, &say.provider_unbelievable_do),
+            NotAgain => (StatusCode::FORBIDDEN, &say.provider_not_again, &say.provider_not_again_do),
             NotInvited => (StatusCode::FORBIDDEN, &say.provider_not_invited, &say.provider_not_invited_do),
             Disabled => (StatusCode::FORBIDDEN, &say.provider_disabled, &say.provider_disabled_do),
         };

@@ -249,6 +249,8 @@ pub(super) struct Messages {
     pub(super) provider_away_do: Text,
     pub(super) provider_unbelievable: Text,
     pub(super) provider_unbelievable_do: Text,
+    pub(super) provider_not_again: Text,
+    pub(super) provider_not_again_do: Text,
     pub(super) provider_not_invited: Text,
     pub(super) provider_not_invited_do: Text,
     pub(super) provider_disabled: Text,

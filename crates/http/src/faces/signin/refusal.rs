@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     messages::Messages,
-    return_path::{ReturnPath, with_return},
+    return_path::{ReturnPath, with_again, with_return},
     visit::Visit,
 };
 
@@ -86,9 +86,7 @@ impl Refused {
 
 /// The first page, which says why one is there again.
 fn start(why: &str, return_to: Option<&ReturnPath>) -> String {
-    let place = with_return("/signin", return_to);
-    let joint = if place.contains('?') { '&' } else { '?' };
-    format!("{place}{joint}again={why}")
+    with_again(&with_return("/signin", return_to), why)
 }
 
 fn weak(say: &Messages, why: PasswordFault) -> String {

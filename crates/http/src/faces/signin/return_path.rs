@@ -68,6 +68,12 @@ pub(super) fn with_return(page: &str, return_to: Option<&ReturnPath>) -> String 
     }
 }
 
+/// The same place, which is told why one comes there again.
+pub(super) fn with_again(place: &str, why: &str) -> String {
+    let joint = if place.contains('?') { '&' } else { '?' };
+    format!("{place}{joint}again={why}")
+}
+
 /// A value for a query (RFC 3986 §2.3: everything but the unreserved characters is escaped).
 pub(crate) fn escape(value: &str) -> String {
     let mut out = String::with_capacity(value.len());

@@ -14,7 +14,7 @@ use super::{
     messages::Messages,
     page::{place_of, see_other},
     refusal::{Problem, Refused},
-    return_path::{ReturnPath, escape, with_return},
+    return_path::{ReturnPath, escape, with_again, with_return},
     visit::{Frame, Visit},
 };
 use crate::Guest;
@@ -90,7 +90,8 @@ pub(super) async fn get_sign_in(guest: Guest) -> Result<Response, Fault> {
         _ => None,
     };
     let hint: String = guest.query("hint").unwrap_or_default().chars().take(LONGEST_NAME).collect();
-    show(&visit, known, hint, problem).await
+    let is_proof_due = matches!(again.as_deref(), Some("1" | "prove"));
+    show(&visit, known, hint, problem, is_proof_due).await
 }
 
 /// `POST /signin`.
@@ -108,7 +109,7 @@ pub(super) async fn post_sign_in(guest: Guest) -> Result<Response, Fault> {
 /// The first page again, with what went wrong.
 pub(super) async fn sign_in_again(visit: &Visit, user_name: String, why: SignInRefusal) -> Result<Response, Fault> {
     match Refused::of(visit, why) {
-        Refused::Again(problem) => show(visit, None, user_name, Some(problem)).await,
+        Refused::Again(problem) => show(visit, None, user_name, Some(problem), false).await,
         Refused::Elsewhere(place) => Ok(see_other(&place)),
     }
 }
@@ -120,11 +121,15 @@ async fn show(
     known: Option<Link>,
     user_name: String,
     problem: Option<Problem>,
+    is_proof_due: bool,
 ) -> Result<Response, Fault> {
     let client = visit.return_to.as_ref().and_then(ReturnPath::client);
     let SignInPage { tenant, application } = visit.enter(GetSignInPage { client }).await?;
     let providers = visit.enter(ListSignInProviders).await?;
-    let link = |id: &str| with_return(&format!("/signin/federated/{}", escape(id)), visit.return_to.as_ref());
+    let link = |id: &str| {
+        let place = with_return(&format!("/signin/federated/{}", escape(id)), visit.return_to.as_ref());
+        if is_proof_due { with_again(&place, "1") } else { place }
+    };
     let providers = providers.into_iter().map(|provider| Link { link: link(&provider.id), name: provider.name });
     let providers = providers.collect();
     let frame = visit.frame(problem.as_ref());

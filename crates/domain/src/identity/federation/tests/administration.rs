@@ -107,7 +107,7 @@ async fn a_disabled_provider_signs_nobody_in_and_those_it_signed_in_are_out() {
     assert!(stand.session(&signed).await.is_none());
     assert!(stand.session(&beside).await.is_some());
     assert_eq!(stand.browse(ListSignInProviders).await.len(), 1);
-    let begin = BeginFederatedSignIn { provider: provider.id.to_string(), return_to: None };
+    let begin = BeginFederatedSignIn { provider: provider.id.to_string(), return_to: None, again: false };
     assert_eq!(stand.browse(begin).await.unwrap_err(), FederationRefusal::NoProvider);
     set(true).await;
     assert!(stand.session(&signed).await.is_none(), "what ended stays ended");

@@ -219,13 +219,13 @@ async fn a_network_can_begin_so_many_and_writes_nothing() {
     let stand = Stand::new().await;
     let (_, provider) = stand.open_provider().await;
     let before = stand.log().await.len();
-    let begin = || BeginFederatedSignIn { provider: provider.id.to_string(), return_to: None };
+    let begin = || BeginFederatedSignIn { provider: provider.id.to_string(), return_to: None, again: false };
     for _ in 0..200 {
         stand.browse(begin()).await.unwrap();
     }
     assert_eq!(stand.browse(begin()).await.unwrap_err(), FederationRefusal::TooMany);
     for odd in ["", "x", "00000000-0000-0000-0000-000000000000"] {
-        let op = BeginFederatedSignIn { provider: odd.to_owned(), return_to: None };
+        let op = BeginFederatedSignIn { provider: odd.to_owned(), return_to: None, again: false };
         assert_eq!(stand.browse(op).await.unwrap_err(), FederationRefusal::NoProvider);
     }
     assert_eq!(stand.log().await.len(), before);

@@ -8,14 +8,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use kernel::{
     Agreement, Caller, Capabilities, ComputeDriver, KeyProvider, LaunchSpec, Launched, Principal, PrincipalId,
     PrincipalKind, ProcessState, Proof, Result, Sealed, Sealing, Secret, Source, StoreError, StoreResult, Web,
     WebAnswer, WebError, Who,
 };
-use seal::{Sha256, TokenKey, TokenKeys};
+use seal::{TokenKey, TokenKeys};
 use serde_json::{Value, json};
 use testkit::{ToySealing, TurnableClock};
 use uuid::Uuid;
@@ -197,6 +196,9 @@ impl Answer {
     }
 }
 
+/// What the question to the provider says, and what the browser keeps.
+pub type Begun = (HashMap<String, String>, Secret<String>);
+
 pub type Outcome = std::result::Result<SignedIn, FederationRefusal>;
 
 /// The stand.
@@ -278,8 +280,14 @@ impl Stand {
     }
 
     /// Sends a browser to the provider; what the question says, and what the browser keeps.
-    pub async fn begin(&self, provider: Uuid) -> (HashMap<String, String>, Secret<String>) {
-        let op = BeginFederatedSignIn { provider: provider.to_string(), return_to: Some(String::from("/device")) };
+    pub async fn begin(&self, provider: Uuid) -> Begun {
+        self.begin_as(provider, false).await
+    }
+
+    /// The same, where the person may be asked to prove themselves `again`.
+    pub async fn begin_as(&self, provider: Uuid, again: bool) -> Begun {
+        let (provider, return_to) = (provider.to_string(), Some(String::from("/device")));
+        let op = BeginFederatedSignIn { provider, return_to, again };
         let begun = self.browse(op).await.unwrap();
         let (place, query) = begun.location.split_once('?').unwrap();
         let mut said: HashMap<String, String> = query.split('&').map(pair).collect();
@@ -299,7 +307,17 @@ impl Stand {
         provider: Uuid,
         spoil: impl FnOnce(&mut Answer),
     ) -> (Outcome, FinishFederatedSignIn) {
-        let (said, cookie) = self.begin(provider).await;
+        self.finish(idp, provider, self.begin(provider).await, spoil).await
+    }
+
+    /// The rest of one that was begun.
+    pub async fn finish(
+        &self,
+        idp: &Idp,
+        provider: Uuid,
+        (said, cookie): Begun,
+        spoil: impl FnOnce(&mut Answer),
+    ) -> (Outcome, FinishFederatedSignIn) {
         let now = self.house.now().seconds();
         let mut answer = Answer {
             kind: String::from("JWT"),
@@ -376,9 +394,4 @@ fn pair(text: &str) -> (String, String) {
         }
     }
     (name.to_owned(), String::from_utf8(bytes).unwrap())
-}
-
-/// The digest that a verifier must have (RFC 7636 §4.2).
-pub fn challenge(verifier: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::of(verifier.as_bytes()))
 }
