@@ -235,12 +235,12 @@ impl Command {
 
 /// Columns of a scoring request.
 pub const REQUESTS: &[(&str, &str)] = &[
-    ("Time", "/time"),
+    ("Time", "/TimeGenerated"),
     ("Method", "/HTTPMethod"),
     ("Status", "/StatusCode"),
     ("Duration ms", "/Duration"),
-    ("Caller", "/caller"),
-    ("Model digest", "/modelDigest"),
+    ("Caller", "/Caller"),
+    ("Model digest", "/ModelDigest"),
     ("Request", "/RequestId"),
 ];
 

@@ -88,8 +88,8 @@ pub struct User {
 
 fn missing(what: &str, variable: &str) -> Failure {
     Failure::usage(format!(
-        "no {what}: set {variable} (a first start of the server writes a file of such settings beside its data \
-         directory, `D.env`, to be sourced), or sign in with `bartizan login`"
+        "no {what}: set {variable} (a first start of the server writes such settings to a file beside its data \
+         directory, `DATA-DIR.env`, to be sourced), or sign in with `bartizan login`"
     ))
 }
 
@@ -215,7 +215,11 @@ impl Session {
     /// The resource group's scope.
     pub fn group(&self) -> Result<String, Failure> {
         let name = self.options.resource_group.as_deref();
-        let name = name.ok_or_else(|| missing("resource group", "BARTIZAN_RESOURCE_GROUP (or -g NAME)"))?;
+        let name = name.ok_or_else(|| {
+            Failure::usage(
+                "no resource group: say -g NAME or set BARTIZAN_RESOURCE_GROUP; `bartizan group list` shows them",
+            )
+        })?;
         Ok(format!("{}/resourceGroups/{name}", self.subscription()?))
     }
 
@@ -227,7 +231,9 @@ impl Session {
     /// The workspace's scope.
     pub fn workspace(&self) -> Result<String, Failure> {
         let name = self.options.workspace.as_deref();
-        let name = name.ok_or_else(|| missing("workspace", "BARTIZAN_WORKSPACE (or -w NAME)"))?;
+        let name = name.ok_or_else(|| {
+            Failure::usage("no workspace: say -w NAME or set BARTIZAN_WORKSPACE; `bartizan workspace list` shows them")
+        })?;
         Ok(format!("{}/{name}", self.workspaces()?))
     }
 

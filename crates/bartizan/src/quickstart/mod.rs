@@ -12,7 +12,9 @@ use outbound::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{Session, SessionOptions, activity_log, endpoint, image, model, say, serve, session, upload, verify_log},
+    cli::{
+        Session, SessionOptions, activity_log, endpoint, image, model, say, serve, session, tell, upload, verify_log,
+    },
     failure::Failure,
     server::{EnvFile, ServeOptions, Server},
 };
@@ -53,7 +55,11 @@ pub fn quickstart(options: QuickstartOptions) -> Result<ExitCode, Failure> {
                         server.house.settings().url
                     ));
                     serve::stop_signal().await?;
+                } else {
+                    let dir = options.server.data_dir.display();
+                    say(&format!("  the server ends now; `bartizan serve --data-dir {dir}` starts it again for them"));
                 }
+                tell("stopping");
                 Ok(ExitCode::SUCCESS)
             }
             Err(failure) => Err(failure),

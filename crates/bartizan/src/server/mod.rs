@@ -112,7 +112,8 @@ impl Server {
     /// Lets requests in flight finish, writes what is queued, signs a last checkpoint.
     pub async fn stop(self) -> Result<(), Failure> {
         self.stop.send_replace(true);
-        // Their agents hold long polls; without them the listener has nothing to wait for.
+        // What is held open until something changes would keep the listener.
+        self.house.end_waits();
         enter(&self.house, &Caller::house(), RestReplicas).await?;
         for task in self.tasks {
             let _ = tokio::time::timeout(Duration::from_secs(15), task).await;

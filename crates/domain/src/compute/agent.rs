@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunCaller, RunId, Secret, Who};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{
     Launch, LaunchState, RunState, Work,
@@ -200,8 +200,7 @@ impl Op for Heartbeat {
             let token = renew(cx, &shelf, &me).await?;
             let cancel = live_state(cx, &shelf, &me.run).await?.value.state == RunState::CancelRequested;
             let is_late = Instant::now() >= until;
-            if cancel || token.is_some() || is_late || !matches!(timeout_at(until, changes.changed()).await, Ok(Ok(())))
-            {
+            if cancel || token.is_some() || is_late || !cx.house().signals.changed(&mut changes, until).await {
                 return Ok(Orders { cancel, token });
             }
         }

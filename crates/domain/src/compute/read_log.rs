@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kernel::{Action, Class, Error, ResourceId, Result, RunId};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{
     RunState,
@@ -68,7 +68,7 @@ impl Op for GetJobLog {
                 return Err(Error::not_found("the log"));
             }
             let is_late = Instant::now() >= until;
-            if state.is_final() || is_late || !matches!(timeout_at(until, changes.changed()).await, Ok(Ok(()))) {
+            if state.is_final() || is_late || !cx.house().signals.changed(&mut changes, until).await {
                 return Ok(LogPiece { bytes: Bytes::new(), state });
             }
         }

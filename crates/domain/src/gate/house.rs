@@ -338,6 +338,11 @@ impl House {
         Ok(())
     }
 
+    /// Ends what waits for changes: long polls, followed logs. Called when the server stops.
+    pub fn end_waits(&self) {
+        self.signals.end();
+    }
+
     /// Writes what is queued. Called at least every second by the house's own work, and at the end.
     pub async fn flush_reads(&self) -> Result<()> {
         let records = self.reads.take();

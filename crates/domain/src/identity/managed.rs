@@ -64,8 +64,7 @@ pub(crate) fn identity_token<O: Op>(
     resource: &str,
 ) -> Result<(AccessToken, RunIdentity)> {
     let none = || {
-        let why =
-            "no managed identity of that name belongs to this run: give the compute target one, or name one in the job";
+        let why = "no such managed identity belongs to this run: give the compute target one, or name one in the job";
         Error::invalid("client_id", why)
     };
     let identity = choice.among(held).ok_or_else(none)?;

@@ -38,7 +38,12 @@ impl Op for IssueServiceToken {
         let endpoint = find_endpoint(cx, &shelf, &self.endpoint).await?;
         match endpoint.value.properties.form {
             Some(Form::Token) => {}
-            Some(Form::Key) => return Err(Error::new(Kind::Invalid, "the service asks for keys, not tokens")),
+            Some(Form::Key) => {
+                return Err(Error::new(
+                    Kind::Invalid,
+                    "the service asks for keys, not tokens; list its keys, or switch it to tokens",
+                ));
+            }
             Some(Form::Off) | None => {
                 return Err(Error::new(Kind::Invalid, "token authentication is not enabled on this service"));
             }

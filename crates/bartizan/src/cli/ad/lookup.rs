@@ -63,7 +63,9 @@ async fn only(session: &Session, noun: &str, filter: &str, named: &str) -> Resul
 fn one(found: Vec<Value>, named: &str) -> Result<String, Failure> {
     match found.as_slice() {
         [only] => Ok(text(only, "/id")),
-        [] => Err(Failure::new(format!("nothing in the directory is named `{named}`"))),
+        [] => Err(Failure::new(format!(
+            "nothing in the directory is named `{named}`; `bartizan ad user list`, `group list` and `sp list` show who is there"
+        ))),
         several => {
             let ids: Vec<String> = several.iter().map(|entry| text(entry, "/id")).collect();
             Err(Failure::usage(format!("several are named `{named}`; give one of their ids: {}", ids.join(", "))))

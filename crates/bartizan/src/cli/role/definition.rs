@@ -42,6 +42,13 @@ pub enum Definition {
         session: SessionOptions,
     },
     /// Make a role.
+    ///
+    /// The file, in the form of Azure's documentation:
+    /// {"Name": "Reader of jobs", "Description": "Sees jobs, and no models.",
+    ///  "Actions": ["Microsoft.MachineLearningServices/workspaces/*/read"],
+    ///  "NotActions": ["Microsoft.MachineLearningServices/workspaces/models/*"],
+    ///  "AssignableScopes": ["/subscriptions/SUBSCRIPTION"]}
+    #[command(verbatim_doc_comment)]
     Create(Written),
     /// Change a role that somebody made. It is found by the `Id` in the file, or else by its name.
     Update(Written),

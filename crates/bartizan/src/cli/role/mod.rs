@@ -25,7 +25,7 @@ pub enum Command {
 /// Commands on assignments.
 #[derive(Subcommand)]
 pub enum Assignment {
-    /// Assign a role. The assignee is an object id, not a client id.
+    /// Assign a role.
     Create {
         /// Object id; or a user's sign-in name, or the name of a group or service principal that only one has.
         #[arg(long)]
