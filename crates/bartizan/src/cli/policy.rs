@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, role};
+use super::{Session, SessionOptions, ad, role};
 use crate::failure::Failure;
 
 const POLICIES: &str = "/graph/v1.0/identity/conditionalAccess/policies";
@@ -54,6 +54,7 @@ pub enum Command {
 
 /// What a policy says.
 #[derive(Args)]
+#[group(required = true, multiple = true, id = "about", args = ["all_users", "principal", "role"])]
 pub struct Create {
     /// For people.
     #[arg(long)]
@@ -61,14 +62,14 @@ pub struct Create {
     /// About every person.
     #[arg(long)]
     all_users: bool,
-    /// About this person or group (object id); can be given several times.
-    #[arg(long, value_name = "OBJECT-ID")]
+    /// About this person or group (object id, sign-in name, or a name that only one has); can be given several times.
+    #[arg(long, value_name = "WHO")]
     principal: Vec<String>,
     /// About whoever holds this role anywhere (name or id); can be given several times.
     #[arg(long, value_name = "ROLE")]
     role: Vec<String>,
-    /// Not about this person or group (object id); can be given several times.
-    #[arg(long, value_name = "OBJECT-ID")]
+    /// Not about this person or group (as above); can be given several times.
+    #[arg(long, value_name = "WHO")]
     except: Vec<String>,
     /// Nobody is asked who comes from this network; can be given several times.
     #[arg(long, value_name = "CIDR")]
@@ -131,7 +132,14 @@ async fn switch(id: &str, options: &SessionOptions, state: &str) -> Result<ExitC
 impl Create {
     async fn run(self) -> Result<ExitCode, Failure> {
         let session = Session::open(&self.session).await?;
-        let mut users = self.principal;
+        let mut users = Vec::new();
+        for named in &self.principal {
+            users.push(ad::object_id(&session, named).await?);
+        }
+        let mut except = Vec::new();
+        for named in &self.except {
+            except.push(ad::object_id(&session, named).await?);
+        }
         if self.all_users {
             users.push(String::from("All"));
         }
@@ -143,7 +151,7 @@ impl Create {
             "displayName": self.name,
             "state": "enabled",
             "conditions": {
-                "users": {"includeUsers": users, "includeRoles": roles, "excludeUsers": self.except},
+                "users": {"includeUsers": users, "includeRoles": roles, "excludeUsers": except},
                 "locations": {"excludeNetworks": self.trusted_network},
                 "operations": self.operation,
             },

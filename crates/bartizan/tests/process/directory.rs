@@ -300,6 +300,16 @@ fn a_person_signs_in_with_a_browser_and_stays_signed_in() {
 }
 
 #[test]
+fn a_policy_names_people_as_people_do() {
+    let served = with_ann();
+    let told = served.bad(&["ad", "policy", "create", "--name", "nobody's"]);
+    assert!(told.contains("--all-users") && told.contains("--principal"), "{told}");
+    let made = served.json(&["ad", "policy", "create", "--name", "all", "--all-users", "--except", "ann@example.com"]);
+    let ann = served.json(&["ad", "user", "show", "ann@example.com"])["id"].clone();
+    assert_eq!(made["conditions"]["users"]["excludeUsers"], json!([ann]));
+}
+
+#[test]
 fn a_person_signs_in_with_a_code_on_another_device() {
     let served = with_ann();
     let person = Person::new(&served);
@@ -345,7 +355,7 @@ fn a_service_principal_signs_in_by_its_secret_and_the_environment_wins() {
     assert_eq!(shown["user"]["name"], json!(owner));
     // Without a secret to ask again with, the sign-in ends with its token.
     assert_eq!(person.age(), Value::Null);
-    assert!(person.bad(&["account", "show"]).contains("run `bartizan login` again"));
+    assert!(person.bad(&["account", "show"]).contains("run `bartizan login --service-principal` again"));
     let wrong = served.dir.path().join("wrong");
     std::fs::write(&wrong, "wrong\n").unwrap();
     let file = wrong.to_str().unwrap();
