@@ -38,7 +38,7 @@ pub struct Access {
     /// By whom the assignment names, with the scope in lower case.
     held: HashMap<PrincipalId, Vec<(Arc<str>, Grant)>>,
     /// By scope in lower case.
-    denials: HashMap<Arc<str>, Vec<Denial>>,
+    denials: HashMap<Arc<str>, Vec<Arc<Denial>>>,
     /// The groups that a principal belongs to by itself.
     groups: HashMap<PrincipalId, Vec<PrincipalId>>,
     /// The reverse.
@@ -81,8 +81,8 @@ fn is_deniable(action: &Action) -> bool {
 }
 
 impl Access {
-    /// Compiles a snapshot. A role that nobody knows grants nothing. Roles of the snapshot before are used again where they are
-    /// the same: reading patterns is most of the work.
+    /// Compiles a snapshot. A role that nobody knows grants nothing. Roles and denials of the snapshot before are used again
+    /// where they are the same: reading patterns is most of the work.
     pub fn compile(catalogue: &Arc<Catalogue>, rows: &Rows, before: &Self) -> Self {
         let mut access = Self { catalogue: Arc::clone(catalogue), ..Self::default() };
         let is_same_catalogue = Arc::ptr_eq(catalogue, &before.catalogue);
@@ -99,8 +99,13 @@ impl Access {
         for (name, assignment) in &rows.assignments {
             access.grant(*name, assignment);
         }
-        for (name, denial) in &rows.denials {
-            access.deny(*name, denial);
+        let known = before.denials.values().flatten().filter(|_| is_same_catalogue);
+        let known: HashMap<Uuid, &Arc<Denial>> = known.map(|denial| (denial.name, denial)).collect();
+        for (name, assignment) in &rows.denials {
+            let denial = known.get(name).filter(|denial| denial.assignment == *assignment);
+            let denial =
+                denial.map_or_else(|| Arc::new(access.read_denial(*name, assignment)), |denial| Arc::clone(denial));
+            access.denials.entry(assignment.scope.folded().into()).or_default().push(denial);
         }
         access
     }
@@ -113,11 +118,10 @@ impl Access {
         self.grants.entry(scope).or_default().entry(row.principal).or_default().push(grant);
     }
 
-    fn deny(&mut self, name: Uuid, assignment: &DenyAssignment) {
+    fn read_denial(&self, name: Uuid, assignment: &DenyAssignment) -> Denial {
         let rules = Rules::new(&assignment.permissions);
         let known = bits(&self.catalogue, |action| is_deniable(action) && rules.allow(action));
-        let denial = Denial { name, known, rules, assignment: assignment.clone() };
-        self.denials.entry(assignment.scope.folded().into()).or_default().push(denial);
+        Denial { name, known, rules, assignment: assignment.clone() }
     }
 
     /// Whom an assignment may name to be about this principal: itself, and every group above it.
@@ -147,7 +151,7 @@ impl Access {
         selves: &'a [PrincipalId],
         action: &'a Action,
         scope: &'a ResourceId,
-    ) -> impl Iterator<Item = &'a Denial> {
+    ) -> impl Iterator<Item = &'a Arc<Denial>> {
         let place = self.catalogue.place(action);
         let at = move |here: &'a str| {
             let inherited = here != scope.folded();

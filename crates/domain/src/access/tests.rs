@@ -262,9 +262,19 @@ fn the_linter_names_what_misleads() {
 }
 
 #[test]
-fn roles_are_read_once() {
-    let catalogue = catalogue();
-    let before = Access::compile(&catalogue, &Rows::default(), &Access::default());
-    let after = Access::compile(&catalogue, &Rows::default(), &before);
+fn roles_and_denials_are_read_once() {
+    let (catalogue, ann) = (catalogue(), PrincipalId::random());
+    let mut rows = Rows { denials: vec![denial(&[ann], WS, &["*/write"])], ..Rows::default() };
+    let before = Access::compile(&catalogue, &rows, &Access::default());
+    let after = Access::compile(&catalogue, &rows, &before);
     assert!(std::ptr::eq(before.compiled(OWNER).unwrap(), after.compiled(OWNER).unwrap()));
+    let write = action("Microsoft.MachineLearningServices/workspaces/write");
+    let found =
+        |access: &Access, of: &Action| access.denials_of(&[ann], of, &id(WS)).next().map(std::sync::Arc::as_ptr);
+    assert!(found(&before, &write).is_some() && found(&before, &write) == found(&after, &write));
+    // One that has changed is read anew.
+    rows.denials[0].1.permissions.actions = vec![String::from("*/delete")];
+    let changed = Access::compile(&catalogue, &rows, &after);
+    let delete = action("Microsoft.MachineLearningServices/workspaces/delete");
+    assert!(found(&changed, &write).is_none() && found(&changed, &delete).is_some());
 }
