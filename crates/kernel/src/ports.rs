@@ -136,7 +136,7 @@ pub trait BlobStore: Send + Sync {
     /// behind. An id that exists is an error of kind `Failed`.
     async fn put(&self, id: BlobId, pieces: SealedStream) -> StoreResult<u64>;
 
-    /// Bytes `from .. from + length` of the stored ciphertext, cut at the end, as pieces of at most 256 KiB.
+    /// Bytes `from .. from + length` of the stored ciphertext, cut at the end, as pieces of at most four segments (`Sealed::SEGMENT`).
     async fn get(&self, id: BlobId, from: u64, length: u64) -> StoreResult<SealedStream>;
 
     /// The length of the stored ciphertext.

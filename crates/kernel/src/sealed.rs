@@ -10,6 +10,10 @@ use bytes::Bytes;
 pub struct Sealed(Bytes);
 
 impl Sealed {
+    /// Bytes of one segment of a sealed blob, its tag included. A driver that hands out whole segments, counted from where it
+    /// was asked to begin, spares whoever opens them a copy.
+    pub const SEGMENT: usize = 64 * 1024 + 16;
+
     /// For `seal` alone: these bytes are the output of an authenticated cipher.
     pub fn made_by_seal(ciphertext: Bytes) -> Self {
         Self(ciphertext)

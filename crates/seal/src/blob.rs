@@ -18,6 +18,7 @@ use crate::{SealError, Sha256, aead, hex, random};
 pub const SEGMENT: usize = 64 * 1024;
 const TAG: usize = aead::TAG;
 const SEALED_SEGMENT: usize = SEGMENT + TAG;
+const _: () = assert!(SEALED_SEGMENT == Sealed::SEGMENT);
 const HEADER: usize = 12;
 const MAGIC: &[u8; 4] = b"BZB1";
 const PREFIX: usize = 7;
@@ -221,10 +222,15 @@ impl BlobOpener {
     }
 
     /// Takes in ciphertext; gives back plaintext that is authentic.
-    pub fn push(&mut self, sealed: &Sealed) -> Result<Vec<Bytes>, SealError> {
+    pub fn push(&mut self, sealed: Sealed) -> Result<Vec<Bytes>, SealError> {
         let arrived = length_of(sealed.bytes().len());
         self.total = self.total.checked_sub(arrived).ok_or(SealError::Truncated { what: WHAT })?;
-        self.buffer.extend_from_slice(sealed.bytes());
+        if self.buffer.is_empty() {
+            // Without a copy when nobody else holds these bytes.
+            self.buffer = BytesMut::from(sealed.into_bytes());
+        } else {
+            self.buffer.extend_from_slice(sealed.bytes());
+        }
         let mut plain = Vec::new();
         while self.buffer.len() >= SEALED_SEGMENT || (self.total == 0 && !self.buffer.is_empty()) {
             let size = self.buffer.len().min(SEALED_SEGMENT);
@@ -288,7 +294,7 @@ mod tests {
         let end = usize::try_from(start + size).unwrap().min(stored.len());
         let mut plain = Vec::new();
         for piece in stored.get(usize::try_from(start).unwrap()..end).unwrap_or_default().chunks(10_000) {
-            for bytes in opener.push(&Sealed::made_by_seal(Bytes::copy_from_slice(piece)))? {
+            for bytes in opener.push(Sealed::made_by_seal(Bytes::copy_from_slice(piece)))? {
                 plain.extend_from_slice(&bytes);
             }
         }

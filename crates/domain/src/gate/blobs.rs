@@ -106,7 +106,7 @@ impl Opening {
                 return Ok(None);
             }
             match self.sealed.try_next().await? {
-                Some(piece) => self.ready.extend(self.opener.push(&piece)?),
+                Some(piece) => self.ready.extend(self.opener.push(piece)?),
                 None => {
                     self.opener.finish()?;
                     self.is_over = true;

@@ -186,7 +186,7 @@ fn open_blob(case: &Value, blob: &[u8], piece: usize) -> Result<Vec<u8>, SealErr
     let until = usize::try_from(start + length).unwrap().min(blob.len());
     let mut plain = Vec::new();
     for part in blob[from..until].chunks(piece) {
-        for opened in opener.push(&stored(part))? {
+        for opened in opener.push(stored(part))? {
             plain.extend_from_slice(&opened);
         }
     }

@@ -4,13 +4,13 @@ mod local_disk;
 mod memory;
 
 use futures::StreamExt;
-use kernel::SealedStream;
+use kernel::{Sealed, SealedStream};
 
 pub use local_disk::LocalDisk;
 pub use memory::Memory;
 
-/// The largest piece that a driver hands out, in bytes.
-const PIECE: usize = 256 << 10;
+/// The largest piece that a driver hands out, in bytes: whole segments, so that each is opened where it lies.
+const PIECE: usize = 4 * Sealed::SEGMENT;
 
 /// A stream of nothing.
 fn nothing() -> SealedStream {

@@ -9,7 +9,7 @@ use super::Persistence;
 use crate::{blob_id, sealed};
 
 /// The largest piece a driver may hand out.
-const PIECE: usize = 256 << 10;
+const PIECE: usize = 4 * Sealed::SEGMENT;
 
 /// Runs the whole contract of [`BlobStore`]. `open(n)` opens the driver at place `n`. Wants a runtime with several
 /// threads.

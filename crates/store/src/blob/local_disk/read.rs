@@ -1,6 +1,7 @@
 //! Reading a blob: a trip to the disk fetches several pieces, and the next trip is under way while they are handed out.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{Read, Seek, SeekFrom},
     sync::Arc,
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::fault;
 
-/// Bytes of a trip. The first is one piece only, so that the first byte is early.
-const BATCH: usize = 1 << 20;
+/// Pieces of a trip. The first trip brings one only, so that the first byte is early.
+const BATCH: usize = 4;
 
 /// What is left of a range.
 struct Rest {
@@ -26,11 +27,11 @@ struct Rest {
     left: u64,
 }
 
-type Fetched = (Bytes, Option<Rest>);
+type Fetched = (VecDeque<Sealed>, Option<Rest>);
 
 enum State {
-    /// Bytes at hand, and the trip that brings the next ones.
-    Going(Bytes, Option<JoinHandle<StoreResult<Fetched>>>),
+    /// Pieces at hand, and the trip that brings the next ones.
+    Going(VecDeque<Sealed>, Option<JoinHandle<StoreResult<Fetched>>>),
     Ended,
 }
 
@@ -40,13 +41,13 @@ pub(super) async fn get(shelf: &Arc<Shelf>, id: BlobId, from: u64, length: u64) 
         let (mut file, size) = shelf.find(id)?;
         let left = size.saturating_sub(from).min(length);
         file.seek(SeekFrom::Start(from.min(size))).map_err(|cause| fault::io("cannot read an object", cause))?;
-        Rest { file, left }.fetch(PIECE)
+        Rest { file, left }.fetch(1)
     };
-    let (bytes, rest) = fault::blocking(first).await?;
-    if bytes.is_empty() {
+    let (pieces, rest) = fault::blocking(first).await?;
+    if pieces.is_empty() {
         return Ok(nothing());
     }
-    Ok(stream::unfold(State::Going(bytes, rest.map(ahead)), step).boxed())
+    Ok(stream::unfold(State::Going(pieces, rest.map(ahead)), step).boxed())
 }
 
 /// Starts the next trip.
@@ -55,25 +56,34 @@ fn ahead(rest: Rest) -> JoinHandle<StoreResult<Fetched>> {
 }
 
 async fn step(state: State) -> Option<(StoreResult<Sealed>, State)> {
-    let State::Going(mut bytes, mut trip) = state else { return None };
-    if bytes.is_empty() {
+    let State::Going(mut pieces, mut trip) = state else { return None };
+    if pieces.is_empty() {
         let fetched = match trip.take()?.await {
             Ok(fetched) => fetched,
             Err(cause) => Err(fault::failed("reading an object was cut off", cause)),
         };
         match fetched {
-            Ok((next, rest)) => (bytes, trip) = (next, rest.map(ahead)),
+            Ok((next, rest)) => (pieces, trip) = (next, rest.map(ahead)),
             Err(fault) => return Some((Err(fault), State::Ended)),
         }
     }
-    let piece = bytes.split_to(bytes.len().min(PIECE));
-    Some((Ok(Sealed::read_back(piece)), State::Going(bytes, trip)))
+    let piece = pieces.pop_front()?;
+    Some((Ok(piece), State::Going(pieces, trip)))
 }
 
 impl Rest {
-    /// The next bytes, at most `most`, and what is left after them.
+    /// The next pieces, at most `most`, and what is left after them. Each piece is memory of its own, which whoever opens it
+    /// may overwrite.
     fn fetch(mut self, most: usize) -> StoreResult<Fetched> {
-        let due = usize::try_from(self.left).unwrap_or(usize::MAX).min(most);
+        let mut pieces = VecDeque::with_capacity(most);
+        while self.left > 0 && pieces.len() < most {
+            pieces.push_back(self.piece()?);
+        }
+        Ok((pieces, (self.left > 0).then_some(self)))
+    }
+
+    fn piece(&mut self) -> StoreResult<Sealed> {
+        let due = usize::try_from(self.left).unwrap_or(usize::MAX).min(PIECE);
         let mut bytes = Vec::with_capacity(due);
         // Into room that is not filled with zeros first.
         let took = u64::try_from(due).unwrap_or(u64::MAX);
@@ -85,6 +95,6 @@ impl Rest {
             return Err(fault::refused("an object became shorter while it was read"));
         }
         self.left = self.left.saturating_sub(took);
-        Ok((Bytes::from(bytes), (self.left > 0).then_some(self)))
+        Ok(Sealed::read_back(Bytes::from(bytes)))
     }
 }
