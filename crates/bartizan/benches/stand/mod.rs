@@ -132,6 +132,7 @@ pub struct Server {
     pub ca_pem: Vec<u8>,
     pub token: Secret<String>,
     pub subscription: String,
+    pub tenant: String,
     pub client: Client,
     dir: tempfile::TempDir,
 }
@@ -166,11 +167,12 @@ impl Server {
             ("client_secret", &variable("AZURE_CLIENT_SECRET")),
             ("scope", "https://management.azure.com/.default"),
         ];
-        let place = format!("/{}/oauth2/v2.0/token", variable("AZURE_TENANT_ID"));
+        let tenant = variable("AZURE_TENANT_ID");
+        let place = format!("/{tenant}/oauth2/v2.0/token");
         let answer: serde_json::Value = client.post(&place).form(&form).send_for_json().await.unwrap();
         let token = Secret::new(answer["access_token"].as_str().unwrap().to_owned());
         let subscription = format!("/subscriptions/{}", variable("AZURE_SUBSCRIPTION_ID"));
-        Self { child, url, ca_pem, token, subscription, client, dir }
+        Self { child, url, ca_pem, token, subscription, tenant, client, dir }
     }
 
     /// Host and port.
