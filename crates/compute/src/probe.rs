@@ -72,13 +72,13 @@ pub fn begin() -> Probing {
 impl Probing {
     /// What was found. A probe that failed found no wall at all.
     pub fn finish(self) -> Capabilities {
-        let Some((child, mut pipe)) = self.child else { return Capabilities { walls: unknown() } };
+        let Some((child, mut pipe)) = self.child else { return capabilities(unknown()) };
         let mut text = Vec::new();
         let read = pipe.read_to_end(&mut text);
         let _reaped = waitpid(child, None);
         match (read, serde_json::from_slice(&text)) {
             (Ok(_), Ok(found)) => found,
-            _ => Capabilities { walls: unknown() },
+            _ => capabilities(unknown()),
         }
     }
 }
@@ -102,6 +102,11 @@ const WALLS: &[&str] = &[
 
 fn unknown() -> Vec<Wall> {
     WALLS.iter().map(|name| wall(name, false, "the probe itself failed")).collect()
+}
+
+fn capabilities(walls: Vec<Wall>) -> Capabilities {
+    let cores = std::thread::available_parallelism().map_or(0, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX));
+    Capabilities { walls, cores }
 }
 
 fn wall(name: &str, stands: bool, note: impl Into<String>) -> Wall {
@@ -132,7 +137,7 @@ fn walls() -> Capabilities {
         wall("landlock", false, "the kernel has none; the mounts are the only allow-list of paths")
     });
     found.push(scratch(within));
-    Capabilities { walls: found }
+    capabilities(found)
 }
 
 fn own_uid(root: bool) -> Wall {

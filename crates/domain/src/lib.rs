@@ -7,6 +7,7 @@ pub mod gate;
 pub mod identity;
 pub mod images;
 pub mod operations;
+pub mod platform_metrics;
 pub mod resources;
 pub mod scoring;
 pub mod snapshots;

@@ -84,6 +84,8 @@ const WORDS: &[&str] = &[
     "eventtypes",
     "management",
     "values",
+    "metrics",
+    "metricDefinitions",
     "operationStatuses",
 ];
 

@@ -187,6 +187,9 @@ pub struct Wall {
 pub struct Capabilities {
     /// Every wall that was probed.
     pub walls: Vec<Wall>,
+    /// Processor cores that its programs may use; zero when it was not asked.
+    #[serde(default)]
+    pub cores: u16,
 }
 
 impl Capabilities {

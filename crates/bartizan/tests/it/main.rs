@@ -20,5 +20,6 @@ mod federation;
 mod gate;
 mod house;
 mod identity;
+mod metrics;
 mod oauth;
 mod signin;

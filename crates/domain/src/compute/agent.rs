@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use super::{
     Launch, LaunchState, RunState, Work,
-    launch::{End, conclude},
+    launch::{End, conclude, tell},
     log,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Changes, Cx, Happening, Op, Row, Shelf},
     identity::issue_run_token,
     tracking::set_run_status,
 };
@@ -98,6 +98,9 @@ pub(super) async fn put_state<O: Op>(
     }
     if next == RunState::Running && state.running_at.is_none() {
         state.running_at = Some(cx.now());
+        if state.is_job {
+            tell(cx, Happening::RunStarted);
+        }
     }
     state.state = next;
     state.before_silence = None;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Lease, RunState};
 use crate::{
-    gate::{BlobRef, Changes, Cx, Op, Record, Row, Shelf},
+    gate::{BlobRef, Changes, Cx, Happening, Op, Record, Row, Shelf},
     identity::RunIdentity,
     tracking::set_run_status,
 };
@@ -265,6 +265,12 @@ impl End {
     }
 }
 
+/// Says what became of a job, and where.
+pub(super) fn tell<O: Op>(cx: &Cx<'_, O>, happening: Happening) {
+    cx.happened(happening);
+    cx.note("computeType", "local");
+}
+
 /// Puts the end of a run into `changes`: its state, its lease, its status in the tracking room, and its place in the queue
 /// when no process was ever started. What has ended stays as it is.
 pub(crate) async fn conclude<O: Op>(
@@ -287,6 +293,11 @@ pub(crate) async fn conclude<O: Op>(
     state.bootstrap = None;
     state.before_silence = None;
     if state.is_job {
+        match end.state {
+            RunState::Completed => tell(cx, Happening::RunCompleted),
+            RunState::Failed => tell(cx, Happening::RunFailed),
+            _ => tell(cx, Happening::RunCanceled),
+        }
         match set_run_status(cx, shelf, changes, run, end.state.status()).await {
             Err(fault) if fault.kind() == Kind::NotFound => {}
             other => other?,

@@ -10,7 +10,7 @@ use super::{
     agent_start::{PURPOSE, new_bootstrap},
     launch::{Bootstrap, End, LiveRun, conclude},
 };
-use crate::gate::{Changes, Cx, Op, Row, Shelf};
+use crate::gate::{Changes, Cx, Happening, Op, Row, Shelf};
 
 /// How long a bootstrap token works.
 const BOOTSTRAP_LIFETIME: Duration = Duration::from_secs(600);
@@ -69,6 +69,7 @@ impl Op for StartLaunch {
         match started {
             Ok(launched) => {
                 cx.note("state", "launched");
+                cx.happened(Happening::NodeTaken);
                 live.value.launched = Some(launched.clone());
                 let mut changes = Changes::new();
                 changes.put(cx.system(), &live)?;
@@ -174,6 +175,7 @@ async fn give_back<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, live: Row<LiveRun>, fau
             let pause = Duration::from_secs(5).saturating_mul(live.value.attempts);
             live.value.not_before = cx.now().plus(pause);
             cx.note("state", state_word(&row));
+            cx.happened(Happening::NodeRefused);
             changes.put(shelf, &row)?;
             changes.put(cx.system(), &live)?;
         }

@@ -9,7 +9,7 @@ use super::{
     launch::{End, LiveRun, conclude},
     start::{HOUSE_WRITE, MOST_ATTEMPTS, StartLaunch, named, stop},
 };
-use crate::gate::{Changes, Cx, Op, Row};
+use crate::gate::{Changes, Cx, Happening, Op, Row};
 
 /// How long a start may take until it counts as lost with the server that began it.
 const STUCK: Duration = Duration::from_secs(60);
@@ -287,6 +287,7 @@ impl SweepRun {
         }
         cx.house().pulses.forget(live.workspace, &live.run);
         cx.note("state", "released");
+        cx.happened(Happening::NodeReleased);
         let mut changes = Changes::new();
         changes.delete(cx.system(), &self.live);
         cx.commit(changes).await

@@ -15,7 +15,7 @@ use kernel::{
 };
 
 use super::{
-    Activity, Actor, Changes, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
+    Activity, Actor, Changes, Happening, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
     keys::WorkspaceKeyring,
 };
 use crate::{access, identity, scoring};
@@ -99,6 +99,12 @@ impl<'a, O: Op> Cx<'a, O> {
     /// Adds to the activity record: names, versions, digests, counts; never contents or secrets.
     pub fn note(&self, key: &str, value: impl Into<String>) {
         self.notes().detail.insert(key.to_owned(), value.into());
+    }
+
+    /// Says in the record that something people count or wait for came about. Said before the attempt, it also names what failed.
+    pub(crate) fn happened(&self, happening: Happening) {
+        let (key, word) = happening.note();
+        self.note(key, word);
     }
 
     /// The operation itself established who asks (a sign-in): the record names that identity.

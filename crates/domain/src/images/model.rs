@@ -7,7 +7,7 @@ use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 
 use super::name::check_model_name;
 use crate::{
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Changes, Cx, Happening, Op, Row, Shelf},
     resources::workspace_shelf,
     tracking::{
         ModelSource, ModelVersion, NewModelVersion, RegisteredModel,
@@ -244,6 +244,7 @@ impl Op for PutModelVersion {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        cx.happened(Happening::ModelRegistered);
         let (name, number) = parse_version(&self.id)?;
         check_model_name(&name)?;
         let (run, path) = parse_uri(&self.uri)?;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     compute::{end_launch, wake},
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Changes, Cx, Happening, Op, Row, Shelf},
     images::{self, Built, Image, ImageRef, Recipe},
     operations::{self, Failure},
     resources::{Precondition, Resource, ResourceType, SystemData, row_id, workspace_shelf},
@@ -291,6 +291,7 @@ impl PutDeployment {
         deployment.reason = None;
         deployment.losses = 0;
         deployment.retry_at = None;
+        cx.happened(Happening::DeploymentStarted);
         let operation = operations::begin(cx, shelf, changes, &resource.id).await?;
         resource.properties.operation = Some(operation);
         Ok(Some(operation))

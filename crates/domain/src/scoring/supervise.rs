@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     compute::{end_launch, launch_state, wake},
-    gate::{Changes, Cx, House, Op, Row, Shelf, enter},
+    gate::{Changes, Cx, Happening, House, Op, Row, Shelf, enter},
     operations::{self, Failure},
     resources::{Resource, row_id, workspace_shelf},
 };
@@ -87,6 +87,7 @@ impl Op for SuperviseService {
                     end_launch(cx, &shelf, &mut changes, &launch).await?;
                 }
                 if let (Some(message), Some(operation)) = (failed, deployment.operation) {
+                    cx.happened(Happening::DeploymentFailed);
                     let failure = Failure { code: String::from("DeploymentFailed"), message };
                     operations::end(cx, &shelf, &mut changes, operation, Some(failure)).await?;
                     deployment.operation = None;
@@ -227,6 +228,7 @@ impl Op for ReportReplica {
         if report.is_settled
             && let Some(operation) = deployment.operation.take()
         {
+            cx.happened(Happening::DeploymentSucceeded);
             operations::end(cx, &shelf, &mut changes, operation, None).await?;
         }
         cx.note("state", deployment.state.word());

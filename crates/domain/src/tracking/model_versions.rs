@@ -19,7 +19,7 @@ use super::{
     source, text,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Changes, Cx, Happening, Op, Row},
     resources::workspace_shelf,
 };
 
@@ -65,6 +65,7 @@ impl Attempt for CreateModelVersion {
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<VersionView> {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        cx.happened(Happening::ModelRegistered);
         registry::check_model_name(&self.name)?;
         let is_prompt = self.tags.iter().any(|(key, value)| key == PROMPT_TAG && value == "true");
         let source = match is_prompt && self.source == "dummy-source" {

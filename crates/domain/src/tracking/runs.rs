@@ -14,7 +14,7 @@ use super::{
     run_name, text,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Shelf},
+    gate::{Changes, Cx, Happening, Op, Shelf},
     resources::workspace_shelf,
 };
 
@@ -90,6 +90,7 @@ impl Op for CreateRun {
             is_concluded: false,
         };
         cx.note("run", run.id.to_string());
+        cx.happened(Happening::RunStarted);
         let mut changes = Changes::new();
         run::add(&shelf, &mut changes, run.clone())?;
         cx.commit(changes).await?;
@@ -173,6 +174,7 @@ impl Attempt for UpdateRun {
         let run = &mut row.value;
         if !run.is_concluded {
             if let Some(status) = self.status {
+                tell(cx, run, status);
                 run.status = status;
                 // A run that is taken up again has no end.
                 run.ended_at = if status.is_final() { self.ended_at.or(Some(cx.now())) } else { None };
@@ -188,6 +190,20 @@ impl Attempt for UpdateRun {
         changes.put(&shelf, &row)?;
         cx.commit(changes).await?;
         Ok(row.value)
+    }
+}
+
+/// Says what becomes of a run that no job is: a job's own is told by the compute room.
+fn tell<O: Op>(cx: &Cx<'_, O>, run: &Run, next: RunStatus) {
+    if run.is_job || run.status == next {
+        return;
+    }
+    match next {
+        RunStatus::Running if run.status.is_final() => cx.happened(Happening::RunStarted),
+        RunStatus::Finished => cx.happened(Happening::RunCompleted),
+        RunStatus::Failed => cx.happened(Happening::RunFailed),
+        RunStatus::Killed => cx.happened(Happening::RunCanceled),
+        RunStatus::Running | RunStatus::Scheduled => {}
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     compute::{ListDueRuns, Task},
     gate::{House, enter},
     identity::{SweepSignIns, look_after_tokens},
+    platform_metrics::keep_counting,
     scoring::flush_requests,
 };
 
@@ -31,9 +32,11 @@ const LEAST: Duration = Duration::from_millis(10);
 pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
     let reads = tokio::spawn(flush_reads(Arc::clone(&house), stop.clone()));
     let tokens = tokio::spawn(rotate_and_remove(Arc::clone(&house), stop.clone()));
+    let metrics = tokio::spawn(keep_counting(Arc::clone(&house), stop.clone()));
     let runs = tokio::spawn(look_after_runs(Arc::clone(&house), stop));
     let _ended = reads.await;
     let _ended = tokens.await;
+    let _ended = metrics.await;
     let _ended = runs.await;
     if let Err(fault) = flush_requests(&house).await {
         tracing::error!(?fault, "the last records of scoring requests could not be written");

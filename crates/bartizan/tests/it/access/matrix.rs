@@ -130,6 +130,8 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.Directory/signIns/sweep",
     "Microsoft.Directory/tenants/write",
     "Microsoft.Insights/components/requests/write",
+    "Microsoft.Insights/metrics/count/action",
+    "Microsoft.Insights/metrics/sweep/action",
     "Microsoft.Insights/logKeys/write",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/rest/action",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/supervise/action",

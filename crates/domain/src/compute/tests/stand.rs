@@ -73,7 +73,7 @@ impl ComputeDriver for Pretender {
 
     fn capabilities(&self) -> Arc<Capabilities> {
         let wall = |name: &str, stands: bool| Wall { name: name.to_owned(), stands, note: String::new() };
-        Arc::new(Capabilities { walls: vec![wall("seccomp", true), wall("own-uid-range", false)] })
+        Arc::new(Capabilities { walls: vec![wall("seccomp", true), wall("own-uid-range", false)], cores: 4 })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The activity log at Azure's `Microsoft.Insights` address, and its checkpoints and exports at ours.
 
 mod filter;
+mod metrics;
 
 use axum::response::{IntoResponse, Response};
 use domain::{
@@ -18,7 +19,7 @@ use crate::{Doors, Guest};
 pub fn doors(doors: Doors) -> Doors {
     let values = "/subscriptions/{subscription}/providers/Microsoft.Insights/eventtypes/management/values";
     let tenant_values = "/providers/Microsoft.Insights/eventtypes/management/values";
-    doors
+    metrics::doors(doors)
         .open::<ListActivities, _, _>(Method::GET, values, list_activities)
         .open::<ListActivities, _, _>(Method::GET, tenant_values, list_activities)
         .open::<SignCheckpoint, _, _>(Method::GET, "/activity-log/v1/checkpoint", sign_checkpoint)
