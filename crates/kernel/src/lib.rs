@@ -25,6 +25,7 @@ pub use log::{Chain, Link, LogRow};
 pub use ports::{
     Agreement, Batch, BlobStore, Capabilities, Change, ComputeDriver, KeyProvider, LaunchSpec, Launched, MetaStore,
     NoWeb, ProcessState, SealedStream, Sealing, StoreError, StoreResult, Versioned, Wall, Web, WebAnswer, WebError,
+    WebMethod, WebReply, WebRequest,
 };
 pub use resource_id::ResourceId;
 pub use sealed::Sealed;

@@ -274,6 +274,45 @@ pub struct WebAnswer {
     pub body: Bytes,
 }
 
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebMethod {
+    /// What a server permits.
+    Options,
+    /// Takes a body.
+    Post,
+}
+
+/// A request with a body of ours.
+#[derive(Clone, Debug)]
+pub struct WebRequest<'a> {
+    /// What it asks for.
+    pub method: WebMethod,
+    /// Where.
+    pub url: &'a str,
+    /// Names and values; a value that may not be shown is never printed.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body, whole.
+    pub body: Bytes,
+    /// The answer has at most so many bytes.
+    pub most: usize,
+}
+
+/// An answer with its headers.
+#[derive(Clone, Debug, Default)]
+pub struct WebReply {
+    /// HTTP status, whatever it is; redirects are not followed.
+    pub status: u16,
+    /// Headers by their names in lower case; those that are no text are left out.
+    pub headers: BTreeMap<String, String>,
+    /// The body, whole.
+    pub body: Bytes,
+}
+
+fn nowhere() -> WebError {
+    WebError::Refused(String::from("no other server may be reached from here"))
+}
+
 /// Fetches small documents from servers elsewhere: those that the operator named, and no others (invariant I10). Each call
 /// ends within seconds.
 #[async_trait]
@@ -293,6 +332,19 @@ pub trait Web: Send + Sync {
         basic: Option<(&str, &Secret<String>)>,
         most: usize,
     ) -> Result<WebAnswer, WebError>;
+
+    /// Sends a request of any other form. A web that does not know how reaches nobody.
+    async fn send(&self, request: WebRequest<'_>) -> Result<WebReply, WebError> {
+        let _ = request;
+        Err(nowhere())
+    }
+
+    /// Sends bytes over one connection to `tls://host:port` (or `tcp://host:port`, on this machine alone), and waits until
+    /// the other end has taken them.
+    async fn pour(&self, place: &str, bytes: Bytes) -> Result<(), WebError> {
+        let _ = (place, bytes);
+        Err(nowhere())
+    }
 }
 
 /// A web in which there is no other server.
@@ -302,7 +354,7 @@ pub struct NoWeb;
 #[async_trait]
 impl Web for NoWeb {
     fn permits(&self, _url: &str) -> Result<(), WebError> {
-        Err(WebError::Refused(String::from("no other server may be reached from here")))
+        Err(nowhere())
     }
 
     async fn get(&self, url: &str, _most: usize) -> Result<WebAnswer, WebError> {

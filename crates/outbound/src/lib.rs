@@ -10,6 +10,7 @@ mod answer;
 mod call;
 mod client;
 mod error;
+mod line;
 mod reach;
 mod web;
 

@@ -19,8 +19,8 @@ pub struct Reach {
     pub ca_pem: Vec<u8>,
 }
 
-/// A server, as an operator names it: `login.example.org`, `login.example.org:8443`, or, for tests on one machine,
-/// `http://localhost:9000`.
+/// A server, as an operator names it: `login.example.org`, `login.example.org:8443`, `tls://logs.example.org:6514` for what is
+/// no web server, or, for tests on one machine, `http://localhost:9000` and `tcp://localhost:9000`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     scheme: String,
@@ -43,14 +43,23 @@ pub struct Unreadable(&'static str);
 impl Host {
     /// The server that a URL leads to; none when it is no URL of a web server, or carries a name and a password.
     pub(crate) fn of(url: &Url) -> Option<Self> {
-        let is_web = matches!(url.scheme(), "https" | "http");
+        Self::by_scheme(url, &["https", "http"])
+    }
+
+    /// The server at the other end of a plain connection, `tls://host:port` or `tcp://host:port`.
+    pub(crate) fn of_line(url: &Url) -> Option<Self> {
+        Self::by_scheme(url, &["tls", "tcp"])
+    }
+
+    fn by_scheme(url: &Url, schemes: &[&str]) -> Option<Self> {
+        let is_one = schemes.contains(&url.scheme());
         let is_bare = url.username().is_empty() && url.password().is_none();
         let host = Self {
             scheme: url.scheme().to_owned(),
             name: url.host_str()?.to_owned(),
             port: url.port_or_known_default()?,
         };
-        (is_web && is_bare).then_some(host)
+        (is_one && is_bare).then_some(host)
     }
 
     /// Its name or address, without brackets.
@@ -67,6 +76,11 @@ impl Host {
         self.name().parse().ok()
     }
 
+    /// Whether connections to it are encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self.scheme.as_str(), "https" | "tls")
+    }
+
     fn is_loopback(&self) -> bool {
         self.name == "localhost" || self.address().is_some_and(|address| address.is_loopback())
     }
@@ -78,11 +92,12 @@ impl FromStr for Host {
     fn from_str(text: &str) -> Result<Self, Unreadable> {
         let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
         let url = Url::parse(&whole).map_err(|_| Unreadable("give a host, like `login.example.org` or `host:8443`"))?;
-        let is_origin = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        let host = Self::of(&url).filter(|_| is_origin);
+        let is_origin = matches!(url.path(), "/" | "") && url.query().is_none() && url.fragment().is_none();
+        let host = Self::of(&url).or_else(|| Self::of_line(&url)).filter(|_| is_origin);
         let host = host.ok_or(Unreadable("give a host and nothing behind it, like `login.example.org`"))?;
-        if host.scheme == "http" && !host.is_loopback() {
-            return Err(Unreadable("`http` is for this machine alone; give a host that answers over `https`"));
+        if !host.is_secure() && !host.is_loopback() {
+            let why = "`http` and `tcp` are for this machine alone; give a host that answers over `https` or `tls`";
+            return Err(Unreadable(why));
         }
         Ok(host)
     }
@@ -276,10 +291,14 @@ mod tests {
             "ftp://h",
             "a b",
             "http://10.0.0.1:80",
+            "tcp://10.0.0.1:80",
+            "tls://logs.example.org",
+            "tls://logs.example.org:6514/x",
         ];
         for bad in bad {
             assert!(bad.parse::<Host>().is_err(), "{bad}");
         }
+        assert_ne!(host("tls://logs.example.org:6514"), host("https://logs.example.org:6514"));
         // Spellings of one address are one host.
         assert_eq!(host("http://0x7f.1:80"), host("http://127.0.0.1"));
     }

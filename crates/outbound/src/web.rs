@@ -4,10 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use kernel::{Secret, Web, WebAnswer, WebError};
+use kernel::{Secret, Web, WebAnswer, WebError, WebMethod, WebReply, WebRequest};
 use reqwest::{
     Method, RequestBuilder, Url,
-    header::{ACCEPT, CONTENT_TYPE},
+    header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue},
     redirect::Policy,
 };
 use rustls::{ClientConfig, RootCertStore};
@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use crate::{
     Error, Reach, Result, Timeouts,
     client::{add_authorities, trusting},
+    line,
     reach::Host,
 };
 
@@ -25,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct WebClient {
     reach: Reach,
-    timeouts: Timeouts,
+    pub(crate) timeouts: Timeouts,
     tls: OnceCell<ClientConfig>,
 }
 
@@ -50,7 +51,7 @@ impl WebClient {
         url: &str,
         most: usize,
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder + Send,
-    ) -> Result<WebAnswer, WebError> {
+    ) -> Result<WebReply, WebError> {
         let (url, host) = self.allowed(url)?;
         let away = |why: &str| WebError::Unreachable { host: host.to_string(), why: why.to_owned() };
         let exchange = async {
@@ -60,6 +61,10 @@ impl WebClient {
             let failed = |cause| away(&because(Error::calling(&host.to_string(), cause)));
             let mut response = fill(request).send().await.map_err(failed)?;
             let status = response.status().as_u16();
+            let text = |(name, value): (&HeaderName, &HeaderValue)| {
+                value.to_str().ok().map(|value| (name.as_str().to_owned(), value.to_owned()))
+            };
+            let headers = response.headers().iter().filter_map(text).collect();
             let mut body = BytesMut::new();
             while let Some(piece) = response.chunk().await.map_err(failed)? {
                 if piece.len() > most.saturating_sub(body.len()) {
@@ -67,7 +72,7 @@ impl WebClient {
                 }
                 body.extend_from_slice(&piece);
             }
-            Ok(WebAnswer { status, body: body.freeze() })
+            Ok(WebReply { status, headers, body: body.freeze() })
         };
         tokio::time::timeout(self.timeouts.total, exchange).await.map_err(|_| away("it took too long"))?
     }
@@ -76,8 +81,13 @@ impl WebClient {
         let no_address = || WebError::Refused(String::from("the address is not that of a document on the web"));
         let url = Url::parse(url).map_err(|_| no_address())?;
         let host = Host::of(&url).filter(|_| url.fragment().is_none()).ok_or_else(no_address)?;
+        self.named(host).map(|host| (url, host))
+    }
+
+    /// A host that the operator named.
+    pub(crate) fn named(&self, host: Host) -> Result<Host, WebError> {
         if self.reach.names(&host) {
-            return Ok((url, host));
+            return Ok(host);
         }
         Err(WebError::Refused(format!(
             "`{host}` is not among the servers that this one may reach; the operator adds it with `serve --outbound-host`"
@@ -85,7 +95,7 @@ impl WebClient {
     }
 
     /// The addresses of a host that may be met.
-    async fn look_up(&self, host: &Host) -> Result<Vec<SocketAddr>, WebError> {
+    pub(crate) async fn look_up(&self, host: &Host) -> Result<Vec<SocketAddr>, WebError> {
         let away = |why: &str| WebError::Unreachable { host: host.to_string(), why: why.to_owned() };
         let found = tokio::time::timeout(self.timeouts.connect, tokio::net::lookup_host((host.name(), host.port())));
         let found = found.await.map_err(|_| away("its name could not be looked up in time"))?;
@@ -109,7 +119,7 @@ impl WebClient {
 
     /// A client that knows one name, and these addresses of it.
     async fn client(&self, host: &Host, addresses: &[SocketAddr]) -> Result<reqwest::Client> {
-        let tls = self.tls.get_or_try_init(|| async { self.trust() }).await?;
+        let tls = self.trusted().await?;
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls.clone())
             .http1_only()
@@ -126,6 +136,11 @@ impl WebClient {
             .map_err(Error::setup)
     }
 
+    /// TLS as this client speaks it.
+    pub(crate) async fn trusted(&self) -> Result<&ClientConfig> {
+        self.tls.get_or_try_init(|| async { self.trust() }).await
+    }
+
     fn trust(&self) -> Result<ClientConfig> {
         let mut roots = RootCertStore::empty();
         // A certificate of the system's that cannot be read is one less to trust, and no reason to stop.
@@ -140,11 +155,14 @@ impl WebClient {
 #[async_trait]
 impl Web for WebClient {
     fn permits(&self, url: &str) -> Result<(), WebError> {
-        self.allowed(url).map(|_| ())
+        match line::parse(url) {
+            Some(host) => self.named(host).map(|_| ()),
+            None => self.allowed(url).map(|_| ()),
+        }
     }
 
     async fn get(&self, url: &str, most: usize) -> Result<WebAnswer, WebError> {
-        self.call(Method::GET, url, most, |request| request).await
+        self.call(Method::GET, url, most, |request| request).await.map(bare)
     }
 
     async fn post_form(
@@ -162,8 +180,36 @@ impl Web for WebClient {
                 None => request,
             }
         };
-        self.call(Method::POST, url, most, fill).await
+        self.call(Method::POST, url, most, fill).await.map(bare)
     }
+
+    async fn send(&self, request: WebRequest<'_>) -> Result<WebReply, WebError> {
+        let WebRequest { method, url, headers, body, most } = request;
+        let method = match method {
+            WebMethod::Options => Method::OPTIONS,
+            WebMethod::Post => Method::POST,
+        };
+        let mut filled = Vec::with_capacity(headers.len());
+        for (name, value) in headers {
+            let header = HeaderName::try_from(*name).ok().zip(HeaderValue::try_from(*value).ok());
+            let (name, mut value) = header
+                .ok_or_else(|| WebError::Refused(format!("`{name}` is no header, or has a value that none has")))?;
+            value.set_sensitive(true);
+            filled.push((name, value));
+        }
+        let fill = |request: RequestBuilder| {
+            filled.into_iter().fold(request, |request, (name, value)| request.header(name, value)).body(body)
+        };
+        self.call(method, url, most, fill).await
+    }
+
+    async fn pour(&self, place: &str, bytes: Bytes) -> Result<(), WebError> {
+        self.pour_out(place, bytes).await
+    }
+}
+
+fn bare(reply: WebReply) -> WebAnswer {
+    WebAnswer { status: reply.status, body: reply.body }
 }
 
 /// The fields of a form, escaped. The query of a URL is escaped by the same rules.
