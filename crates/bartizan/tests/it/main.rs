@@ -21,5 +21,6 @@ mod gate;
 mod house;
 mod identity;
 mod metrics;
+mod monitor;
 mod oauth;
 mod signin;

@@ -6,7 +6,7 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, Timest
 
 use super::{Permissions, RoleForm};
 use crate::{
-    audit::scan,
+    audit::{Span, scan},
     gate::{ALSO_NEEDED, Actor, Cx, Op},
 };
 
@@ -54,7 +54,7 @@ impl Op for SuggestRole {
         let mut before = None;
         let mut is_complete = false;
         for _ in 0..MOST_SCANNED {
-            let page = scan(cx, before, MOST_FOUND, |activity| {
+            let page = scan(cx, Span { from: self.from, until: self.until, before }, MOST_FOUND, |activity| {
                 is_theirs(&activity.actor)
                     && activity.outcome.word() == "Succeeded"
                     && activity.scope.is_within(&self.scope)

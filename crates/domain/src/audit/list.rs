@@ -1,29 +1,11 @@
 //! Reading the activity log.
 
-use kernel::{Action, Class, CorrelationId, LogRow, ResourceId, Result, Timestamp};
+use std::time::Duration;
 
-use crate::gate::{Activity, Cx, Op};
+use kernel::{Action, Class, ResourceId, Result, Timestamp};
 
-/// What to show.
-#[derive(Clone, Debug, Default)]
-pub struct ActivityFilter {
-    /// Not before.
-    pub from: Option<Timestamp>,
-    /// Not after.
-    pub until: Option<Timestamp>,
-    /// Only what one request caused.
-    pub correlation: Option<CorrelationId>,
-    /// Only below this resource (a group's or resource's id).
-    pub within: Option<ResourceId>,
-    /// Only of this resource provider (`Microsoft.MachineLearningServices`).
-    pub provider: Option<String>,
-    /// Also reads; by default only changes, denials and failures, as Azure's activity log has them.
-    pub reads: bool,
-    /// At most this many, newest first.
-    pub most: usize,
-    /// Only records with a smaller number: the next page.
-    pub before: Option<u64>,
-}
+use super::filter::ActivityFilter;
+use crate::gate::{Activity, Cx, House, Op};
 
 /// One record with its number.
 #[derive(Clone, Debug)]
@@ -44,7 +26,7 @@ pub struct ListActivities {
 }
 
 /// Scanned per call to the store.
-const PAGE: usize = 500;
+const PAGE: u64 = 500;
 /// Scanned for one page of results: a filter that matches little must not decrypt the whole log at once.
 const SCANNED: u64 = 20_000;
 
@@ -66,38 +48,60 @@ impl Op for ListActivities {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Page> {
-        scan(cx, self.filter.before, self.filter.most, |activity| self.wants(activity)).await
+        let Self { scope, filter } = &self;
+        let catalogue = cx.house().catalogue();
+        let span = Span { from: filter.from, until: filter.until, before: filter.before };
+        scan(cx, span, filter.most, |activity| filter.wants(scope, &catalogue, activity)).await
     }
 }
 
-/// A page of the records that are wanted: at most so many, with numbers below `before`.
+/// Where in the log to look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Span {
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Not after.
+    pub until: Option<Timestamp>,
+    /// Only records with a smaller number.
+    pub before: Option<u64>,
+}
+
+/// How far a record's time may lie from its neighbours': reads are written late, and clocks are set. A clock that was set
+/// back further hides records from queries with a time range, never from those without.
+pub(super) const SLACK: Duration = Duration::from_secs(3600);
+
+/// A page of the records that are wanted: at most so many, newest first.
 pub(crate) async fn scan<O: Op>(
     cx: &Cx<'_, O>,
-    before: Option<u64>,
+    span: Span,
     most: usize,
     wants: impl Fn(&Activity) -> bool + Send,
 ) -> Result<Page> {
     let house = cx.house();
     // What was read until now shall be seen by whoever asks now.
     house.flush_reads().await?;
-    let (head, _) = house.log_head().await?;
-    let mut next = before.map_or(head, |before| head.min(before.saturating_sub(1)));
+    let mut next = newest(house, span).await?;
+    let oldest = span.from.map(|from| from.less(SLACK));
     let last = next.saturating_sub(SCANNED);
     let mut found = Vec::new();
     while next > last && found.len() < most {
-        let page = u64::try_from(PAGE).unwrap_or(500);
-        let first = next.saturating_sub(page).saturating_add(1);
-        let rows = house.log_page(first, PAGE).await?;
+        let first = next.saturating_sub(PAGE).saturating_add(1);
+        let rows = house.log_page(first, usize::try_from(PAGE).unwrap_or(500)).await?;
         let newest = next;
+        let mut is_over = rows.first().is_none_or(|row| row.seq > newest);
         for row in rows.iter().rev().filter(|row| row.seq <= newest) {
             let activity = house.open_record(row)?;
             next = row.seq.saturating_sub(1);
-            if wants(&activity) {
+            is_over = oldest.is_some_and(|oldest| activity.at < oldest);
+            if !is_over && wants(&activity) {
                 found.push(Listed { seq: row.seq, activity });
             }
-            if found.len() >= most {
+            if is_over || found.len() >= most {
                 break;
             }
+        }
+        if is_over {
+            return Ok(Page { found, before: None });
         }
         if found.len() < most {
             next = first.saturating_sub(1);
@@ -106,40 +110,25 @@ pub(crate) async fn scan<O: Op>(
     Ok(Page { found, before: (next > 0).then(|| next.saturating_add(1)) })
 }
 
-impl ListActivities {
-    fn wants(&self, activity: &Activity) -> bool {
-        let filter = &self.filter;
-        let is_read = activity.action.to_ascii_lowercase().ends_with("/read") && activity.outcome.word() == "Succeeded";
-        activity.scope.is_within(&self.scope)
-            && (filter.reads || !is_read)
-            && filter.from.is_none_or(|from| activity.at >= from)
-            && filter.until.is_none_or(|until| activity.at <= until)
-            && filter.correlation.is_none_or(|correlation| activity.correlation == correlation)
-            && filter.within.as_ref().is_none_or(|within| activity.scope.is_within(within))
-            && filter.provider.as_ref().is_none_or(|provider| {
-                activity.action.split('/').next().is_some_and(|named| named.eq_ignore_ascii_case(provider))
-            })
+/// The newest record that can be wanted, found by halving, so that a narrow range of time does not cost the whole log.
+pub(super) async fn newest(house: &House, span: Span) -> Result<u64> {
+    let (head, _) = house.log_head().await?;
+    let mut high = span.before.map_or(head, |before| head.min(before.saturating_sub(1)));
+    let Some(until) = span.until.map(|until| until.plus(SLACK)) else { return Ok(high) };
+    let mut low = 0;
+    while low < high {
+        let middle = low.midpoint(high).saturating_add(1).min(high);
+        // Records that were cut off are as good as older ones.
+        let row = house.log_page(middle, 1).await?.into_iter().next();
+        let is_later = match &row {
+            Some(row) => house.open_record(row)?.at > until,
+            None => true,
+        };
+        if is_later {
+            high = middle.saturating_sub(1);
+        } else {
+            low = middle;
+        }
     }
-}
-
-/// Copies rows of the log as they are stored, for keeping elsewhere and for offline verification.
-#[derive(Debug)]
-pub struct ExportLog {
-    /// First number.
-    pub from: u64,
-    /// At most this many.
-    pub most: usize,
-}
-
-impl Op for ExportLog {
-    const ACTION: Action = Action::new("Microsoft.Insights/eventtypes/export/read", Class::Vault);
-    type Output = Vec<LogRow>;
-
-    fn scope(&self) -> ResourceId {
-        ResourceId::root()
-    }
-
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<LogRow>> {
-        cx.house().log_page(self.from.max(1), self.most.min(5000)).await
-    }
+    Ok(low)
 }

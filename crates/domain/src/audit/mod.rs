@@ -1,12 +1,16 @@
 //! The audit room: reading the activity log, signing its checkpoints, and verifying it.
 
 mod checkpoint;
+mod export;
+mod filter;
 mod list;
 mod sign_ins;
 mod verify;
 
 pub use checkpoint::{LogKey, SignCheckpoint};
-pub(crate) use list::scan;
-pub use list::{ActivityFilter, ExportLog, ListActivities, Listed, Page};
+pub use export::{ExportActivities, ExportLog};
+pub use filter::{ActivityFilter, View};
+pub use list::{ListActivities, Listed, Page};
+pub(crate) use list::{Span, scan};
 pub use sign_ins::{ListSignIns, SignInFilter, is_interactive};
 pub use verify::{Finding, LogVerifier, Verified};

@@ -2,7 +2,7 @@
 
 use kernel::{Action, Class, PrincipalId, ResourceId, Result, Timestamp};
 
-use super::list::{Page, scan};
+use super::list::{Page, Span, scan};
 use crate::gate::{Activity, Actor, Cx, Op};
 
 /// What the records of people's sign-ins begin with.
@@ -45,8 +45,8 @@ impl Op for ListSignIns {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Page> {
-        let SignInFilter { before, most, .. } = self.filter;
-        scan(cx, before, most, |activity| self.filter.wants(activity)).await
+        let SignInFilter { from, until, before, most, .. } = self.filter;
+        scan(cx, Span { from, until, before }, most, |activity| self.filter.wants(activity)).await
     }
 }
 

@@ -116,6 +116,25 @@ impl Actor {
 }
 
 impl Activity {
+    /// The resource provider: what its action begins with.
+    pub fn provider(&self) -> &str {
+        self.action.split('/').next().unwrap_or_default()
+    }
+
+    /// Azure's level.
+    pub fn level(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Succeeded => "Informational",
+            Outcome::Denied => "Warning",
+            Outcome::Failed(_) => "Error",
+        }
+    }
+
+    /// Whether it is a read that succeeded.
+    pub(crate) fn is_plain_read(&self) -> bool {
+        self.action.to_ascii_lowercase().ends_with("/read") && self.outcome == Outcome::Succeeded
+    }
+
     pub(super) fn new(house: &House, caller: &Caller, action: &Action, scope: &ResourceId, outcome: Outcome) -> Self {
         Self {
             event: Uuid::new_v4(),
