@@ -3,6 +3,7 @@
 pub mod access;
 pub mod audit;
 pub mod compute;
+pub mod delivery;
 pub mod gate;
 pub mod identity;
 pub mod images;

@@ -87,6 +87,9 @@ const WORDS: &[&str] = &[
     "metrics",
     "metricDefinitions",
     "operationStatuses",
+    "diagnosticSettings",
+    "diagnosticSettingsCategories",
+    "archives",
 ];
 
 /// Brings the fixed words of an ARM path to their canonical case; names keep theirs. Other paths pass unchanged.

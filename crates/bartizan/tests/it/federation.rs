@@ -2,14 +2,15 @@
 //! process tests.
 
 use std::sync::{
-    Mutex,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use kernel::{Secret, Web, WebAnswer, WebError};
-use outbound::Method;
+use bytes::Bytes;
+use kernel::{Secret, Web, WebAnswer, WebError, WebReply, WebRequest};
+use outbound::{Method, Reach, WebClient};
 use seal::{TokenKey, TokenKeys};
 use serde_json::{Value, json};
 
@@ -27,11 +28,12 @@ pub struct OneProvider {
     pub keys: TokenKeys,
     given: Mutex<Value>,
     redeemed: AtomicUsize,
+    beyond: Mutex<Option<Arc<WebClient>>>,
 }
 
 impl Default for OneProvider {
     fn default() -> Self {
-        Self { keys: fresh_keys(), given: Mutex::default(), redeemed: AtomicUsize::new(0) }
+        Self { keys: fresh_keys(), given: Mutex::default(), redeemed: AtomicUsize::new(0), beyond: Mutex::default() }
     }
 }
 
@@ -40,9 +42,25 @@ pub fn fresh_keys() -> TokenKeys {
     TokenKeys::new(vec![TokenKey::new(kid, document).unwrap()])
 }
 
+impl OneProvider {
+    /// Lets real servers on this machine be met, by these names.
+    pub fn open_to(&self, hosts: &[String]) {
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let client = WebClient::new(Reach { hosts, ..Reach::default() }, WebClient::PATIENCE).unwrap();
+        *self.beyond.lock().unwrap() = Some(Arc::new(client));
+    }
+
+    fn beyond(&self) -> Option<Arc<WebClient>> {
+        self.beyond.lock().unwrap().clone()
+    }
+}
+
 #[async_trait]
 impl Web for OneProvider {
     fn permits(&self, url: &str) -> Result<(), WebError> {
+        if let Some(client) = self.beyond() {
+            return client.permits(url);
+        }
         match url.starts_with("https://idp.example/") {
             true => Ok(()),
             false => Err(WebError::Refused(String::from("`elsewhere` is not among the servers that may be reached"))),
@@ -75,6 +93,14 @@ impl Web for OneProvider {
         self.permits(url)?;
         self.redeemed.fetch_add(1, Ordering::Relaxed);
         Ok(WebAnswer { status: 200, body: self.given.lock().unwrap().to_string().into() })
+    }
+
+    async fn send(&self, request: WebRequest<'_>) -> Result<WebReply, WebError> {
+        self.beyond().expect("a test that opened it").send(request).await
+    }
+
+    async fn pour(&self, place: &str, bytes: Bytes) -> Result<(), WebError> {
+        self.beyond().expect("a test that opened it").pour(place, bytes).await
     }
 }
 

@@ -66,6 +66,11 @@ pub(super) async fn launch<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) ->
     row.map(|row| row.value).ok_or_else(missing)
 }
 
+/// For the record: whether this is a job, or a replica of a service.
+fn note_work<O: Op>(cx: &Cx<'_, O>, row: &Row<LaunchState>) {
+    cx.note("work", if row.value.is_job { "job" } else { "service" });
+}
+
 fn too_busy() -> Error {
     Error::new(Kind::Throttled, "too many writers at once; try again")
 }
@@ -152,6 +157,7 @@ impl Op for ReportStatus {
 impl ReportStatus {
     async fn once(&self, cx: &Cx<'_, Self>, shelf: &Shelf, run: &RunId) -> Result<()> {
         let mut row = live_state(cx, shelf, run).await?;
+        note_work(cx, &row);
         if let Some(message) = &self.message {
             row.value.message = Some(line(message));
         }
@@ -321,6 +327,7 @@ impl Op for FinishRun {
             if row.value.state.is_final() {
                 return Ok(());
             }
+            note_work(cx, &row);
             // The states in between were passed, whether or not their reports arrived.
             row.value.missing_walls = self.missing_walls.clone();
             let message = self.message.as_deref().map(line);

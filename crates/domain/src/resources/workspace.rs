@@ -14,6 +14,7 @@ use super::{
     row_id,
 };
 use crate::{
+    delivery::end_settings,
     gate::{Changes, Cx, Op, Row, Shelf},
     identity::{Member, require_room},
 };
@@ -335,6 +336,7 @@ impl Op for DeleteWorkspace {
         changes.delete(&system, &row);
         cx.forget_shelf(workspace, &mut changes).await?;
         end_managed(cx, &mut changes, &self.id).await?;
+        end_settings(cx, &mut changes, &self.id).await?;
         cx.note("workspace", workspace.to_string());
         cx.commit(changes).await
     }

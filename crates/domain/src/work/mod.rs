@@ -13,6 +13,7 @@ use tokio::{
 
 use crate::{
     compute::{ListDueRuns, Task},
+    delivery::keep_delivering,
     gate::{House, enter},
     identity::{SweepSignIns, look_after_tokens},
     platform_metrics::keep_counting,
@@ -30,14 +31,16 @@ const LEAST: Duration = Duration::from_millis(10);
 
 /// Does the house's work until `stop` turns true, then writes what is still to be recorded.
 pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
-    let reads = tokio::spawn(flush_reads(Arc::clone(&house), stop.clone()));
-    let tokens = tokio::spawn(rotate_and_remove(Arc::clone(&house), stop.clone()));
-    let metrics = tokio::spawn(keep_counting(Arc::clone(&house), stop.clone()));
-    let runs = tokio::spawn(look_after_runs(Arc::clone(&house), stop));
-    let _ended = reads.await;
-    let _ended = tokens.await;
-    let _ended = metrics.await;
-    let _ended = runs.await;
+    let tasks = [
+        tokio::spawn(flush_reads(Arc::clone(&house), stop.clone())),
+        tokio::spawn(keep_counting(Arc::clone(&house), stop.clone())),
+        tokio::spawn(keep_delivering(Arc::clone(&house), stop.clone())),
+        tokio::spawn(rotate_and_remove(Arc::clone(&house), stop.clone())),
+        tokio::spawn(look_after_runs(Arc::clone(&house), stop)),
+    ];
+    for task in tasks {
+        let _ended = task.await;
+    }
     if let Err(fault) = flush_requests(&house).await {
         tracing::error!(?fault, "the last records of scoring requests could not be written");
     }

@@ -130,6 +130,8 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.Directory/signIns/sweep",
     "Microsoft.Directory/tenants/write",
     "Microsoft.Insights/components/requests/write",
+    "Microsoft.Insights/diagnosticSettings/deliver/action",
+    "Microsoft.Insights/diagnosticSettings/deliver/read",
     "Microsoft.Insights/metrics/count/action",
     "Microsoft.Insights/metrics/sweep/action",
     "Microsoft.Insights/logKeys/write",

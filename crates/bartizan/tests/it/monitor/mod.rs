@@ -1,7 +1,9 @@
 //! The monitor face: the activity log, and where it is sent.
 
 mod activity_log;
+mod delivery;
 mod export;
+mod receiver;
 
 use kernel::Secret;
 use outbound::Method;

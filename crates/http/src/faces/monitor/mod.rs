@@ -1,10 +1,12 @@
 //! The activity log at Azure's `Microsoft.Insights` address, and its checkpoints and exports at ours.
 
 mod activities;
+mod archive;
 mod export;
 mod filter;
 mod metrics;
 mod ocsf;
+mod settings;
 
 use axum::response::{IntoResponse, Response};
 use domain::{
@@ -26,6 +28,8 @@ pub fn doors(doors: Doors) -> Doors {
         .open::<ListActivities, _, _>(Method::GET, tenant_values, activities::list)
         .open::<SignCheckpoint, _, _>(Method::GET, "/activity-log/v1/checkpoint", sign_checkpoint)
         .open::<ExportLog, _, _>(Method::GET, "/activity-log/v1/records", export::export)
+        .face(settings::doors)
+        .face(archive::doors)
 }
 
 async fn sign_checkpoint(guest: Guest) -> Result<Response, Fault> {
