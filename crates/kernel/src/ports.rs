@@ -116,6 +116,13 @@ pub trait MetaStore: Send + Sync {
     /// Applies the batch, all or nothing. Returns the number of the last log record it appended, or 0 if it had none.
     async fn commit(&self, batch: Batch) -> StoreResult<u64>;
 
+    /// Removes the rows of the log up to number `through` and applies the batch, all or nothing. The batch has a record, so
+    /// the log is never empty. Returns what `commit` returns.
+    async fn commit_cut(&self, batch: Batch, through: u64) -> StoreResult<u64> {
+        let _ = (batch, through);
+        Err(StoreError::Failed("this storage cannot remove records".into()))
+    }
+
     /// At most `limit` rows of the log from number `from` on, in order.
     async fn log(&self, from: u64, limit: usize) -> StoreResult<Vec<LogRow>>;
 

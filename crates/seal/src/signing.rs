@@ -55,7 +55,16 @@ impl CheckpointKey {
 
     /// Signs the state of a log.
     pub fn sign(&self, origin: &str, size: u64, link: &Link, time: &str) -> SignedCheckpoint {
-        let body = format!("{origin}\n{size}\n{}\n{time}\n", STANDARD.encode(link));
+        self.sign_with(origin, size, link, time, &[])
+    }
+
+    /// The same with further lines, which are signed too.
+    pub fn sign_with(&self, origin: &str, size: u64, link: &Link, time: &str, more: &[&str]) -> SignedCheckpoint {
+        let mut body = format!("{origin}\n{size}\n{}\n{time}\n", STANDARD.encode(link));
+        for line in more {
+            body.push_str(&line.replace('\n', " "));
+            body.push('\n');
+        }
         let mut signature = key_id(self.0.public_key().as_ref()).to_vec();
         signature.extend_from_slice(self.0.sign(body.as_bytes()).as_ref());
         let text = format!("{body}\n— {}\n", STANDARD.encode(signature));

@@ -7,7 +7,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
-use domain::audit::{LogVerifier, Verified};
+use domain::audit::{LogVerifier, Verified, is_cut};
 use kernel::{LogRow, MetaStore, Sealed};
 use seal::{CheckpointVerifier, SignedCheckpoint};
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use serde_json::json;
 use super::Format;
 use crate::{
     failure::Failure,
-    server::{CHECKPOINTS, PUBLIC_KEY, read_checkpoints},
+    server::{CHECKPOINTS, CUTS, PUBLIC_KEY, read_checkpoints},
 };
 
 /// Verifies a log without any secret: the chain needs no key, checkpoints need the public one. Works while a server runs,
@@ -35,14 +35,30 @@ pub struct VerifyLog {
     /// A checkpoint that was kept elsewhere; can be given several times.
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
+    /// File of signed cuts, behind one of which the log may begin. Default: the data directory's, if there is one.
+    #[arg(long, value_name = "FILE")]
+    cuts: Option<PathBuf>,
     /// How to print the result.
     #[arg(short = 'o', long, value_enum, default_value = "table")]
     output: Format,
 }
 
-/// One line of an export.
+/// One line of an export: the row as it is stored, with or without its opened record, or inside an OCSF event.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(untagged)]
+enum ExportedLine {
+    Row(ExportedRow),
+    Ocsf { unmapped: Unmapped },
+}
+
+/// What OCSF leaves to products.
+#[derive(Deserialize)]
+struct Unmapped {
+    bartizan: ExportedRow,
+}
+
+/// A row as it is stored.
+#[derive(Deserialize)]
 struct ExportedRow {
     seq: u64,
     link: String,
@@ -52,36 +68,65 @@ struct ExportedRow {
 impl VerifyLog {
     /// Verifies, and names the first bad or missing record. Exit code 1 when there is one.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        let verifier = LogVerifier::new(self.checkpoints()?);
+        let verifier = LogVerifier::new(self.checkpoints()?).with_cuts(self.signed_cuts()?);
         let verified = match &self.export {
             Some(path) => verify_export(verifier, path)?,
             None => verify_store(verifier, &self.data_dir.join("meta")).await?,
         };
-        let Verified { records, checkpoints, uncovered } = verified;
-        let value = json!({"sound": true, "records": records, "checkpoints": checkpoints, "uncovered": uncovered});
+        let Verified { records, removed, checkpoints, uncovered } = verified;
+        let value = json!({
+            "sound": true,
+            "records": records,
+            "removed": removed,
+            "checkpoints": checkpoints,
+            "uncovered": uncovered,
+        });
         self.output.done(&sentence(&verified), &value)
     }
 
-    fn checkpoints(&self) -> Result<Vec<SignedCheckpoint>, Failure> {
+    fn verifier(&self) -> Result<CheckpointVerifier, Failure> {
         let key_file = self.public_key.clone().unwrap_or_else(|| self.data_dir.join(PUBLIC_KEY));
-        let cannot_read = |path: &PathBuf, fault: std::io::Error| {
-            Failure::usage(format!(
-                "cannot read {}: {fault}; say where with --data-dir or --public-key",
+        let line = std::fs::read_to_string(&key_file).map_err(|fault| cannot_read(&key_file, &fault))?;
+        CheckpointVerifier::from_line(&line)
+            .ok_or_else(|| Failure::new(format!("{} holds no public key of an activity log", key_file.display())))
+    }
+
+    /// Cuts that carry a valid signature. One that does not is no cut but damage.
+    fn signed_cuts(&self) -> Result<Vec<SignedCheckpoint>, Failure> {
+        let path = self.cuts.clone().unwrap_or_else(|| self.data_dir.join(CUTS));
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(fault) if self.cuts.is_none() && fault.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(fault) => return Err(cannot_read(&path, &fault)),
+        };
+        let verifier = self.verifier()?;
+        // One that was fetched alone has no separator behind it.
+        let text = if self.cuts.is_some() { format!("{}\n\n\n", text.trim_end()) } else { text };
+        let cuts = read_checkpoints(&text, &verifier).map_err(|fault| {
+            Failure::new(format!(
+                "the activity log is NOT sound: {} holds a cut that was not signed: {fault}",
                 path.display()
             ))
-        };
-        let line = std::fs::read_to_string(&key_file).map_err(|fault| cannot_read(&key_file, fault))?;
-        let verifier = CheckpointVerifier::from_line(&line)
-            .ok_or_else(|| Failure::new(format!("{} holds no public key of an activity log", key_file.display())))?;
+        })?;
+        match cuts.iter().all(is_cut) {
+            true => Ok(cuts),
+            false => {
+                Err(Failure::new(format!("the activity log is NOT sound: {} holds what is no cut", path.display())))
+            }
+        }
+    }
+
+    fn checkpoints(&self) -> Result<Vec<SignedCheckpoint>, Failure> {
+        let verifier = self.verifier()?;
         let mut all = Vec::new();
         let beside = self.data_dir.join(CHECKPOINTS);
         match std::fs::read_to_string(&beside) {
             Ok(text) => all.extend(read_checkpoints(&text, &verifier)?),
             Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {}
-            Err(fault) => return Err(cannot_read(&beside, fault)),
+            Err(fault) => return Err(cannot_read(&beside, &fault)),
         }
         for path in &self.checkpoint {
-            let text = std::fs::read_to_string(path).map_err(|fault| cannot_read(path, fault))?;
+            let text = std::fs::read_to_string(path).map_err(|fault| cannot_read(path, &fault))?;
             // One that was kept elsewhere stands alone, and must be whole.
             let kept = verifier.verify(&format!("{}\n", text.trim_end()));
             all.push(kept.map_err(|fault| Failure::new(format!("{}: {fault}", path.display())))?);
@@ -90,11 +135,19 @@ impl VerifyLog {
     }
 }
 
+fn cannot_read(path: &Path, fault: &std::io::Error) -> Failure {
+    Failure::usage(format!("cannot read {}: {fault}; say where with --data-dir or --public-key", path.display()))
+}
+
 /// What a sound log amounts to, in words.
 pub fn sentence(verified: &Verified) -> String {
-    let Verified { records, checkpoints, uncovered } = verified;
+    let Verified { records, removed, checkpoints, uncovered } = verified;
+    let cut = match removed {
+        0 => String::new(),
+        _ => format!(", {removed} removed before by a signed cut"),
+    };
     format!(
-        "the activity log is sound: {records} records chained, {checkpoints} signed checkpoints match, {uncovered} newest \
+        "the activity log is sound: {records} records chained{cut}, {checkpoints} signed checkpoints match, {uncovered} newest \
          records not covered by a checkpoint yet"
     )
 }
@@ -106,9 +159,11 @@ pub async fn verify_data_dir(data_dir: &Path) -> Result<Verified, Failure> {
         export: None,
         public_key: None,
         checkpoint: Vec::new(),
+        cuts: None,
         output: Format::Table,
     };
-    verify_store(LogVerifier::new(pinned.checkpoints()?), &data_dir.join("meta")).await
+    let verifier = LogVerifier::new(pinned.checkpoints()?).with_cuts(pinned.signed_cuts()?);
+    verify_store(verifier, &data_dir.join("meta")).await
 }
 
 fn unsound(finding: domain::audit::Finding) -> Failure {
@@ -145,7 +200,9 @@ fn verify_export(mut verifier: LogVerifier, path: &Path) -> Result<Verified, Fai
 }
 
 fn parse(line: &str) -> Option<LogRow> {
-    let row: ExportedRow = serde_json::from_str(line).ok()?;
+    let row = match serde_json::from_str(line).ok()? {
+        ExportedLine::Row(row) | ExportedLine::Ocsf { unmapped: Unmapped { bartizan: row } } => row,
+    };
     let link = STANDARD.decode(row.link).ok()?.try_into().ok()?;
     Some(LogRow { seq: row.seq, link, record: Sealed::read_back(STANDARD.decode(row.record).ok()?.into()) })
 }

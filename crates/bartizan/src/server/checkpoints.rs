@@ -72,12 +72,24 @@ pub(super) async fn sign(data: &DataDir, house: &House) -> Result<(), Failure> {
     if last.is_some_and(|(size, _)| size == signed.size) {
         return Ok(());
     }
+    append(data, CHECKPOINTS, &signed.text)
+}
+
+/// Adds a signed text to a file of them.
+pub(super) fn append(data: &DataDir, file: &str, text: &str) -> Result<(), Failure> {
+    let known = data.read_public(file)?.unwrap_or_default();
     // What was cut off while it was written must not be glued to what follows.
     if !known.is_empty() && !known.ends_with(SEPARATOR) {
         let end = known.rfind(SEPARATOR).map_or(0, |at| at + SEPARATOR.len());
-        data.write_public(CHECKPOINTS, known.get(..end).unwrap_or_default().as_bytes())?;
+        data.write_public(file, known.get(..end).unwrap_or_default().as_bytes())?;
     }
-    data.append_public(CHECKPOINTS, format!("{}{SEPARATOR}", signed.text.trim_end()).as_bytes())
+    data.append_public(file, format!("{}{SEPARATOR}", text.trim_end()).as_bytes())
+}
+
+/// How many records the newest checkpoint of the file covers.
+pub(super) fn newest_size(data: &DataDir) -> Result<u64, Failure> {
+    let known = data.read_public(CHECKPOINTS)?.unwrap_or_default();
+    Ok(whole(&known).last().and_then(covered).map_or(0, |(size, _)| size))
 }
 
 /// Size and link of a checkpoint's text.

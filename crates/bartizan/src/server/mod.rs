@@ -4,6 +4,7 @@ mod checkpoints;
 mod data_dir;
 mod env_file;
 mod options;
+mod retention;
 mod services;
 
 pub(crate) use checkpoints::read_all as read_checkpoints;
@@ -11,6 +12,7 @@ pub use checkpoints::{CHECKPOINTS, PUBLIC_KEY};
 pub use data_dir::DataDir;
 pub use env_file::EnvFile;
 pub use options::ServeOptions;
+pub use retention::CUTS;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -93,7 +95,8 @@ impl Server {
             tokio::spawn(listener.run(stopped.clone())),
             tokio::spawn(domain::work::house_work(Arc::clone(&house), stopped.clone())),
             tokio::spawn(services::keep_running(Arc::clone(&house), stopped.clone())),
-            tokio::spawn(checkpoints::keep_signing(data.clone(), Arc::clone(&house), stopped)),
+            tokio::spawn(checkpoints::keep_signing(data.clone(), Arc::clone(&house), stopped.clone())),
+            tokio::spawn(retention::keep_cutting(data.clone(), Arc::clone(&house), stopped)),
         ];
         Ok(Self { house, address, founded, data, stop, tasks })
     }

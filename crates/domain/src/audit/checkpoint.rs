@@ -50,6 +50,12 @@ impl Op for LogKey {
     }
 }
 
+/// The key itself, which the first start made.
+pub(super) async fn key<O: Op>(cx: &Cx<'_, O>) -> Result<CheckpointKey> {
+    let row = stored(cx).await?.ok_or_else(|| Error::internal("the log's key was never made"))?;
+    Ok(CheckpointKey::from_pkcs8(&Secret::new(row.value.document.clone()))?)
+}
+
 async fn stored<O: Op>(cx: &Cx<'_, O>) -> Result<Option<Row<StoredKey>>> {
     cx.get::<StoredKey>(cx.system(), b"1").await
 }
@@ -70,8 +76,7 @@ impl Op for SignCheckpoint {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<SignedCheckpoint> {
-        let row = stored(cx).await?.ok_or_else(|| Error::internal("the log's key was never made"))?;
-        let key = CheckpointKey::from_pkcs8(&Secret::new(row.value.document.clone()))?;
+        let key = key(cx).await?;
         let (size, link) = cx.house().log_head().await?;
         if let Some((covered, known)) = self.continues.filter(|(covered, _)| *covered > 0) {
             let row = cx.house().log_page(covered, 1).await?.into_iter().next();

@@ -166,6 +166,15 @@ impl<'a, O: Op> Cx<'a, O> {
     /// Makes the changes durable, together with the record of this operation. `Stale` when a row was written by someone
     /// else since it was read; nothing is half done.
     pub async fn commit(&self, changes: Changes) -> Result<()> {
+        self.write(changes, None).await
+    }
+
+    /// The same, and removes the log's records up to `through` with it.
+    pub(crate) async fn commit_cut(&self, changes: Changes, through: u64) -> Result<()> {
+        self.write(changes, Some(through)).await
+    }
+
+    async fn write(&self, changes: Changes, cut: Option<u64>) -> Result<()> {
         let touches_access = changes.touches(access::TABLES);
         let touches_identity = changes.touches(identity::TABLES);
         let touches_applications = changes.touches(identity::APPLICATION_TABLES);
@@ -173,7 +182,12 @@ impl<'a, O: Op> Cx<'a, O> {
         let touches_keys = changes.touches(&[WorkspaceKeyring::TABLE]);
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
         let changes = changes.seal()?;
-        self.house.meta().commit(Batch { changes, records }).await.map_err(|fault| match fault {
+        let (meta, batch) = (self.house.meta(), Batch { changes, records });
+        let written = match cut {
+            None => meta.commit(batch).await,
+            Some(through) => meta.commit_cut(batch, through).await,
+        };
+        written.map_err(|fault| match fault {
             StoreError::Stale { .. } => Error::from(fault),
             other => {
                 Error::new(Kind::Unavailable, "the change could not be recorded, so it does not count").because(other)

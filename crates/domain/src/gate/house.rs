@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     access::{self, Access, Catalogue},
+    audit,
     compute::Pulses,
     identity::Identity,
     scoring::Scoring,
@@ -157,6 +158,7 @@ impl House {
             pulses: Pulses::default(),
             signals: Signals::default(),
         };
+        audit::check_front(&house).await?;
         house.reload_identity().await?;
         house.reload_access().await?;
         Ok(house)

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kernel::{Batch, Chain, Change, Link, LogRow, MetaStore, Sealed, StoreError, StoreResult, Versioned};
 
-use super::{bounds, key_of, well_formed};
+use super::{bounds, cuttable, key_of, well_formed};
 
 /// Keeps metadata and the activity log in memory.
 pub struct Memory {
@@ -51,6 +51,27 @@ impl State {
             Change::Delete { version, .. } => stored == *version,
         }
     }
+
+    fn apply(&mut self, chain: &dyn Chain, batch: Batch) -> StoreResult<u64> {
+        well_formed(&batch)?;
+        if let Some(change) = batch.changes.iter().position(|change| !self.holds(change)) {
+            return Err(StoreError::Stale { change });
+        }
+        for change in batch.changes {
+            match change {
+                Change::Put { key, version, value } => self.values.insert(key, (version, value)),
+                Change::Delete { key, .. } => self.values.remove(&key),
+            };
+        }
+        let mut last = 0;
+        for record in batch.records {
+            let (seq, previous) = self.head();
+            last = seq.saturating_add(1);
+            let link = chain.link(&previous, last, &record);
+            self.log.push(LogRow { seq: last, link, record });
+        }
+        Ok(last)
+    }
 }
 
 #[async_trait]
@@ -72,30 +93,21 @@ impl MetaStore for Memory {
     }
 
     async fn commit(&self, batch: Batch) -> StoreResult<u64> {
-        well_formed(&batch)?;
+        self.state().apply(self.chain.as_ref(), batch)
+    }
+
+    async fn commit_cut(&self, batch: Batch, through: u64) -> StoreResult<u64> {
+        cuttable(&batch)?;
         let mut state = self.state();
-        if let Some(change) = batch.changes.iter().position(|change| !state.holds(change)) {
-            return Err(StoreError::Stale { change });
-        }
-        for change in batch.changes {
-            match change {
-                Change::Put { key, version, value } => state.values.insert(key, (version, value)),
-                Change::Delete { key, .. } => state.values.remove(&key),
-            };
-        }
-        let mut last = 0;
-        for record in batch.records {
-            let (seq, previous) = state.head();
-            last = seq.saturating_add(1);
-            let link = self.chain.link(&previous, last, &record);
-            state.log.push(LogRow { seq: last, link, record });
-        }
+        let last = state.apply(self.chain.as_ref(), batch)?;
+        state.log.retain(|row| row.seq > through);
         Ok(last)
     }
 
     async fn log(&self, from: u64, limit: usize) -> StoreResult<Vec<LogRow>> {
-        let skipped = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
-        Ok(self.state().log.iter().skip(skipped).take(limit).cloned().collect())
+        let state = self.state();
+        let first = state.log.partition_point(|row| row.seq < from);
+        Ok(state.log.iter().skip(first).take(limit).cloned().collect())
     }
 
     async fn log_head(&self) -> StoreResult<(u64, Link)> {

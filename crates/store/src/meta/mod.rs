@@ -34,6 +34,14 @@ fn well_formed(batch: &Batch) -> StoreResult<()> {
     Ok(())
 }
 
+/// Refuses a cut that nothing would tell of.
+fn cuttable(batch: &Batch) -> StoreResult<()> {
+    match batch.records.is_empty() {
+        true => Err(fault::refused("records are not removed without a record of it")),
+        false => Ok(()),
+    }
+}
+
 /// Keys from `.0` on and below `.1` (no bound when none): those that start with `prefix` and are greater than `after`.
 fn bounds(prefix: &[u8], after: Option<&[u8]>) -> (Vec<u8>, Option<Vec<u8>>) {
     // The next key after `a` in the order of bytes is `a` followed by a zero byte.

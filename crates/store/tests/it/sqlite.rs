@@ -101,7 +101,6 @@ fn what_is_not_our_database_is_refused() {
 async fn an_altered_log_is_noticed() {
     let damages = [
         "DELETE FROM log WHERE seq = 3",
-        "DELETE FROM log WHERE seq = 1",
         "UPDATE log SET record = x'00' WHERE seq = 5",
         "UPDATE log SET record = x'00' WHERE seq = 2",
         "UPDATE log SET link = zeroblob(32) WHERE seq = 5",

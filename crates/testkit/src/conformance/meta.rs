@@ -25,6 +25,7 @@ pub async fn meta<D: MetaStore + 'static>(persistence: Persistence, open: impl A
     meta_log::numbers_have_no_gap(&open(9).await).await;
     meta_log::concurrent_records_form_one_chain(Arc::new(open(10).await)).await;
     meta_log::ranges_are_bounded(&open(11).await).await;
+    meta_log::a_cut_removes_the_front_with_its_batch_or_not_at_all(&open(22).await).await;
     if persistence == Persistence::Kept {
         acknowledged_batches_outlive_the_handle(&open).await;
         meta_log::the_chain_goes_on_after_reopening(&open).await;

@@ -90,6 +90,24 @@ pub(super) async fn ranges_are_bounded(store: &dyn MetaStore) {
     assert_eq!(whole(store).await.len(), 1000);
 }
 
+pub(super) async fn a_cut_removes_the_front_with_its_batch_or_not_at_all(store: &dyn MetaStore) {
+    store.commit(records(["one", "two", "three", "four"])).await.unwrap();
+    let (_, link) = store.log_head().await.unwrap();
+    assert!(matches!(store.commit_cut(Batch::default(), 2).await, Err(StoreError::Failed(_))));
+    let stale = Batch { changes: vec![put("k", 5, "no")], records: vec![sealed("never")] };
+    assert!(matches!(store.commit_cut(stale, 2).await, Err(StoreError::Stale { change: 0 })));
+    assert_eq!(store.log(0, 10).await.unwrap().len(), 4);
+    let cut = Batch { changes: vec![put("k", 1, "yes")], records: vec![sealed("cut")] };
+    assert_eq!(store.commit_cut(cut, 2).await.unwrap(), 5);
+    let rows = store.log(0, 10).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(rows[2].link, ToyChain.link(&link, 5, &sealed("cut")));
+    assert_eq!(store.log(1, 1).await.unwrap(), rows[..1]);
+    assert_eq!(store.log(4, 10).await.unwrap(), rows[1..]);
+    store.check().await.unwrap();
+    assert_eq!(store.commit(records(["six"])).await.unwrap(), 6);
+}
+
 pub(super) async fn the_chain_goes_on_after_reopening<D: MetaStore>(open: &impl AsyncFn(usize) -> D) {
     for round in 0..4_u64 {
         let store = open(21).await;

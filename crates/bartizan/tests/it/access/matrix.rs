@@ -132,6 +132,8 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.Insights/components/requests/write",
     "Microsoft.Insights/diagnosticSettings/deliver/action",
     "Microsoft.Insights/diagnosticSettings/deliver/read",
+    "Microsoft.Insights/eventtypes/cuts/sign/action",
+    "Microsoft.Insights/eventtypes/cuts/write",
     "Microsoft.Insights/metrics/count/action",
     "Microsoft.Insights/metrics/sweep/action",
     "Microsoft.Insights/logKeys/write",

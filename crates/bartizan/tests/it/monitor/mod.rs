@@ -4,6 +4,7 @@ mod activity_log;
 mod delivery;
 mod export;
 mod receiver;
+mod retention;
 
 use kernel::Secret;
 use outbound::Method;

@@ -6,6 +6,7 @@ mod export;
 mod filter;
 mod metrics;
 mod ocsf;
+mod retention;
 mod settings;
 
 use axum::response::{IntoResponse, Response};
@@ -28,6 +29,7 @@ pub fn doors(doors: Doors) -> Doors {
         .open::<ListActivities, _, _>(Method::GET, tenant_values, activities::list)
         .open::<SignCheckpoint, _, _>(Method::GET, "/activity-log/v1/checkpoint", sign_checkpoint)
         .open::<ExportLog, _, _>(Method::GET, "/activity-log/v1/records", export::export)
+        .face(retention::doors)
         .face(settings::doors)
         .face(archive::doors)
 }

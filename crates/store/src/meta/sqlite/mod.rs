@@ -23,7 +23,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use self::{reader::Readers, writer::Writer};
-use super::well_formed;
+use super::{cuttable, well_formed};
 use crate::{
     disk,
     fault::{self, blocking},
@@ -151,7 +151,16 @@ impl MetaStore for Sqlite {
             return Err(fault::refused("the storage was opened for reading only"));
         };
         well_formed(&batch)?;
-        writer.commit(batch).await
+        writer.commit(batch, 0).await
+    }
+
+    async fn commit_cut(&self, batch: Batch, through: u64) -> StoreResult<u64> {
+        let Some(writer) = &self.writer else {
+            return Err(fault::refused("the storage was opened for reading only"));
+        };
+        well_formed(&batch)?;
+        cuttable(&batch)?;
+        writer.commit(batch, through).await
     }
 
     async fn log(&self, from: u64, limit: usize) -> StoreResult<Vec<LogRow>> {

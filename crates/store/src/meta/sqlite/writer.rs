@@ -46,6 +46,8 @@ pub(super) struct Writer {
 
 struct Job {
     batch: Batch,
+    /// Rows of the log up to this one are removed.
+    cut: u64,
     reply: oneshot::Sender<StoreResult<u64>>,
 }
 
@@ -66,11 +68,11 @@ impl Writer {
     }
 
     /// Waits until the batch is durable or refused.
-    pub(super) async fn commit(&self, batch: Batch) -> StoreResult<u64> {
+    pub(super) async fn commit(&self, batch: Batch, cut: u64) -> StoreResult<u64> {
         let gone = || fault::broken("the thread that writes metadata has stopped", "it does not answer");
         let (reply, answer) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Job { batch, reply }).await.map_err(|_| gone())?;
+        queue.send(Job { batch, cut, reply }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -202,7 +204,7 @@ impl Scribe {
         let mut head = self.head;
         let mut outcomes = Vec::with_capacity(group.len());
         for job in group {
-            let outcome = self.attempt(&job.batch, head)?;
+            let outcome = self.attempt(job, head)?;
             if let Ok(next) = outcome {
                 head = next;
             }
@@ -214,9 +216,9 @@ impl Scribe {
 
     /// Runs one batch inside the transaction: done, or undone and refused. An error of the connection itself concerns
     /// the whole transaction.
-    fn attempt(&self, batch: &Batch, head: (u64, Link)) -> rusqlite::Result<Outcome> {
+    fn attempt(&self, job: &Job, head: (u64, Link)) -> rusqlite::Result<Outcome> {
         run(&self.connection, "SAVEPOINT batch", [])?;
-        let outcome = match self.apply(batch, head) {
+        let outcome = match self.apply(job, head) {
             Ok(outcome) => outcome,
             Err(cause) if is_about_the_batch(&cause) => Err(fault::failed("the batch cannot be stored", cause)),
             Err(cause) => return Err(cause),
@@ -228,7 +230,8 @@ impl Scribe {
         Ok(outcome)
     }
 
-    fn apply(&self, batch: &Batch, head: (u64, Link)) -> rusqlite::Result<Outcome> {
+    fn apply(&self, job: &Job, head: (u64, Link)) -> rusqlite::Result<Outcome> {
+        let batch = &job.batch;
         for (index, change) in batch.changes.iter().enumerate() {
             if self.change(change)? != 1 {
                 return Ok(Err(StoreError::Stale { change: index }));
@@ -243,6 +246,9 @@ impl Scribe {
                 rows.push((signed(seq)?, link, record.bytes().as_ref()));
             }
             self.append(&rows)?;
+        }
+        if job.cut > 0 {
+            run(&self.connection, "DELETE FROM log WHERE seq <= ?1", [signed(job.cut)?])?;
         }
         Ok(Ok((seq, link)))
     }

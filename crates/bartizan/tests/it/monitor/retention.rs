@@ -1,0 +1,94 @@
+//! Retention: what a cut leaves verifies, and nothing else does.
+
+use std::time::Duration;
+
+use domain::{
+    audit::{CutLog, ExportLog, Finding, LogKey, LogVerifier, SignCheckpoint, SignCut, is_cut},
+    gate::enter,
+};
+use kernel::{Caller, Kind, LogRow};
+use outbound::Method;
+use seal::{CheckpointVerifier, SignedCheckpoint};
+use serde_json::json;
+
+use crate::house::{TestHouse, Who};
+
+const PLACE: &str = "/activity-log/v1/retention";
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+async fn rows(test: &TestHouse) -> Vec<LogRow> {
+    test.house.flush_reads().await.unwrap();
+    let mut all: Vec<LogRow> = Vec::new();
+    loop {
+        let from = all.last().map_or(1, |row| row.seq + 1);
+        let page = enter(&test.house, &Caller::house(), ExportLog { from, most: 5000 }).await.unwrap();
+        if page.is_empty() || all.len() > 20_000 {
+            return all;
+        }
+        // The export itself is recorded, so there is always one more.
+        let was_last = page.len() < 5000;
+        all.extend(page);
+        if was_last {
+            return all;
+        }
+    }
+}
+
+fn verify(rows: &[LogRow], checkpoint: &SignedCheckpoint, cuts: &[SignedCheckpoint]) -> Result<(u64, u64), Finding> {
+    let mut verifier = LogVerifier::new(vec![checkpoint.clone()]).with_cuts(cuts.to_vec());
+    rows.iter().try_for_each(|row| verifier.push(row))?;
+    verifier.finish().map(|verified| (verified.records, verified.removed))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_is_signed_and_provable_and_removes_only_what_may_go() {
+    let (test, callers) = TestHouse::new().await;
+    let house = Caller::house();
+    assert_eq!(test.ask(callers.token(Who::Contributor), Method::PUT, PLACE, Some(&json!({"days": 90}))).await.0, 404);
+    for _ in 0..2500 {
+        enter(&test.house, &house, ExportLog { from: u64::MAX, most: 1 }).await.unwrap();
+    }
+    test.clock.advance(DAY * 80);
+    let checkpoint = enter(&test.house, &house, SignCheckpoint::default()).await.unwrap();
+    let sign = |covered| enter(&test.house, &house, SignCut { covered });
+    assert!(sign(checkpoint.size).await.unwrap().is_none(), "kept for ever unless somebody says otherwise");
+    let owner = test.owner_again().await;
+    let owner = Some(&owner);
+    for bad in [0, 89, 40_000] {
+        assert_eq!(test.ask(owner, Method::PUT, PLACE, Some(&json!({"days": bad}))).await.0, 400, "{bad}");
+    }
+    let (status, kept) = test.ask(owner, Method::PUT, PLACE, Some(&json!({"days": 90}))).await;
+    assert_eq!((status, &kept["days"], &kept["changedBy"]), (200, &json!(90), &json!(test.founded.principal)));
+    assert!(sign(checkpoint.size).await.unwrap().is_none(), "nothing is that old");
+    test.clock.advance(DAY * 11);
+    assert!(sign(900).await.unwrap().is_none(), "the last record that a checkpoint covers stays");
+
+    let before = rows(&test).await;
+    let cut = sign(checkpoint.size).await.unwrap().unwrap();
+    assert_eq!((cut.size, is_cut(&cut), is_cut(&checkpoint)), (2000, true, false));
+    assert!(cut.text.contains(&format!("kept 90 days, as said by {}", test.founded.principal)));
+    // Signed and not made: the log is whole, and verifies.
+    assert_eq!(verify(&before, &checkpoint, std::slice::from_ref(&cut)).unwrap().1, 0);
+    // Nobody cuts by anything else that was signed.
+    let refused = enter(&test.house, &house, CutLog { text: checkpoint.text.clone() }).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Conflict);
+
+    assert_eq!(enter(&test.house, &house, CutLog { text: cut.text.clone() }).await.unwrap(), 2000);
+    let after = rows(&test).await;
+    assert_eq!(after[0].seq, 2001);
+    assert_eq!(verify(&after, &checkpoint, std::slice::from_ref(&cut)).unwrap().1, 2000);
+    assert_eq!(verify(&after, &checkpoint, &[]), Err(Finding::Unsigned { seq: 2001 }));
+    assert_eq!(verify(&after[1..], &checkpoint, std::slice::from_ref(&cut)), Err(Finding::Unsigned { seq: 2002 }));
+    let public_key = enter(&test.house, &house, LogKey).await.unwrap();
+    let verifier = CheckpointVerifier::from_line(&public_key).unwrap();
+    assert_eq!(verifier.verify(&cut.text).unwrap(), cut);
+    assert!(verifier.verify(&cut.text.replace("2000", "2001")).is_err(), "a cut without a valid signature is none");
+    let owner = test.owner_again().await;
+    let served = test.client().get("/activity-log/v1/cut").bearer(&owner).send().await.unwrap();
+    assert_eq!(served.bytes(4096).await.unwrap(), cut.text);
+    // The log goes on, is read, and is cut no further than is due.
+    let (_, log) = super::activities(&test, Some(&owner), &[("reads", "true")]).await;
+    assert!(log["value"].as_array().unwrap().iter().all(|event| event["sequence"].as_u64() > Some(2000)));
+    assert!(sign(checkpoint.size).await.unwrap().is_none());
+    test.end().await;
+}
