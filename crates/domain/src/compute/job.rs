@@ -140,6 +140,7 @@ impl PutJob {
             cx.note("identity", identity.principal.to_string());
         }
         let compute = target.value.id;
+        cx.note("compute", compute.name());
         let code = self.code(cx, &workspace).await?;
         let requirements = match &code {
             Some((_, version)) => requirements(cx, &shelf, &version.snapshot).await?,
@@ -148,6 +149,7 @@ impl PutJob {
         let snapshot = code.as_ref().map(|(_, version)| version.snapshot.clone());
         let experiment =
             new.experiment.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| String::from("Default"));
+        cx.note("experiment", experiment.as_str());
         let display_name = new.display_name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| run.to_string());
 
         let mut properties = code.as_ref().map(|(_, version)| version.properties.clone()).unwrap_or_default();

@@ -70,6 +70,8 @@ impl Op for StartLaunch {
             Ok(launched) => {
                 cx.note("state", "launched");
                 cx.happened(Happening::NodeTaken);
+                // The default target is one machine.
+                cx.note("node", "local");
                 live.value.launched = Some(launched.clone());
                 let mut changes = Changes::new();
                 changes.put(cx.system(), &live)?;

@@ -104,3 +104,9 @@ fn is_of_job(activity: &Activity) -> bool {
         matches!(activity.actor, Actor::Run { .. }) && activity.detail.get("work").is_some_and(|it| it == "job");
     activity.scope.value_of("jobs").is_some() || is_said
 }
+
+/// The run that a record is about.
+pub(crate) fn run_of(activity: &Activity) -> Option<&str> {
+    let noted = activity.detail.get("run").map(String::as_str);
+    noted.or_else(|| activity.scope.value_of("jobs"))
+}

@@ -137,6 +137,7 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.Insights/metrics/count/action",
     "Microsoft.Insights/metrics/sweep/action",
     "Microsoft.Insights/logKeys/write",
+    "Microsoft.MachineLearningServices/workspaces/find/read",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/rest/action",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/supervise/action",
 ];

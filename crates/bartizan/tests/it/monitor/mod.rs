@@ -5,6 +5,7 @@ mod delivery;
 mod export;
 mod receiver;
 mod retention;
+mod tables;
 
 use kernel::Secret;
 use outbound::Method;

@@ -4,8 +4,10 @@ mod activities;
 mod archive;
 mod export;
 mod filter;
+mod kql;
 mod metrics;
 mod ocsf;
+mod query;
 mod retention;
 mod settings;
 
@@ -29,6 +31,7 @@ pub fn doors(doors: Doors) -> Doors {
         .open::<ListActivities, _, _>(Method::GET, tenant_values, activities::list)
         .open::<SignCheckpoint, _, _>(Method::GET, "/activity-log/v1/checkpoint", sign_checkpoint)
         .open::<ExportLog, _, _>(Method::GET, "/activity-log/v1/records", export::export)
+        .face(query::doors)
         .face(retention::doors)
         .face(settings::doors)
         .face(archive::doors)

@@ -1,0 +1,43 @@
+//! A small, bounded part of the Kusto query language (KQL): where, project, distinct, take, order by, count, summarize count().
+
+mod eval;
+mod parse;
+mod token;
+
+pub(super) use eval::{Plan, Table};
+pub(super) use parse::parse;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::Timestamp;
+
+    #[test]
+    fn what_is_not_offered_or_no_query_is_refused() {
+        for bad in [
+            "",
+            "| take 1",
+            "T | where",
+            "T | where a ==",
+            "T | where a == 'x",
+            "T | where (a == 1",
+            "T | where a == 1 and",
+            "T | where a like 'x'",
+            "T | where a == ago(5)",
+            "T | join U on a",
+            "T | extend b = a",
+            "T | summarize avg(a) by b",
+            "T | take x",
+            "T | order a",
+            "T | project",
+            "T take 1",
+            "T | where a == 5w",
+            "T ; U",
+            &format!("T | where {}a == 1{}", "(".repeat(40), ")".repeat(40)),
+            &format!("T{}", " | take 1".repeat(40)),
+            &"T".repeat(9000),
+        ] {
+            assert!(parse(bad, Timestamp(0)).is_err(), "{bad}");
+        }
+    }
+}
