@@ -15,6 +15,7 @@ pub(crate) mod image;
 pub(crate) mod job;
 mod login;
 pub(crate) mod model;
+mod monitor;
 mod output;
 mod policy;
 mod provider;
@@ -113,6 +114,9 @@ enum Command {
     /// The activity log: who did what, when, with which result.
     #[command(subcommand)]
     ActivityLog(activity_log::Command),
+    /// Bring events elsewhere, and query the log tables.
+    #[command(subcommand)]
+    Monitor(monitor::Command),
     /// Verify an activity log offline: its chain and its signed checkpoints. Names the first bad or missing record.
     VerifyLog(verify_log::VerifyLog),
     /// What this machine can enforce around jobs, and what is missing.
@@ -154,6 +158,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Image(command) => block_on(command.run()),
         Command::Endpoint(command) => block_on(command.run()),
         Command::ActivityLog(command) => block_on(command.run()),
+        Command::Monitor(command) => block_on(command.run()),
         Command::VerifyLog(command) => block_on(command.run()),
         Command::Doctor(command) => command.run(),
     }
