@@ -7,6 +7,7 @@ pub mod delivery;
 pub mod gate;
 pub mod identity;
 pub mod images;
+pub mod network;
 pub mod operations;
 pub mod platform_metrics;
 pub mod resources;

@@ -90,6 +90,7 @@ const WORDS: &[&str] = &[
     "diagnosticSettings",
     "diagnosticSettingsCategories",
     "archives",
+    "outboundNetworkDependenciesEndpoints",
 ];
 
 /// Brings the fixed words of an ARM path to their canonical case; names keep theirs. Other paths pass unchanged.

@@ -50,9 +50,13 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The peer's address, put on the request by the listener.
+/// The peer's address, put on the request by the listener, and whether it is one of this machine's own. What the client says
+/// of itself (`Forwarded`, `X-Forwarded-For`) is never read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub IpAddr);
+pub(crate) struct Peer {
+    pub address: IpAddr,
+    pub is_here: bool,
+}
 
 pub(crate) fn wrap(router: Router, hosts: Arc<Hosts>, limits: Arc<Limits>) -> Router {
     router
@@ -103,7 +107,7 @@ fn one_caller(request: &Request) -> u64 {
     let mut hash = DefaultHasher::new();
     match request.headers().get(header::AUTHORIZATION) {
         Some(credential) => credential.as_bytes().hash(&mut hash),
-        None => request.extensions().get::<Peer>().map(|peer| peer.0).hash(&mut hash),
+        None => request.extensions().get::<Peer>().map(|peer| peer.address).hash(&mut hash),
     }
     hash.finish()
 }
@@ -128,8 +132,10 @@ fn names(request: &Request) -> impl Iterator<Item = Option<&str>> {
 fn source_of(request: &Request) -> Source {
     let guid = |name: &str| request.headers().get(name)?.to_str().ok()?.parse::<CorrelationId>().ok();
     let client_request = request.headers().get("x-ms-client-request-id").and_then(|id| id.to_str().ok());
+    let peer = request.extensions().get::<Peer>();
     Source {
-        address: request.extensions().get::<Peer>().map(|peer| peer.0),
+        address: peer.map(|peer| peer.address),
+        is_here: peer.is_some_and(|peer| peer.is_here),
         correlation: guid("x-ms-correlation-request-id").unwrap_or_else(CorrelationId::random),
         client_request: client_request.map(|id| id.chars().take(100).collect()),
     }

@@ -128,6 +128,11 @@ struct Connection {
 impl Connection {
     async fn serve(self, stream: TcpStream, peer: SocketAddr, watcher: hyper_util::server::graceful::Watcher) {
         let _ = stream.set_nodelay(true);
+        let own = stream.local_addr().ok();
+        let address = peer.ip();
+        let is_here = address.to_canonical().is_loopback()
+            || own.is_some_and(|own| own.ip().to_canonical() == address.to_canonical());
+        let peer = Peer { address, is_here };
         let accepted = timeout(self.limits.slow_client, self.tls.accept(large_reads::ahead(stream))).await;
         let Ok(Ok(stream)) = accepted else { return };
         let mut builder = Builder::new(TokioExecutor::new());
@@ -174,11 +179,11 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-async fn answer(router: Router, request: Request<Incoming>, peer: SocketAddr) -> axum::response::Response {
+async fn answer(router: Router, request: Request<Incoming>, peer: Peer) -> axum::response::Response {
     let Some(uri) = porch::canonical_uri(request.uri()) else { return porch::bad_path() };
     let mut request = request.map(Body::new);
     *request.uri_mut() = uri;
-    request.extensions_mut().insert(Peer(peer.ip()));
+    request.extensions_mut().insert(peer);
     match Finished::new(router.oneshot(request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},

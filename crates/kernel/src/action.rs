@@ -23,28 +23,37 @@ pub struct Action {
     is_data: bool,
     is_public: bool,
     is_open_to_runs: bool,
+    is_beyond_network_rules: bool,
 }
 
 impl Action {
     /// A control-plane action, matched against a role's `actions`.
     pub const fn new(name: &'static str, class: Class) -> Self {
-        Self { name, class, is_data: false, is_public: false, is_open_to_runs: false }
+        let (is_data, is_public, is_open_to_runs, is_beyond_network_rules) = (false, false, false, false);
+        Self { name, class, is_data, is_public, is_open_to_runs, is_beyond_network_rules }
     }
 
     /// A data-plane action, matched against a role's `dataActions`.
     pub const fn data(name: &'static str, class: Class) -> Self {
-        Self { name, class, is_data: true, is_public: false, is_open_to_runs: false }
+        Self { is_data: true, ..Self::new(name, class) }
     }
 
     /// Needs no identity. Every such action is a line of the golden list of public routes, which may only shrink.
     pub const fn public(name: &'static str, class: Class) -> Self {
-        Self { name, class, is_data: false, is_public: true, is_open_to_runs: false }
+        Self { is_public: true, ..Self::new(name, class) }
     }
 
     /// Also allowed to a run's own token, inside the run's workspace, while the run lives.
     #[must_use]
     pub const fn open_to_runs(self) -> Self {
         Self { is_open_to_runs: true, ..self }
+    }
+
+    /// Not bound by a workspace's network rules: the management of the workspace itself, so that no rule locks out whoever
+    /// may change it. Everything else within a workspace is bound.
+    #[must_use]
+    pub const fn beyond_network_rules(self) -> Self {
+        Self { is_beyond_network_rules: true, ..self }
     }
 
     /// The string, as Azure spells it.
@@ -66,5 +75,9 @@ impl Action {
     /// Whether a run's token may do it.
     pub const fn is_open_to_runs(&self) -> bool {
         self.is_open_to_runs
+    }
+    /// Whether network rules leave it alone.
+    pub const fn is_beyond_network_rules(&self) -> bool {
+        self.is_beyond_network_rules
     }
 }

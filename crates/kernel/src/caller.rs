@@ -96,6 +96,8 @@ pub struct RunCaller {
 pub struct Source {
     /// The peer's address; none for the server itself.
     pub address: Option<IpAddr>,
+    /// Whether that address is one of this machine's own.
+    pub is_here: bool,
     /// Ties together everything this request causes.
     pub correlation: CorrelationId,
     /// The client's own request id, as it sent it (bounded, printable).
@@ -105,7 +107,7 @@ pub struct Source {
 impl Source {
     /// The server itself.
     pub fn internal() -> Self {
-        Self { address: None, correlation: CorrelationId::random(), client_request: None }
+        Self { address: None, is_here: true, correlation: CorrelationId::random(), client_request: None }
     }
 }
 

@@ -36,6 +36,7 @@ pub struct Error {
     kind: Kind,
     public: String,
     target: Option<String>,
+    code: Option<&'static str>,
     challenge: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -46,7 +47,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind with a sentence for the caller.
     pub fn new(kind: Kind, public: impl Into<String>) -> Self {
-        Self { kind, public: public.into(), target: None, challenge: None, source: None }
+        Self { kind, public: public.into(), target: None, code: None, challenge: None, source: None }
     }
 
     /// The caller sent something malformed; `field` names it.
@@ -56,6 +57,7 @@ impl Error {
             kind: Kind::Invalid,
             public: format!("`{field}`: {why}"),
             target: Some(field),
+            code: None,
             challenge: None,
             source: None,
         }
@@ -69,6 +71,13 @@ impl Error {
     /// Our own fault; `what` goes to the log, not to the caller.
     pub fn internal(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::new(Kind::Internal, "an internal error occurred").because(what)
+    }
+
+    /// Names the reason by a stable code, for faces whose protocol has one: `Forbidden`, `InvalidTemplate`.
+    #[must_use]
+    pub fn coded(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// Adds the cause, for the log only.
@@ -98,6 +107,11 @@ impl Error {
     /// What a new sign-in has to show, when that would help.
     pub fn challenge(&self) -> Option<&str> {
         self.challenge.as_deref()
+    }
+
+    /// The stable code of the reason, where the kind alone does not say enough.
+    pub fn code(&self) -> Option<&'static str> {
+        self.code
     }
 
     /// The field at fault, when there is one.

@@ -155,8 +155,10 @@ pub struct WorkspaceInput {
     pub application_insights: Option<String>,
     /// Resource id.
     pub container_registry: Option<String>,
-    /// Only `Enabled` is in force; anything else is refused.
+    /// `Enabled` or `Disabled`.
     pub public_network_access: Option<String>,
+    /// Addresses and ranges that may reach it while public access is on; everybody when empty.
+    pub ip_allowlist: Option<Vec<String>>,
     /// Not offered yet; refused when true.
     pub hbi_workspace: Option<bool>,
     /// Not offered yet; refused unless absent or disabled.
@@ -189,8 +191,11 @@ pub struct Workspace {
     pub application_insights: String,
     /// Resource id, once the first image was built.
     pub container_registry: Option<String>,
-    /// `Enabled`.
+    /// `Enabled` or `Disabled`.
     pub public_network_access: String,
+    /// Addresses and ranges that may reach it while public access is on; everybody when empty.
+    #[serde(default)]
+    pub ip_allowlist: Vec<String>,
     /// Hierarchical namespace of the storage account.
     pub storage_hns_enabled: bool,
     /// Where the workspace's services are listed.

@@ -16,6 +16,7 @@ pub(crate) mod job;
 mod login;
 pub(crate) mod model;
 mod monitor;
+mod network_rule;
 mod output;
 mod policy;
 mod provider;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, role};
+use super::{Session, SessionOptions, network_rule, role};
 use crate::failure::Failure;
 
 /// Commands on workspaces.
@@ -36,6 +36,10 @@ pub enum Command {
         #[command(flatten)]
         session: SessionOptions,
     },
+    Update(network_rule::Update),
+    /// The addresses that may reach one.
+    #[command(subcommand)]
+    NetworkRule(network_rule::Command),
     /// Share one: assign a role on it.
     Share {
         /// Its name.
@@ -100,6 +104,8 @@ impl Command {
                 let found: Value = open.get(&format!("{}/{name}", open.workspaces()?)).await?;
                 session.output.entry(&found, ROWS)
             }
+            Self::Update(update) => update.run().await,
+            Self::NetworkRule(command) => command.run().await,
             Self::Share { name, user, role, session } => {
                 let open = Session::open(&session).await?;
                 let scope = format!("{}/{name}", open.workspaces()?);

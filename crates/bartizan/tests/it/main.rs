@@ -22,5 +22,6 @@ mod house;
 mod identity;
 mod metrics;
 mod monitor;
+mod network;
 mod oauth;
 mod signin;

@@ -182,7 +182,6 @@ const RESERVED: &[&str] = &[
     "Microsoft.MachineLearningServices/workspaces/notebooks/vm/read",
     "Microsoft.MachineLearningServices/workspaces/notebooks/vm/write",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/token/action",
-    "Microsoft.MachineLearningServices/workspaces/outboundNetworkDependenciesEndpoints/read",
     "Microsoft.MachineLearningServices/workspaces/pipelinedrafts/delete",
     "Microsoft.MachineLearningServices/workspaces/pipelinedrafts/read",
     "Microsoft.MachineLearningServices/workspaces/pipelinedrafts/write",

@@ -86,6 +86,7 @@ impl Op for StartRun {
         let scope = live.value.scope;
         let launch = launch(cx, &shelf, &self.run).await?;
         cx.establish(Actor::Run { run: self.run.clone(), on_behalf_of: launch.submitted_by });
+        cx.require_agent_reach(&scope)?;
         check_walls(&self.missing_walls)?;
         cx.note("run", self.run.as_str());
         cx.note("workspace", scope.as_str());

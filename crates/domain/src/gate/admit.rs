@@ -2,18 +2,23 @@
 
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Who};
 
-use super::{Activity, House, Outcome};
+use super::{
+    Activity, House, Outcome,
+    reach::{OUT_OF_REACH, out_of_reach},
+};
 use crate::identity::step_up;
 
 /// Refuses callers who may not. Denials are recorded; those of nobody are only counted, so that a stranger cannot fill
 /// the log.
 pub(super) async fn admit(house: &House, caller: &Caller, action: &Action, scope: &ResourceId) -> Result<()> {
     if may(house, caller, action, scope) {
+        // Only now: whoever may not do it at all learns nothing of the rules.
+        if let Some(refusal) = out_of_reach(house, caller, action, scope) {
+            return Err(refused(house, caller, action, scope, OUT_OF_REACH, refusal).await?);
+        }
         let Some(challenge) = step_up(house, caller, action) else { return Ok(()) };
-        let mut activity = Activity::new(house, caller, action, scope, Outcome::Denied);
-        activity.detail.insert(String::from("refused"), String::from("multi-factor authentication is demanded"));
-        house.queue_record(&activity).await?;
-        return Err(challenge);
+        let why = "multi-factor authentication is demanded";
+        return Err(refused(house, caller, action, scope, why, challenge).await?);
     }
     if house.is_blind() {
         return Err(Error::new(Kind::Unavailable, "roles cannot be read just now, so nothing is decided; try again"));
@@ -28,6 +33,21 @@ pub(super) async fn admit(house: &House, caller: &Caller, action: &Action, scope
         Class::DataWrite | Class::Read | Class::Open => house.queue_record(&activity).await?,
     }
     Err(refusal(house, caller, action, scope))
+}
+
+/// Records a refusal of somebody who has the right. Gives back the refusal.
+async fn refused(
+    house: &House,
+    caller: &Caller,
+    action: &Action,
+    scope: &ResourceId,
+    why: &str,
+    refusal: Error,
+) -> Result<Error> {
+    let mut activity = Activity::new(house, caller, action, scope, Outcome::Denied);
+    activity.detail.insert(String::from("refused"), why.to_owned());
+    house.queue_record(&activity).await?;
+    Ok(refusal)
 }
 
 /// Whether the caller may act at the scope: a pure decision over the compiled snapshot.

@@ -18,7 +18,7 @@ use super::{
     Activity, Actor, Changes, Happening, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
     keys::WorkspaceKeyring,
 };
-use crate::{access, identity, scoring};
+use crate::{access, identity, network, scoring};
 
 /// The detail of a record that names what was asked for beside the operation's own action.
 pub(crate) const ALSO_NEEDED: &str = "alsoNeeded";
@@ -178,6 +178,7 @@ impl<'a, O: Op> Cx<'a, O> {
         let touches_access = changes.touches(access::TABLES);
         let touches_identity = changes.touches(identity::TABLES);
         let touches_applications = changes.touches(identity::APPLICATION_TABLES);
+        let touches_networks = changes.touches(network::TABLES);
         let touches_services = changes.touches(scoring::TABLES);
         let touches_keys = changes.touches(&[WorkspaceKeyring::TABLE]);
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
@@ -203,6 +204,9 @@ impl<'a, O: Op> Cx<'a, O> {
         if touches_services {
             self.house.scoring.forget_services();
         }
+        if touches_networks {
+            self.house.refresh_networks().await;
+        }
         self.house.refresh(touches_identity, touches_access).await;
         Ok(())
     }
@@ -210,7 +214,8 @@ impl<'a, O: Op> Cx<'a, O> {
     /// Makes changes durable that change nothing a caller could name: counters of guesses, one-time states, when a session
     /// was heard last. They leave no record of their own; the operation's own comes at its end and says how it went.
     pub(crate) async fn keep(&self, changes: Changes) -> Result<()> {
-        let kept_in_memory = [access::TABLES, identity::TABLES, identity::APPLICATION_TABLES, scoring::TABLES];
+        let kept_in_memory =
+            [access::TABLES, identity::TABLES, identity::APPLICATION_TABLES, network::TABLES, scoring::TABLES];
         if kept_in_memory.iter().any(|tables| changes.touches(tables)) {
             return Err(Error::internal("a change that must be recorded was to be kept without a record"));
         }

@@ -25,6 +25,7 @@ use crate::{
     audit,
     compute::Pulses,
     identity::Identity,
+    network::Networks,
     scoring::Scoring,
     signal::Signals,
 };
@@ -109,11 +110,12 @@ pub struct House {
     anonymous_denials: AtomicU64,
     access: ArcSwap<Access>,
     catalogue: Arc<Catalogue>,
+    pub(super) networks: ArcSwap<Networks>,
     /// Changes of role assignments of this server wait for one another here; those of two servers are told apart by their
     /// epoch.
     pub(crate) assigning: tokio::sync::Mutex<()>,
     /// Whether the snapshot could not be read after a change.
-    is_blind: AtomicBool,
+    pub(super) is_blind: AtomicBool,
     /// Whose turn it is to publish a snapshot.
     pub(crate) turn: tokio::sync::Mutex<()>,
     settings: Settings,
@@ -148,6 +150,7 @@ impl House {
             reads: PendingReads::default(),
             anonymous_denials: AtomicU64::new(0),
             access: ArcSwap::default(),
+            networks: ArcSwap::default(),
             catalogue: Arc::new(Catalogue::new(parts.actions)),
             assigning: tokio::sync::Mutex::default(),
             is_blind: AtomicBool::new(false),
@@ -161,6 +164,7 @@ impl House {
         audit::check_front(&house).await?;
         house.reload_identity().await?;
         house.reload_access().await?;
+        house.reload_networks().await?;
         Ok(house)
     }
 
@@ -296,6 +300,7 @@ impl House {
         if self.is_blind.load(Ordering::Acquire) {
             self.reload_identity().await?;
             self.reload_access().await?;
+            self.reload_networks().await?;
             self.is_blind.store(false, Ordering::Release);
         }
         Ok(())

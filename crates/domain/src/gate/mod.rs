@@ -11,6 +11,7 @@ mod cx;
 mod happening;
 mod house;
 mod keys;
+mod reach;
 mod reads;
 mod record;
 mod shelf;

@@ -17,6 +17,7 @@ use crate::{
     delivery::end_settings,
     gate::{Changes, Cx, Op, Row, Shelf},
     identity::{Member, require_room},
+    network::{self, NetworkRequest},
 };
 
 /// A workspace.
@@ -42,9 +43,12 @@ pub struct Workspace {
 
 impl ResourceType for Workspace {
     const TYPE: &'static str = "Microsoft.MachineLearningServices/workspaces";
-    const READ: Action = Action::new("Microsoft.MachineLearningServices/workspaces/read", Class::Read);
-    const WRITE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/write", Class::Control);
-    const DELETE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/delete", Class::Control);
+    const READ: Action =
+        Action::new("Microsoft.MachineLearningServices/workspaces/read", Class::Read).beyond_network_rules();
+    const WRITE: Action =
+        Action::new("Microsoft.MachineLearningServices/workspaces/write", Class::Control).beyond_network_rules();
+    const DELETE: Action =
+        Action::new("Microsoft.MachineLearningServices/workspaces/delete", Class::Control).beyond_network_rules();
 
     fn check(&self, id: &ResourceId) -> Result<()> {
         name::check("workspaceName", id.name(), 3..=32)
@@ -66,6 +70,8 @@ pub struct WorkspaceRequest {
     pub application_insights: Option<ResourceId>,
     /// An existing registry.
     pub container_registry: Option<ResourceId>,
+    /// From where it may be reached.
+    pub network: NetworkRequest,
 }
 
 /// Creates a workspace with its companions, key, identity, default datastores and local target, all in one commit; or
@@ -103,7 +109,9 @@ impl Op for PutWorkspace {
         match present {
             Some(row) => {
                 let request = self.request;
-                let row = rewrite(cx, row, Some(self.tags), request.friendly_name, request.description).await?;
+                let row =
+                    rewrite(cx, row, Some(self.tags), request.friendly_name, request.description, &request.network)
+                        .await?;
                 Ok(Written { row, is_new: false })
             }
             None => self.create(cx, group).await,
@@ -185,6 +193,7 @@ impl PutWorkspace {
             },
         );
         changes.put(system, &row)?;
+        network::change(cx, &mut changes, &row.value.id, workspace, &self.request.network).await?;
         cx.note("workspace", workspace.to_string());
         cx.commit(changes).await?;
         row.version = 1;
@@ -267,6 +276,8 @@ pub struct PatchWorkspace {
     pub friendly_name: Option<String>,
     /// New description.
     pub description: Option<String>,
+    /// From where it may be reached.
+    pub network: NetworkRequest,
     /// What must hold.
     pub precondition: Precondition,
 }
@@ -282,7 +293,7 @@ impl Op for PatchWorkspace {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let (_, row) = find::<Workspace, _>(cx, &self.id).await?;
         self.precondition.hold(Some(&row))?;
-        rewrite(cx, row, self.tags, self.friendly_name, self.description).await
+        rewrite(cx, row, self.tags, self.friendly_name, self.description, &self.network).await
     }
 }
 
@@ -292,6 +303,7 @@ async fn rewrite<O: Op>(
     tags: Option<BTreeMap<String, String>>,
     friendly_name: Option<String>,
     description: Option<String>,
+    network: &NetworkRequest,
 ) -> Result<Row<Resource<Workspace>>> {
     let workspace = &mut row.value;
     if let Some(tags) = tags {
@@ -309,6 +321,8 @@ async fn rewrite<O: Op>(
     workspace.system.touch(cx);
     let mut changes = Changes::new();
     changes.put(cx.system(), &row)?;
+    let guid = WorkspaceId::from(row.value.guid);
+    network::change(cx, &mut changes, &row.value.id, guid, network).await?;
     cx.commit(changes).await?;
     row.version = row.version.saturating_add(1);
     Ok(row)
@@ -337,6 +351,7 @@ impl Op for DeleteWorkspace {
         cx.forget_shelf(workspace, &mut changes).await?;
         end_managed(cx, &mut changes, &self.id).await?;
         end_settings(cx, &mut changes, &self.id).await?;
+        network::forget(cx, &mut changes, workspace).await?;
         cx.note("workspace", workspace.to_string());
         cx.commit(changes).await
     }

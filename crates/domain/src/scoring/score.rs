@@ -213,6 +213,7 @@ impl Op for Score {
                 label
             }
         };
+        cx.require_reach(&service.home.scope)?;
         let scoring = &cx.house().scoring;
         scoring.waiting.refuse_if_full()?;
         let target = service.target.as_ref();

@@ -34,10 +34,15 @@ fn status_of(kind: Kind) -> (StatusCode, &'static str) {
     }
 }
 
+/// The code: the error's own, or else that of its kind.
+fn code_of(fault: &Error) -> &'static str {
+    fault.code().unwrap_or(status_of(fault.kind()).1)
+}
+
 /// The error as ARM details it; for operation statuses too.
 pub(crate) fn detail(fault: &Error) -> ErrorDetail {
     ErrorDetail {
-        code: status_of(fault.kind()).1.to_owned(),
+        code: code_of(fault).to_owned(),
         message: fault.public().to_owned(),
         target: fault.target().map(str::to_owned),
         details: Vec::new(),
@@ -46,12 +51,12 @@ pub(crate) fn detail(fault: &Error) -> ErrorDetail {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let (status, code) = status_of(self.0.kind());
+        let status = status_of(self.0.kind()).0;
         if status.is_server_error() {
             tracing::error!(fault = ?self.0, "a request failed");
         }
         let mut headers = HeaderMap::new();
-        headers.insert("x-ms-error-code", HeaderValue::from_static(code));
+        headers.insert("x-ms-error-code", HeaderValue::from_static(code_of(&self.0)));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, challenge::bearer(&self.0));
         }

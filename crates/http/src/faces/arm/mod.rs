@@ -10,6 +10,7 @@ mod identities;
 mod images;
 mod jobs;
 mod models;
+mod network;
 mod operations;
 mod snapshots;
 mod view;
@@ -29,6 +30,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(groups::doors)
         .face(identities::doors)
         .face(workspaces::doors)
+        .face(network::doors)
         .face(snapshots::doors)
         .face(codes::doors)
         .face(jobs::doors)

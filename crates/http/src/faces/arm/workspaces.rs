@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use domain::{
     gate::{Row, enter},
+    network::{NetworkRequest, network_of},
     resources::{
         Datastore, DatastoreKind, DeleteWorkspace, GetResource, ListResources, ListWorkspacesInSubscription,
         PatchWorkspace, PutWorkspace, Resource, Target, Workspace, WorkspaceRequest,
@@ -38,6 +39,7 @@ fn view(guest: &Guest, row: &Row<Resource<Workspace>>) -> arm::Resource<arm::Wor
     let resource = &row.value;
     let workspace = &resource.properties;
     let host = url.trim_start_matches("https://");
+    let network = network_of(guest.house(), &resource.id).rules;
     let properties = arm::Workspace {
         friendly_name: workspace.friendly_name.clone(),
         description: workspace.description.clone(),
@@ -50,7 +52,8 @@ fn view(guest: &Guest, row: &Row<Resource<Workspace>>) -> arm::Resource<arm::Wor
         key_vault: workspace.key_vault.to_string(),
         application_insights: workspace.application_insights.to_string(),
         container_registry: workspace.container_registry.as_ref().map(ToString::to_string),
-        public_network_access: String::from("Enabled"),
+        public_network_access: String::from(if network.public_access { "Enabled" } else { "Disabled" }),
+        ip_allowlist: network.ip_allow.iter().map(ToString::to_string).collect(),
         storage_hns_enabled: false,
         discovery_url: format!("{url}/discovery/workspaces/{}", resource.guid),
         ml_flow_tracking_uri: format!("azureml://{host}/mlflow/v1.0{}", resource.id),
@@ -93,6 +96,7 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
     let shell = guest.shell();
     let body: arm::WorkspacePut = guest.json().await?;
     refuse_what_is_not_offered(&body.properties)?;
+    let network = network_of_request(&body.properties);
     let op = PutWorkspace {
         id,
         location: body.location.unwrap_or_default(),
@@ -104,6 +108,7 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
             key_vault: id_field("properties.keyVault", body.properties.key_vault)?,
             application_insights: id_field("properties.applicationInsights", body.properties.application_insights)?,
             container_registry: id_field("properties.containerRegistry", body.properties.container_registry)?,
+            network,
         },
         precondition,
     };
@@ -121,10 +126,6 @@ fn refuse_what_is_not_offered(input: &arm::WorkspaceInput) -> Result<(), Error> 
             "`properties.hbiWorkspace`: high business impact is not supported yet",
         ));
     }
-    if input.public_network_access.as_deref().is_some_and(|access| !access.eq_ignore_ascii_case("Enabled")) {
-        let why = "`properties.publicNetworkAccess`: network rules are not supported yet; bind the server to a private address";
-        return Err(Error::new(Kind::Unsupported, why));
-    }
     let is_enabled = |encryption: &Value| encryption.get("status").and_then(Value::as_str) != Some("Disabled");
     if input.encryption.as_ref().is_some_and(is_enabled) {
         let why = "`properties.encryption`: customer-managed keys are not supported yet; data is sealed under the server's key";
@@ -133,17 +134,24 @@ fn refuse_what_is_not_offered(input: &arm::WorkspaceInput) -> Result<(), Error> 
     Ok(())
 }
 
+fn network_of_request(input: &arm::WorkspaceInput) -> NetworkRequest {
+    let (public_network_access, ip_allowlist) = (input.public_network_access.clone(), input.ip_allowlist.clone());
+    NetworkRequest { public_network_access, ip_allowlist }
+}
+
 async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
     let id = guest.resource(0)?;
     let (caller, precondition) = (guest.admitted::<PatchWorkspace>(&id).await?, precondition(&guest)?);
     let shell = guest.shell();
     let body: arm::WorkspacePut = guest.json().await?;
     refuse_what_is_not_offered(&body.properties)?;
+    let network = network_of_request(&body.properties);
     let op = PatchWorkspace {
         id,
         tags: body.tags,
         friendly_name: body.properties.friendly_name,
         description: body.properties.description,
+        network,
         precondition,
     };
     let row = enter(shell.house(), &caller, op).await?;
