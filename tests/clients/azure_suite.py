@@ -11,6 +11,7 @@ import uuid
 PINS = [
     "azure-identity==1.27.0",
     "azure-mgmt-resource==26.0.0",
+    "azure-mgmt-resource-deployments==2.0.0",
     "azure-mgmt-authorization==4.0.0",
     "azure-mgmt-machinelearningservices==1.0.1",
     "azure-mgmt-monitor==7.0.0",
@@ -40,6 +41,7 @@ from azure.identity import ClientSecretCredential  # noqa: E402
 from azure.mgmt.authorization import AuthorizationManagementClient  # noqa: E402
 from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient  # noqa: E402
 from azure.mgmt.monitor import MonitorManagementClient  # noqa: E402
+from azure.mgmt.resource.deployments import DeploymentsMgmtClient  # noqa: E402
 from azure.mgmt.resource.resources import ResourceManagementClient  # noqa: E402
 
 URL = os.environ["BARTIZAN_URL"]
@@ -128,6 +130,57 @@ check("an unknown action is a 400 that names it", unknown and unknown.status_cod
 check("deny assignments are listed", list(access.deny_assignments.list_for_scope(workspace.id)) == [])
 operations = access.provider_operations_metadata.get("Microsoft.MachineLearningServices")
 check("the operation catalogue is served", "Microsoft.MachineLearningServices/workspaces/read" in [o.name for o in operations.operations])
+
+templates = DeploymentsMgmtClient(owner, SUBSCRIPTION, **options)
+template = {
+    "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+    "contentVersion": "1.0.0.0",
+    "parameters": {"bot": {"type": "string"}, "word": {"type": "secureString"}},
+    "resources": [
+        {
+            "type": "Microsoft.Authorization/roleAssignments",
+            "apiVersion": "2022-04-01",
+            "name": "[guid(resourceGroup().id, parameters('bot'))]",
+            "properties": {
+                "roleDefinitionId": readers[0].id,
+                "principalId": "[reference(parameters('bot')).principalId]",
+            },
+        },
+        {
+            "type": "Microsoft.ManagedIdentity/userAssignedIdentities",
+            "apiVersion": "2023-01-31",
+            "name": "[parameters('bot')]",
+            "location": "[resourceGroup().location]",
+            "tags": {"length": "[string(length(parameters('word')))]"},
+        },
+    ],
+    "outputs": {"principal": {"type": "string", "value": "[reference(parameters('bot')).principalId]"}},
+}
+wanted = {"properties": {"mode": "Incremental", "template": template, "parameters": {"bot": {"value": "azure-bot"}, "word": {"value": "hush-hush"}}}}
+deployments = templates.deployments
+said = deployments.begin_validate("azure-rg", "azure-d", wanted).result()
+check("a template is validated", said.properties.provisioning_state == "Succeeded" and not said.error)
+foreseen = deployments.begin_what_if("azure-rg", "azure-d", wanted).result()
+check("what-if foresees what is created", [c.change_type for c in foreseen.properties.changes] == ["Create", "Create"])
+check("neither deployed anything", not deployments.check_existence("azure-rg", "azure-d"))
+ended = deployments.begin_create_or_update("azure-rg", "azure-d", wanted).result()
+check("a template is deployed", ended.properties.provisioning_state == "Succeeded")
+check("its outputs are given", ended.properties.outputs["principal"]["value"])
+check("a secure parameter is not shown", "hush-hush" not in str(ended.as_dict()))
+steps = list(templates.deployment_operations.list("azure-rg", "azure-d"))
+check("what is referred to is made first", [s.properties.target_resource.resource_name for s in steps][0] == "azure-bot")
+check("deployments are listed", [d.name for d in deployments.list_by_resource_group("azure-rg")] == ["azure-d"])
+check("the template is exported", deployments.export_template("azure-rg", "azure-d").template == template)
+wanted["properties"]["template"]["resources"][1]["name"] = "x"
+broken = raises(HttpResponseError, lambda: deployments.begin_create_or_update("azure-rg", "azure-e", wanted).result())
+check("a template that makes no sense is a 400", broken and (broken.status_code, broken.error.code) == (400, "InvalidTemplate"))
+refused = {"type": "Microsoft.MachineLearningServices/workspaces", "apiVersion": "2023-04-01", "name": "ab", "location": "local"}
+wanted["properties"]["template"] = {**template, "parameters": {}, "resources": [refused], "outputs": {}}
+wanted["properties"]["parameters"] = {}
+stopped = raises(HttpResponseError, lambda: deployments.begin_create_or_update("azure-rg", "azure-f", wanted).result())
+check("a resource that is refused fails the deployment", stopped and "workspaceName" in str(stopped))
+deployments.begin_delete("azure-rg", "azure-d").result()
+check("a deployment is forgotten", not deployments.check_existence("azure-rg", "azure-d"))
 
 monitor = MonitorManagementClient(owner, SUBSCRIPTION, **options)
 events = list(monitor.activity_logs.list(filter=f"resourceUri eq '{workspace.id}'"))

@@ -4,6 +4,7 @@ pub mod access;
 pub mod audit;
 pub mod compute;
 pub mod delivery;
+pub mod deployments;
 pub mod gate;
 pub mod identity;
 pub mod images;

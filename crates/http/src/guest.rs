@@ -22,7 +22,7 @@ use http_body_util::{BodyExt, Limited};
 use kernel::{Caller, Error, Kind, Limits, ResourceId, Result, Source};
 use serde::de::DeserializeOwned;
 
-use crate::path;
+use crate::{inside::Inside, path};
 
 /// What all handlers share.
 #[derive(Clone)]
@@ -87,6 +87,11 @@ impl Guest {
     /// Where the request came from.
     pub fn source(&self) -> Source {
         self.parts.extensions.get::<Source>().cloned().unwrap_or_else(Source::internal)
+    }
+
+    /// The server's own doors, for what follows from this request.
+    pub(crate) fn inside(&self) -> Option<Inside> {
+        self.parts.extensions.get::<Inside>().cloned()
     }
 
     /// The bearer token, if there is one. Two `Authorization` headers are as good as none.

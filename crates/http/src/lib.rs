@@ -7,6 +7,7 @@ mod door;
 pub mod faces;
 mod finished;
 mod guest;
+mod inside;
 mod large_reads;
 mod path;
 mod porch;

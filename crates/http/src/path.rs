@@ -91,6 +91,9 @@ const WORDS: &[&str] = &[
     "diagnosticSettingsCategories",
     "archives",
     "outboundNetworkDependenciesEndpoints",
+    "exportTemplate",
+    "validate",
+    "whatIf",
 ];
 
 /// Brings the fixed words of an ARM path to their canonical case; names keep theirs. Other paths pass unchanged.

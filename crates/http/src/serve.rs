@@ -30,6 +30,7 @@ use crate::{
     App, Doors,
     crowd::Crowd,
     finished::Finished,
+    inside::Inside,
     large_reads::{self, Filled},
     porch::{self, Hosts, Peer},
 };
@@ -150,7 +151,7 @@ impl Connection {
         let service = service_fn(move |request: Request<Incoming>| {
             asks.store(true, Ordering::Relaxed);
             let router = router.clone();
-            async move { Ok::<_, Infallible>(answer(router, request, peer).await) }
+            async move { Ok::<_, Infallible>(answer(router, request.map(Body::new), peer).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(Filled::new(stream)), service).into_owned();
         // The deadlines of the two protocols begin when it is known which of them is spoken.
@@ -179,11 +180,17 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-async fn answer(router: Router, request: Request<Incoming>, peer: Peer) -> axum::response::Response {
+/// Goes on with what a request began, after it was answered.
+pub(crate) fn go_on(work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(work);
+}
+
+/// Answers a request from this peer.
+pub(crate) async fn answer(router: Router, mut request: Request<Body>, peer: Peer) -> axum::response::Response {
     let Some(uri) = porch::canonical_uri(request.uri()) else { return porch::bad_path() };
-    let mut request = request.map(Body::new);
     *request.uri_mut() = uri;
     request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(Inside::new(router.clone(), peer));
     match Finished::new(router.oneshot(request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},

@@ -160,9 +160,27 @@ pub struct WorkspaceInput {
     /// Addresses and ranges that may reach it while public access is on; everybody when empty.
     pub ip_allowlist: Option<Vec<String>>,
     /// Not offered yet; refused when true.
+    #[serde(default, deserialize_with = "bool_or_word")]
     pub hbi_workspace: Option<bool>,
     /// Not offered yet; refused unless absent or disabled.
     pub encryption: Option<Value>,
+}
+
+/// Templates pass on what their parameters say: `"false"` where a boolean is meant, as Azure takes it.
+fn bool_or_word<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Bool(bool),
+        Word(String),
+    }
+    match Option::<Given>::deserialize(from)? {
+        None => Ok(None),
+        Some(Given::Bool(given)) => Ok(Some(given)),
+        Some(Given::Word(word)) if word.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(Given::Word(word)) if word.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(Given::Word(_)) => Err(serde::de::Error::custom("expected true or false")),
+    }
 }
 
 /// Properties of a workspace as answered.

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod arm;
 pub mod authorization;
 pub mod conditional_access;
+pub mod deployment;
 pub mod diagnostics;
 pub mod endpoint;
 pub mod graph;

@@ -6,6 +6,7 @@ pub(crate) mod activity_log;
 mod ad;
 mod compute;
 mod datastore;
+mod deployment;
 mod doctor;
 pub(crate) mod endpoint;
 mod group;
@@ -85,6 +86,9 @@ enum Command {
     /// Resource groups.
     #[command(subcommand)]
     Group(group::Command),
+    /// Templates of resources: check one, see what it would change, deploy it.
+    #[command(subcommand)]
+    Deployment(deployment::Command),
     /// User-assigned managed identities, as which jobs can act.
     #[command(subcommand)]
     Identity(identity::Command),
@@ -149,6 +153,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Access(command) => block_on(command.run()),
         Command::Provider(command) => block_on(command.run()),
         Command::Group(command) => block_on(command.run()),
+        Command::Deployment(command) => block_on(command.run()),
         Command::Identity(command) => block_on(command.run()),
         Command::Workspace(command) => block_on(command.run()),
         Command::Compute(command) => block_on(command.run()),

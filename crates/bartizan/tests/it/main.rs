@@ -15,6 +15,7 @@ mod access;
 mod arm;
 mod audit;
 mod browser;
+mod deployments;
 mod directory;
 mod federation;
 mod gate;

@@ -24,6 +24,7 @@ use crate::{
     access::{self, Access, Catalogue},
     audit,
     compute::Pulses,
+    deployments::Running,
     identity::Identity,
     network::Networks,
     scoring::Scoring,
@@ -123,6 +124,8 @@ pub struct House {
     pub(crate) identity: Identity,
     /// What the scoring room keeps in memory.
     pub(crate) scoring: Scoring,
+    /// Deployments of templates that are under way.
+    pub(crate) deployments: Running,
     /// When runs were heard last.
     pub(crate) pulses: Pulses,
     /// Wakes whoever waits for a change.
@@ -158,6 +161,7 @@ impl House {
             settings: parts.settings,
             identity: Identity::default(),
             scoring: Scoring::default(),
+            deployments: Running::default(),
             pulses: Pulses::default(),
             signals: Signals::default(),
         };

@@ -9,7 +9,10 @@ use super::{
     KeyVault, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount, Subscription, Telemetry,
     UserAssignedIdentity, Workspace, Written, collection, find, managed_identity::end_managed, name,
 };
-use crate::gate::{Changes, Cx, Op, Shelf};
+use crate::{
+    deployments::forget_deployments,
+    gate::{Changes, Cx, Op, Shelf},
+};
 
 /// A resource group: a scope for resources and for access.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,6 +97,7 @@ impl Op for DeleteResourceGroup {
         remove_all::<KeyVault, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;
+        forget_deployments(cx, &self.id, &mut changes).await?;
         remove_all::<UserAssignedIdentity, _>(cx, &shelf, &self.id, &mut changes).await?;
         end_managed(cx, &mut changes, &self.id).await?;
         cx.commit(changes).await

@@ -13,6 +13,7 @@ mod models;
 mod network;
 mod operations;
 mod snapshots;
+mod templates;
 mod view;
 mod workspaces;
 
@@ -40,4 +41,5 @@ pub fn doors(doors: Doors) -> Doors {
         .face(operations::doors)
         .face(endpoints::doors)
         .face(deployments::doors)
+        .face(templates::doors)
 }

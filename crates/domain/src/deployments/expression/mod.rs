@@ -1,0 +1,9 @@
+//! The expression language of templates: a bounded part of Azure's.
+
+mod evaluate;
+mod functions;
+mod parse;
+
+pub use evaluate::Wanted;
+pub(super) use evaluate::{Evaluator, Surroundings, below};
+pub(super) use parse::{Text, parameters_in, text_of};
