@@ -182,6 +182,45 @@ check("a resource that is refused fails the deployment", stopped and "workspaceN
 deployments.begin_delete("azure-rg", "azure-d").result()
 check("a deployment is forgotten", not deployments.check_existence("azure-rg", "azure-d"))
 
+generic = ResourceManagementClient(owner, SUBSCRIPTION, **options).resources
+
+
+def put(place, api_version, body):
+    return generic.begin_create_or_update_by_id(place, body, api_version=api_version).result()
+
+
+network = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/azure-rg/providers/Microsoft.Network"
+subnet = {"name": "here", "properties": {"addressPrefix": "127.0.0.0/24"}}
+space = {"location": "local", "properties": {"addressSpace": {"addressPrefixes": ["127.0.0.0/16"]}, "subnets": [subnet]}}
+made = put(f"{network}/virtualNetworks/net", "2023-09-01", space)
+check("a virtual network is made", made.properties["subnets"][0]["name"] == "here")
+shut = {"location": "local", "properties": {"publicNetworkAccess": "Disabled"}}
+put(workspace.id, "2020-08-01", shut)
+
+
+def computes():
+    return list(ml.machine_learning_compute.list_by_workspace("azure-rg", "azure-ws"))
+
+
+refused = raises(HttpResponseError, computes)
+check("public callers are refused with a 403", refused and (refused.status_code, refused.error.code) == (403, "Forbidden"))
+link = {"name": "link", "properties": {"privateLinkServiceId": workspace.id, "groupIds": ["amlworkspace"]}}
+asks = {"location": "local", "properties": {"subnet": {"id": f"{made.id}/subnets/here"}, "manualPrivateLinkServiceConnections": [link]}}
+put(f"{network}/privateEndpoints/pe", "2023-09-01", asks)
+waiting = ml.workspaces.get("azure-rg", "azure-ws").private_endpoint_connections
+check("its request waits", [c.private_link_service_connection_state.status for c in waiting] == ["Pending"])
+approval = {"properties": {"privateLinkServiceConnectionState": {"status": "Approved", "description": "ok"}}}
+answered = ml.private_endpoint_connections.put("azure-rg", "azure-ws", waiting[0].name, approval)
+check("it is approved", answered.private_link_service_connection_state.status == "Approved")
+groups_of = ml.private_link_resources.list_by_workspace("azure-rg", "azure-ws").value
+check("what it is connected to is listed", [r.group_id for r in groups_of] == ["amlworkspace"])
+check("its subnet is let in", [c.name for c in computes()] == ["local"])
+found = ml.private_endpoint_connections.get("azure-rg", "azure-ws", waiting[0].name)
+check("it is read", found.private_endpoint.id.endswith("/privateEndpoints/pe"))
+ml.private_endpoint_connections.begin_delete("azure-rg", "azure-ws", waiting[0].name).result()
+check("it is removed", not ml.workspaces.get("azure-rg", "azure-ws").private_endpoint_connections)
+put(workspace.id, "2020-08-01", {**shut, "properties": {"publicNetworkAccess": "Enabled"}})
+
 monitor = MonitorManagementClient(owner, SUBSCRIPTION, **options)
 events = list(monitor.activity_logs.list(filter=f"resourceUri eq '{workspace.id}'"))
 words = [(e.operation_name.value, e.status.value, e.caller) for e in events]

@@ -92,7 +92,13 @@ const WORDS: &[&str] = &[
     "archives",
     "outboundNetworkDependenciesEndpoints",
     "exportTemplate",
+    "privateEndpointConnections",
+    "privateLinkResources",
+    "Microsoft.Network",
+    "privateEndpoints",
+    "subnets",
     "validate",
+    "virtualNetworks",
     "whatIf",
 ];
 

@@ -214,6 +214,9 @@ pub struct Workspace {
     /// Addresses and ranges that may reach it while public access is on; everybody when empty.
     #[serde(default)]
     pub ip_allowlist: Vec<String>,
+    /// Who comes in through private endpoints.
+    #[serde(default)]
+    pub private_endpoint_connections: Vec<Value>,
     /// Hierarchical namespace of the storage account.
     pub storage_hns_enabled: bool,
     /// Where the workspace's services are listed.

@@ -14,6 +14,7 @@ pub mod image;
 pub mod job;
 pub mod mlflow;
 pub mod model;
+pub mod network;
 pub mod oauth;
 pub mod score;
 pub mod snapshot;

@@ -17,6 +17,7 @@ pub(crate) mod job;
 mod login;
 pub(crate) mod model;
 mod monitor;
+mod network;
 mod network_rule;
 mod output;
 mod policy;
@@ -92,6 +93,9 @@ enum Command {
     /// User-assigned managed identities, as which jobs can act.
     #[command(subcommand)]
     Identity(identity::Command),
+    /// Virtual networks, private endpoints, and who is let into a workspace through them.
+    #[command(subcommand)]
+    Network(network::Command),
     /// Workspaces.
     #[command(subcommand)]
     Workspace(workspace::Command),
@@ -155,6 +159,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Group(command) => block_on(command.run()),
         Command::Deployment(command) => block_on(command.run()),
         Command::Identity(command) => block_on(command.run()),
+        Command::Network(command) => block_on(command.run()),
         Command::Workspace(command) => block_on(command.run()),
         Command::Compute(command) => block_on(command.run()),
         Command::Datastore(command) => block_on(command.run()),

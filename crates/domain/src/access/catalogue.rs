@@ -63,6 +63,7 @@ impl Catalogue {
 const CHECKED_WITHIN: &[&str] = &[
     "Microsoft.Directory/roleAssignments/write",
     "Microsoft.MachineLearningServices/workspaces/environments/build/action",
+    "Microsoft.MachineLearningServices/workspaces/privateEndpointConnectionsApproval/action",
     "Microsoft.MachineLearningServices/workspaces/services/aci/delete",
     "Microsoft.MachineLearningServices/workspaces/services/aci/listkeys/action",
     "Microsoft.MachineLearningServices/workspaces/services/aci/write",
@@ -70,6 +71,7 @@ const CHECKED_WITHIN: &[&str] = &[
     "Microsoft.MachineLearningServices/workspaces/services/aks/listkeys/action",
     "Microsoft.MachineLearningServices/workspaces/services/aks/write",
     "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+    "Microsoft.Network/virtualNetworks/subnets/join/action",
 ];
 
 /// Actions of Azure's catalogue that its documented roles name, as `Microsoft.MachineLearningServices` spells them (Azure
@@ -185,11 +187,6 @@ const RESERVED: &[&str] = &[
     "Microsoft.MachineLearningServices/workspaces/pipelinedrafts/delete",
     "Microsoft.MachineLearningServices/workspaces/pipelinedrafts/read",
     "Microsoft.MachineLearningServices/workspaces/pipelinedrafts/write",
-    "Microsoft.MachineLearningServices/workspaces/privateEndpointConnections/delete",
-    "Microsoft.MachineLearningServices/workspaces/privateEndpointConnections/read",
-    "Microsoft.MachineLearningServices/workspaces/privateEndpointConnections/write",
-    "Microsoft.MachineLearningServices/workspaces/privateEndpointConnectionsApproval/action",
-    "Microsoft.MachineLearningServices/workspaces/privateLinkResources/read",
     "Microsoft.MachineLearningServices/workspaces/providers/Microsoft.Insights/diagnosticSettings/read",
     "Microsoft.MachineLearningServices/workspaces/providers/Microsoft.Insights/diagnosticSettings/write",
     "Microsoft.MachineLearningServices/workspaces/providers/Microsoft.Insights/logDefinitions/read",

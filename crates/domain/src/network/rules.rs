@@ -3,6 +3,7 @@
 use kernel::{Error, ResourceId, Result, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
+use super::Connection;
 use crate::{
     gate::{Changes, Cx, Op, Record, Row},
     identity::Network,
@@ -33,6 +34,9 @@ pub(crate) struct WorkspaceNetwork {
     pub scope: ResourceId,
     /// Its rules.
     pub rules: NetworkRules,
+    /// Its private endpoint connections.
+    #[serde(default)]
+    pub connections: Vec<Connection>,
 }
 
 impl Record for WorkspaceNetwork {
@@ -126,7 +130,7 @@ pub(super) async fn stored<O: Op>(
     workspace: WorkspaceId,
 ) -> Result<Row<WorkspaceNetwork>> {
     let found = cx.get::<WorkspaceNetwork>(cx.system(), workspace.as_bytes()).await?;
-    let fresh = || WorkspaceNetwork { scope: scope.clone(), rules: NetworkRules::default() };
+    let fresh = || WorkspaceNetwork { scope: scope.clone(), rules: NetworkRules::default(), connections: Vec::new() };
     Ok(found.unwrap_or_else(|| Row::new(workspace.as_bytes().as_slice(), fresh())))
 }
 

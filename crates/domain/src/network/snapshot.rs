@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use kernel::{Caller, Error, Kind, ResourceId, Result, Who, WorkspaceId};
 
-use super::{NetworkRules, WorkspaceNetwork};
+use super::{Answer, Connection, NetworkRules, WorkspaceNetwork};
 use crate::{gate::House, identity::Network};
 
 /// The rules of all workspaces that have any.
@@ -20,6 +20,9 @@ pub(crate) struct Networks {
 struct Guard {
     workspace: WorkspaceId,
     rules: NetworkRules,
+    connections: Vec<Connection>,
+    /// The ranges of approved private endpoints.
+    private: Vec<Network>,
 }
 
 /// What is shown of a workspace's rules.
@@ -27,6 +30,8 @@ struct Guard {
 pub struct NetworkView {
     /// The rules.
     pub rules: NetworkRules,
+    /// The private endpoint connections.
+    pub connections: Vec<Connection>,
 }
 
 /// Compiles the snapshot from the store.
@@ -37,8 +42,10 @@ pub(crate) async fn compiled(house: &House) -> Result<Networks> {
         let Ok(id) = uuid::Uuid::from_slice(&row.id) else {
             return Err(Error::internal("a network rule under a key that is no GUID"));
         };
-        let WorkspaceNetwork { scope, rules } = row.value;
-        guards.insert(Arc::from(scope.folded()), Guard { workspace: id.into(), rules });
+        let WorkspaceNetwork { scope, rules, connections } = row.value;
+        let approved = connections.iter().filter(|connection| connection.answer == Answer::Approved);
+        let private = approved.flat_map(|connection| connection.prefixes.iter().copied()).collect();
+        guards.insert(Arc::from(scope.folded()), Guard { workspace: id.into(), rules, connections, private });
     }
     Ok(Networks { guards, is_closed: false })
 }
@@ -76,7 +83,7 @@ impl Networks {
 
 impl Guard {
     fn view(&self) -> NetworkView {
-        NetworkView { rules: self.rules.clone() }
+        NetworkView { rules: self.rules.clone(), connections: self.connections.clone() }
     }
 
     /// Whether this is the code of one of the workspace's own runs, which comes through the agent on this machine.
@@ -92,7 +99,7 @@ impl Guard {
     fn refusal(&self, address: Option<IpAddr>, workspace: &ResourceId) -> Option<Error> {
         let NetworkRules { public_access, ip_allow } = &self.rules;
         let is_in = |networks: &[Network]| address.is_some_and(|peer| networks.iter().any(|net| net.contains(peer)));
-        if *public_access && (ip_allow.is_empty() || is_in(ip_allow)) {
+        if is_in(&self.private) || *public_access && (ip_allow.is_empty() || is_in(ip_allow)) {
             return None;
         }
         let name = workspace.name();

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     deployments::forget_deployments,
     gate::{Changes, Cx, Op, Shelf},
+    network::remove_networks,
 };
 
 /// A resource group: a scope for resources and for access.
@@ -98,6 +99,7 @@ impl Op for DeleteResourceGroup {
         remove_all::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;
         forget_deployments(cx, &self.id, &mut changes).await?;
+        remove_networks(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<UserAssignedIdentity, _>(cx, &shelf, &self.id, &mut changes).await?;
         end_managed(cx, &mut changes, &self.id).await?;
         cx.commit(changes).await

@@ -20,6 +20,11 @@ impl Network {
         let free = u32::from(width.saturating_sub(self.bits));
         width == other_width && own.checked_shr(free).unwrap_or(0) == other.checked_shr(free).unwrap_or(0)
     }
+
+    /// Whether all of another range lies in it.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.bits <= other.bits && self.contains(other.address)
+    }
 }
 
 /// The address as a number, and how many bits it has.
@@ -91,6 +96,19 @@ mod tests {
             let parsed: Network = network.parse().unwrap();
             assert!(parsed.contains(inside.parse().unwrap()), "{network} {inside}");
             assert!(!parsed.contains(outside.parse().unwrap()), "{network} {outside}");
+        }
+    }
+
+    #[test]
+    fn a_network_covers_what_lies_in_it_whole() {
+        for (outer, inner, covers) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.1.0.0/16", "10.0.0.0/8", false),
+            ("10.0.0.0/8", "11.0.0.0/16", false),
+            ("0.0.0.0/0", "2001:db8::/32", false),
+        ] {
+            assert_eq!(outer.parse::<Network>().unwrap().covers(&inner.parse().unwrap()), covers, "{outer} {inner}");
         }
     }
 

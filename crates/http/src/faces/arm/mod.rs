@@ -12,9 +12,11 @@ mod jobs;
 mod models;
 mod network;
 mod operations;
+mod private_endpoints;
 mod snapshots;
 mod templates;
 mod view;
+mod virtual_networks;
 mod workspaces;
 
 pub use error::Fault;
@@ -32,6 +34,8 @@ pub fn doors(doors: Doors) -> Doors {
         .face(identities::doors)
         .face(workspaces::doors)
         .face(network::doors)
+        .face(virtual_networks::doors)
+        .face(private_endpoints::doors)
         .face(snapshots::doors)
         .face(codes::doors)
         .face(jobs::doors)

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use domain::{
     gate::{Row, enter},
-    network::{NetworkRequest, network_of},
+    network::{NetworkRequest, NetworkView, network_of},
     resources::{
         Datastore, DatastoreKind, DeleteWorkspace, GetResource, ListResources, ListWorkspacesInSubscription,
         PatchWorkspace, PutWorkspace, Resource, Target, Workspace, WorkspaceRequest,
@@ -14,7 +14,7 @@ use kernel::{Error, Kind};
 use serde_json::{Value, json};
 use wire::arm;
 
-use super::{Fault, GROUP, WORKSPACE, identities, list, named, precondition, show, view::id_field};
+use super::{Fault, GROUP, WORKSPACE, identities, list, named, network, precondition, show, view::id_field};
 use crate::{Doors, Guest};
 
 /// The doors of workspaces.
@@ -39,7 +39,8 @@ fn view(guest: &Guest, row: &Row<Resource<Workspace>>) -> arm::Resource<arm::Wor
     let resource = &row.value;
     let workspace = &resource.properties;
     let host = url.trim_start_matches("https://");
-    let network = network_of(guest.house(), &resource.id).rules;
+    let NetworkView { rules: network, connections } = network_of(guest.house(), &resource.id);
+    let connection = |one| network::view_connection(guest, &resource.id, one);
     let properties = arm::Workspace {
         friendly_name: workspace.friendly_name.clone(),
         description: workspace.description.clone(),
@@ -53,6 +54,7 @@ fn view(guest: &Guest, row: &Row<Resource<Workspace>>) -> arm::Resource<arm::Wor
         application_insights: workspace.application_insights.to_string(),
         container_registry: workspace.container_registry.as_ref().map(ToString::to_string),
         public_network_access: String::from(if network.public_access { "Enabled" } else { "Disabled" }),
+        private_endpoint_connections: connections.iter().map(connection).collect(),
         ip_allowlist: network.ip_allow.iter().map(ToString::to_string).collect(),
         storage_hns_enabled: false,
         discovery_url: format!("{url}/discovery/workspaces/{}", resource.guid),
