@@ -95,6 +95,7 @@ const WORDS: &[&str] = &[
     "privateEndpointConnections",
     "privateLinkResources",
     "Microsoft.Network",
+    "Microsoft.OperationalInsights",
     "privateEndpoints",
     "subnets",
     "validate",

@@ -6,8 +6,8 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KeyVault, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount, Subscription, Telemetry,
-    UserAssignedIdentity, Workspace, Written, collection, find, managed_identity::end_managed, name,
+    KeyVault, LogStore, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount, Subscription,
+    Telemetry, UserAssignedIdentity, Workspace, Written, collection, find, managed_identity::end_managed, name,
 };
 use crate::{
     deployments::forget_deployments,
@@ -97,6 +97,7 @@ impl Op for DeleteResourceGroup {
         remove_all::<StorageAccount, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<KeyVault, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_all::<LogStore, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;
         forget_deployments(cx, &self.id, &mut changes).await?;
         remove_networks(cx, &shelf, &self.id, &mut changes).await?;

@@ -4,6 +4,7 @@
 mod companion;
 mod datastore;
 mod group;
+mod log_store;
 mod managed_identity;
 mod name;
 mod resource;
@@ -15,6 +16,7 @@ mod workspace;
 pub use companion::{KeyVault, Registry, StorageAccount, Telemetry};
 pub use datastore::{Datastore, DatastoreKind};
 pub use group::{DeleteResourceGroup, PutResourceGroup, ResourceGroup};
+pub use log_store::{LogStore, PutLogStore};
 pub(crate) use managed_identity::assignable;
 pub use managed_identity::{
     DeleteUserAssignedIdentity, HandedIdentity, PutUserAssignedIdentity, SystemIdentity, TargetIdentities,

@@ -9,6 +9,7 @@ mod groups;
 mod identities;
 mod images;
 mod jobs;
+mod log_stores;
 mod models;
 mod network;
 mod operations;
@@ -32,6 +33,7 @@ pub fn doors(doors: Doors) -> Doors {
     doors
         .face(groups::doors)
         .face(identities::doors)
+        .face(log_stores::doors)
         .face(workspaces::doors)
         .face(network::doors)
         .face(virtual_networks::doors)
