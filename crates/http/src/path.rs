@@ -55,6 +55,7 @@ const WORDS: &[&str] = &[
     "Microsoft.ContainerRegistry",
     "Microsoft.Resources",
     "workspaces",
+    "deletedWorkspaces",
     "computes",
     "datastores",
     "codes",

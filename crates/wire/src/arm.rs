@@ -164,6 +164,10 @@ pub struct WorkspaceInput {
     pub hbi_workspace: Option<bool>,
     /// Not offered yet; refused unless absent or disabled.
     pub encryption: Option<Value>,
+    /// Days for which the workspace can be recovered after its deletion: 1 to 14.
+    pub soft_delete_retention_in_days: Option<u8>,
+    /// `True` recovers the deleted workspace that has this name. A boolean is taken as well.
+    pub allow_recover_soft_deleted_workspace: Option<Value>,
 }
 
 /// Templates pass on what their parameters say: `"false"` where a boolean is meant, as Azure takes it.
@@ -193,7 +197,7 @@ pub struct Workspace {
     pub description: String,
     /// GUID.
     pub workspace_id: String,
-    /// `Succeeded`.
+    /// `Succeeded`, or `SoftDeleted`.
     pub provisioning_state: String,
     /// GUID.
     pub tenant_id: String,
@@ -223,6 +227,16 @@ pub struct Workspace {
     pub discovery_url: String,
     /// For MLflow through Azure's plug-in.
     pub ml_flow_tracking_uri: String,
+    /// A deleted workspace can be recovered.
+    pub soft_delete_enabled: bool,
+    /// For so many days.
+    pub soft_delete_retention_in_days: u8,
+    /// RFC 3339, of a deleted one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_deleted_at: Option<String>,
+    /// RFC 3339, of a deleted one: when the server purges it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_purge_date: Option<String>,
 }
 
 /// A list. `next_link` is an absolute URL, or absent on the last page.

@@ -53,8 +53,37 @@ pub enum Command {
         #[command(flatten)]
         session: SessionOptions,
     },
-    /// Delete one, and destroy its key: its data can never be read again.
+    /// Delete one. Its jobs, services and computes end; the rest can be recovered for some days, and then is purged.
+    ///
+    /// Its name stays taken until it is purged. Its storage account, vault, telemetry store and registry stay, unless you
+    /// ask for their end too.
     Delete {
+        /// Its name.
+        name: String,
+        /// Destroy its key at once: its data can never be read again.
+        #[arg(long, alias = "permanently-delete")]
+        force_to_purge: bool,
+        /// Delete its storage account, vault, telemetry store and registry too, where no other workspace uses them. Without
+        /// them it cannot be recovered.
+        #[arg(long, alias = "all-resources")]
+        delete_dependent_resources: bool,
+        /// Do not ask.
+        #[arg(long, required = true)]
+        yes: bool,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// List deleted ones that can be recovered, of the resource group, or of the subscription when no group is set.
+    ListDeleted(#[command(flatten)] SessionOptions),
+    /// Recover a deleted one, as it was. Jobs and services that ended stay ended.
+    Recover {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// Purge a deleted one: destroy its key, so that its data can never be read again, and free its name.
+    Purge {
         /// Its name.
         name: String,
         /// Do not ask.
@@ -66,6 +95,12 @@ pub enum Command {
 }
 
 const COLUMNS: &[(&str, &str)] = &[("Name", "/name"), ("Location", "/location"), ("Id", "/id")];
+const DELETED: &[(&str, &str)] = &[
+    ("Name", "/name"),
+    ("Deleted", "/properties/softDeletedAt"),
+    ("Purged", "/properties/scheduledPurgeDate"),
+    ("Id", "/id"),
+];
 const ROWS: &[(&str, &str)] = &[
     ("Name", "/name"),
     ("Id", "/id"),
@@ -112,11 +147,63 @@ impl Command {
                 let made = role::assign(&open, &scope, &role, &user).await?;
                 session.output.done(&format!("{user} holds {role} on {name}"), &made)
             }
-            Self::Delete { name, yes: _, session } => {
+            Self::Delete { name, force_to_purge, delete_dependent_resources, yes: _, session } => {
                 let open = Session::open(&session).await?;
-                open.delete(&format!("{}/{name}", open.workspaces()?)).await?;
+                let place = format!("{}/{name}", open.workspaces()?);
+                let companions = match delete_dependent_resources {
+                    true => companions(&open.get(&place).await?),
+                    false => Vec::new(),
+                };
+                open.delete(&format!("{place}?forceToPurge={force_to_purge}")).await?;
+                for companion in companions {
+                    open.delete(&companion).await?;
+                }
+                let words = match force_to_purge {
+                    true => format!("workspace {name} is gone, and its key with it"),
+                    false => format!("workspace {name} is deleted; `bartizan workspace recover {name}` brings it back"),
+                };
+                session.output.done(&words, &Value::Null)
+            }
+            Self::ListDeleted(session) => {
+                let open = Session::open(&session).await?;
+                let parent = match session.resource_group {
+                    Some(_) => open.group()?,
+                    None => open.subscription()?,
+                };
+                let place = format!("{parent}/providers/Microsoft.MachineLearningServices/deletedWorkspaces");
+                session.output.entries(&open.list(&place).await?, DELETED)
+            }
+            Self::Recover { name, session } => {
+                let open = Session::open(&session).await?;
+                let place = format!("{}/{name}", open.workspaces()?);
+                deleted(&open, &name).await?;
+                let body = json!({"properties": {"allowRecoverSoftDeletedWorkspace": "True"}});
+                session.output.entry(&open.put(&place, &body).await?, ROWS)
+            }
+            Self::Purge { name, yes: _, session } => {
+                let open = Session::open(&session).await?;
+                deleted(&open, &name).await?;
+                open.delete(&format!("{}/{name}?forceToPurge=true", open.workspaces()?)).await?;
                 session.output.done(&format!("workspace {name} is gone, and its key with it"), &Value::Null)
             }
         }
     }
+}
+
+/// The ids of a workspace's companions.
+fn companions(workspace: &Value) -> Vec<String> {
+    let named = ["storageAccount", "keyVault", "applicationInsights", "containerRegistry"];
+    let id = |name: &&str| workspace.pointer(&format!("/properties/{name}"))?.as_str().map(str::to_owned);
+    named.iter().filter_map(id).collect()
+}
+
+/// Refuses unless a deleted workspace of this name can be recovered: neither command is to create or purge a living one.
+async fn deleted(open: &Session, name: &str) -> Result<(), Failure> {
+    let place = format!("{}/providers/Microsoft.MachineLearningServices/deletedWorkspaces", open.group()?);
+    let is_it =
+        |found: &Value| found.get("name").and_then(Value::as_str).is_some_and(|found| found.eq_ignore_ascii_case(name));
+    if open.list(&place).await?.iter().any(is_it) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("no deleted workspace `{name}`: `bartizan workspace list-deleted` shows those there are")))
 }

@@ -323,7 +323,9 @@ impl Client {
     async fn delete(&mut self, kind: Kind, action: &'static str) -> bool {
         let present = self.ledger.settled(kind);
         let Some(place) = self.dice.pick(&present).cloned() else { return true };
-        self.change(Change { method: "DELETE", at: place.clone(), body: None, kind, place, state: None, action }).await
+        // A deleted workspace would keep its name and its group.
+        let at = if kind == Kind::Workspace { format!("{place}?forceToPurge=true") } else { place.clone() };
+        self.change(Change { method: "DELETE", at, body: None, kind, place, state: None, action }).await
     }
 
     async fn delete_group(&mut self, group: &str) -> bool {

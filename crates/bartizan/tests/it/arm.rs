@@ -94,12 +94,13 @@ async fn bad_input_is_a_400_that_names_the_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_workspace_s_data_is_gone_with_its_key_and_its_name_is_free() {
+async fn a_purged_workspace_s_data_is_gone_with_its_key_and_its_name_is_free() {
     let (test, callers) = TestHouse::new().await;
     let owner = callers.token(Who::Owner);
     let (_, before) = test.ask(owner, Method::GET, &test.workspace(), None).await;
     assert_eq!(test.ask(owner, Method::DELETE, &test.group(), None).await.0, 409);
-    assert_eq!(test.ask(owner, Method::DELETE, &test.workspace(), None).await.0, 200);
+    let purge = format!("{}?forceToPurge=true", test.workspace());
+    assert_eq!(test.ask(owner, Method::DELETE, &purge, None).await.0, 200);
     assert_eq!(test.ask(owner, Method::GET, &format!("{}/datastores", test.workspace()), None).await.0, 404);
     let (status, after) = test.ask(owner, Method::PUT, &test.workspace(), Some(&json!({"location": "x"}))).await;
     assert_eq!(status, 201);

@@ -247,6 +247,31 @@ pub async fn end_launch<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Chan
     conclude(cx, shelf, changes, run, row, End { state: RunState::Canceled, message: None, exit_code: None }).await
 }
 
+/// Ends all launches on a shelf that have not ended, as [`end_launch`] does one.
+///
+/// # Errors
+/// As [`end_launch`].
+pub(crate) async fn end_all_launches<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    changes: &mut Changes,
+    why: &str,
+) -> Result<()> {
+    let states = cx.all::<LaunchState>(shelf, b"").await?;
+    if states.iter().all(|row| row.value.state.is_final()) {
+        return Ok(());
+    }
+    // A state does not name its run.
+    for launch in cx.all::<Launch>(shelf, b"").await? {
+        let run = &launch.value.run;
+        let id = shelf.name_id::<LaunchState>(run.as_str());
+        let Some(row) = cx.get::<LaunchState>(shelf, &id).await? else { continue };
+        let end = End { state: RunState::Canceled, message: Some(why.to_owned()), exit_code: None };
+        conclude(cx, shelf, changes, run, row, end).await?;
+    }
+    Ok(())
+}
+
 /// Lets the scheduler look at once, after a commit with a launch or an end; without it, it looks within a second.
 pub fn wake<O: Op>(cx: &Cx<'_, O>) {
     cx.house().signals.wake();

@@ -38,6 +38,7 @@ pub(crate) use command::check_variables;
 pub use identity::{GetRunIdentityToken, IdentityWanted, JobIdentity};
 pub use job::{GetJob, Job, JobStatus, ListJobs, PutJob};
 pub use job_outputs::ListJobOutputs;
+pub(crate) use launch::end_all_launches;
 pub use launch::{Engine, JailLimits, Launch, LaunchState, Layer, Work, end_launch, launch_state, record_launch, wake};
 pub use lease::Lease;
 pub(crate) use lease::{has_ended, is_alive, lives};

@@ -16,7 +16,7 @@ use kernel::{
 
 use super::{
     Activity, Actor, Changes, Happening, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
-    keys::WorkspaceKeyring,
+    keys::{RestingKeyring, WorkspaceKeyring},
 };
 use crate::{access, identity, network, scoring};
 
@@ -136,10 +136,34 @@ impl<'a, O: Op> Cx<'a, O> {
 
     /// Destroys a workspace's key once `changes` are committed: nothing under it can be read again.
     pub(crate) async fn forget_shelf(&self, workspace: WorkspaceId, changes: &mut Changes) -> Result<()> {
-        if let Some(row) = self.get::<WorkspaceKeyring>(self.system(), workspace.as_bytes()).await? {
-            changes.delete(self.system(), &row);
+        let (system, id) = (self.system(), workspace.as_bytes());
+        if let Some(row) = self.get::<WorkspaceKeyring>(system, id).await? {
+            changes.delete(system, &row);
+        }
+        if let Some(row) = self.get::<RestingKeyring>(system, id).await? {
+            changes.delete(system, &row);
         }
         Ok(())
+    }
+
+    /// Closes a workspace's shelf once `changes` are committed: no door finds it until it is reopened.
+    pub(crate) async fn rest_shelf(&self, workspace: WorkspaceId, changes: &mut Changes) -> Result<()> {
+        let (system, id) = (self.system(), workspace.as_bytes());
+        let row = self.get::<WorkspaceKeyring>(system, id).await?;
+        let row = row.ok_or_else(|| Error::not_found("the workspace's key"))?;
+        changes.put(system, &Row::new(id.as_slice(), RestingKeyring(row.value.clone())))?;
+        changes.delete(system, &row);
+        Ok(())
+    }
+
+    /// Reopens a shelf that was closed; others find it once `changes` are committed.
+    pub(crate) async fn reopen_shelf(&self, workspace: WorkspaceId, changes: &mut Changes) -> Result<Shelf> {
+        let (system, id) = (self.system(), workspace.as_bytes());
+        let row = self.get::<RestingKeyring>(system, id).await?;
+        let row = row.ok_or_else(|| Error::not_found("the deleted workspace's key"))?;
+        changes.put(system, &Row::new(id.as_slice(), row.value.0.clone()))?;
+        changes.delete(system, &row);
+        row.value.0.shelf(workspace)
     }
 
     /// Reads one row.

@@ -15,13 +15,31 @@ const ROOT_KEY: &[u8] = b"root\0keyring";
 const PURPOSE: &[u8] = b"system keyring";
 
 /// The keyring of one workspace, sealed for the system's shelf.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct WorkspaceKeyring {
     material: Vec<u8>,
 }
 
 impl Record for WorkspaceKeyring {
     const TABLE: &'static str = "keyring";
+}
+
+impl WorkspaceKeyring {
+    /// The shelf that this keyring opens.
+    pub(super) fn shelf(&self, id: WorkspaceId) -> Result<Shelf> {
+        let ring: Ring = Keyring::from_bytes(&Secret::new(self.material.clone()))?.ring()?;
+        Ok(Shelf::new(*id.as_bytes(), Arc::new(ring)))
+    }
+}
+
+/// The keyring of a deleted workspace, until it is recovered or purged. It lies in a table of its own: whatever looks for a
+/// workspace's key finds none meanwhile, by whichever door it came.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct RestingKeyring(pub(super) WorkspaceKeyring);
+
+impl Record for RestingKeyring {
+    const TABLE: &'static str = "resting-keyring";
 }
 
 impl Drop for WorkspaceKeyring {
@@ -91,8 +109,7 @@ impl Keys {
         let key = self.system.key(WorkspaceKeyring::TABLE, id.as_bytes());
         let stored = meta.get(&key).await?.ok_or_else(|| Error::not_found("the workspace's key"))?;
         let row: Row<WorkspaceKeyring> = self.system.open(&stored)?;
-        let ring: Ring = Keyring::from_bytes(&Secret::new(row.value.material.clone()))?.ring()?;
-        let shelf = Shelf::new(*id.as_bytes(), Arc::new(ring));
+        let shelf = row.value.shelf(id)?;
         let mut opened = self.opened();
         if opened.generation == generation {
             opened.shelves.insert(id, shelf.clone());

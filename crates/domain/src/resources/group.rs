@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     KeyVault, LogStore, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount, Subscription,
-    Telemetry, UserAssignedIdentity, Workspace, Written, collection, find, managed_identity::end_managed, name,
+    Telemetry, UserAssignedIdentity, Workspace, Written, collection, deleted_workspace::resting_within, find,
+    managed_identity::end_managed, name,
 };
 use crate::{
     deployments::forget_deployments,
@@ -70,7 +71,8 @@ impl Op for PutResourceGroup {
     }
 }
 
-/// Removes a resource group with the companions left in it. Refused while it holds workspaces.
+/// Removes a resource group with the companions left in it. Refused while it holds workspaces,
+/// deleted ones that can still be recovered included.
 #[derive(Debug)]
 pub struct DeleteResourceGroup {
     /// Its id.
@@ -90,6 +92,11 @@ impl Op for DeleteResourceGroup {
         let workspaces = cx.all::<Resource<Workspace>>(&shelf, &collection::<Workspace>(&shelf, &self.id)).await?;
         if let Some(first) = workspaces.first() {
             let why = format!("the resource group holds the workspace `{}`; delete it first", first.value.id.name());
+            return Err(Error::new(Kind::Conflict, why));
+        }
+        if let Some(first) = resting_within(cx, &self.id).await?.first() {
+            let name = first.value.workspace.id.name();
+            let why = format!("the resource group holds the deleted workspace `{name}`; purge or recover it first");
             return Err(Error::new(Kind::Conflict, why));
         }
         let mut changes = Changes::new();

@@ -3,6 +3,7 @@
 
 mod companion;
 mod datastore;
+mod deleted_workspace;
 mod group;
 mod log_store;
 mod managed_identity;
@@ -12,9 +13,12 @@ mod scope;
 mod subscription;
 mod target;
 mod workspace;
+mod workspace_parts;
 
 pub use companion::{KeyVault, Registry, StorageAccount, Telemetry};
 pub use datastore::{Datastore, DatastoreKind};
+pub use deleted_workspace::{DeleteWorkspace, DeletedWorkspace, ListDeletedWorkspaces};
+pub(crate) use deleted_workspace::{ListDuePurges, PurgeDue};
 pub use group::{DeleteResourceGroup, PutResourceGroup, ResourceGroup};
 pub use log_store::{LogStore, PutLogStore};
 pub(crate) use managed_identity::assignable;
@@ -31,7 +35,5 @@ pub(crate) use scope::{require_scope, require_scope_around};
 pub(crate) use subscription::signed_in;
 pub use subscription::{GetSubscription, ListSubscriptions, ListTenants, Subscription};
 pub use target::Target;
-pub(crate) use workspace::companion_name;
-pub use workspace::{
-    DeleteWorkspace, ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Workspace, WorkspaceRequest,
-};
+pub use workspace::{ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Wanted, Workspace, WorkspaceRequest};
+pub(crate) use workspace_parts::companion_name;

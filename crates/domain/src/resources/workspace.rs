@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Datastore, DatastoreKind, KeyVault, Precondition, Registry, Resource, ResourceGroup, ResourceType, StorageAccount,
-    SystemData, Target, TargetIdentities, Telemetry, Written, collection, find, managed_identity::end_managed, name,
-    row_id,
+    KeyVault, Precondition, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, SystemData, Telemetry,
+    Written, collection,
+    deleted_workspace::{hold_group, recover, resting, rests},
+    find, name, row_id,
+    workspace_parts::{Maker, companion_name},
 };
 use crate::{
-    delivery::end_settings,
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Changes, Cx, Op, Row},
     identity::{Member, require_room},
     network::{self, NetworkRequest},
 };
@@ -39,6 +40,14 @@ pub struct Workspace {
     pub identity: PrincipalId,
     /// The tenant.
     pub tenant: TenantId,
+    /// Days for which it can be recovered after its deletion: 1 to 14.
+    #[serde(default = "fourteen")]
+    pub retention_days: u8,
+}
+
+/// As Azure has it when nobody says.
+const fn fourteen() -> u8 {
+    14
 }
 
 impl ResourceType for Workspace {
@@ -72,10 +81,14 @@ pub struct WorkspaceRequest {
     pub container_registry: Option<ResourceId>,
     /// From where it may be reached.
     pub network: NetworkRequest,
+    /// Days for which it can be recovered after its deletion; 14 when nobody says.
+    pub retention_days: Option<u8>,
+    /// Recover the deleted workspace that has this name, if there is one.
+    pub recover: bool,
 }
 
 /// Creates a workspace with its companions, key, identity, default datastores and local target, all in one commit; or
-/// updates an existing one's words and tags.
+/// updates an existing one's words and tags; or recovers a deleted one.
 #[derive(Debug)]
 pub struct PutWorkspace {
     /// Its id.
@@ -103,28 +116,38 @@ impl Op for PutWorkspace {
         name::check_words("location", &self.location)?;
         name::check("workspaceName", self.id.name(), 3..=32)?;
         let system = cx.system();
-        let (_, group) = find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
         let present = cx.get::<Resource<Workspace>>(system, &row_id::<Workspace>(system, &self.id)).await?;
         self.precondition.hold(present.as_ref())?;
         match present {
             Some(row) => {
-                let request = self.request;
-                let row =
-                    rewrite(cx, row, Some(self.tags), request.friendly_name, request.description, &request.network)
-                        .await?;
+                let row = rewrite(cx, row, self.wanted()).await?;
                 Ok(Written { row, is_new: false })
             }
-            None => self.create(cx, group).await,
+            None => match resting(cx, &self.id).await? {
+                Some(deleted) if self.request.recover => {
+                    let mut changes = Changes::new();
+                    hold_group(cx, &self.id, &mut changes).await?;
+                    let mut row = recover(cx, deleted, &mut changes).await?;
+                    cx.commit(changes).await?;
+                    row.version = 1;
+                    Ok(Written { row, is_new: false })
+                }
+                Some(deleted) => Err(rests(&deleted.value)),
+                None => self.create(cx).await,
+            },
         }
     }
 }
 
 impl PutWorkspace {
-    async fn create(
-        self,
-        cx: &Cx<'_, Self>,
-        group: Row<Resource<ResourceGroup>>,
-    ) -> Result<Written<Resource<Workspace>>> {
+    /// What an update shall change.
+    fn wanted(self) -> Wanted {
+        let WorkspaceRequest { friendly_name, description, network, retention_days, .. } = self.request;
+        Wanted { tags: Some(self.tags), friendly_name, description, network, retention_days }
+    }
+
+    async fn create(self, cx: &Cx<'_, Self>) -> Result<Written<Resource<Workspace>>> {
         let words = [
             ("properties.friendlyName", &self.request.friendly_name),
             ("properties.description", &self.request.description),
@@ -132,13 +155,14 @@ impl PutWorkspace {
         for (field, words) in words {
             name::check_words(field, words.as_deref().unwrap_or_default())?;
         }
+        let retention_days = self.request.retention_days.map_or(Ok(fourteen()), check_retention)?;
         let tenant =
             cx.house().tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
         let workspace = WorkspaceId::random();
         let location = if self.location.is_empty() { String::from("local") } else { self.location };
         let mut changes = Changes::new();
-        // Written unchanged: a group that is deleted meanwhile makes this commit stale, and the reverse.
-        changes.put(cx.system(), &group)?;
+        // A group that is deleted meanwhile makes this commit stale, and the reverse.
+        hold_group(cx, &self.id, &mut changes).await?;
         let shelf = cx.found_shelf(workspace, &mut changes)?;
         let group = self.id.parent();
         let mut maker = Maker { cx, changes: &mut changes, location: &location };
@@ -179,6 +203,7 @@ impl PutWorkspace {
             container_registry,
             identity,
             tenant,
+            retention_days,
         };
         let system = cx.system();
         let mut row = Row::new(
@@ -201,75 +226,20 @@ impl PutWorkspace {
     }
 }
 
-/// Companion names: the workspace's letters and digits, and eight characters that make it unique.
-pub(crate) fn companion_name(workspace: &str, id: WorkspaceId) -> String {
-    let letters = workspace.chars().filter(char::is_ascii_alphanumeric).take(14);
-    let unique = id.0.simple().to_string();
-    letters.chain(unique.chars().take(8)).collect::<String>().to_ascii_lowercase()
-}
-
-/// Makes the resources that come with a workspace.
-struct Maker<'a, 'c, O> {
-    cx: &'a Cx<'c, O>,
-    changes: &'a mut Changes,
-    location: &'a str,
-}
-
-impl<O: Op> Maker<'_, '_, O> {
-    /// The companion that was named, which must exist, or a new one beside the workspace.
-    async fn companion<P: ResourceType>(
-        &mut self,
-        group: &ResourceId,
-        named: Option<ResourceId>,
-        fresh: &str,
-        properties: P,
-    ) -> Result<ResourceId> {
-        if let Some(id) = named {
-            self.cx.require(&P::READ, &id).await?;
-            return Ok(find::<P, _>(self.cx, &id).await?.1.value.id);
-        }
-        let (namespace, kind) = P::TYPE.split_once('/').unwrap_or((P::TYPE, ""));
-        let id = group.child(["providers", namespace, kind, fresh]).map_err(|why| Error::invalid("name", why))?;
-        self.add(&self.cx.system().clone(), id.clone(), properties)?;
-        Ok(id)
-    }
-
-    fn add<P: ResourceType>(&mut self, shelf: &Shelf, id: ResourceId, properties: P) -> Result<()> {
-        let resource = Resource {
-            id: id.clone(),
-            guid: Uuid::new_v4(),
-            location: self.location.to_owned(),
-            tags: BTreeMap::new(),
-            system: SystemData::new(self.cx),
-            properties,
-        };
-        self.changes.put(shelf, &Row::new(row_id::<P>(shelf, &id), resource))?;
-        Ok(())
-    }
-
-    /// Default datastores and the local target.
-    fn children(&mut self, shelf: &Shelf, id: &ResourceId, account: &str, workspace: WorkspaceId) -> Result<()> {
-        let containers = [
-            ("workspaceblobstore", DatastoreKind::AzureBlob, format!("azureml-blobstore-{workspace}"), true),
-            ("workspaceartifactstore", DatastoreKind::AzureBlob, String::from("azureml"), false),
-            ("workspacefilestore", DatastoreKind::AzureFile, format!("azureml-filestore-{workspace}"), false),
-            ("workspaceworkingdirectory", DatastoreKind::AzureFile, format!("code-{workspace}"), false),
-        ];
-        let child = |kind: &str, name: &str| id.child([kind, name]).map_err(|why| Error::invalid("name", why));
-        for (name, kind, container, is_default) in containers {
-            let datastore = Datastore { kind, account: account.to_owned(), container, is_default };
-            self.add(shelf, child("datastores", name)?, datastore)?;
-        }
-        let capabilities = self.cx.compute().capabilities().as_ref().clone();
-        self.add(shelf, child("computes", "local")?, Target { capabilities, identities: TargetIdentities::default() })
-    }
-}
-
 /// Changes a workspace's words and tags (RFC 7396 semantics for what is given).
 #[derive(Debug)]
 pub struct PatchWorkspace {
     /// Its id.
     pub id: ResourceId,
+    /// What shall change.
+    pub wanted: Wanted,
+    /// What must hold.
+    pub precondition: Precondition,
+}
+
+/// What can be changed of a workspace; what is not given stays.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
     /// New tags.
     pub tags: Option<BTreeMap<String, String>>,
     /// New name for people.
@@ -278,8 +248,8 @@ pub struct PatchWorkspace {
     pub description: Option<String>,
     /// From where it may be reached.
     pub network: NetworkRequest,
-    /// What must hold.
-    pub precondition: Precondition,
+    /// Days for which it can be recovered after its deletion.
+    pub retention_days: Option<u8>,
 }
 
 impl Op for PatchWorkspace {
@@ -293,19 +263,17 @@ impl Op for PatchWorkspace {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let (_, row) = find::<Workspace, _>(cx, &self.id).await?;
         self.precondition.hold(Some(&row))?;
-        rewrite(cx, row, self.tags, self.friendly_name, self.description, &self.network).await
+        rewrite(cx, row, self.wanted).await
     }
 }
 
 async fn rewrite<O: Op>(
     cx: &Cx<'_, O>,
     mut row: Row<Resource<Workspace>>,
-    tags: Option<BTreeMap<String, String>>,
-    friendly_name: Option<String>,
-    description: Option<String>,
-    network: &NetworkRequest,
+    wanted: Wanted,
 ) -> Result<Row<Resource<Workspace>>> {
     let workspace = &mut row.value;
+    let Wanted { tags, friendly_name, description, network, retention_days } = wanted;
     if let Some(tags) = tags {
         name::check_tags(&tags)?;
         workspace.tags = tags;
@@ -318,43 +286,24 @@ async fn rewrite<O: Op>(
         name::check_words("properties.description", &words)?;
         workspace.properties.description = words;
     }
+    if let Some(days) = retention_days {
+        workspace.properties.retention_days = check_retention(days)?;
+    }
     workspace.system.touch(cx);
     let mut changes = Changes::new();
     changes.put(cx.system(), &row)?;
     let guid = WorkspaceId::from(row.value.guid);
-    network::change(cx, &mut changes, &row.value.id, guid, network).await?;
+    network::change(cx, &mut changes, &row.value.id, guid, &network).await?;
     cx.commit(changes).await?;
     row.version = row.version.saturating_add(1);
     Ok(row)
 }
 
-/// Removes a workspace and its key: what lies under that key can never be read again. Companions stay.
-#[derive(Debug)]
-pub struct DeleteWorkspace {
-    /// Its id.
-    pub id: ResourceId,
-}
-
-impl Op for DeleteWorkspace {
-    const ACTION: Action = Workspace::DELETE;
-    type Output = ();
-
-    fn scope(&self) -> ResourceId {
-        self.id.clone()
+fn check_retention(days: u8) -> Result<u8> {
+    if (1..=14).contains(&days) {
+        return Ok(days);
     }
-
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (system, row) = find::<Workspace, _>(cx, &self.id).await?;
-        let workspace = WorkspaceId::from(row.value.guid);
-        let mut changes = Changes::new();
-        changes.delete(&system, &row);
-        cx.forget_shelf(workspace, &mut changes).await?;
-        end_managed(cx, &mut changes, &self.id).await?;
-        end_settings(cx, &mut changes, &self.id).await?;
-        network::forget(cx, &mut changes, workspace).await?;
-        cx.note("workspace", workspace.to_string());
-        cx.commit(changes).await
-    }
+    Err(Error::invalid("properties.softDeleteRetentionInDays", "must be 1 to 14"))
 }
 
 /// Lists the workspaces of a subscription that the caller may read.

@@ -343,21 +343,50 @@ impl DeleteEndpoint {
             for replica in deployment.value.properties.replicas() {
                 end_launch(cx, &shelf, &mut changes, &replica.launch).await?;
             }
-            let used = &deployment.value.properties.image;
-            let holder = deployment.value.id.as_str();
-            release_model_version(cx, &shelf, &mut changes, (&used.model, used.version), holder).await?;
-            changes.delete(&shelf, &deployment);
         }
-        if let Some(keys) = keys::read(cx, &shelf, row.value.guid).await? {
-            changes.delete(&shelf, &keys);
-        }
-        let listed = index::row_of(cx, WorkspaceId::from(workspace.value.guid), &self.id).await?;
-        if listed.version > 0 {
-            changes.delete(cx.system(), &listed);
-        }
-        changes.delete(&shelf, &row);
+        remove(cx, &shelf, WorkspaceId::from(workspace.value.guid), &row, &mut changes).await?;
         cx.commit(changes).await?;
         wake(cx);
         Ok(())
     }
+}
+
+/// Removes all that there is of an endpoint but its replicas.
+async fn remove<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    workspace: WorkspaceId,
+    row: &Row<Resource<Endpoint>>,
+    changes: &mut Changes,
+) -> Result<()> {
+    for deployment in deployments_of(cx, shelf, &row.value.id).await? {
+        let used = &deployment.value.properties.image;
+        let holder = deployment.value.id.as_str();
+        release_model_version(cx, shelf, changes, (&used.model, used.version), holder).await?;
+        changes.delete(shelf, &deployment);
+    }
+    if let Some(keys) = keys::read(cx, shelf, row.value.guid).await? {
+        changes.delete(shelf, &keys);
+    }
+    let listed = index::row_of(cx, workspace, &row.value.id).await?;
+    if listed.version > 0 {
+        changes.delete(cx.system(), &listed);
+    }
+    changes.delete(shelf, row);
+    Ok(())
+}
+
+/// Removes all endpoints of a workspace with their deployments and keys. Whoever asks ends their replicas, as it ends all
+/// runs of the workspace.
+pub(crate) async fn remove_all_services<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    workspace: &Resource<Workspace>,
+    changes: &mut Changes,
+) -> Result<()> {
+    let guid = WorkspaceId::from(workspace.guid);
+    for row in cx.all::<Resource<Endpoint>>(shelf, &collection::<Endpoint>(shelf, &workspace.id)).await? {
+        remove(cx, shelf, guid, &row, changes).await?;
+    }
+    Ok(())
 }

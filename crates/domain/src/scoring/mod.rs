@@ -29,6 +29,7 @@ pub use bounds::{Place, RequestSettings};
 pub use deploy::{Deployed, PutDeployment};
 pub use deployment::{Deployment, Plan, Provisioning, Replica, ServiceState, UsedImage};
 pub use deployment_request::DeploymentRequest;
+pub(crate) use endpoint::remove_all_services;
 pub use endpoint::{DeleteEndpoint, Endpoint, EndpointRequest, EndpointView, GetEndpoint, ListEndpoints, PutEndpoint};
 pub use keys::{KeyName, KeyPair, ListServiceKeys, RegenerateServiceKey};
 pub(crate) use memory::Scoring;

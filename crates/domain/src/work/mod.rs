@@ -17,6 +17,7 @@ use crate::{
     gate::{House, enter},
     identity::{SweepSignIns, look_after_tokens},
     platform_metrics::keep_counting,
+    resources::{ListDuePurges, PurgeDue},
     scoring::flush_requests,
 };
 
@@ -24,7 +25,7 @@ use crate::{
 const FLUSH: Duration = Duration::from_millis(500);
 /// The queue is looked at this often, and after every change.
 const TICK: Duration = Duration::from_secs(1);
-/// Signing keys and what hangs on tokens are looked at this often.
+/// Signing keys, what hangs on tokens, and deleted workspaces are looked at this often.
 const KEYS: Duration = Duration::from_secs(600);
 /// Between two looks, however many changes there are.
 const LEAST: Duration = Duration::from_millis(10);
@@ -70,6 +71,9 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(fault) = enter(&house, &Caller::house(), SweepSignIns).await {
             tracing::error!(?fault, "old sessions and guesses could not be removed; it is tried again");
+        }
+        if let Err(fault) = purge_what_is_due(&house).await {
+            tracing::error!(?fault, "deleted workspaces could not be purged; it is tried again");
         }
         if is_over(&mut stop, KEYS).await {
             return;
@@ -118,6 +122,20 @@ pub async fn look_once(house: &Arc<House>, asks_target: bool) -> Result<()> {
                 tracing::debug!(run = %name, ?fault, "somebody else was faster");
             }
             Err(fault) => tracing::warn!(run = %name, ?fault, "a run could not be seen to"),
+        }
+    }
+    Ok(())
+}
+
+/// Purges the deleted workspaces whose time is over.
+///
+/// # Errors
+/// When what is due cannot be found out; what fails for one workspace is logged and left to the next look.
+pub async fn purge_what_is_due(house: &House) -> Result<()> {
+    for deleted in enter(house, &Caller::house(), ListDuePurges).await? {
+        let name = deleted.value.workspace.id.clone();
+        if let Err(fault) = enter(house, &Caller::house(), PurgeDue { deleted }).await {
+            tracing::warn!(workspace = %name, ?fault, "a deleted workspace could not be purged");
         }
     }
     Ok(())

@@ -5,8 +5,9 @@ use domain::{
     gate::{Row, enter},
     network::{NetworkRequest, NetworkView, network_of},
     resources::{
-        Datastore, DatastoreKind, DeleteWorkspace, GetResource, ListResources, ListWorkspacesInSubscription,
-        PatchWorkspace, PutWorkspace, Resource, Target, Workspace, WorkspaceRequest,
+        Datastore, DatastoreKind, DeleteWorkspace, DeletedWorkspace, GetResource, ListDeletedWorkspaces, ListResources,
+        ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Resource, Target, Wanted, Workspace,
+        WorkspaceRequest,
     },
 };
 use http::{Method, StatusCode};
@@ -21,7 +22,11 @@ use crate::{Doors, Guest};
 pub(super) fn doors(doors: Doors) -> Doors {
     let in_group = format!("{GROUP}/providers/Microsoft.MachineLearningServices/workspaces");
     let in_subscription = "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/workspaces";
+    let deleted = "providers/Microsoft.MachineLearningServices/deletedWorkspaces";
+    let subscription = "/subscriptions/{subscription}";
     doors
+        .open::<ListDeletedWorkspaces, _, _>(Method::GET, &format!("{subscription}/{deleted}"), list_deleted)
+        .open::<ListDeletedWorkspaces, _, _>(Method::GET, &format!("{GROUP}/{deleted}"), list_deleted)
         .open::<ListWorkspacesInSubscription, _, _>(Method::GET, in_subscription, list_in_subscription)
         .open::<ListResources<Workspace>, _, _>(Method::GET, &in_group, list_in_group)
         .open::<GetResource<Workspace>, _, _>(Method::GET, WORKSPACE, get_workspace)
@@ -35,13 +40,39 @@ pub(super) fn doors(doors: Doors) -> Doors {
 }
 
 fn view(guest: &Guest, row: &Row<Resource<Workspace>>) -> arm::Resource<arm::Workspace> {
-    let url = &guest.house().settings().url;
     let resource = &row.value;
+    let workspace = &resource.properties;
+    arm::Resource {
+        identity: Some(arm::Identity {
+            kind: String::from("SystemAssigned"),
+            principal_id: Some(workspace.identity.to_string()),
+            tenant_id: Some(workspace.tenant.to_string()),
+            user_assigned_identities: None,
+        }),
+        sku: Some(arm::Sku { name: String::from("Basic"), tier: Some(String::from("Basic")), capacity: None }),
+        subkind: Some(String::from("Default")),
+        ..show(row, properties(guest, resource))
+    }
+}
+
+/// A deleted one: as it was, with when it was deleted and when it is purged.
+fn view_deleted(guest: &Guest, row: &Row<DeletedWorkspace>) -> arm::Resource<arm::Workspace> {
+    let deleted = &row.value;
+    let mut shown = view(guest, &Row::new(row.id.clone(), deleted.workspace.clone()));
+    shown.etag = None;
+    shown.properties.provisioning_state = String::from("SoftDeleted");
+    shown.properties.soft_deleted_at = Some(deleted.deleted_at.rfc3339());
+    shown.properties.scheduled_purge_date = Some(deleted.purge_at.rfc3339());
+    shown
+}
+
+fn properties(guest: &Guest, resource: &Resource<Workspace>) -> arm::Workspace {
+    let url = &guest.house().settings().url;
     let workspace = &resource.properties;
     let host = url.trim_start_matches("https://");
     let NetworkView { rules: network, connections } = network_of(guest.house(), &resource.id);
     let connection = |one| network::view_connection(guest, &resource.id, one);
-    let properties = arm::Workspace {
+    arm::Workspace {
         friendly_name: workspace.friendly_name.clone(),
         description: workspace.description.clone(),
         workspace_id: resource.guid.to_string(),
@@ -59,17 +90,10 @@ fn view(guest: &Guest, row: &Row<Resource<Workspace>>) -> arm::Resource<arm::Wor
         storage_hns_enabled: false,
         discovery_url: format!("{url}/discovery/workspaces/{}", resource.guid),
         ml_flow_tracking_uri: format!("azureml://{host}/mlflow/v1.0{}", resource.id),
-    };
-    arm::Resource {
-        identity: Some(arm::Identity {
-            kind: String::from("SystemAssigned"),
-            principal_id: Some(workspace.identity.to_string()),
-            tenant_id: Some(workspace.tenant.to_string()),
-            user_assigned_identities: None,
-        }),
-        sku: Some(arm::Sku { name: String::from("Basic"), tier: Some(String::from("Basic")), capacity: None }),
-        subkind: Some(String::from("Default")),
-        ..show(row, properties)
+        soft_delete_enabled: true,
+        soft_delete_retention_in_days: workspace.retention_days,
+        soft_deleted_at: None,
+        scheduled_purge_date: None,
     }
 }
 
@@ -83,6 +107,12 @@ async fn list_in_group(guest: Guest) -> Result<Response, Fault> {
     let op = ListResources::<Workspace>::new(guest.resource(3)?);
     let rows = enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(list(rows.iter().map(|row| view(&guest, row)).collect()))
+}
+
+async fn list_deleted(guest: Guest) -> Result<Response, Fault> {
+    let op = ListDeletedWorkspaces { parent: guest.resource(3)? };
+    let rows = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(list(rows.iter().map(|row| view_deleted(&guest, row)).collect()))
 }
 
 async fn get_workspace(guest: Guest) -> Result<Response, Fault> {
@@ -111,6 +141,8 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
             application_insights: id_field("properties.applicationInsights", body.properties.application_insights)?,
             container_registry: id_field("properties.containerRegistry", body.properties.container_registry)?,
             network,
+            retention_days: body.properties.soft_delete_retention_in_days,
+            recover: is_true(body.properties.allow_recover_soft_deleted_workspace.as_ref())?,
         },
         precondition,
     };
@@ -119,6 +151,17 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
     let is_old = api_version.get(..4).is_none_or(|year| year < "2022");
     let status = if written.is_new && is_old { StatusCode::CREATED } else { StatusCode::OK };
     Ok(named(status, view(&shell, &written.row)))
+}
+
+/// Azure's clients send this one flag as a word.
+fn is_true(flag: Option<&Value>) -> Result<bool, Error> {
+    match flag {
+        None | Some(Value::Null | Value::Bool(false)) => Ok(false),
+        Some(Value::Bool(true)) => Ok(true),
+        Some(Value::String(word)) if word.eq_ignore_ascii_case("true") => Ok(true),
+        Some(Value::String(word)) if word.eq_ignore_ascii_case("false") => Ok(false),
+        Some(_) => Err(Error::invalid("properties.allowRecoverSoftDeletedWorkspace", "must be `True` or `False`")),
+    }
 }
 
 fn refuse_what_is_not_offered(input: &arm::WorkspaceInput) -> Result<(), Error> {
@@ -150,10 +193,13 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
     let network = network_of_request(&body.properties);
     let op = PatchWorkspace {
         id,
-        tags: body.tags,
-        friendly_name: body.properties.friendly_name,
-        description: body.properties.description,
-        network,
+        wanted: Wanted {
+            tags: body.tags,
+            friendly_name: body.properties.friendly_name,
+            description: body.properties.description,
+            network,
+            retention_days: body.properties.soft_delete_retention_in_days,
+        },
         precondition,
     };
     let row = enter(shell.house(), &caller, op).await?;
@@ -161,7 +207,13 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn delete_workspace(guest: Guest) -> Result<Response, Fault> {
-    let op = DeleteWorkspace { id: guest.resource(0)? };
+    let purge = match guest.query("forceToPurge") {
+        None => false,
+        Some(word) if word.eq_ignore_ascii_case("true") => true,
+        Some(word) if word.eq_ignore_ascii_case("false") => false,
+        Some(_) => return Err(Error::invalid("forceToPurge", "must be `true` or `false`").into()),
+    };
+    let op = DeleteWorkspace { id: guest.resource(0)?, purge };
     enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(StatusCode::OK.into_response())
 }

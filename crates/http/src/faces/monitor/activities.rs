@@ -54,7 +54,7 @@ pub(super) async fn list(guest: Guest) -> Result<Response, Fault> {
     Ok(axum::Json(wire::arm::List::<Map<String, Value>> { value, next_link }).into_response())
 }
 
-fn both(word: &str) -> Value {
+pub(super) fn both(word: &str) -> Value {
     json!({"value": word, "localizedValue": word})
 }
 

@@ -14,7 +14,7 @@ use http::{Method, header};
 use kernel::{Error, Result, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{super::arm::Fault, both};
+use super::{super::arm::Fault, activities::both};
 use crate::{Doors, Guest};
 
 /// Widths of a point that may be asked for.

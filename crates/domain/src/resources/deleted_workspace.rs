@@ -1,0 +1,316 @@
+//! Workspaces that were deleted: for some days they rest, and can be recovered or purged, and nothing else.
+//!
+//! **Invariant:** while a workspace rests, its row and its key are where nobody looks for them, so that no door finds it, by
+//! its address or by its GUID. **Invariant:** its name is nobody else's until it is purged.
+
+use std::time::Duration;
+
+use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, Timestamp, WorkspaceId};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    KeyVault, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Target, TargetIdentities, Telemetry,
+    Workspace, collection, find, managed_identity::end_managed, row_id,
+};
+use crate::{
+    access::remove_of_managed,
+    compute::{end_all_launches, wake},
+    delivery::end_settings,
+    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    identity::{Member, end_managed_principals},
+    network,
+    scoring::remove_all_services,
+};
+
+/// How often a deletion that meets other changes tries again.
+const ATTEMPTS: usize = 8;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A deleted workspace. On the system's shelf; its id is that of the subscription, then its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeletedWorkspace {
+    /// The workspace as it was.
+    pub workspace: Resource<Workspace>,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+    /// When it is purged by the server itself.
+    pub purge_at: Timestamp,
+}
+
+impl Record for DeletedWorkspace {
+    const TABLE: &'static str = "deleted-workspace";
+}
+
+/// All deleted workspaces of a subscription have ids that begin with this.
+fn of_subscription(system: &Shelf, scope: &ResourceId) -> Vec<u8> {
+    let subscription = scope.subscription_id().map(|id| id.to_string()).unwrap_or_default();
+    system.name_id::<DeletedWorkspace>(&subscription)
+}
+
+fn deleted_id(system: &Shelf, id: &ResourceId) -> Vec<u8> {
+    let mut row = of_subscription(system, id);
+    row.extend(system.name_id::<DeletedWorkspace>(id.folded()));
+    row
+}
+
+/// The deleted workspace that has this name, if one rests.
+pub(super) async fn resting<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<Option<Row<DeletedWorkspace>>> {
+    cx.get::<DeletedWorkspace>(cx.system(), &deleted_id(cx.system(), id)).await
+}
+
+/// What whoever asks anything else of a deleted workspace is told.
+pub(super) fn rests(deleted: &DeletedWorkspace) -> Error {
+    let name = deleted.workspace.id.name();
+    let until = deleted.purge_at.rfc3339();
+    let why = format!(
+        "the workspace `{name}` is deleted and rests until {until}: recover it (`allowRecoverSoftDeletedWorkspace`) or purge it (`forceToPurge=true`)"
+    );
+    Error::new(Kind::Conflict, why)
+}
+
+/// Deletes a workspace. Its jobs, services and computes end at once; everything else rests until it is recovered or purged.
+/// Companions stay.
+#[derive(Debug)]
+pub struct DeleteWorkspace {
+    /// Its id.
+    pub id: ResourceId,
+    /// Destroy its key too, now, so that its data can never be read again. One that rests already is purged.
+    pub purge: bool,
+}
+
+impl Op for DeleteWorkspace {
+    const ACTION: Action = Workspace::DELETE;
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        self.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            match self.once(cx).await {
+                Err(fault) if fault.kind() == Kind::Stale => {}
+                done => return done,
+            }
+        }
+        Err(Error::new(Kind::Throttled, "the workspace changes too fast; try again"))
+    }
+}
+
+impl DeleteWorkspace {
+    async fn once(&self, cx: &Cx<'_, Self>) -> Result<()> {
+        let (system, row) = match find::<Workspace, _>(cx, &self.id).await {
+            Err(fault) if fault.kind() == Kind::NotFound => {
+                return match resting(cx, &self.id).await? {
+                    Some(deleted) if self.purge => purge(cx, &deleted).await,
+                    Some(deleted) => Err(rests(&deleted.value)),
+                    None => Err(fault),
+                };
+            }
+            found => found?,
+        };
+        let mut changes = Changes::new();
+        changes.delete(&system, &row);
+        hold_group(cx, &self.id, &mut changes).await?;
+        if self.purge {
+            forget(cx, &row.value, &mut changes).await?;
+        } else {
+            lay_to_rest(cx, row.value, &mut changes).await?;
+        }
+        cx.commit(changes).await?;
+        wake(cx);
+        Ok(())
+    }
+}
+
+/// Writes the group unchanged. Whatever makes or ends a workspace of some name does, so that of two such changes that were
+/// decided on one picture the second is refused as stale.
+pub(super) async fn hold_group<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, changes: &mut Changes) -> Result<()> {
+    let (system, group) = find::<ResourceGroup, _>(cx, &workspace.parent()).await?;
+    changes.put(&system, &group)?;
+    Ok(())
+}
+
+async fn lay_to_rest<O: Op>(cx: &Cx<'_, O>, workspace: Resource<Workspace>, changes: &mut Changes) -> Result<()> {
+    let guid = WorkspaceId::from(workspace.guid);
+    let shelf = cx.shelf(guid).await?;
+    end_all_launches(cx, &shelf, changes, "the workspace was deleted").await?;
+    remove_all_services(cx, &shelf, &workspace, changes).await?;
+    let mut principals = end_targets(cx, &shelf, &workspace.id, changes).await?;
+    end_managed_principals(cx, changes, &principals).await?;
+    principals.push(workspace.properties.identity);
+    remove_of_managed(cx, &principals, changes).await?;
+    set_disabled(cx, workspace.properties.identity, true, changes).await?;
+    cx.rest_shelf(guid, changes).await?;
+    let days = u32::from(workspace.properties.retention_days);
+    let now = cx.now();
+    let deleted = DeletedWorkspace { workspace, deleted_at: now, purge_at: now.plus(DAY.saturating_mul(days)) };
+    cx.note("workspace", guid.to_string());
+    cx.note("purgeAt", deleted.purge_at.rfc3339());
+    changes.put(cx.system(), &Row::new(deleted_id(cx.system(), &deleted.workspace.id), deleted))?;
+    Ok(())
+}
+
+/// Takes the targets their identities, and removes those that did not come with the workspace. Returns the principals that end.
+async fn end_targets<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    workspace: &ResourceId,
+    changes: &mut Changes,
+) -> Result<Vec<PrincipalId>> {
+    let mut ended = Vec::new();
+    for mut row in cx.all::<Resource<Target>>(shelf, &collection::<Target>(shelf, workspace)).await? {
+        let had = std::mem::take(&mut row.value.properties.identities);
+        ended.extend(had.system.as_ref().map(|own| own.principal));
+        if !row.value.id.name().eq_ignore_ascii_case("local") {
+            changes.delete(shelf, &row);
+        } else if had != TargetIdentities::default() {
+            changes.put(shelf, &row)?;
+        }
+    }
+    Ok(ended)
+}
+
+/// The workspace's own identity does nothing while it rests.
+async fn set_disabled<O: Op>(
+    cx: &Cx<'_, O>,
+    identity: PrincipalId,
+    is_disabled: bool,
+    changes: &mut Changes,
+) -> Result<()> {
+    if let Some(mut member) = cx.get::<Member>(cx.system(), identity.as_bytes()).await? {
+        member.value.is_disabled = is_disabled;
+        changes.put(cx.system(), &member)?;
+    }
+    Ok(())
+}
+
+/// Puts a resting workspace back where it was found, with `changes`. Its row is new there; whoever asks commits.
+///
+/// # Errors
+/// `Conflict` when a companion is gone.
+pub(super) async fn recover<O: Op>(
+    cx: &Cx<'_, O>,
+    deleted: Row<DeletedWorkspace>,
+    changes: &mut Changes,
+) -> Result<Row<Resource<Workspace>>> {
+    let mut workspace = deleted.value.workspace.clone();
+    let properties = &workspace.properties;
+    require_companion::<StorageAccount, _>(cx, &properties.storage_account).await?;
+    require_companion::<KeyVault, _>(cx, &properties.key_vault).await?;
+    require_companion::<Telemetry, _>(cx, &properties.application_insights).await?;
+    if let Some(registry) = &properties.container_registry {
+        require_companion::<Registry, _>(cx, registry).await?;
+    }
+    changes.delete(cx.system(), &deleted);
+    let guid = WorkspaceId::from(workspace.guid);
+    let shelf = cx.reopen_shelf(guid, changes).await?;
+    // What was written while it was being deleted ends now.
+    end_all_launches(cx, &shelf, changes, "the workspace was deleted").await?;
+    remove_all_services(cx, &shelf, &workspace, changes).await?;
+    set_disabled(cx, properties.identity, false, changes).await?;
+    workspace.system.touch(cx);
+    let row = Row::new(row_id::<Workspace>(cx.system(), &workspace.id), workspace);
+    changes.put(cx.system(), &row)?;
+    cx.note("workspace", guid.to_string());
+    cx.note("recovered", deleted.value.deleted_at.rfc3339());
+    Ok(row)
+}
+
+async fn require_companion<P: ResourceType, O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<()> {
+    match find::<P, _>(cx, id).await {
+        Err(fault) if fault.kind() == Kind::NotFound => {
+            let why = format!("the workspace cannot be recovered without its `{id}`; create that first");
+            Err(Error::new(Kind::Conflict, why))
+        }
+        found => found.map(drop),
+    }
+}
+
+async fn purge<O: Op>(cx: &Cx<'_, O>, deleted: &Row<DeletedWorkspace>) -> Result<()> {
+    let mut changes = Changes::new();
+    changes.delete(cx.system(), deleted);
+    hold_group(cx, &deleted.value.workspace.id, &mut changes).await?;
+    forget(cx, &deleted.value.workspace, &mut changes).await?;
+    cx.commit(changes).await
+}
+
+/// Destroys the key, the identities, and the access that was given there.
+async fn forget<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes: &mut Changes) -> Result<()> {
+    let guid = WorkspaceId::from(workspace.guid);
+    cx.forget_shelf(guid, changes).await?;
+    end_managed(cx, changes, &workspace.id).await?;
+    end_settings(cx, changes, &workspace.id).await?;
+    network::forget(cx, changes, guid).await?;
+    cx.note("workspace", guid.to_string());
+    cx.note("purged", "true");
+    Ok(())
+}
+
+/// Lists deleted workspaces of a subscription or a resource group that the caller may read.
+#[derive(Debug)]
+pub struct ListDeletedWorkspaces {
+    /// The subscription or the group.
+    pub parent: ResourceId,
+}
+
+impl Op for ListDeletedWorkspaces {
+    const ACTION: Action = Workspace::READ;
+    type Output = Vec<Row<DeletedWorkspace>>;
+
+    fn scope(&self) -> ResourceId {
+        self.parent.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let mut rows = resting_within(cx, &self.parent).await?;
+        rows.retain(|row| cx.may(&Workspace::READ, &row.value.workspace.id));
+        rows.sort_by(|a, b| a.value.workspace.id.cmp(&b.value.workspace.id));
+        Ok(rows)
+    }
+}
+
+/// Those within a subscription or a resource group.
+pub(super) async fn resting_within<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<Vec<Row<DeletedWorkspace>>> {
+    let system = cx.system();
+    let mut rows = cx.all::<DeletedWorkspace>(system, &of_subscription(system, scope)).await?;
+    rows.retain(|row| row.value.workspace.id.is_within(scope));
+    Ok(rows)
+}
+
+/// What is to be purged now. It changes nothing, and so leaves no record.
+pub(crate) struct ListDuePurges;
+
+impl Op for ListDuePurges {
+    const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/purge/action", Class::Open);
+    type Output = Vec<Row<DeletedWorkspace>>;
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::root()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let mut rows = cx.all::<DeletedWorkspace>(cx.system(), b"").await?;
+        rows.retain(|row| row.value.purge_at <= cx.now());
+        Ok(rows)
+    }
+}
+
+/// Purges a workspace that has rested its time. One that was recovered meanwhile makes it `Stale`.
+pub(crate) struct PurgeDue {
+    /// As it was found.
+    pub(crate) deleted: Row<DeletedWorkspace>,
+}
+
+impl Op for PurgeDue {
+    const ACTION: Action = Workspace::DELETE;
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        self.deleted.value.workspace.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        purge(cx, &self.deleted).await
+    }
+}

@@ -1,0 +1,79 @@
+//! What is made together with a workspace: companions, default datastores, the local target.
+
+use std::collections::BTreeMap;
+
+use kernel::{Error, ResourceId, Result, WorkspaceId};
+use uuid::Uuid;
+
+use super::{Datastore, DatastoreKind, Resource, ResourceType, SystemData, Target, TargetIdentities, find, row_id};
+use crate::gate::{Changes, Cx, Op, Row, Shelf};
+
+/// Companion names: the workspace's letters and digits, and eight characters that make it unique.
+pub(crate) fn companion_name(workspace: &str, id: WorkspaceId) -> String {
+    let letters = workspace.chars().filter(char::is_ascii_alphanumeric).take(14);
+    let unique = id.0.simple().to_string();
+    letters.chain(unique.chars().take(8)).collect::<String>().to_ascii_lowercase()
+}
+
+/// Makes the resources that come with a workspace.
+pub(super) struct Maker<'a, 'c, O> {
+    pub(super) cx: &'a Cx<'c, O>,
+    pub(super) changes: &'a mut Changes,
+    pub(super) location: &'a str,
+}
+
+impl<O: Op> Maker<'_, '_, O> {
+    /// The companion that was named, which must exist, or a new one beside the workspace.
+    pub(super) async fn companion<P: ResourceType>(
+        &mut self,
+        group: &ResourceId,
+        named: Option<ResourceId>,
+        fresh: &str,
+        properties: P,
+    ) -> Result<ResourceId> {
+        if let Some(id) = named {
+            self.cx.require(&P::READ, &id).await?;
+            return Ok(find::<P, _>(self.cx, &id).await?.1.value.id);
+        }
+        let (namespace, kind) = P::TYPE.split_once('/').unwrap_or((P::TYPE, ""));
+        let id = group.child(["providers", namespace, kind, fresh]).map_err(|why| Error::invalid("name", why))?;
+        self.add(&self.cx.system().clone(), id.clone(), properties)?;
+        Ok(id)
+    }
+
+    fn add<P: ResourceType>(&mut self, shelf: &Shelf, id: ResourceId, properties: P) -> Result<()> {
+        let resource = Resource {
+            id: id.clone(),
+            guid: Uuid::new_v4(),
+            location: self.location.to_owned(),
+            tags: BTreeMap::new(),
+            system: SystemData::new(self.cx),
+            properties,
+        };
+        self.changes.put(shelf, &Row::new(row_id::<P>(shelf, &id), resource))?;
+        Ok(())
+    }
+
+    /// Default datastores and the local target.
+    pub(super) fn children(
+        &mut self,
+        shelf: &Shelf,
+        id: &ResourceId,
+        account: &str,
+        workspace: WorkspaceId,
+    ) -> Result<()> {
+        let containers = [
+            ("workspaceblobstore", DatastoreKind::AzureBlob, format!("azureml-blobstore-{workspace}"), true),
+            ("workspaceartifactstore", DatastoreKind::AzureBlob, String::from("azureml"), false),
+            ("workspacefilestore", DatastoreKind::AzureFile, format!("azureml-filestore-{workspace}"), false),
+            ("workspaceworkingdirectory", DatastoreKind::AzureFile, format!("code-{workspace}"), false),
+        ];
+        let child = |kind: &str, name: &str| id.child([kind, name]).map_err(|why| Error::invalid("name", why));
+        for (name, kind, container, is_default) in containers {
+            let datastore = Datastore { kind, account: account.to_owned(), container, is_default };
+            self.add(shelf, child("datastores", name)?, datastore)?;
+        }
+        let capabilities = self.cx.compute().capabilities().as_ref().clone();
+        self.add(shelf, child("computes", "local")?, Target { capabilities, identities: TargetIdentities::default() })
+    }
+}
