@@ -1,6 +1,9 @@
 //! Credentials that we make: high-entropy texts, shown once, kept as fingerprints.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use kernel::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +37,11 @@ impl Fingerprint {
 /// A client secret of a service principal: 256 bits, URL-safe, with a prefix that secret scanners can find.
 pub fn new_client_secret() -> Result<Secret<String>, SealError> {
     Ok(Secret::new(format!("bzs_{}", URL_SAFE_NO_PAD.encode(random::<32>()?))))
+}
+
+/// A key of a storage account or a registry: 512 bits in base64, as Azure's clients decode it.
+pub fn new_account_key() -> Result<Secret<String>, SealError> {
+    Ok(Secret::new(STANDARD.encode(random::<64>()?)))
 }
 
 /// A key of a web service: 256 bits.

@@ -15,6 +15,7 @@ mod access;
 mod arm;
 mod audit;
 mod browser;
+mod companions;
 mod deleted;
 mod deployments;
 mod directory;

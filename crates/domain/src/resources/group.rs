@@ -6,9 +6,9 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    KeyVault, LogStore, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount, Subscription,
-    Telemetry, UserAssignedIdentity, Workspace, Written, collection, deleted_workspace::resting_within, find,
-    managed_identity::end_managed, name,
+    Companion, KeyVault, LogStore, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount,
+    Subscription, Telemetry, UserAssignedIdentity, Workspace, Written, account_keys, collection,
+    companions::workspaces, deleted_workspace::resting_within, find, managed_identity::end_managed, name,
 };
 use crate::{
     deployments::forget_deployments,
@@ -99,6 +99,7 @@ impl Op for DeleteResourceGroup {
             let why = format!("the resource group holds the deleted workspace `{name}`; purge or recover it first");
             return Err(Error::new(Kind::Conflict, why));
         }
+        require_unused(cx, &self.id).await?;
         let mut changes = Changes::new();
         changes.delete(&shelf, &row);
         remove_all::<StorageAccount, _>(cx, &shelf, &self.id, &mut changes).await?;
@@ -121,7 +122,21 @@ async fn remove_all<P: ResourceType, O: Op>(
     changes: &mut Changes,
 ) -> Result<()> {
     for row in cx.all::<Resource<P>>(shelf, &collection::<P>(shelf, parent)).await? {
+        account_keys::forget(cx, row.value.guid, changes).await?;
         changes.delete(shelf, &row);
+    }
+    Ok(())
+}
+
+/// Refuses while a workspace of another group uses a companion in this one.
+async fn require_unused<O: Op>(cx: &Cx<'_, O>, group: &ResourceId) -> Result<()> {
+    for user in workspaces(cx).await? {
+        let used = &user.value.properties;
+        let ids = [StorageAccount::of(used), KeyVault::of(used), Telemetry::of(used), Registry::of(used)];
+        if let Some(id) = ids.into_iter().flatten().find(|id| id.is_within(group)) {
+            let why = format!("the workspace `{}` uses `{id}`; delete the workspace first", user.value.id.name());
+            return Err(Error::new(Kind::Conflict, why));
+        }
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! The resources room: subscriptions, resource groups, workspaces and what belongs to them, as Azure Resource Manager
 //! models them.
 
+mod account_keys;
 mod companion;
+mod companions;
 mod datastore;
 mod deleted_workspace;
 mod group;
@@ -13,9 +15,12 @@ mod scope;
 mod subscription;
 mod target;
 mod workspace;
+mod workspace_keys;
 mod workspace_parts;
 
+pub use account_keys::{AccountKey, Keyed, ListAccountKeys, RegenerateAccountKey};
 pub use companion::{KeyVault, Registry, StorageAccount, Telemetry};
+pub use companions::{Companion, DeleteCompanion, PutCompanion};
 pub use datastore::{Datastore, DatastoreKind};
 pub use deleted_workspace::{DeleteWorkspace, DeletedWorkspace, ListDeletedWorkspaces};
 pub(crate) use deleted_workspace::{ListDuePurges, PurgeDue};
@@ -36,4 +41,6 @@ pub(crate) use subscription::signed_in;
 pub use subscription::{GetSubscription, ListSubscriptions, ListTenants, Subscription};
 pub use target::Target;
 pub use workspace::{ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Wanted, Workspace, WorkspaceRequest};
+pub(crate) use workspace_keys::ListDueSyncs;
+pub use workspace_keys::{ListWorkspaceKeys, ResyncKeys, WorkspaceKeys};
 pub(crate) use workspace_parts::companion_name;

@@ -13,6 +13,7 @@ use super::{
     Written, collection,
     deleted_workspace::{hold_group, recover, resting, rests},
     find, name, row_id,
+    workspace_keys::{self, NewKeys},
     workspace_parts::{Maker, companion_name},
 };
 use crate::{
@@ -167,20 +168,26 @@ impl PutWorkspace {
         let group = self.id.parent();
         let mut maker = Maker { cx, changes: &mut changes, location: &location };
         let named = companion_name(self.id.name(), workspace);
-        let storage_account = maker.companion(&group, self.request.storage_account, &named, StorageAccount {}).await?;
-        let key_vault = maker.companion(&group, self.request.key_vault, &named, KeyVault { tenant }).await?;
+        let is_new = self.request.storage_account.is_none();
+        let (storage_account, _, guid) =
+            maker.companion(&group, self.request.storage_account, &named, StorageAccount {}).await?;
+        let storage = maker.keys::<StorageAccount>(&storage_account, guid, is_new).await?;
+        let (key_vault, _, _) = maker.companion(&group, self.request.key_vault, &named, KeyVault { tenant }).await?;
         let telemetry = Telemetry { instrumentation_key: Uuid::new_v4() };
-        let application_insights =
+        let (application_insights, telemetry, _) =
             maker.companion(&group, self.request.application_insights, &named, telemetry).await?;
-        let container_registry = match self.request.container_registry {
+        let (container_registry, registry) = match self.request.container_registry {
             Some(id) => {
-                cx.require(&Registry::READ, &id).await?;
-                Some(find::<Registry, _>(cx, &id).await?.1.value.id)
+                let (id, _, guid) = maker.brought::<Registry>(id).await?;
+                let keys = maker.keys::<Registry>(&id, guid, false).await?;
+                (Some(id), keys)
             }
-            None => None,
+            None => (None, Vec::new()),
         };
         maker.children(&shelf, &self.id, storage_account.name(), workspace)?;
 
+        let instrumentation = telemetry.instrumentation_key;
+        workspace_keys::of_new(cx, &shelf, &mut changes, NewKeys { storage, instrumentation, registry })?;
         require_room(cx)?;
         let identity = PrincipalId::random();
         let member = Member {

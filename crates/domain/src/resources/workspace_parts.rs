@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use kernel::{Error, ResourceId, Result, WorkspaceId};
 use uuid::Uuid;
 
-use super::{Datastore, DatastoreKind, Resource, ResourceType, SystemData, Target, TargetIdentities, find, row_id};
+use super::{
+    AccountKey, Datastore, DatastoreKind, Keyed, Resource, ResourceType, SystemData, Target, TargetIdentities,
+    account_keys, find, row_id,
+};
 use crate::gate::{Changes, Cx, Op, Row, Shelf};
 
 /// Companion names: the workspace's letters and digits, and eight characters that make it unique.
@@ -30,28 +33,50 @@ impl<O: Op> Maker<'_, '_, O> {
         named: Option<ResourceId>,
         fresh: &str,
         properties: P,
-    ) -> Result<ResourceId> {
+    ) -> Result<(ResourceId, P, Uuid)> {
         if let Some(id) = named {
-            self.cx.require(&P::READ, &id).await?;
-            return Ok(find::<P, _>(self.cx, &id).await?.1.value.id);
+            return self.brought::<P>(id).await;
         }
         let (namespace, kind) = P::TYPE.split_once('/').unwrap_or((P::TYPE, ""));
         let id = group.child(["providers", namespace, kind, fresh]).map_err(|why| Error::invalid("name", why))?;
-        self.add(&self.cx.system().clone(), id.clone(), properties)?;
-        Ok(id)
+        let guid = self.add(&self.cx.system().clone(), id.clone(), properties.clone())?;
+        Ok((id, properties, guid))
     }
 
-    fn add<P: ResourceType>(&mut self, shelf: &Shelf, id: ResourceId, properties: P) -> Result<()> {
+    /// A companion that was there before. Written unchanged: one that is deleted meanwhile makes this commit stale, and the
+    /// reverse.
+    pub(super) async fn brought<P: ResourceType>(&mut self, id: ResourceId) -> Result<(ResourceId, P, Uuid)> {
+        self.cx.require(&P::READ, &id).await?;
+        let (shelf, row) = find::<P, _>(self.cx, &id).await?;
+        self.changes.put(&shelf, &row)?;
+        Ok((row.value.id, row.value.properties, row.value.guid))
+    }
+
+    /// The keys of one that was brought: whoever brings it must be allowed to see them, since the workspace shows them.
+    pub(super) async fn keys<P: Keyed>(
+        &mut self,
+        id: &ResourceId,
+        guid: Uuid,
+        is_new: bool,
+    ) -> Result<Vec<AccountKey>> {
+        if !is_new {
+            self.cx.require(&P::LIST, id).await?;
+        }
+        Ok(account_keys::ensure::<P, _>(self.cx, guid, self.changes).await?.value.shown())
+    }
+
+    fn add<P: ResourceType>(&mut self, shelf: &Shelf, id: ResourceId, properties: P) -> Result<Uuid> {
+        let guid = Uuid::new_v4();
         let resource = Resource {
             id: id.clone(),
-            guid: Uuid::new_v4(),
+            guid,
             location: self.location.to_owned(),
             tags: BTreeMap::new(),
             system: SystemData::new(self.cx),
             properties,
         };
         self.changes.put(shelf, &Row::new(row_id::<P>(shelf, &id), resource))?;
-        Ok(())
+        Ok(guid)
     }
 
     /// Default datastores and the local target.
@@ -74,6 +99,7 @@ impl<O: Op> Maker<'_, '_, O> {
             self.add(shelf, child("datastores", name)?, datastore)?;
         }
         let capabilities = self.cx.compute().capabilities().as_ref().clone();
-        self.add(shelf, child("computes", "local")?, Target { capabilities, identities: TargetIdentities::default() })
+        let target = Target { capabilities, identities: TargetIdentities::default() };
+        self.add(shelf, child("computes", "local")?, target).map(drop)
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     gate::{House, enter},
     identity::{SweepSignIns, look_after_tokens},
     platform_metrics::keep_counting,
-    resources::{ListDuePurges, PurgeDue},
+    resources::{ListDuePurges, ListDueSyncs, PurgeDue},
     scoring::flush_requests,
 };
 
@@ -74,6 +74,9 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(fault) = purge_what_is_due(&house).await {
             tracing::error!(?fault, "deleted workspaces could not be purged; it is tried again");
+        }
+        if let Err(fault) = sync_what_is_due(&house).await {
+            tracing::error!(?fault, "keys of workspaces could not be synced; it is tried again");
         }
         if is_over(&mut stop, KEYS).await {
             return;
@@ -136,6 +139,20 @@ pub async fn purge_what_is_due(house: &House) -> Result<()> {
         let name = deleted.value.workspace.id.clone();
         if let Err(fault) = enter(house, &Caller::house(), PurgeDue { deleted }).await {
             tracing::warn!(workspace = %name, ?fault, "a deleted workspace could not be purged");
+        }
+    }
+    Ok(())
+}
+
+/// Lets workspaces take over keys of their companions that were regenerated an hour ago.
+///
+/// # Errors
+/// As [`purge_what_is_due`].
+pub async fn sync_what_is_due(house: &House) -> Result<()> {
+    for due in enter(house, &Caller::house(), ListDueSyncs).await? {
+        let name = due.workspace.clone();
+        if let Err(fault) = enter(house, &Caller::house(), due).await {
+            tracing::warn!(workspace = %name, ?fault, "the keys of a workspace could not be synced");
         }
     }
     Ok(())

@@ -1,11 +1,11 @@
-//! Tenants, subscriptions, resource groups, and the companions in them.
+//! Tenants, subscriptions and resource groups.
 
 use axum::response::{IntoResponse, Response};
 use domain::{
     gate::{Row, enter},
     resources::{
-        DeleteResourceGroup, GetResource, GetSubscription, KeyVault, ListResources, ListSubscriptions, ListTenants,
-        PutResourceGroup, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Subscription, Telemetry,
+        DeleteResourceGroup, GetResource, GetSubscription, ListResources, ListSubscriptions, ListTenants,
+        PutResourceGroup, Resource, ResourceGroup, Subscription,
     },
 };
 use http::{Method, StatusCode};
@@ -15,7 +15,7 @@ use wire::arm;
 use super::{Fault, GROUP, list, named, show};
 use crate::{Doors, Guest};
 
-/// The doors of subscriptions, groups and companions.
+/// The doors of subscriptions and groups.
 pub(super) fn doors(doors: Doors) -> Doors {
     let groups = "/subscriptions/{subscription}/resourceGroups";
     doors
@@ -27,19 +27,6 @@ pub(super) fn doors(doors: Doors) -> Doors {
         .open::<GetResource<ResourceGroup>, _, _>(Method::HEAD, GROUP, head_group)
         .open::<PutResourceGroup, _, _>(Method::PUT, GROUP, put_group)
         .open::<DeleteResourceGroup, _, _>(Method::DELETE, GROUP, delete_group)
-        .face(companion::<KeyVault>)
-        .face(companion::<StorageAccount>)
-        .face(companion::<Registry>)
-        .face(companion::<Telemetry>)
-}
-
-fn companion<P: Companion>(doors: Doors) -> Doors {
-    let all = format!("{GROUP}/providers/{}", P::TYPE);
-    doors.open::<ListResources<P>, _, _>(Method::GET, &all, list_companions::<P>).open::<GetResource<P>, _, _>(
-        Method::GET,
-        &format!("{all}/{{name}}"),
-        get_companion::<P>,
-    )
 }
 
 async fn list_tenants(guest: Guest) -> Result<Response, Fault> {
@@ -110,54 +97,4 @@ async fn delete_group(guest: Guest) -> Result<Response, Fault> {
     let op = DeleteResourceGroup { id: guest.resource(0)? };
     enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(StatusCode::OK.into_response())
-}
-
-/// What ARM shows of a companion.
-trait Companion: ResourceType {
-    fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value;
-}
-
-impl Companion for KeyVault {
-    fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
-        let uri = format!("{}/vaults/{}/", guest.house().settings().url, row.value.id.name());
-        json!({
-            "tenantId": row.value.properties.tenant,
-            "vaultUri": uri,
-            "sku": {"family": "A", "name": "standard"},
-            "enableRbacAuthorization": true,
-            "provisioningState": "Succeeded",
-        })
-    }
-}
-
-impl Companion for StorageAccount {
-    fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
-        let blob = format!("{}/blob/{}/", guest.house().settings().url, row.value.id.name());
-        json!({"primaryEndpoints": {"blob": blob}, "provisioningState": "Succeeded"})
-    }
-}
-
-impl Companion for Registry {
-    fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
-        let server = format!("{}.azurecr.{}", row.value.id.name(), guest.house().settings().suffix);
-        json!({"loginServer": server, "provisioningState": "Succeeded"})
-    }
-}
-
-impl Companion for Telemetry {
-    fn view(_: &Guest, row: &Row<Resource<Self>>) -> Value {
-        json!({"InstrumentationKey": row.value.properties.instrumentation_key, "provisioningState": "Succeeded"})
-    }
-}
-
-async fn list_companions<P: Companion>(guest: Guest) -> Result<Response, Fault> {
-    let op = ListResources::<P>::new(guest.resource(3)?);
-    let rows = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(list(rows.iter().map(|row| show(row, P::view(&guest, row))).collect()))
-}
-
-async fn get_companion<P: Companion>(guest: Guest) -> Result<Response, Fault> {
-    let op = GetResource::<P>::new(guest.resource(0)?);
-    let row = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(named(StatusCode::OK, show(&row, P::view(&guest, &row))))
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod codes;
+mod companions;
 mod deployments;
 mod endpoints;
 mod error;
@@ -18,6 +19,7 @@ mod snapshots;
 mod templates;
 mod view;
 mod virtual_networks;
+mod workspace_keys;
 mod workspaces;
 
 pub use error::Fault;
@@ -32,12 +34,14 @@ pub(crate) const WORKSPACE: &str = "/subscriptions/{subscription}/resourceGroups
 pub fn doors(doors: Doors) -> Doors {
     doors
         .face(groups::doors)
+        .face(companions::doors)
         .face(identities::doors)
         .face(log_stores::doors)
         .face(workspaces::doors)
         .face(network::doors)
         .face(virtual_networks::doors)
         .face(private_endpoints::doors)
+        .face(workspace_keys::doors)
         .face(snapshots::doors)
         .face(codes::doors)
         .face(jobs::doors)

@@ -1,0 +1,228 @@
+//! Companions as resources of their own: making one, removing one that nobody uses.
+
+use std::{collections::BTreeMap, marker::PhantomData};
+
+use kernel::{Action, Error, Kind, ResourceId, Result, TenantId};
+use uuid::Uuid;
+
+use super::{
+    KeyVault, Precondition, PutResource, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Subscription,
+    Telemetry, Workspace, Written, account_keys, collection, find, row_id,
+};
+use crate::{
+    access::remove_within,
+    gate::{Changes, Cx, Op, Row},
+};
+
+/// What can be a companion of a workspace.
+pub trait Companion: ResourceType {
+    /// Whether its name is part of an address, and so is one resource's alone in the whole house.
+    const HAS_ADDRESS: bool;
+
+    /// A new one.
+    fn fresh(tenant: TenantId) -> Self;
+
+    /// The one that a workspace uses.
+    fn of(workspace: &Workspace) -> Option<&ResourceId>;
+
+    /// Refuses names that Azure does not allow.
+    fn check_name(name: &str) -> Result<()>;
+}
+
+impl Companion for StorageAccount {
+    const HAS_ADDRESS: bool = true;
+
+    fn fresh(_: TenantId) -> Self {
+        Self {}
+    }
+
+    fn of(workspace: &Workspace) -> Option<&ResourceId> {
+        Some(&workspace.storage_account)
+    }
+
+    fn check_name(name: &str) -> Result<()> {
+        let fits = (3..=24).contains(&name.len()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        named("accountName", fits, "3 to 24 lowercase letters and digits")
+    }
+}
+
+impl Companion for KeyVault {
+    const HAS_ADDRESS: bool = true;
+
+    fn fresh(tenant: TenantId) -> Self {
+        Self { tenant }
+    }
+
+    fn of(workspace: &Workspace) -> Option<&ResourceId> {
+        Some(&workspace.key_vault)
+    }
+
+    fn check_name(name: &str) -> Result<()> {
+        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
+        let ends = name.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !name.contains("--");
+        let fits = (3..=24).contains(&name.len()) && begins && ends && is_plain;
+        named("vaultName", fits, "3 to 24 letters, digits and single `-`, beginning with a letter, not ending with `-`")
+    }
+}
+
+impl Companion for Registry {
+    const HAS_ADDRESS: bool = true;
+
+    fn fresh(_: TenantId) -> Self {
+        Self {}
+    }
+
+    fn of(workspace: &Workspace) -> Option<&ResourceId> {
+        workspace.container_registry.as_ref()
+    }
+
+    fn check_name(name: &str) -> Result<()> {
+        let fits = (5..=50).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric());
+        named("registryName", fits, "5 to 50 letters and digits")
+    }
+}
+
+impl Companion for Telemetry {
+    const HAS_ADDRESS: bool = false;
+
+    fn fresh(_: TenantId) -> Self {
+        Self { instrumentation_key: Uuid::new_v4() }
+    }
+
+    fn of(workspace: &Workspace) -> Option<&ResourceId> {
+        Some(&workspace.application_insights)
+    }
+
+    fn check_name(name: &str) -> Result<()> {
+        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.()".contains(c));
+        let fits = (1..=260).contains(&name.len()) && is_plain && !name.ends_with('.');
+        named("resourceName", fits, "1 to 260 letters, digits or `-_.()`, not ending with a period")
+    }
+}
+
+fn named(field: &str, fits: bool, rule: &str) -> Result<()> {
+    if fits { Ok(()) } else { Err(Error::invalid(field, format_args!("must be {rule}"))) }
+}
+
+/// Creates a companion, or changes its tags and place.
+#[derive(Debug)]
+pub struct PutCompanion<P> {
+    /// Its id, directly below a resource group.
+    pub id: ResourceId,
+    /// Where; kept when empty.
+    pub location: String,
+    /// Free labels.
+    pub tags: BTreeMap<String, String>,
+    /// What must hold.
+    pub precondition: Precondition,
+    kind: PhantomData<fn() -> P>,
+}
+
+impl<P> PutCompanion<P> {
+    /// Asks for this companion.
+    pub fn new(id: ResourceId, location: String, tags: BTreeMap<String, String>, precondition: Precondition) -> Self {
+        Self { id, location, tags, precondition, kind: PhantomData }
+    }
+}
+
+impl<P: Companion> Op for PutCompanion<P> {
+    const ACTION: Action = P::WRITE;
+    type Output = Written<Resource<P>>;
+
+    fn scope(&self) -> ResourceId {
+        self.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let system = cx.system();
+        let (_, group) = find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        let mut changes = Changes::new();
+        let properties = match cx.get::<Resource<P>>(system, &row_id::<P>(system, &self.id)).await? {
+            Some(row) => row.value.properties,
+            None => {
+                P::check_name(self.id.name())?;
+                require_free_name::<P, _>(cx, &self.id).await?;
+                // A group that is deleted meanwhile makes this commit stale, and the reverse.
+                changes.put(system, &group)?;
+                P::fresh(cx.house().tenant().ok_or_else(|| Error::internal("a house without a tenant"))?)
+            }
+        };
+        let Self { id, location, tags, precondition, .. } = self;
+        PutResource { id, location, tags, properties, precondition }.apply_with(cx, changes).await
+    }
+}
+
+/// Refuses a name that is somebody else's address already.
+async fn require_free_name<P: Companion, O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<()> {
+    if !P::HAS_ADDRESS {
+        return Ok(());
+    }
+    for group in groups(cx).await? {
+        let rows = cx.all::<Resource<P>>(cx.system(), &collection::<P>(cx.system(), &group)).await?;
+        if rows.iter().any(|row| row.value.id.name().eq_ignore_ascii_case(id.name())) {
+            let why = format!("the name `{}` is already taken; it is part of an address, so choose another", id.name());
+            return Err(Error::new(Kind::Conflict, why));
+        }
+    }
+    Ok(())
+}
+
+/// Every resource group there is.
+async fn groups<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<ResourceId>> {
+    let system = cx.system();
+    let mut found = Vec::new();
+    for subscription in cx.all::<Subscription>(system, b"").await? {
+        let place = collection::<ResourceGroup>(system, &ResourceId::subscription(subscription.value.id));
+        found.extend(cx.all::<Resource<ResourceGroup>>(system, &place).await?.into_iter().map(|row| row.value.id));
+    }
+    Ok(found)
+}
+
+/// Every workspace there is.
+pub(super) async fn workspaces<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<Row<Resource<Workspace>>>> {
+    let system = cx.system();
+    let mut found = Vec::new();
+    for group in groups(cx).await? {
+        found.extend(cx.all::<Resource<Workspace>>(system, &collection::<Workspace>(system, &group)).await?);
+    }
+    Ok(found)
+}
+
+/// Removes a companion, with what access was given to it. Refused while a workspace uses it.
+#[derive(Debug)]
+pub struct DeleteCompanion<P> {
+    id: ResourceId,
+    kind: PhantomData<fn() -> P>,
+}
+
+impl<P> DeleteCompanion<P> {
+    /// Asks for the removal of this companion.
+    pub fn new(id: ResourceId) -> Self {
+        Self { id, kind: PhantomData }
+    }
+}
+
+impl<P: Companion> Op for DeleteCompanion<P> {
+    const ACTION: Action = P::DELETE;
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        self.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let (shelf, row) = find::<P, _>(cx, &self.id).await?;
+        let users = workspaces(cx).await?;
+        if let Some(user) = users.iter().find(|user| P::of(&user.value.properties) == Some(&self.id)) {
+            let name = user.value.id.name();
+            let why = format!("the workspace `{name}` uses `{}`; delete the workspace first", self.id);
+            return Err(Error::new(Kind::Conflict, why));
+        }
+        let mut changes = Changes::new();
+        changes.delete(&shelf, &row);
+        account_keys::forget(cx, row.value.guid, &mut changes).await?;
+        remove_within(cx, &self.id, &[], &mut changes).await?;
+        cx.commit(changes).await
+    }
+}

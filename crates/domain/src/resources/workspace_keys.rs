@@ -1,0 +1,237 @@
+//! The keys of a workspace's companions as the workspace knows them: those that it synced last (requirements K-08, A-41).
+
+use std::time::Duration;
+
+use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret, Timestamp, WorkspaceId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    AccountKey, Registry, Resource, StorageAccount, Telemetry, Workspace, account_keys, companions::workspaces, find,
+    workspace_shelf,
+};
+use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+
+const ATTEMPTS: usize = 8;
+/// A regenerated key is picked up by the server itself after about so long.
+const PICKED_UP: Duration = Duration::from_secs(3600);
+
+/// What a workspace synced last; on its own shelf.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct SyncedKeys {
+    storage: String,
+    instrumentation: Uuid,
+    /// Name and value of each password; none while there is no registry.
+    registry: Vec<(String, String)>,
+    synced_at: Timestamp,
+}
+
+impl Record for SyncedKeys {
+    const TABLE: &'static str = "synced-keys";
+}
+
+impl Drop for SyncedKeys {
+    fn drop(&mut self) {
+        drop(Secret::new(std::mem::take(&mut self.storage)));
+        for (_, password) in &mut self.registry {
+            drop(Secret::new(std::mem::take(password)));
+        }
+    }
+}
+
+impl SyncedKeys {
+    fn holds_the_same(&self, other: &Self) -> bool {
+        (&self.storage, self.instrumentation, &self.registry)
+            == (&other.storage, other.instrumentation, &other.registry)
+    }
+}
+
+/// The keys of a workspace's companions.
+#[derive(Clone, Debug)]
+pub struct WorkspaceKeys {
+    /// The workspace.
+    pub workspace: Resource<Workspace>,
+    /// A key of its storage account.
+    pub storage: Secret<String>,
+    /// Names its telemetry store.
+    pub instrumentation: Uuid,
+    /// Names and values of its registry's passwords.
+    pub registry: Vec<(String, Secret<String>)>,
+}
+
+const ROW: &[u8] = b"1";
+
+/// The keys as they are now. Those that a companion does not have yet are made with `changes`.
+async fn present<O: Op>(cx: &Cx<'_, O>, workspace: &Workspace, changes: &mut Changes) -> Result<SyncedKeys> {
+    let account = find::<StorageAccount, _>(cx, &workspace.storage_account).await?.1;
+    let keys = account_keys::ensure::<StorageAccount, _>(cx, account.value.guid, changes).await?;
+    let first = keys.value.shown().into_iter().next().ok_or_else(|| Error::internal("an account without keys"))?;
+    let telemetry = find::<Telemetry, _>(cx, &workspace.application_insights).await?.1;
+    let mut registry = Vec::new();
+    if let Some(id) = &workspace.container_registry {
+        let found = find::<Registry, _>(cx, id).await?.1;
+        let keys = account_keys::ensure::<Registry, _>(cx, found.value.guid, changes).await?;
+        let pair = |AccountKey { name, value, .. }: AccountKey| (name, value.expose().clone());
+        registry.extend(keys.value.shown().into_iter().map(pair));
+    }
+    Ok(SyncedKeys {
+        storage: first.value.expose().clone(),
+        instrumentation: telemetry.value.properties.instrumentation_key,
+        registry,
+        synced_at: cx.now(),
+    })
+}
+
+/// Syncs a workspace's keys with `changes`, which stay as they are when nothing is new.
+async fn sync<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &Workspace, changes: &mut Changes) -> Result<()> {
+    let keys = present(cx, workspace, changes).await?;
+    let row = match cx.get::<SyncedKeys>(shelf, ROW).await? {
+        Some(row) if row.value.holds_the_same(&keys) => return Ok(()),
+        Some(row) => Row { value: keys, ..row },
+        None => Row::new(ROW, keys),
+    };
+    changes.put(shelf, &row)?;
+    Ok(())
+}
+
+/// The keys of a new workspace, whose storage account and telemetry store may be as new.
+pub(super) fn of_new<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Changes, keys: NewKeys) -> Result<()> {
+    let NewKeys { storage, instrumentation, registry } = keys;
+    let key = storage.first().ok_or_else(|| Error::internal("an account without keys"))?;
+    let keys = SyncedKeys {
+        storage: key.value.expose().clone(),
+        instrumentation,
+        registry: registry.iter().map(|key| (key.name.clone(), key.value.expose().clone())).collect(),
+        synced_at: cx.now(),
+    };
+    changes.put(shelf, &Row::new(ROW, keys))?;
+    Ok(())
+}
+
+/// What a new workspace's companions have.
+pub(super) struct NewKeys {
+    pub(super) storage: Vec<AccountKey>,
+    pub(super) instrumentation: Uuid,
+    pub(super) registry: Vec<AccountKey>,
+}
+
+/// Shows the keys of a workspace's companions, as it synced them last.
+#[derive(Debug)]
+pub struct ListWorkspaceKeys {
+    /// The workspace.
+    pub workspace: ResourceId,
+}
+
+impl Op for ListWorkspaceKeys {
+    const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/listKeys/action", Class::Vault);
+    type Output = WorkspaceKeys;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<WorkspaceKeys> {
+        for _ in 0..ATTEMPTS {
+            let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
+            let mut changes = Changes::new();
+            let keys = match cx.get::<SyncedKeys>(&shelf, ROW).await? {
+                Some(row) => row.value.clone(),
+                // One from before there were keys.
+                None => {
+                    let keys = present(cx, &workspace.value.properties, &mut changes).await?;
+                    changes.put(&shelf, &Row::new(ROW, keys.clone()))?;
+                    keys
+                }
+            };
+            let done = if changes.is_empty() { Ok(()) } else { cx.commit(changes).await };
+            match done {
+                Err(fault) if fault.kind() == Kind::Stale => {}
+                Err(fault) => return Err(fault),
+                Ok(()) => {
+                    let registry = keys.registry.iter();
+                    return Ok(WorkspaceKeys {
+                        workspace: workspace.value,
+                        storage: Secret::new(keys.storage.clone()),
+                        instrumentation: keys.instrumentation,
+                        registry: registry.map(|(name, key)| (name.clone(), Secret::new(key.clone()))).collect(),
+                    });
+                }
+            }
+        }
+        Err(Error::new(Kind::Throttled, "the keys change too fast; try again"))
+    }
+}
+
+/// Takes over the present keys of the companions. Datastores with a key of their own keep it.
+#[derive(Debug)]
+pub struct ResyncKeys {
+    /// The workspace.
+    pub workspace: ResourceId,
+}
+
+impl Op for ResyncKeys {
+    const ACTION: Action =
+        Action::new("Microsoft.MachineLearningServices/workspaces/resynckeys/action", Class::Control);
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
+            let mut changes = Changes::new();
+            sync(cx, &shelf, &workspace.value.properties, &mut changes).await?;
+            let done = if changes.is_empty() { Ok(()) } else { cx.commit(changes).await };
+            match done {
+                Err(fault) if fault.kind() == Kind::Stale => {}
+                done => return done,
+            }
+        }
+        Err(Error::new(Kind::Throttled, "the keys change too fast; try again"))
+    }
+}
+
+/// The workspaces whose keys were synced an hour ago or never, and are other ones now. It changes nothing, and so leaves no
+/// record.
+pub(crate) struct ListDueSyncs;
+
+impl Op for ListDueSyncs {
+    const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/syncKeys/action", Class::Open);
+    type Output = Vec<ResyncKeys>;
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::root()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let mut due = Vec::new();
+        for row in workspaces(cx).await? {
+            match is_due(cx, &row.value).await {
+                Ok(true) => due.push(ResyncKeys { workspace: row.value.id }),
+                Ok(false) => {}
+                Err(fault) => {
+                    tracing::warn!(workspace = %row.value.id, ?fault, "a workspace's keys cannot be looked at")
+                }
+            }
+        }
+        Ok(due)
+    }
+}
+
+async fn is_due<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<bool> {
+    let shelf = cx.shelf(WorkspaceId::from(workspace.guid)).await?;
+    let Some(row) = cx.get::<SyncedKeys>(&shelf, ROW).await? else { return Ok(true) };
+    let mut unused = Changes::new();
+    let keys = present(cx, &workspace.properties, &mut unused).await?;
+    Ok(!unused.is_empty() || !row.value.holds_the_same(&keys) && is_old(cx, &workspace.properties).await?)
+}
+
+/// Whether the present storage key has been there for so long that a workspace is to have noticed.
+async fn is_old<O: Op>(cx: &Cx<'_, O>, workspace: &Workspace) -> Result<bool> {
+    let account = find::<StorageAccount, _>(cx, &workspace.storage_account).await?.1;
+    let keys = account_keys::ensure::<StorageAccount, _>(cx, account.value.guid, &mut Changes::new()).await?;
+    let newest = keys.value.shown().into_iter().map(|key| key.made_at).max();
+    Ok(newest.is_none_or(|made| cx.now().since(made) >= PICKED_UP))
+}

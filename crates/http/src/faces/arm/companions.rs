@@ -1,0 +1,214 @@
+//! The companions of workspaces as resources of their own: storage accounts, vaults, registries, telemetry stores.
+
+use std::collections::BTreeMap;
+
+use axum::response::{IntoResponse, Response};
+use domain::{
+    gate::{Row, enter},
+    resources::{
+        AccountKey, Companion, DeleteCompanion, GetResource, KeyVault, Keyed, ListAccountKeys, ListResources,
+        PutCompanion, RegenerateAccountKey, Registry, Resource, StorageAccount, Telemetry,
+    },
+};
+use http::{Method, StatusCode};
+use kernel::{Error, Kind};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Fault, GROUP, list, named, precondition, show};
+use crate::{Doors, Guest};
+
+/// The doors of companions.
+pub(super) fn doors(doors: Doors) -> Doors {
+    let account = format!("{GROUP}/providers/Microsoft.Storage/storageAccounts/{{name}}");
+    let registry = format!("{GROUP}/providers/Microsoft.ContainerRegistry/registries/{{name}}");
+    doors
+        .face(companion::<KeyVault>)
+        .face(companion::<StorageAccount>)
+        .face(companion::<Registry>)
+        .face(companion::<Telemetry>)
+        .open::<ListAccountKeys<StorageAccount>, _, _>(Method::POST, &format!("{account}/listKeys"), list_keys)
+        .open::<RegenerateAccountKey<StorageAccount>, _, _>(
+            Method::POST,
+            &format!("{account}/regenerateKey"),
+            regenerate_key,
+        )
+        .open::<ListAccountKeys<Registry>, _, _>(Method::POST, &format!("{registry}/listCredentials"), list_credentials)
+        .open::<RegenerateAccountKey<Registry>, _, _>(
+            Method::POST,
+            &format!("{registry}/regenerateCredential"),
+            regenerate_credential,
+        )
+}
+
+fn companion<P: Shown>(doors: Doors) -> Doors {
+    let all = format!("{GROUP}/providers/{}", P::TYPE);
+    let one = format!("{all}/{{name}}");
+    doors
+        .open::<ListResources<P>, _, _>(Method::GET, &all, list_all::<P>)
+        .open::<GetResource<P>, _, _>(Method::GET, &one, get::<P>)
+        .open::<PutCompanion<P>, _, _>(Method::PUT, &one, put::<P>)
+        .open::<DeleteCompanion<P>, _, _>(Method::DELETE, &one, delete::<P>)
+}
+
+/// What ARM shows of a companion.
+trait Shown: Companion {
+    /// What a PUT that made one is answered with: clients differ (`wire/azure.md` §0.7).
+    const CREATED: StatusCode;
+
+    fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value;
+}
+
+impl Shown for KeyVault {
+    const CREATED: StatusCode = StatusCode::CREATED;
+
+    fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
+        let uri = format!("{}/vaults/{}/", guest.house().settings().url, row.value.id.name());
+        json!({
+            "tenantId": row.value.properties.tenant,
+            "vaultUri": uri,
+            "sku": {"family": "A", "name": "standard"},
+            "enableRbacAuthorization": true,
+            "provisioningState": "Succeeded",
+        })
+    }
+}
+
+impl Shown for StorageAccount {
+    const CREATED: StatusCode = StatusCode::OK;
+
+    fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
+        let blob = format!("{}/blob/{}/", guest.house().settings().url, row.value.id.name());
+        json!({"primaryEndpoints": {"blob": blob}, "provisioningState": "Succeeded"})
+    }
+}
+
+impl Shown for Registry {
+    const CREATED: StatusCode = StatusCode::CREATED;
+
+    fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
+        let server = format!("{}.azurecr.{}", row.value.id.name(), guest.house().settings().suffix);
+        json!({"loginServer": server, "provisioningState": "Succeeded"})
+    }
+}
+
+impl Shown for Telemetry {
+    const CREATED: StatusCode = StatusCode::OK;
+
+    fn view(_: &Guest, row: &Row<Resource<Self>>) -> Value {
+        json!({"InstrumentationKey": row.value.properties.instrumentation_key, "provisioningState": "Succeeded"})
+    }
+}
+
+async fn list_all<P: Shown>(guest: Guest) -> Result<Response, Fault> {
+    let op = ListResources::<P>::new(guest.resource(3)?);
+    let rows = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(list(rows.iter().map(|row| show(row, P::view(&guest, row))).collect()))
+}
+
+async fn get<P: Shown>(guest: Guest) -> Result<Response, Fault> {
+    let op = GetResource::<P>::new(guest.resource(0)?);
+    let row = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(named(StatusCode::OK, show(&row, P::view(&guest, &row))))
+}
+
+/// What is read of a PUT; kinds, tiers and what SDKs echo are not bound.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default)]
+    location: Option<String>,
+    #[serde(default)]
+    tags: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    properties: Value,
+}
+
+async fn put<P: Shown>(guest: Guest) -> Result<Response, Fault> {
+    let id = guest.resource(0)?;
+    let (caller, precondition) = (guest.admitted::<PutCompanion<P>>(&id).await?, precondition(&guest)?);
+    let shell = guest.shell();
+    let body: Body = guest.json().await?;
+    refuse_what_is_not_offered(&body.properties)?;
+    let op = PutCompanion::<P>::new(id, body.location.unwrap_or_default(), body.tags.unwrap_or_default(), precondition);
+    let written = enter(shell.house(), &caller, op).await?;
+    let status = if written.is_new { P::CREATED } else { StatusCode::OK };
+    Ok(named(status, show(&written.row, P::view(&shell, &written.row))))
+}
+
+/// Whoever asks for a wall must not believe that it stands.
+fn refuse_what_is_not_offered(properties: &Value) -> Result<(), Error> {
+    let word = |pointer: &str| properties.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let is = |pointer: &str, value: &str| word(pointer).eq_ignore_ascii_case(value);
+    let refused = |field: &str| {
+        let why = format!("`properties.{field}`: network rules and customer-managed keys are not supported yet");
+        Err(Error::new(Kind::Unsupported, why))
+    };
+    if is("/networkAcls/defaultAction", "Deny") || is("/networkRuleSet/defaultAction", "Deny") {
+        return refused("networkAcls");
+    }
+    if is("/publicNetworkAccess", "Disabled") || is("/publicNetworkAccess", "SecuredByPerimeter") {
+        return refused("publicNetworkAccess");
+    }
+    if is("/encryption/keySource", "Microsoft.Keyvault") || is("/encryption/status", "enabled") {
+        return refused("encryption");
+    }
+    Ok(())
+}
+
+async fn delete<P: Shown>(guest: Guest) -> Result<Response, Fault> {
+    let op = DeleteCompanion::<P>::new(guest.resource(0)?);
+    enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
+fn view_keys(keys: &[AccountKey]) -> Response {
+    let view = |key: &AccountKey| {
+        json!({
+            "keyName": key.name,
+            "value": key.value.expose(),
+            "permissions": "FULL",
+            "creationTime": key.made_at.rfc3339(),
+        })
+    };
+    axum::Json(json!({"keys": keys.iter().map(view).collect::<Vec<_>>()})).into_response()
+}
+
+fn view_credentials(registry: &Resource<Registry>, keys: &[AccountKey]) -> Response {
+    let view = |key: &AccountKey| json!({"name": key.name, "value": key.value.expose()});
+    let passwords: Vec<Value> = keys.iter().map(view).collect();
+    axum::Json(json!({"username": registry.id.name(), "passwords": passwords})).into_response()
+}
+
+async fn list_keys(guest: Guest) -> Result<Response, Fault> {
+    let op = ListAccountKeys::<StorageAccount>::new(guest.resource(1)?);
+    Ok(view_keys(&enter(guest.house(), &guest.caller().await?, op).await?.1))
+}
+
+async fn list_credentials(guest: Guest) -> Result<Response, Fault> {
+    let op = ListAccountKeys::<Registry>::new(guest.resource(1)?);
+    let (registry, keys) = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(view_credentials(&registry, &keys))
+}
+
+/// Which key: `keyName` of a storage account, `name` of a registry.
+#[derive(Deserialize)]
+struct Which {
+    #[serde(alias = "keyName")]
+    name: String,
+}
+
+async fn regenerate<P: Keyed>(guest: Guest) -> Result<(Resource<P>, Vec<AccountKey>), Fault> {
+    let (house, id) = (guest.house().clone(), guest.resource(1)?);
+    let caller = guest.admitted::<RegenerateAccountKey<P>>(&id).await?;
+    let which: Which = guest.json().await?;
+    Ok(enter(&house, &caller, RegenerateAccountKey::<P>::new(id, which.name)).await?)
+}
+
+async fn regenerate_key(guest: Guest) -> Result<Response, Fault> {
+    Ok(view_keys(&regenerate::<StorageAccount>(guest).await?.1))
+}
+
+async fn regenerate_credential(guest: Guest) -> Result<Response, Fault> {
+    let (registry, keys) = regenerate::<Registry>(guest).await?;
+    Ok(view_credentials(&registry, &keys))
+}
