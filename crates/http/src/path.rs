@@ -70,6 +70,7 @@ const WORDS: &[&str] = &[
     "listKeys",
     "listSecrets",
     "resyncKeys",
+    "diagnose",
     "regenerateKey",
     "listCredentials",
     "regenerateCredential",

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use outbound::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, network_rule, role};
+use super::{Session, SessionOptions, network_rule, role, session::json_or_null};
 use crate::failure::Failure;
 
 /// Commands on workspaces.
@@ -24,6 +25,11 @@ pub enum Command {
         /// Create the resource group too.
         #[arg(long)]
         create_resource_group: bool,
+        /// Show the workspace that has this name, as it is, if there is one already. Without this, that is an error.
+        #[arg(long)]
+        exist_ok: bool,
+        #[command(flatten)]
+        companions: Companions,
         #[command(flatten)]
         session: SessionOptions,
     },
@@ -50,6 +56,28 @@ pub enum Command {
         /// Name of the role.
         #[arg(long)]
         role: String,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// Show the keys of its storage account and registry, as it synced them last, and its telemetry store's key.
+    ListKeys {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// Take over keys of its companions that were regenerated, and give its identity the roles that it lacks.
+    SyncKeys {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// Look at what it depends on: its companions, their keys, and what its identity may do there. Nothing is shown when all is
+    /// well.
+    Diagnose {
+        /// Its name.
+        name: String,
         #[command(flatten)]
         session: SessionOptions,
     },
@@ -94,7 +122,33 @@ pub enum Command {
     },
 }
 
+/// Companions of a new workspace that are there already; the others are made with it.
+#[derive(Args)]
+pub struct Companions {
+    /// Resource id of a storage account.
+    #[arg(long)]
+    storage_account: Option<String>,
+    /// Resource id of a vault.
+    #[arg(long)]
+    key_vault: Option<String>,
+    /// Resource id of a telemetry store.
+    #[arg(long)]
+    app_insights: Option<String>,
+    /// Resource id of a registry; without one, it is made with the first image.
+    #[arg(long)]
+    container_registry: Option<String>,
+}
+
 const COLUMNS: &[(&str, &str)] = &[("Name", "/name"), ("Location", "/location"), ("Id", "/id")];
+const KEYS: &[(&str, &str)] = &[
+    ("Storage account", "/userStorageResourceId"),
+    ("Storage key", "/userStorageKey"),
+    ("Instrumentation key", "/appInsightsInstrumentationKey"),
+    ("Registry user", "/containerRegistryCredentials/username"),
+    ("Registry password", "/containerRegistryCredentials/passwords/0/value"),
+];
+const FINDINGS: &[(&str, &str)] =
+    &[("Group", "/group"), ("Level", "/level"), ("Code", "/code"), ("Message", "/message")];
 const DELETED: &[(&str, &str)] = &[
     ("Name", "/name"),
     ("Deleted", "/properties/softDeletedAt"),
@@ -116,14 +170,19 @@ impl Command {
     /// Runs the command.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Create { name, location, friendly_name, create_resource_group, session } => {
+            Self::Create { name, location, friendly_name, create_resource_group, exist_ok, companions, session } => {
                 let open = Session::open(&session).await?;
                 if create_resource_group {
                     open.put(&open.group()?, &json!({"location": location})).await?;
                 }
-                let place = format!("{}/{name}", open.workspaces()?);
-                let body = json!({"location": location, "properties": {"friendlyName": friendly_name}});
-                session.output.entry(&open.put(&place, &body).await?, ROWS)
+                let body = json!({"location": location, "properties": {
+                    "friendlyName": friendly_name,
+                    "storageAccount": companions.storage_account,
+                    "keyVault": companions.key_vault,
+                    "applicationInsights": companions.app_insights,
+                    "containerRegistry": companions.container_registry,
+                }});
+                session.output.entry(&create(&open, &name, &body, exist_ok).await?, ROWS)
             }
             Self::List(session) => {
                 let open = Session::open(&session).await?;
@@ -146,6 +205,25 @@ impl Command {
                 let scope = format!("{}/{name}", open.workspaces()?);
                 let made = role::assign(&open, &scope, &role, &user).await?;
                 session.output.done(&format!("{user} holds {role} on {name}"), &made)
+            }
+            Self::ListKeys { name, session } => {
+                let open = Session::open(&session).await?;
+                let place = format!("{}/{name}/listKeys", open.workspaces()?);
+                session.output.entry(&open.post(&place, &json!({})).await?, KEYS)
+            }
+            Self::SyncKeys { name, session } => {
+                let open = Session::open(&session).await?;
+                open.post(&format!("{}/{name}/resyncKeys", open.workspaces()?), &json!({})).await?;
+                session.output.done(&format!("workspace {name} has the present keys and its grants"), &Value::Null)
+            }
+            Self::Diagnose { name, session } => {
+                let open = Session::open(&session).await?;
+                let place = format!("{}/{name}/diagnose", open.workspaces()?);
+                let found = open.post(&place, &json!({"value": {}})).await?;
+                let entries = findings(&found);
+                session.output.entries(&entries, FINDINGS)?;
+                let is_broken = entries.iter().any(|entry| entry.get("level").and_then(Value::as_str) == Some("Error"));
+                Ok(if is_broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
             }
             Self::Delete { name, force_to_purge, delete_dependent_resources, yes: _, session } => {
                 let open = Session::open(&session).await?;
@@ -190,11 +268,43 @@ impl Command {
     }
 }
 
+/// Creates a workspace that is not there yet.
+async fn create(open: &Session, name: &str, body: &Value, exist_ok: bool) -> Result<Value, Failure> {
+    let place = format!("{}/{name}", open.workspaces()?);
+    let call = open.call(Method::PUT, &place).header("if-none-match", "*").json(body);
+    let answer = call.send().await?;
+    if answer.status() != StatusCode::PRECONDITION_FAILED {
+        return json_or_null(answer.success().await?).await;
+    }
+    match exist_ok {
+        true => open.get(&place).await,
+        false => {
+            let why = format!("there is a workspace `{name}` already; say --exist-ok if it is the one you mean");
+            Err(Failure::new(why))
+        }
+    }
+}
+
 /// The ids of a workspace's companions.
 fn companions(workspace: &Value) -> Vec<String> {
     let named = ["storageAccount", "keyVault", "applicationInsights", "containerRegistry"];
     let id = |name: &&str| workspace.pointer(&format!("/properties/{name}"))?.as_str().map(str::to_owned);
     named.iter().filter_map(id).collect()
+}
+
+/// All findings of a diagnosis, each with the group it is in.
+fn findings(answer: &Value) -> Vec<Value> {
+    let mut entries = Vec::new();
+    for (group, found) in answer.get("value").and_then(Value::as_object).into_iter().flatten() {
+        for entry in found.as_array().into_iter().flatten() {
+            let mut entry = entry.clone();
+            if let Some(fields) = entry.as_object_mut() {
+                fields.insert(String::from("group"), json!(group.trim_end_matches("Results")));
+            }
+            entries.push(entry);
+        }
+    }
+    entries
 }
 
 /// Refuses unless a deleted workspace of this name can be recovered: neither command is to create or purge a living one.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kernel::Secret;
 use outbound::Method;
 use serde_json::{Value, json};
 
@@ -21,6 +22,14 @@ fn place(test: &TestHouse, kind: &str, name: &str) -> String {
 
 fn at(test: &TestHouse, workspace: &str) -> String {
     test.workspace().replace("/ws1", &format!("/{workspace}"))
+}
+
+/// The storage key that the workspace synced last.
+async fn synced(test: &TestHouse, token: Option<&Secret<String>>) -> Value {
+    let place = format!("{}/listKeys", test.workspace());
+    let (status, keys) = test.ask(token, Method::POST, &place, Some(&json!({}))).await;
+    assert_eq!(status, 200, "{keys}");
+    keys["userStorageKey"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,16 +143,10 @@ async fn a_regenerated_key_is_picked_up_after_an_hour_or_by_a_sync_at_once() {
         assert_eq!(status, 200, "{keys}");
         keys["keys"].clone()
     };
-    let synced = async |token| {
-        let place = format!("{}/listKeys", test.workspace());
-        let (status, keys) = test.ask(token, Method::POST, &place, Some(&json!({}))).await;
-        assert_eq!(status, 200, "{keys}");
-        keys["userStorageKey"].clone()
-    };
     let before = list().await;
     assert_eq!((&before[0]["keyName"], &before[1]["keyName"]), (&json!("key1"), &json!("key2")));
     assert_ne!(before[0]["value"], before[1]["value"]);
-    assert_eq!(synced(owner).await, before[0]["value"]);
+    assert_eq!(synced(&test, owner).await, before[0]["value"]);
     let regenerate = async |name: &str| {
         test.ask(owner, Method::POST, &format!("{account}/regenerateKey"), Some(&json!({"keyName": name}))).await
     };
@@ -151,18 +154,18 @@ async fn a_regenerated_key_is_picked_up_after_an_hour_or_by_a_sync_at_once() {
     let (_, after) = regenerate("key1").await;
     assert_ne!(after["keys"][0]["value"], before[0]["value"]);
     assert_eq!(after["keys"][1]["value"], before[1]["value"], "the other one stays");
-    assert_eq!(synced(owner).await, before[0]["value"], "the workspace keeps what it synced");
+    assert_eq!(synced(&test, owner).await, before[0]["value"], "the workspace keeps what it synced");
     let resync = format!("{}/resyncKeys", test.workspace());
     assert_eq!(test.ask(callers.token(Who::Reader), Method::POST, &resync, Some(&json!({}))).await.0, 403);
     assert_eq!(test.ask(owner, Method::POST, &resync, Some(&json!({}))).await.0, 200);
-    assert_eq!(synced(owner).await, after["keys"][0]["value"]);
+    assert_eq!(synced(&test, owner).await, after["keys"][0]["value"]);
 
     let (_, again) = regenerate("key1").await;
     let later = async |span: Duration| {
         test.clock.advance(span);
         domain::work::sync_what_is_due(&test.house).await.unwrap();
         let token = test.token(&test.founded.app.to_string(), test.founded.client_secret.expose()).await.unwrap();
-        synced(Some(&token)).await
+        synced(&test, Some(&token)).await
     };
     assert_eq!(later(Duration::from_secs(3599)).await, after["keys"][0]["value"]);
     assert_eq!(later(Duration::from_secs(1)).await, again["keys"][0]["value"]);

@@ -35,7 +35,7 @@ fn doors(test: &TestHouse) -> Vec<(Method, String, Option<Value>)> {
         (Method::PUT, format!("{ws}/jobs/j1"), Some(json!({"properties": {"jobType": "Command", "command": "true"}}))),
         (Method::GET, format!("{ws}/models"), None),
         (Method::GET, format!("{ws}/onlineEndpoints"), None),
-        (Method::PUT, format!("{ws}/onlineEndpoints/e"), Some(json!({"properties": {"authMode": "Key"}}))),
+        (Method::PUT, format!("{ws}/onlineEndpoints/svc"), Some(json!({"properties": {"authMode": "Key"}}))),
         (Method::POST, format!("{mlflow}/experiments/create"), Some(json!({"name": "e"}))),
         (Method::POST, format!("{mlflow}/runs/search"), Some(json!({"experiment_ids": ["0"]}))),
     ]

@@ -21,6 +21,7 @@ mod deployments;
 mod directory;
 mod federation;
 mod gate;
+mod grants;
 mod house;
 mod identity;
 mod metrics;

@@ -102,7 +102,12 @@ impl Op for PutRoleAssignment {
             ));
         }
         let subscription = self.scope.subscription_id();
-        if all.iter().filter(|row| row.value.scope.subscription_id() == subscription).count() >= MOST_ASSIGNMENTS {
+        // Those that come with workspaces are the server's own doing.
+        let counts = |row: &&Row<RoleAssignment>| {
+            row.value.scope.subscription_id() == subscription
+                && !cx.house().identity.is_of_workspace(row.value.principal)
+        };
+        if all.iter().filter(counts).count() >= MOST_ASSIGNMENTS {
             let why = format!(
                 "a subscription holds {MOST_ASSIGNMENTS} role assignments, and no more; assign roles to groups"
             );

@@ -20,6 +20,10 @@ pub const USER_ACCESS_ADMINISTRATOR: Uuid = uuid!("18d7d88d-d35e-4fb5-a5c3-7773c
 pub const DATA_SCIENTIST: Uuid = uuid!("f6c7c914-8db3-469d-8ca1-694a8f32e121");
 /// Making and managing computes.
 pub const COMPUTE_OPERATOR: Uuid = uuid!("e503ece1-11d0-4e8e-8e2c-7a6c3bf38815");
+/// Reading, writing and deleting what a storage account holds.
+pub const BLOB_DATA_CONTRIBUTOR: Uuid = uuid!("ba92f5b4-2d11-453d-a403-e96b0029c9fe");
+/// Everything that a vault holds: keys, secrets, certificates.
+pub const KEY_VAULT_ADMINISTRATOR: Uuid = uuid!("00482a5a-887f-4fb3-b363-3b7fe8e74483");
 /// Managing the whole directory: everything below, keys, policies, and who holds directory roles.
 pub const APPLICATION_ADMINISTRATOR: Uuid = uuid!("9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3");
 /// Managing people and groups.
@@ -34,6 +38,11 @@ pub fn all() -> &'static [RoleDefinition] {
             .iter()
             .chain(OF_DIRECTORY)
             .map(|(id, name, words, actions, not)| role(*id, name, words, actions, not))
+            .chain(OF_DATA.iter().map(|(id, name, words, actions, data)| {
+                let mut found = role(*id, name, words, actions, &[]);
+                found.permissions.data_actions = data.iter().map(|pattern| (*pattern).to_owned()).collect();
+                found
+            }))
             .collect()
     });
     &ALL
@@ -122,6 +131,40 @@ const OF_RESOURCES: &[Shipped] = &[
             "Microsoft.MachineLearningServices/workspaces/notebooks/vm/*",
         ],
         &[],
+    ),
+];
+
+/// Those of data: id, name, words, actions, data actions.
+const OF_DATA: &[Shipped] = &[
+    (
+        BLOB_DATA_CONTRIBUTOR,
+        "Storage Blob Data Contributor",
+        "Allows for read, write and delete access to Azure Storage blob containers and data.",
+        &[
+            "Microsoft.Storage/storageAccounts/blobServices/containers/delete",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/read",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/write",
+            "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
+        ],
+        &[
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/move/action",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action",
+        ],
+    ),
+    (
+        KEY_VAULT_ADMINISTRATOR,
+        "Key Vault Administrator",
+        "Perform all data plane operations on a key vault and all objects in it, including certificates, keys, and \
+         secrets. Cannot manage key vault resources or manage role assignments.",
+        &[
+            "Microsoft.Authorization/*/read",
+            "Microsoft.Resources/subscriptions/resourceGroups/read",
+            "Microsoft.KeyVault/vaults/*/read",
+        ],
+        &["Microsoft.KeyVault/vaults/*"],
     ),
 ];
 

@@ -9,6 +9,7 @@ mod deny;
 mod explain;
 mod granting;
 mod lint;
+mod managed_grants;
 mod pattern;
 mod role;
 mod snapshot;
@@ -22,8 +23,8 @@ pub use assignments::{
 };
 pub(crate) use assignments::{holders_of_kept, remove_of, remove_of_managed, remove_within, require_other_holders};
 pub use built_in::{
-    APPLICATION_ADMINISTRATOR, COMPUTE_OPERATOR, CONTRIBUTOR, DATA_SCIENTIST, DIRECTORY_READER, OWNER, READER,
-    USER_ACCESS_ADMINISTRATOR, USER_ADMINISTRATOR,
+    APPLICATION_ADMINISTRATOR, BLOB_DATA_CONTRIBUTOR, COMPUTE_OPERATOR, CONTRIBUTOR, DATA_SCIENTIST, DIRECTORY_READER,
+    KEY_VAULT_ADMINISTRATOR, OWNER, READER, USER_ACCESS_ADMINISTRATOR, USER_ADMINISTRATOR,
 };
 pub use catalogue::{Catalogue, Entry};
 pub use definitions::{
@@ -33,6 +34,7 @@ pub use deny::{DeleteDenyAssignment, DenyAssignment, GetDenyAssignment, ListDeny
 pub use explain::{Because, DeniedBy, ExplainAccess, Explanation, Offer};
 pub(crate) use granting::require_power_over;
 pub use lint::{Finding, LintRoles, Linted, Rule};
+pub(crate) use managed_grants::grant_managed;
 pub use role::{Authored, Permissions, RoleDefinition};
 pub use snapshot::{Access, Rows};
 pub use suggest::{SuggestRole, Suggestion};

@@ -176,6 +176,11 @@ impl Access {
         held.map(|(scope, grant)| (scope.as_ref(), grant)).collect()
     }
 
+    /// Whether the principal holds this role at just this scope.
+    pub(crate) fn holds_at(&self, principal: PrincipalId, role: Uuid, scope: &ResourceId) -> bool {
+        self.grants_of(principal).iter().any(|(at, grant)| *at == scope.folded() && grant.role.definition.id == role)
+    }
+
     /// Whether the principal may hand out anything at the scope: owners and user access administrators may.
     pub(super) fn may_grant_all(&self, principal: PrincipalId, scope: &ResourceId) -> bool {
         let may = |grant: &Grant| [OWNER, USER_ACCESS_ADMINISTRATOR].contains(&grant.role.definition.id);

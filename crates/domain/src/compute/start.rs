@@ -10,7 +10,10 @@ use super::{
     agent_start::{PURPOSE, new_bootstrap},
     launch::{Bootstrap, End, LiveRun, conclude},
 };
-use crate::gate::{Changes, Cx, Happening, Op, Row, Shelf};
+use crate::{
+    gate::{Changes, Cx, Happening, Op, Row, Shelf},
+    resources::{require_for_runs, workspace_shelf},
+};
 
 /// How long a bootstrap token works.
 const BOOTSTRAP_LIFETIME: Duration = Duration::from_secs(600);
@@ -58,6 +61,10 @@ impl Op for StartLaunch {
         let shelf = cx.shelf(self.live.value.workspace).await?;
         let run = self.live.value.run.clone();
         cx.note("run", run.as_str());
+        let (_, workspace) = workspace_shelf(cx, &self.live.value.scope).await?;
+        if let Err(fault) = require_for_runs(cx, &shelf, &workspace.value).await {
+            return refuse(cx, &shelf, &run, fault).await;
+        }
         // Stale means that another server or a cancellation was faster; the next look decides anew.
         let (mut live, token) = self.claim(cx, &shelf, &run).await?;
         let launch = cx.get::<Launch>(&shelf, &shelf.name_id::<Launch>(run.as_str())).await?;
@@ -119,6 +126,19 @@ impl StartLaunch {
         live.version = live.version.saturating_add(1);
         Ok((live, token))
     }
+}
+
+/// Ends a launch that cannot be started, with the reason for people.
+async fn refuse<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId, fault: Error) -> Result<()> {
+    if fault.kind() != Kind::Conflict {
+        return Err(fault);
+    }
+    let id = shelf.name_id::<LaunchState>(run.as_str());
+    let Some(row) = cx.get::<LaunchState>(shelf, &id).await? else { return Ok(()) };
+    let mut changes = Changes::new();
+    cx.note("state", RunState::Failed.word());
+    conclude(cx, shelf, &mut changes, run, row, End::failed(fault.public())).await?;
+    cx.commit(changes).await
 }
 
 fn state_word(row: &Row<LaunchState>) -> &'static str {

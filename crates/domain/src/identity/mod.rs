@@ -174,6 +174,13 @@ impl Identity {
         state.members.values().filter(within).map(|member| member.id).collect()
     }
 
+    /// Whether the principal is a workspace's own identity.
+    pub(crate) fn is_of_workspace(&self, id: PrincipalId) -> bool {
+        let state = self.state.load();
+        let of = state.members.get(&id).and_then(|member| member.managed_by.as_ref());
+        of.is_some_and(|of| of.workspace().as_ref() == Some(of))
+    }
+
     /// Whether the principal is there and disabled.
     pub(crate) fn is_disabled(&self, id: PrincipalId) -> bool {
         self.state.load().members.get(&id).is_some_and(|member| member.is_disabled)

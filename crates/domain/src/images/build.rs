@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     gate::{Changes, Cx, Op, Row, Shelf},
-    resources::{Resource, ResourceType, Workspace, find, workspace_shelf},
+    resources::{Resource, ResourceType, Workspace, find, require_for_images, workspace_shelf},
     snapshots::{CodeVersion, find_manifest},
     tracking::{ModelFiles, model_files},
 };
@@ -125,12 +125,13 @@ impl Built {
         if let Some(row) = rows.iter().find(|row| row.value.digest == self.image.digest) {
             return Ok(row.value.clone());
         }
+        require_for_images(cx, shelf, &workspace.value).await?;
         let last = rows.last().map_or(0, |row| row.value.number);
         let number =
             last.checked_add(1).ok_or_else(|| Error::new(Kind::Conflict, "the image has too many versions"))?;
         let image = Image { number, ..self.image.clone() };
         changes.put(shelf, &Row::new(row_id(shelf, &image.name, number), image.clone()))?;
-        registry::make_if_missing(cx, changes, workspace)?;
+        registry::make_if_missing(cx, changes, workspace).await?;
         Ok(image)
     }
 }

@@ -7,11 +7,12 @@ use uuid::Uuid;
 
 use crate::{
     gate::{Changes, Cx, Op, Row},
-    resources::{Registry, Resource, ResourceType, SystemData, Workspace, companion_name, row_id},
+    resources::{Registry, Resource, ResourceType, SystemData, Workspace, companion_name, grant_registry, row_id},
 };
 
-/// Adds the registry to `changes`, and its id to the workspace, unless there is one.
-pub(super) fn make_if_missing<O: Op>(
+/// Adds the registry to `changes`, with what the workspace's identity may do there, and its id to the workspace, unless there is
+/// one.
+pub(super) async fn make_if_missing<O: Op>(
     cx: &Cx<'_, O>,
     changes: &mut Changes,
     mut workspace: Row<Resource<Workspace>>,
@@ -33,6 +34,7 @@ pub(super) fn make_if_missing<O: Op>(
     };
     let system = cx.system();
     changes.put(system, &Row::new(row_id::<Registry>(system, &id), registry))?;
+    grant_registry(cx, &workspace.value, &id, changes).await?;
     workspace.value.properties.container_registry = Some(id);
     changes.put(system, &workspace)?;
     Ok(())

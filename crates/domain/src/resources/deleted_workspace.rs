@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     KeyVault, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Target, TargetIdentities, Telemetry,
-    Workspace, collection, find, managed_identity::end_managed, row_id,
+    Workspace, collection, find, managed_identity::end_managed, row_id, workspace_identity,
 };
 use crate::{
     access::remove_of_managed,
@@ -87,6 +87,7 @@ impl Op for DeleteWorkspace {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let _turn = cx.house().assigning.lock().await;
         for _ in 0..ATTEMPTS {
             match self.once(cx).await {
                 Err(fault) if fault.kind() == Kind::Stale => {}
@@ -185,7 +186,8 @@ async fn set_disabled<O: Op>(
     Ok(())
 }
 
-/// Puts a resting workspace back where it was found, with `changes`. Its row is new there; whoever asks commits.
+/// Puts a resting workspace back where it was found, with `changes`. Its row is new there; whoever asks holds `assigning` and
+/// commits.
 ///
 /// # Errors
 /// `Conflict` when a companion is gone.
@@ -209,6 +211,7 @@ pub(super) async fn recover<O: Op>(
     end_all_launches(cx, &shelf, changes, "the workspace was deleted").await?;
     remove_all_services(cx, &shelf, &workspace, changes).await?;
     set_disabled(cx, properties.identity, false, changes).await?;
+    workspace_identity::grant(cx, &workspace, changes).await?;
     workspace.system.touch(cx);
     let row = Row::new(row_id::<Workspace>(cx.system(), &workspace.id), workspace);
     changes.put(cx.system(), &row)?;

@@ -12,7 +12,7 @@ use super::{
     KeyVault, Precondition, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, SystemData, Telemetry,
     Written, collection,
     deleted_workspace::{hold_group, recover, resting, rests},
-    find, name, row_id,
+    find, name, row_id, workspace_identity,
     workspace_keys::{self, NewKeys},
     workspace_parts::{Maker, companion_name},
 };
@@ -88,7 +88,7 @@ pub struct WorkspaceRequest {
     pub recover: bool,
 }
 
-/// Creates a workspace with its companions, key, identity, default datastores and local target, all in one commit; or
+/// Creates a workspace with its companions, key, identity and its grants, default datastores and local target, all in one commit; or
 /// updates an existing one's words and tags; or recovers a deleted one.
 #[derive(Debug)]
 pub struct PutWorkspace {
@@ -127,6 +127,7 @@ impl Op for PutWorkspace {
             }
             None => match resting(cx, &self.id).await? {
                 Some(deleted) if self.request.recover => {
+                    let _turn = cx.house().assigning.lock().await;
                     let mut changes = Changes::new();
                     hold_group(cx, &self.id, &mut changes).await?;
                     let mut row = recover(cx, deleted, &mut changes).await?;
@@ -213,6 +214,7 @@ impl PutWorkspace {
             retention_days,
         };
         let system = cx.system();
+        let _turn = cx.house().assigning.lock().await;
         let mut row = Row::new(
             row_id::<Workspace>(system, &self.id),
             Resource {
@@ -226,6 +228,7 @@ impl PutWorkspace {
         );
         changes.put(system, &row)?;
         network::change(cx, &mut changes, &row.value.id, workspace, &self.request.network).await?;
+        workspace_identity::grant(cx, &row.value, &mut changes).await?;
         cx.note("workspace", workspace.to_string());
         cx.commit(changes).await?;
         row.version = 1;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     AccountKey, Registry, Resource, StorageAccount, Telemetry, Workspace, account_keys, companions::workspaces, find,
-    workspace_shelf,
+    workspace_identity, workspace_shelf,
 };
 use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
 
@@ -115,6 +115,27 @@ pub(super) struct NewKeys {
     pub(super) registry: Vec<AccountKey>,
 }
 
+/// What a workspace synced last. One from before there were keys, or whose registry was made since, syncs that with `changes`.
+async fn known<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    workspace: &Workspace,
+    changes: &mut Changes,
+) -> Result<SyncedKeys> {
+    let row = match cx.get::<SyncedKeys>(shelf, ROW).await? {
+        Some(row) if workspace.container_registry.is_none() || !row.value.registry.is_empty() => {
+            return Ok(row.value.clone());
+        }
+        Some(mut row) => {
+            row.value.registry.clone_from(&present(cx, workspace, changes).await?.registry);
+            row
+        }
+        None => Row::new(ROW, present(cx, workspace, changes).await?),
+    };
+    changes.put(shelf, &row)?;
+    Ok(row.value.clone())
+}
+
 /// Shows the keys of a workspace's companions, as it synced them last.
 #[derive(Debug)]
 pub struct ListWorkspaceKeys {
@@ -134,15 +155,7 @@ impl Op for ListWorkspaceKeys {
         for _ in 0..ATTEMPTS {
             let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
             let mut changes = Changes::new();
-            let keys = match cx.get::<SyncedKeys>(&shelf, ROW).await? {
-                Some(row) => row.value.clone(),
-                // One from before there were keys.
-                None => {
-                    let keys = present(cx, &workspace.value.properties, &mut changes).await?;
-                    changes.put(&shelf, &Row::new(ROW, keys.clone()))?;
-                    keys
-                }
-            };
+            let keys = known(cx, &shelf, &workspace.value.properties, &mut changes).await?;
             let done = if changes.is_empty() { Ok(()) } else { cx.commit(changes).await };
             match done {
                 Err(fault) if fault.kind() == Kind::Stale => {}
@@ -162,11 +175,35 @@ impl Op for ListWorkspaceKeys {
     }
 }
 
-/// Takes over the present keys of the companions. Datastores with a key of their own keep it.
+/// Whether a workspace has its keys and grants: one from before there were any gets them from the server's own work.
+pub(super) async fn was_synced<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf) -> Result<bool> {
+    Ok(cx.get::<SyncedKeys>(shelf, ROW).await?.is_some())
+}
+
+/// Whether the keys that a workspace holds are those its companions have now.
+pub(super) async fn are_present<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &Workspace) -> Result<bool> {
+    let Some(row) = cx.get::<SyncedKeys>(shelf, ROW).await? else { return Ok(true) };
+    let keys = present(cx, workspace, &mut Changes::new()).await?;
+    // A registry that was made since is not in there yet.
+    let same_registry = row.value.registry.is_empty() || row.value.registry == keys.registry;
+    Ok(same_registry && row.value.storage == keys.storage && row.value.instrumentation == keys.instrumentation)
+}
+
+/// Takes over the present keys of the companions, and gives the workspace's identity the grants that it lacks. Datastores with
+/// a key of their own keep it.
 #[derive(Debug)]
 pub struct ResyncKeys {
     /// The workspace.
     pub workspace: ResourceId,
+    /// Whether grants that somebody took back are restored too. The server by itself does not undo that.
+    with_grants: bool,
+}
+
+impl ResyncKeys {
+    /// Asks for the keys and grants of this workspace.
+    pub fn new(workspace: ResourceId) -> Self {
+        Self { workspace, with_grants: true }
+    }
 }
 
 impl Op for ResyncKeys {
@@ -179,9 +216,13 @@ impl Op for ResyncKeys {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let _turn = cx.house().assigning.lock().await;
         for _ in 0..ATTEMPTS {
             let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
             let mut changes = Changes::new();
+            if self.with_grants {
+                workspace_identity::grant(cx, &workspace.value, &mut changes).await?;
+            }
             sync(cx, &shelf, &workspace.value.properties, &mut changes).await?;
             let done = if changes.is_empty() { Ok(()) } else { cx.commit(changes).await };
             match done {
@@ -209,8 +250,8 @@ impl Op for ListDueSyncs {
         let mut due = Vec::new();
         for row in workspaces(cx).await? {
             match is_due(cx, &row.value).await {
-                Ok(true) => due.push(ResyncKeys { workspace: row.value.id }),
-                Ok(false) => {}
+                Ok(Some(due_now)) => due.push(due_now),
+                Ok(None) => {}
                 Err(fault) => {
                     tracing::warn!(workspace = %row.value.id, ?fault, "a workspace's keys cannot be looked at")
                 }
@@ -220,12 +261,15 @@ impl Op for ListDueSyncs {
     }
 }
 
-async fn is_due<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<bool> {
+async fn is_due<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<Option<ResyncKeys>> {
     let shelf = cx.shelf(WorkspaceId::from(workspace.guid)).await?;
-    let Some(row) = cx.get::<SyncedKeys>(&shelf, ROW).await? else { return Ok(true) };
+    let resync = ResyncKeys::new(workspace.id.clone());
+    let Some(row) = cx.get::<SyncedKeys>(&shelf, ROW).await? else { return Ok(Some(resync)) };
     let mut unused = Changes::new();
     let keys = present(cx, &workspace.properties, &mut unused).await?;
-    Ok(!unused.is_empty() || !row.value.holds_the_same(&keys) && is_old(cx, &workspace.properties).await?)
+    let is_other = !unused.is_empty() || !row.value.holds_the_same(&keys);
+    let is_due = is_other && is_old(cx, &workspace.properties).await?;
+    Ok(is_due.then_some(ResyncKeys { with_grants: false, ..resync }))
 }
 
 /// Whether the present storage key has been there for so long that a workspace is to have noticed.

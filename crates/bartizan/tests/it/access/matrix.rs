@@ -140,4 +140,6 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.MachineLearningServices/workspaces/find/read",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/rest/action",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/supervise/action",
+    "Microsoft.MachineLearningServices/workspaces/purge/action",
+    "Microsoft.MachineLearningServices/workspaces/syncKeys/action",
 ];

@@ -20,8 +20,8 @@ use crate::{Doors, Guest};
 
 /// The doors of companions.
 pub(super) fn doors(doors: Doors) -> Doors {
-    let account = format!("{GROUP}/providers/Microsoft.Storage/storageAccounts/{{name}}");
-    let registry = format!("{GROUP}/providers/Microsoft.ContainerRegistry/registries/{{name}}");
+    let account = format!("{GROUP}/providers/Microsoft.Storage/storageAccounts/{{companion}}");
+    let registry = format!("{GROUP}/providers/Microsoft.ContainerRegistry/registries/{{companion}}");
     doors
         .face(companion::<KeyVault>)
         .face(companion::<StorageAccount>)
@@ -43,7 +43,7 @@ pub(super) fn doors(doors: Doors) -> Doors {
 
 fn companion<P: Shown>(doors: Doors) -> Doors {
     let all = format!("{GROUP}/providers/{}", P::TYPE);
-    let one = format!("{all}/{{name}}");
+    let one = format!("{all}/{{companion}}");
     doors
         .open::<ListResources<P>, _, _>(Method::GET, &all, list_all::<P>)
         .open::<GetResource<P>, _, _>(Method::GET, &one, get::<P>)

@@ -4,6 +4,7 @@ mod access;
 mod codes;
 mod companions;
 mod deployments;
+mod diagnose;
 mod endpoints;
 mod error;
 mod groups;
@@ -42,6 +43,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(virtual_networks::doors)
         .face(private_endpoints::doors)
         .face(workspace_keys::doors)
+        .face(diagnose::doors)
         .face(snapshots::doors)
         .face(codes::doors)
         .face(jobs::doors)

@@ -42,7 +42,7 @@ async fn list_keys(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn resync_keys(guest: Guest) -> Result<Response, Fault> {
-    let op = ResyncKeys { workspace: guest.workspace()? };
+    let op = ResyncKeys::new(guest.workspace()?);
     enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(StatusCode::OK.into_response())
 }

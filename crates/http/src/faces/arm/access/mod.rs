@@ -11,6 +11,7 @@ use domain::access::{
     GetRoleAssignment, GetRoleDefinition, LintRoles, ListDenyAssignments, ListOperations, ListRoleAssignments,
     ListRoleDefinitions, PutDenyAssignment, PutRoleAssignment, PutRoleDefinition, SuggestRole, WhatIf,
 };
+use domain::resources::{KeyVault, Registry, ResourceType, StorageAccount, Telemetry};
 use http::Method;
 use kernel::{Error, ResourceId};
 use uuid::Uuid;
@@ -20,6 +21,8 @@ use crate::Doors;
 
 const ROOT: &str = "";
 const SUBSCRIPTION: &str = "/subscriptions/{subscription}";
+/// Roles are assigned at companions too: a workspace's identity holds some there.
+const COMPANIONS: [&str; 4] = [KeyVault::TYPE, StorageAccount::TYPE, Registry::TYPE, Telemetry::TYPE];
 
 /// The doors of role assignments and definitions, deny assignments, and what is asked about them.
 pub(super) fn doors(mut doors: Doors) -> Doors {
@@ -51,6 +54,15 @@ pub(super) fn doors(mut doors: Doors) -> Doors {
             .open::<WhatIf, _, _>(Method::POST, &at("whatIf"), insight::what_if)
             .open::<LintRoles, _, _>(Method::POST, &at("lintRoles"), insight::lint_roles)
             .open::<SuggestRole, _, _>(Method::POST, &at("suggestRole"), insight::suggest_role);
+    }
+    for kind in COMPANIONS {
+        let base = format!("{GROUP}/providers/{kind}/{{companion}}/providers/Microsoft.Authorization/roleAssignments");
+        let one = format!("{base}/{{name}}");
+        doors = doors
+            .open::<ListRoleAssignments, _, _>(Method::GET, &base, assignments::list_assignments)
+            .open::<GetRoleAssignment, _, _>(Method::GET, &one, assignments::get_assignment)
+            .open::<PutRoleAssignment, _, _>(Method::PUT, &one, assignments::put_assignment)
+            .open::<DeleteRoleAssignment, _, _>(Method::DELETE, &one, assignments::delete_assignment);
     }
     let operations = "/providers/Microsoft.Authorization/providerOperations";
     doors
