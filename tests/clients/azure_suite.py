@@ -15,6 +15,7 @@ PINS = [
     "azure-mgmt-authorization==4.0.0",
     "azure-mgmt-machinelearningservices==1.0.1",
     "azure-mgmt-monitor==7.0.0",
+    "azure-mgmt-storage==25.3.0",
 ]
 
 
@@ -36,6 +37,7 @@ if "BARTIZAN_SUITE_READY" not in os.environ:
     reenter(parser.parse_args().cache)
 
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["BARTIZAN_CA"]
+from azure.core.rest import HttpRequest  # noqa: E402
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError  # noqa: E402
 from azure.identity import ClientSecretCredential  # noqa: E402
 from azure.mgmt.authorization import AuthorizationManagementClient  # noqa: E402
@@ -43,6 +45,7 @@ from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient
 from azure.mgmt.monitor import MonitorManagementClient  # noqa: E402
 from azure.mgmt.resource.deployments import DeploymentsMgmtClient  # noqa: E402
 from azure.mgmt.resource.resources import ResourceManagementClient  # noqa: E402
+from azure.mgmt.storage import StorageManagementClient  # noqa: E402
 
 URL = os.environ["BARTIZAN_URL"]
 SUBSCRIPTION = os.environ["AZURE_SUBSCRIPTION_ID"]
@@ -94,6 +97,48 @@ missing = raises(ResourceNotFoundError, lambda: ml.workspaces.get("azure-rg", "n
 check("a missing workspace is a ResourceNotFoundError", missing and missing.error.code == "ResourceNotFound")
 bad = raises(HttpResponseError, lambda: ml.workspaces.begin_create_or_update("azure-rg", "ab", {"location": "local"}))
 check("a bad name is a 400", bad and bad.status_code == 400)
+
+
+
+def send(request):
+    """Sends what this SDK's api-version has no words for, through the SDK's own pipeline."""
+    return ml._client.send_request(request)
+
+
+keys = ml.workspaces.list_keys("azure-rg", "azure-ws")
+check("workspace keys are listed", keys.user_storage_key and keys.user_storage_resource_id == found.storage_account)
+storage = StorageManagementClient(owner, SUBSCRIPTION, **options)
+account = found.storage_account.rsplit("/", 1)[1]
+both = storage.storage_accounts.list_keys("azure-rg", account).keys
+check("a storage account has two keys", [key.key_name for key in both] == ["key1", "key2"] and both[0].value == keys.user_storage_key)
+storage.storage_accounts.regenerate_key("azure-rg", account, {"keyName": "key1"})
+renewed = storage.storage_accounts.list_keys("azure-rg", account).keys
+check("a key is regenerated", renewed[0].value != both[0].value and renewed[1].value == both[1].value)
+unsynced = ml.workspaces.list_keys("azure-rg", "azure-ws").user_storage_key
+ml.workspaces.resync_keys("azure-rg", "azure-ws")
+synced = ml.workspaces.list_keys("azure-rg", "azure-ws").user_storage_key
+check("a workspace picks it up when it is synced", (unsynced, synced) == (both[0].value, renewed[0].value))
+own = storage.storage_accounts.begin_create("azure-rg", "azureown1", {"location": "local", "sku": {"name": "Standard_LRS"}, "kind": "StorageV2"}).result()
+brought = ml.workspaces.begin_create_or_update("azure-rg", "azure-own", {"location": "local", "properties": {"storageAccount": own.id}}).result()
+check("a workspace takes an account that is there", brought.storage_account == own.id)
+used = raises(HttpResponseError, lambda: storage.storage_accounts.delete("azure-rg", "azureown1"))
+check("an account in use stays", used and used.status_code == 409)
+limit = {"value": [{"id": f"{workspace.id}/quotas/local", "type": "Microsoft.MachineLearningServices/workspaces/dedicatedCores/quotas", "limit": 1, "unit": "Count"}]}
+answered = ml.quotas.update("local", limit).value[0]
+check("a basic workspace has no quota of its own", answered.status == "OperationNotSupportedForSku")
+check("usages are listed", [usage.limit for usage in ml.usages.list("local")])
+ml.workspaces.begin_delete("azure-rg", "azure-own").result()
+gone = raises(ResourceNotFoundError, lambda: ml.workspaces.get("azure-rg", "azure-own"))
+taken = raises(HttpResponseError, lambda: ml.workspaces.begin_create_or_update("azure-rg", "azure-own", {"location": "local"}))
+check("a deleted workspace is gone, and its name is taken", gone and taken and taken.status_code == 409)
+raw = HttpRequest("PUT", f"{URL}{brought.id}?api-version=2024-04-01", json={"location": "local", "properties": {"allowRecoverSoftDeletedWorkspace": "True"}})
+recovered = send(raw)
+check("it is recovered as it was", recovered.json()["properties"]["workspaceId"] == brought.workspace_id)
+for purge in [False, True]:
+    raw = HttpRequest("DELETE", f"{URL}{brought.id}?api-version=2024-04-01&forceToPurge={str(purge).lower()}")
+    check("it is deleted, then purged", send(raw).status_code == 200)
+again = ml.workspaces.begin_create_or_update("azure-rg", "azure-own", {"location": "local"}).result()
+check("a purged workspace's name is free", again.workspace_id != brought.workspace_id)
 
 access = AuthorizationManagementClient(owner, SUBSCRIPTION, **options)
 readers = list(access.role_definitions.list(workspace.id, filter="roleName eq 'Reader'"))

@@ -88,9 +88,9 @@ pub struct PatchTarget {
 /// An edition.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sku {
-    /// `Basic`.
+    /// `Basic` or `Enterprise`, of a workspace.
     pub name: String,
-    /// `Basic`.
+    /// The same.
     #[serde(default)]
     pub tier: Option<String>,
     /// Instances, for deployments.
@@ -134,6 +134,9 @@ pub struct WorkspacePut {
     /// Free labels.
     #[serde(default)]
     pub tags: Option<BTreeMap<String, String>>,
+    /// The edition.
+    #[serde(default)]
+    pub sku: Option<Sku>,
     /// The rest.
     #[serde(default)]
     pub properties: WorkspaceInput,

@@ -4,6 +4,7 @@ mod access;
 mod account;
 pub(crate) mod activity_log;
 mod ad;
+mod companion;
 mod compute;
 mod datastore;
 mod deployment;
@@ -22,6 +23,7 @@ mod network_rule;
 mod output;
 mod policy;
 mod provider;
+mod quota;
 mod remembered;
 mod role;
 mod secret;
@@ -99,6 +101,12 @@ enum Command {
     /// Workspaces.
     #[command(subcommand)]
     Workspace(workspace::Command),
+    /// Companions of workspaces: storage accounts, vaults, telemetry stores, registries, and their keys.
+    #[command(subcommand)]
+    Companion(companion::Command),
+    /// Quotas of cores, by family of machines.
+    #[command(subcommand)]
+    Quota(quota::Command),
     /// Compute targets.
     #[command(subcommand)]
     Compute(compute::Command),
@@ -161,6 +169,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Identity(command) => block_on(command.run()),
         Command::Network(command) => block_on(command.run()),
         Command::Workspace(command) => block_on(command.run()),
+        Command::Companion(command) => block_on(command.run()),
+        Command::Quota(command) => block_on(command.run()),
         Command::Compute(command) => block_on(command.run()),
         Command::Datastore(command) => block_on(command.run()),
         Command::Snapshot(command) => block_on(command.run()),

@@ -23,6 +23,12 @@ pub struct Update {
     /// What it is for.
     #[arg(long)]
     description: Option<String>,
+    /// The edition: `enterprise`. Owners alone upgrade, and there is no way back.
+    #[arg(long)]
+    sku: Option<String>,
+    /// Days for which it can be recovered after its deletion: 1 to 14.
+    #[arg(long)]
+    retention_days: Option<u8>,
     /// Whether others than approved private endpoints may reach it at all.
     #[arg(long, value_enum, ignore_case = true)]
     public_network_access: Option<Access>,
@@ -90,6 +96,7 @@ impl Update {
         let given = [
             ("friendlyName", json!(self.friendly_name)),
             ("description", json!(self.description)),
+            ("softDeleteRetentionInDays", json!(self.retention_days)),
             ("publicNetworkAccess", json!(access)),
             ("ipAllowlist", json!(list)),
         ];
@@ -98,7 +105,8 @@ impl Update {
             .filter(|(_, value)| !value.is_null())
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
-        let changed = patch(&open, &place, &json!({"properties": properties}), None).await?;
+        let sku = self.sku.map(|name| json!({"name": name}));
+        let changed = patch(&open, &place, &json!({"sku": sku, "properties": properties}), None).await?;
         if waits(&changed) {
             tell("public network access is disabled, so the IP allow-list has no effect until it is enabled");
         }

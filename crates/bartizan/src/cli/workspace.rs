@@ -22,6 +22,9 @@ pub enum Command {
         /// For people.
         #[arg(long)]
         friendly_name: Option<String>,
+        /// The edition: `basic`, or `enterprise`, whose quotas can be managed.
+        #[arg(long, default_value = "basic")]
+        sku: String,
         /// Create the resource group too.
         #[arg(long)]
         create_resource_group: bool,
@@ -158,6 +161,7 @@ const DELETED: &[(&str, &str)] = &[
 const ROWS: &[(&str, &str)] = &[
     ("Name", "/name"),
     ("Id", "/id"),
+    ("Edition", "/sku/name"),
     ("Workspace GUID", "/properties/workspaceId"),
     ("Storage account", "/properties/storageAccount"),
     ("Key vault", "/properties/keyVault"),
@@ -170,12 +174,21 @@ impl Command {
     /// Runs the command.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Create { name, location, friendly_name, create_resource_group, exist_ok, companions, session } => {
+            Self::Create {
+                name,
+                location,
+                friendly_name,
+                sku,
+                create_resource_group,
+                exist_ok,
+                companions,
+                session,
+            } => {
                 let open = Session::open(&session).await?;
                 if create_resource_group {
                     open.put(&open.group()?, &json!({"location": location})).await?;
                 }
-                let body = json!({"location": location, "properties": {
+                let body = json!({"location": location, "sku": {"name": sku}, "properties": {
                     "friendlyName": friendly_name,
                     "storageAccount": companions.storage_account,
                     "keyVault": companions.key_vault,

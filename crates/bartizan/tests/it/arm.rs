@@ -128,3 +128,33 @@ async fn the_last_owner_cannot_be_removed_and_a_contributor_cannot_share() {
     );
     test.end().await;
 }
+
+/// K-06.
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_upgrade_a_workspace_and_nobody_brings_it_back() {
+    let (test, callers) = TestHouse::new().await;
+    let owner = callers.token(Who::Owner);
+    let to = |edition: &str| json!({"sku": {"name": edition, "tier": edition}});
+    let (_, seen) = test.ask(owner, Method::GET, &test.workspace(), None).await;
+    assert_eq!(seen["sku"], json!({"name": "Basic", "tier": "Basic"}));
+    let cases = [
+        (Who::Contributor, Method::PATCH, "Enterprise", 403),
+        (Who::Contributor, Method::PUT, "Enterprise", 403),
+        (Who::Contributor, Method::PATCH, "basic", 200),
+        (Who::Owner, Method::PATCH, "Premium", 400),
+        (Who::Owner, Method::PATCH, "enterprise", 200),
+        (Who::Contributor, Method::PATCH, "Enterprise", 200),
+        (Who::Owner, Method::PATCH, "Basic", 400),
+        (Who::Owner, Method::PUT, "Basic", 400),
+    ];
+    for (who, method, edition, expected) in cases {
+        let (status, answer) = test.ask(callers.token(who), method, &test.workspace(), Some(&to(edition))).await;
+        assert_eq!(status, expected, "{who:?} {edition}: {answer}");
+    }
+    // What says nothing of the edition leaves it.
+    let (_, after) = test.ask(owner, Method::PUT, &test.workspace(), Some(&json!({"location": "x"}))).await;
+    assert_eq!(after["sku"]["name"], "Enterprise");
+    let made = test.ask(owner, Method::PUT, &test.workspace().replace("/ws1", "/ent"), Some(&to("Enterprise"))).await;
+    assert_eq!((made.0, &made.1["sku"]["name"]), (201, &json!("Enterprise")));
+    test.end().await;
+}

@@ -28,4 +28,5 @@ mod metrics;
 mod monitor;
 mod network;
 mod oauth;
+mod quotas;
 mod signin;

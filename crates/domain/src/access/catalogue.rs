@@ -61,6 +61,7 @@ impl Catalogue {
 
 /// Actions that operations ask for beside their own, and that no door has.
 const CHECKED_WITHIN: &[&str] = &[
+    "Microsoft.Authorization/workspaceEditions/write",
     "Microsoft.Directory/roleAssignments/write",
     "Microsoft.MachineLearningServices/workspaces/environments/build/action",
     "Microsoft.MachineLearningServices/workspaces/privateEndpointConnectionsApproval/action",
@@ -78,7 +79,6 @@ const CHECKED_WITHIN: &[&str] = &[
 /// resource provider operations, AI + machine learning). A role may name them; nothing here asks for them yet.
 const RESERVED: &[&str] = &[
     "Microsoft.Authorization/elevateAccess/action",
-    "Microsoft.Authorization/workspaceEditions/write",
     "Microsoft.ContainerRegistry/registries/delete",
     "Microsoft.ContainerRegistry/registries/write",
     "Microsoft.Insights/components/delete",

@@ -232,6 +232,10 @@ impl Access {
 
     /// Whether the principal may read the scope's parent (or the scope itself), and so may know what is there.
     pub fn reads_around(&self, principal: PrincipalId, scope: &ResourceId) -> bool {
+        // Whoever holds anything in a subscription finds it in the list of theirs.
+        if scope.subscription_id().map(ResourceId::subscription).as_ref() == Some(scope) {
+            return self.touches(principal, scope);
+        }
         let probe = if scope.workspace().is_some() { READ_WORKSPACE } else { READ_GROUP };
         self.allows(principal, &probe, scope) || self.allows(principal, &probe, &scope.parent())
     }

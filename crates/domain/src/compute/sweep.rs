@@ -7,6 +7,7 @@ use kernel::{Action, Class, Kind, ProcessState, ResourceId, Result, Timestamp};
 use super::{
     Launch, LaunchState, RunState,
     launch::{End, LiveRun, conclude},
+    places::Places,
     start::{HOUSE_WRITE, MOST_ATTEMPTS, StartLaunch, named, stop},
 };
 use crate::gate::{Changes, Cx, Happening, Op, Row};
@@ -15,8 +16,6 @@ use crate::gate::{Changes, Cx, Happening, Op, Row};
 const STUCK: Duration = Duration::from_secs(60);
 /// How long an agent may take to go after its run ended.
 const FAREWELL: Duration = Duration::from_secs(10);
-/// Jobs that run at once.
-const JOBS_AT_ONCE: usize = 4;
 const ATTEMPTS: usize = 8;
 
 /// What is to be done about a live run.
@@ -92,7 +91,7 @@ impl Op for ListDueRuns {
         let mut live = cx.all::<LiveRun>(cx.system(), b"").await?;
         live.sort_by_key(|row| row.value.queued_at);
         // The queue is served in order; services do not wait for jobs.
-        let mut running = live.iter().filter(|row| row.value.is_job && row.value.tried_at.is_some()).count();
+        let mut places = Places::new(cx, &live).await?;
         let mut found = Vec::new();
         let mut ready = Vec::new();
         for row in live {
@@ -111,11 +110,9 @@ impl Op for ListDueRuns {
             }
         }
         for row in ready {
-            if row.value.is_job && row.value.tried_at.is_none() {
-                if running >= JOBS_AT_ONCE {
-                    continue;
-                }
-                running = running.saturating_add(1);
+            let needs_place = row.value.is_job && row.value.tried_at.is_none();
+            if needs_place && !places.take(cx, &row.value).await? {
+                continue;
             }
             found.push(DueRun { live: row, due: Due::Start });
         }

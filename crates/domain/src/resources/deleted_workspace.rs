@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     KeyVault, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Target, TargetIdentities, Telemetry,
-    Workspace, collection, find, managed_identity::end_managed, row_id, workspace_identity,
+    Workspace, collection, find, managed_identity::end_managed, quota, row_id, workspace_identity,
 };
 use crate::{
     access::remove_of_managed,
@@ -245,6 +245,7 @@ async fn forget<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes:
     end_managed(cx, changes, &workspace.id).await?;
     end_settings(cx, changes, &workspace.id).await?;
     network::forget(cx, changes, guid).await?;
+    quota::forget(cx, &workspace.id, changes).await?;
     cx.note("workspace", guid.to_string());
     cx.note("purged", "true");
     Ok(())

@@ -7,10 +7,12 @@ mod companions;
 mod datastore;
 mod deleted_workspace;
 mod diagnose;
+mod edition;
 mod group;
 mod log_store;
 mod managed_identity;
 mod name;
+mod quota;
 mod resource;
 mod scope;
 mod subscription;
@@ -27,6 +29,7 @@ pub use datastore::{Datastore, DatastoreKind};
 pub use deleted_workspace::{DeleteWorkspace, DeletedWorkspace, ListDeletedWorkspaces};
 pub(crate) use deleted_workspace::{ListDuePurges, PurgeDue};
 pub use diagnose::{DiagnoseWorkspace, Topic, Trouble};
+pub use edition::Edition;
 pub use group::{DeleteResourceGroup, PutResourceGroup, ResourceGroup};
 pub use log_store::{LogStore, PutLogStore};
 pub(crate) use managed_identity::assignable;
@@ -34,6 +37,8 @@ pub use managed_identity::{
     DeleteUserAssignedIdentity, HandedIdentity, PutUserAssignedIdentity, SystemIdentity, TargetIdentities,
     UpdateTarget, UserAssignedIdentity,
 };
+pub(crate) use quota::local_quotas;
+pub use quota::{ListQuotas, ListUsages, Quota, QuotaOutcome, QuotaWanted, UpdateQuotas};
 pub use resource::{
     DeleteResource, GetResource, ListResources, Precondition, PutResource, Resource, ResourceType, SystemData, Written,
     workspace_shelf,

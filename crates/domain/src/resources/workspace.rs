@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    KeyVault, Precondition, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, SystemData, Telemetry,
-    Written, collection,
+    Edition, KeyVault, Precondition, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, SystemData,
+    Telemetry, Written, collection,
     deleted_workspace::{hold_group, recover, resting, rests},
-    find, name, row_id, workspace_identity,
+    edition, find, name, row_id, workspace_identity,
     workspace_keys::{self, NewKeys},
     workspace_parts::{Maker, companion_name},
 };
@@ -44,6 +44,9 @@ pub struct Workspace {
     /// Days for which it can be recovered after its deletion: 1 to 14.
     #[serde(default = "fourteen")]
     pub retention_days: u8,
+    /// Its edition.
+    #[serde(default)]
+    pub edition: Edition,
 }
 
 /// As Azure has it when nobody says.
@@ -84,6 +87,8 @@ pub struct WorkspaceRequest {
     pub network: NetworkRequest,
     /// Days for which it can be recovered after its deletion; 14 when nobody says.
     pub retention_days: Option<u8>,
+    /// The edition; basic when nobody says.
+    pub edition: Option<Edition>,
     /// Recover the deleted workspace that has this name, if there is one.
     pub recover: bool,
 }
@@ -145,8 +150,8 @@ impl Op for PutWorkspace {
 impl PutWorkspace {
     /// What an update shall change.
     fn wanted(self) -> Wanted {
-        let WorkspaceRequest { friendly_name, description, network, retention_days, .. } = self.request;
-        Wanted { tags: Some(self.tags), friendly_name, description, network, retention_days }
+        let WorkspaceRequest { friendly_name, description, network, retention_days, edition, .. } = self.request;
+        Wanted { tags: Some(self.tags), friendly_name, description, network, retention_days, edition }
     }
 
     async fn create(self, cx: &Cx<'_, Self>) -> Result<Written<Resource<Workspace>>> {
@@ -212,6 +217,7 @@ impl PutWorkspace {
             identity,
             tenant,
             retention_days,
+            edition: self.request.edition.unwrap_or_default(),
         };
         let system = cx.system();
         let _turn = cx.house().assigning.lock().await;
@@ -260,6 +266,8 @@ pub struct Wanted {
     pub network: NetworkRequest,
     /// Days for which it can be recovered after its deletion.
     pub retention_days: Option<u8>,
+    /// Another edition: from basic to enterprise, by owners alone.
+    pub edition: Option<Edition>,
 }
 
 impl Op for PatchWorkspace {
@@ -283,7 +291,7 @@ async fn rewrite<O: Op>(
     wanted: Wanted,
 ) -> Result<Row<Resource<Workspace>>> {
     let workspace = &mut row.value;
-    let Wanted { tags, friendly_name, description, network, retention_days } = wanted;
+    let Wanted { tags, friendly_name, description, network, retention_days, edition } = wanted;
     if let Some(tags) = tags {
         name::check_tags(&tags)?;
         workspace.tags = tags;
@@ -298,6 +306,10 @@ async fn rewrite<O: Op>(
     }
     if let Some(days) = retention_days {
         workspace.properties.retention_days = check_retention(days)?;
+    }
+    if let Some(edition) = edition {
+        edition::require_change(cx, workspace, edition).await?;
+        workspace.properties.edition = edition;
     }
     workspace.system.touch(cx);
     let mut changes = Changes::new();

@@ -16,6 +16,7 @@ mod models;
 mod network;
 mod operations;
 mod private_endpoints;
+mod quotas;
 mod snapshots;
 mod templates;
 mod view;
@@ -44,6 +45,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(private_endpoints::doors)
         .face(workspace_keys::doors)
         .face(diagnose::doors)
+        .face(quotas::doors)
         .face(snapshots::doors)
         .face(codes::doors)
         .face(jobs::doors)

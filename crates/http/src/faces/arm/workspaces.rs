@@ -5,8 +5,8 @@ use domain::{
     gate::{Row, enter},
     network::{NetworkRequest, NetworkView, network_of},
     resources::{
-        Datastore, DatastoreKind, DeleteWorkspace, DeletedWorkspace, GetResource, ListDeletedWorkspaces, ListResources,
-        ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Resource, Target, Wanted, Workspace,
+        Datastore, DatastoreKind, DeleteWorkspace, DeletedWorkspace, Edition, GetResource, ListDeletedWorkspaces,
+        ListResources, ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Resource, Target, Wanted, Workspace,
         WorkspaceRequest,
     },
 };
@@ -42,6 +42,7 @@ pub(super) fn doors(doors: Doors) -> Doors {
 fn view(guest: &Guest, row: &Row<Resource<Workspace>>) -> arm::Resource<arm::Workspace> {
     let resource = &row.value;
     let workspace = &resource.properties;
+    let edition = workspace.edition.word().to_owned();
     arm::Resource {
         identity: Some(arm::Identity {
             kind: String::from("SystemAssigned"),
@@ -49,7 +50,7 @@ fn view(guest: &Guest, row: &Row<Resource<Workspace>>) -> arm::Resource<arm::Wor
             tenant_id: Some(workspace.tenant.to_string()),
             user_assigned_identities: None,
         }),
-        sku: Some(arm::Sku { name: String::from("Basic"), tier: Some(String::from("Basic")), capacity: None }),
+        sku: Some(arm::Sku { name: edition.clone(), tier: Some(edition), capacity: None }),
         subkind: Some(String::from("Default")),
         ..show(row, properties(guest, resource))
     }
@@ -142,6 +143,7 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
             container_registry: id_field("properties.containerRegistry", body.properties.container_registry)?,
             network,
             retention_days: body.properties.soft_delete_retention_in_days,
+            edition: edition(body.sku.as_ref())?,
             recover: is_true(body.properties.allow_recover_soft_deleted_workspace.as_ref())?,
         },
         precondition,
@@ -151,6 +153,10 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
     let is_old = api_version.get(..4).is_none_or(|year| year < "2022");
     let status = if written.is_new && is_old { StatusCode::CREATED } else { StatusCode::OK };
     Ok(named(status, view(&shell, &written.row)))
+}
+
+fn edition(sku: Option<&arm::Sku>) -> Result<Option<Edition>, Error> {
+    sku.map(|sku| sku.name.parse()).transpose()
 }
 
 /// Azure's clients send this one flag as a word.
@@ -199,6 +205,7 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
             description: body.properties.description,
             network,
             retention_days: body.properties.soft_delete_retention_in_days,
+            edition: edition(body.sku.as_ref())?,
         },
         precondition,
     };
