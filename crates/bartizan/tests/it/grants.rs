@@ -173,3 +173,31 @@ async fn a_diagnosis_names_what_is_broken_in_its_group_and_nothing_else() {
     assert_eq!(test.ask(callers.token(Who::Stranger), Method::POST, &format!("{ws}/diagnose"), None).await.0, 404);
     test.end().await;
 }
+
+///
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_one_support_application_for_each_place_of_a_subscription() {
+    let (test, callers) = TestHouse::new().await;
+    let owner = callers.token(Who::Owner);
+    let apps = async || {
+        let (_, listed) = test.ask(owner, Method::GET, "/graph/v1.0/servicePrincipals", None).await;
+        let is_one =
+            |found: &&Value| found["displayName"].as_str().unwrap().starts_with("Microsoft-AzureML-Support-App-");
+        listed["value"].as_array().unwrap().iter().filter(is_one).cloned().collect::<Vec<_>>()
+    };
+    let first = apps().await;
+    assert_eq!(first.len(), 1, "that of the workspace every house has");
+    for (name, location, count) in [("ws2", "north", 2), ("ws3", "NORTH", 2), ("ws4", "local", 2)] {
+        let ws = test.workspace().replace("/ws1", &format!("/{name}"));
+        assert_eq!(test.ask(owner, Method::PUT, &ws, Some(&json!({"location": location}))).await.0, 201);
+        assert_eq!(apps().await.len(), count, "{name}");
+    }
+    let held = held(&test, owner, first[0]["id"].as_str().unwrap()).await;
+    assert_eq!(pairs(&held), BTreeSet::from([(CONTRIBUTOR.to_string(), test.subscription())]));
+    assert_eq!(first[0]["passwordCredentials"], json!([]), "nobody signs in as it");
+    // It goes with no workspace.
+    let purge = format!("{}?forceToPurge=true", test.workspace());
+    assert_eq!(test.ask(owner, Method::DELETE, &purge, None).await.0, 200);
+    assert_eq!(apps().await.len(), 2);
+    test.end().await;
+}

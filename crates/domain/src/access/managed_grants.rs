@@ -1,4 +1,5 @@
-//! The roles of identities that the server itself gives them: those of a workspace's own (requirement A-39).
+//! The roles of identities that the server itself gives them: those of a workspace's own (requirement A-39), and of what supports
+//! its place.
 
 use kernel::{PrincipalId, PrincipalKind, ResourceId, Result};
 use uuid::Uuid;
@@ -6,30 +7,29 @@ use uuid::Uuid;
 use super::{RoleAssignment, assignments::Epoch};
 use crate::gate::{Changes, Cx, Op, Row};
 
-/// Gives a principal that nobody can sign in as the roles at these scopes that it lacks. The caller holds `assigning`.
+/// Gives principals that nobody can sign in as the roles at these scopes that they lack. The caller holds `assigning`.
 pub(crate) async fn grant_managed<O: Op>(
     cx: &Cx<'_, O>,
-    principal: PrincipalId,
-    grants: &[(Uuid, ResourceId)],
+    grants: &[(PrincipalId, Uuid, ResourceId)],
     changes: &mut Changes,
 ) -> Result<()> {
     let epoch = Epoch::read(cx).await?;
     let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
-    let is_held = |role: Uuid, scope: &ResourceId| {
+    let is_held = |principal: PrincipalId, role: Uuid, scope: &ResourceId| {
         all.iter().any(|row| row.value.principal == principal && row.value.role == role && row.value.scope == *scope)
     };
     let mut given = Vec::new();
-    for (role, scope) in grants {
-        if is_held(*role, scope) || given.contains(&(role, scope)) {
+    for (principal, role, scope) in grants {
+        if is_held(*principal, *role, scope) || given.contains(&(principal, role, scope)) {
             continue;
         }
-        given.push((role, scope));
+        given.push((principal, role, scope));
         let assignment = RoleAssignment {
             scope: scope.clone(),
             role: *role,
-            principal,
+            principal: *principal,
             kind: PrincipalKind::ServicePrincipal,
-            created_by: cx.caller().principal().map_or(principal, |caller| caller.id),
+            created_by: cx.caller().principal().map_or(*principal, |caller| caller.id),
             created_at: cx.now(),
         };
         changes.put(cx.system(), &Row::new(Uuid::new_v4().as_bytes().as_slice(), assignment))?;

@@ -16,6 +16,7 @@ mod quota;
 mod resource;
 mod scope;
 mod subscription;
+mod support_app;
 mod target;
 mod workspace;
 mod workspace_identity;

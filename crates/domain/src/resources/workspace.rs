@@ -12,11 +12,12 @@ use super::{
     Edition, KeyVault, Precondition, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, SystemData,
     Telemetry, Written, collection,
     deleted_workspace::{hold_group, recover, resting, rests},
-    edition, find, name, row_id, workspace_identity,
+    edition, find, name, row_id, support_app, workspace_identity,
     workspace_keys::{self, NewKeys},
     workspace_parts::{Maker, companion_name},
 };
 use crate::{
+    access::{CONTRIBUTOR, grant_managed},
     gate::{Changes, Cx, Op, Row},
     identity::{Member, require_room},
     network::{self, NetworkRequest},
@@ -93,6 +94,22 @@ pub struct WorkspaceRequest {
     pub recover: bool,
 }
 
+impl WorkspaceRequest {
+    /// Refuses other companions than the workspace has: it keeps those it was made with.
+    fn require_same_companions(&self, present: &Workspace) -> Result<()> {
+        let pairs = [
+            ("properties.storageAccount", &self.storage_account, Some(&present.storage_account)),
+            ("properties.keyVault", &self.key_vault, Some(&present.key_vault)),
+            ("properties.applicationInsights", &self.application_insights, Some(&present.application_insights)),
+            ("properties.containerRegistry", &self.container_registry, present.container_registry.as_ref()),
+        ];
+        match pairs.into_iter().find(|(_, named, held)| named.is_some() && named.as_ref() != *held) {
+            Some((field, ..)) => Err(Error::invalid(field, "cannot be changed once the workspace is made")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Creates a workspace with its companions, key, identity and its grants, default datastores and local target, all in one commit; or
 /// updates an existing one's words and tags; or recovers a deleted one.
 #[derive(Debug)]
@@ -127,6 +144,7 @@ impl Op for PutWorkspace {
         self.precondition.hold(present.as_ref())?;
         match present {
             Some(row) => {
+                self.request.require_same_companions(&row.value.properties)?;
                 let row = rewrite(cx, row, self.wanted()).await?;
                 Ok(Written { row, is_new: false })
             }
@@ -234,7 +252,14 @@ impl PutWorkspace {
         );
         changes.put(system, &row)?;
         network::change(cx, &mut changes, &row.value.id, workspace, &self.request.network).await?;
-        workspace_identity::grant(cx, &row.value, &mut changes).await?;
+        let mut grants = workspace_identity::grants(&row.value);
+        let subscription = row.value.id.subscription_id().map(ResourceId::subscription);
+        if let Some(subscription) = subscription
+            && let Some(app) = support_app::ensure(cx, &subscription, &row.value.location, &mut changes).await?
+        {
+            grants.push((app, CONTRIBUTOR, subscription));
+        }
+        grant_managed(cx, &grants, &mut changes).await?;
         cx.note("workspace", workspace.to_string());
         cx.commit(changes).await?;
         row.version = 1;

@@ -1,7 +1,7 @@
 //! What a workspace's own identity may do: six grants, made with the workspace (requirement A-39), and what fails without them.
 //! Nobody obtains a token of that identity; the server asks the evaluator before it does something in its name.
 
-use kernel::{Action, Class, Error, Kind, ResourceId, Result};
+use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result};
 use uuid::Uuid;
 
 use super::{Registry, Resource, ResourceGroup, ResourceType, Workspace, diagnose::Topic, workspace_keys};
@@ -49,10 +49,15 @@ pub(super) fn table(workspace: &Resource<Workspace>) -> Vec<Grant> {
     grants
 }
 
+/// The table as grants of the workspace's identity.
+pub(super) fn grants(workspace: &Resource<Workspace>) -> Vec<(PrincipalId, Uuid, ResourceId)> {
+    let identity = workspace.properties.identity;
+    table(workspace).into_iter().map(|grant| (identity, grant.role, grant.scope)).collect()
+}
+
 /// Gives the identity what it lacks of the table, with `changes`. The caller holds `assigning`.
 pub(super) async fn grant<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes: &mut Changes) -> Result<()> {
-    let grants: Vec<_> = table(workspace).into_iter().map(|grant| (grant.role, grant.scope)).collect();
-    grant_managed(cx, workspace.properties.identity, &grants, changes).await
+    grant_managed(cx, &grants(workspace), changes).await
 }
 
 /// Gives the identity its role on a registry that was just made.
@@ -62,7 +67,7 @@ pub(crate) async fn grant_registry<O: Op>(
     registry: &ResourceId,
     changes: &mut Changes,
 ) -> Result<()> {
-    grant_managed(cx, workspace.properties.identity, &[(CONTRIBUTOR, registry.clone())], changes).await
+    grant_managed(cx, &[(workspace.properties.identity, CONTRIBUTOR, registry.clone())], changes).await
 }
 
 /// Refuses when the identity lacks what runs and services need of it.
