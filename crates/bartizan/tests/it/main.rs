@@ -16,6 +16,7 @@ mod arm;
 mod audit;
 mod browser;
 mod companions;
+mod datastores;
 mod deleted;
 mod deployments;
 mod directory;

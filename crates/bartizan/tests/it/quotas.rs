@@ -88,6 +88,7 @@ async fn a_job_waits_for_the_quota_of_its_workspace() {
         assert!(test.ask(owner, Method::PUT, &format!("{ws}/jobs/{name}"), Some(&body)).await.0 < 300);
     };
     submit(&ws, "first").await;
+    test.clock.advance(std::time::Duration::from_secs(1));
     submit(&ws, "second").await;
     submit(&test.workspace(), "elsewhere").await;
     domain::work::look_once(&test.house, true).await.unwrap();

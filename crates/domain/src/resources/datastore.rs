@@ -1,4 +1,4 @@
-//! Datastores: named places for data, in the workspace's own storage account.
+//! Datastores: named places for data in a storage account.
 
 use kernel::{Action, Class, Error, ResourceId, Result};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ pub struct Datastore {
     pub container: String,
     /// Whether it is the workspace's default.
     pub is_default: bool,
+    /// Whether it has a key of its own.
+    #[serde(default)]
+    pub has_key: bool,
 }
 
 /// The kinds of datastores (Azure's `datastoreType`).

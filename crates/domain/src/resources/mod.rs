@@ -5,6 +5,7 @@ mod account_keys;
 mod companion;
 mod companions;
 mod datastore;
+mod datastores;
 mod deleted_workspace;
 mod diagnose;
 mod edition;
@@ -27,6 +28,7 @@ pub use account_keys::{AccountKey, Keyed, ListAccountKeys, RegenerateAccountKey}
 pub use companion::{KeyVault, Registry, StorageAccount, Telemetry};
 pub use companions::{Companion, DeleteCompanion, PutCompanion};
 pub use datastore::{Datastore, DatastoreKind};
+pub use datastores::{DeleteDatastore, ListDatastoreSecrets, PutDatastore};
 pub use deleted_workspace::{DeleteWorkspace, DeletedWorkspace, ListDeletedWorkspaces};
 pub(crate) use deleted_workspace::{ListDuePurges, PurgeDue};
 pub use diagnose::{DiagnoseWorkspace, Topic, Trouble};

@@ -276,7 +276,17 @@ impl<P: ResourceType> PutResource<P> {
     }
 
     /// The write together with other changes.
-    pub(crate) async fn apply_with<O: Op>(self, cx: &Cx<'_, O>, mut changes: Changes) -> Result<Written<Resource<P>>> {
+    pub(crate) async fn apply_with<O: Op>(self, cx: &Cx<'_, O>, changes: Changes) -> Result<Written<Resource<P>>> {
+        self.apply_as(cx, changes, Uuid::new_v4()).await
+    }
+
+    /// The write together with other changes, which name a new resource by this GUID.
+    pub(crate) async fn apply_as<O: Op>(
+        self,
+        cx: &Cx<'_, O>,
+        mut changes: Changes,
+        fresh: Uuid,
+    ) -> Result<Written<Resource<P>>> {
         name::check_tags(&self.tags)?;
         name::check_words("location", &self.location)?;
         self.properties.check(&self.id)?;
@@ -294,7 +304,7 @@ impl<P: ResourceType> PutResource<P> {
                 row_id,
                 Resource {
                     id: self.id,
-                    guid: Uuid::new_v4(),
+                    guid: fresh,
                     location: String::new(),
                     tags: BTreeMap::new(),
                     system: SystemData::new(cx),

@@ -95,7 +95,7 @@ impl<O: Op> Maker<'_, '_, O> {
         ];
         let child = |kind: &str, name: &str| id.child([kind, name]).map_err(|why| Error::invalid("name", why));
         for (name, kind, container, is_default) in containers {
-            let datastore = Datastore { kind, account: account.to_owned(), container, is_default };
+            let datastore = Datastore { kind, account: account.to_owned(), container, is_default, has_key: false };
             self.add(shelf, child("datastores", name)?, datastore)?;
         }
         let capabilities = self.cx.compute().capabilities().as_ref().clone();

@@ -3,6 +3,7 @@
 mod access;
 mod codes;
 mod companions;
+mod datastores;
 mod deployments;
 mod diagnose;
 mod endpoints;
@@ -44,6 +45,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(virtual_networks::doors)
         .face(private_endpoints::doors)
         .face(workspace_keys::doors)
+        .face(datastores::doors)
         .face(diagnose::doors)
         .face(quotas::doors)
         .face(snapshots::doors)

@@ -1,12 +1,12 @@
-//! Workspaces, their datastores and compute targets.
+//! Workspaces and their compute targets.
 
 use axum::response::{IntoResponse, Response};
 use domain::{
     gate::{Row, enter},
     network::{NetworkRequest, NetworkView, network_of},
     resources::{
-        Datastore, DatastoreKind, DeleteWorkspace, DeletedWorkspace, Edition, GetResource, ListDeletedWorkspaces,
-        ListResources, ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Resource, Target, Wanted, Workspace,
+        DeleteWorkspace, DeletedWorkspace, Edition, GetResource, ListDeletedWorkspaces, ListResources,
+        ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Resource, Target, Wanted, Workspace,
         WorkspaceRequest,
     },
 };
@@ -33,8 +33,6 @@ pub(super) fn doors(doors: Doors) -> Doors {
         .open::<PutWorkspace, _, _>(Method::PUT, WORKSPACE, put_workspace)
         .open::<PatchWorkspace, _, _>(Method::PATCH, WORKSPACE, patch_workspace)
         .open::<DeleteWorkspace, _, _>(Method::DELETE, WORKSPACE, delete_workspace)
-        .open::<ListResources<Datastore>, _, _>(Method::GET, &format!("{WORKSPACE}/datastores"), list_datastores)
-        .open::<GetResource<Datastore>, _, _>(Method::GET, &format!("{WORKSPACE}/datastores/{{name}}"), get_datastore)
         .open::<ListResources<Target>, _, _>(Method::GET, &format!("{WORKSPACE}/computes"), list_targets)
         .open::<GetResource<Target>, _, _>(Method::GET, &format!("{WORKSPACE}/computes/{{name}}"), get_target)
 }
@@ -223,38 +221,6 @@ async fn delete_workspace(guest: Guest) -> Result<Response, Fault> {
     let op = DeleteWorkspace { id: guest.resource(0)?, purge };
     enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(StatusCode::OK.into_response())
-}
-
-fn view_datastore(row: &Row<Resource<Datastore>>) -> arm::Resource<Value> {
-    let datastore = &row.value.properties;
-    let (kind, place) = match datastore.kind {
-        DatastoreKind::AzureBlob => ("AzureBlob", "containerName"),
-        DatastoreKind::AzureFile => ("AzureFile", "fileShareName"),
-    };
-    let properties = json!({
-        "datastoreType": kind,
-        "accountName": datastore.account,
-        place: datastore.container,
-        "isDefault": datastore.is_default,
-        "protocol": "https",
-        "credentials": {"credentialsType": "None"},
-        "serviceDataAccessAuthIdentity": "None",
-    });
-    show(row, properties)
-}
-
-async fn list_datastores(guest: Guest) -> Result<Response, Fault> {
-    let op = ListResources::<Datastore>::new(guest.resource(1)?);
-    let rows = enter(guest.house(), &guest.caller().await?, op).await?;
-    let only_default = guest.query("isDefault").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let wanted = rows.iter().filter(|row| row.value.properties.is_default || !only_default);
-    Ok(list(wanted.map(view_datastore).collect()))
-}
-
-async fn get_datastore(guest: Guest) -> Result<Response, Fault> {
-    let op = GetResource::<Datastore>::new(guest.resource(0)?);
-    let row = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(named(StatusCode::OK, view_datastore(&row)))
 }
 
 pub(super) fn view_target(row: &Row<Resource<Target>>) -> arm::Resource<Value> {
