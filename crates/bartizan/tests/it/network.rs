@@ -201,3 +201,39 @@ async fn subnets_lie_in_their_network_and_do_not_overlap() {
     assert_eq!(test.ask(owner, Method::GET, &place, None).await.0, 404);
     test.end().await;
 }
+
+/// Deny by default: of the doors within a workspace, only the listed ones are open to an owner from an unlisted address.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_door_within_a_workspace_is_bound_but_those_that_manage_it() {
+    const OPEN: [&str; 5] = [
+        "Microsoft.MachineLearningServices/workspaces/outboundNetworkDependenciesEndpoints/read",
+        "Microsoft.MachineLearningServices/workspaces/privateEndpointConnections/",
+        "Microsoft.MachineLearningServices/workspaces/privateLinkResources/read",
+        "Microsoft.Authorization/",
+        "Microsoft.Insights/",
+    ];
+    let (test, callers) = TestHouse::new().await;
+    let owner = callers.token(Who::Owner);
+    assert_eq!(rule(&test, owner, json!({"publicNetworkAccess": "Disabled"})).await.0, 200);
+    let doors = http_faces::faces::doors();
+    let mut wrong = Vec::new();
+    let mut bound = 0;
+    for door in
+        doors.list().iter().filter(|door| !door.action.is_public() && door.path.contains("/workspaces/{workspace}"))
+    {
+        let is_workspace = door.path.ends_with("/workspaces/{workspace}");
+        if is_workspace || OPEN.iter().any(|open| door.action.name().starts_with(open)) {
+            continue;
+        }
+        bound += 1;
+        let method = Method::from_bytes(door.method.as_str().as_bytes()).unwrap();
+        let body = (method != Method::GET && method != Method::HEAD).then(|| json!({}));
+        let (status, said) =
+            test.ask(owner, method.clone(), &crate::gate::fill(&test, &door.path), body.as_ref()).await;
+        if status != 403 {
+            wrong.push(format!("{method} {} → {status} {said}", door.path));
+        }
+    }
+    assert!(wrong.is_empty() && bound > 50, "{bound} doors, of which {}:\n{}", wrong.len(), wrong.join("\n"));
+    test.end().await;
+}
