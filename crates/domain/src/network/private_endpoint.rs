@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     VirtualNetwork, WorkspaceNetwork,
     connections::{APPROVE, Answer, Connection, WORKSPACE_GROUP},
-    rules::stored,
+    rules::{displace, stored},
     virtual_network::{check_name, require_unchanged_in_use},
 };
 use crate::{
@@ -149,6 +149,7 @@ impl PutPrivateEndpoint {
         cx.note("connection", connection.name.as_str());
         cx.note("status", connection.status(cx.now()));
         cx.note("workspace", workspace.value.id.as_str());
+        displace(cx, changes, &rules).await?;
         rules.value.connections.push(connection);
         let system = cx.system();
         // Written unchanged: a workspace that is deleted meanwhile makes this commit stale, and the reverse.

@@ -119,7 +119,21 @@ pub(crate) async fn change<O: Op>(
     let rules = &row.value.rules;
     cx.note("publicNetworkAccess", if rules.public_access { "Enabled" } else { "Disabled" });
     cx.note("ipAllowlist", rules.ip_allow.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+    displace(cx, changes, &row).await?;
     changes.put(cx.system(), &row)?;
+    Ok(())
+}
+
+/// Removes what is left of an earlier workspace of this name: one scope has one set of rules.
+pub(super) async fn displace<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &Row<WorkspaceNetwork>) -> Result<()> {
+    if row.version > 0 {
+        return Ok(());
+    }
+    for other in cx.all::<WorkspaceNetwork>(cx.system(), b"").await? {
+        if other.value.scope == row.value.scope && other.id != row.id {
+            changes.delete(cx.system(), &other);
+        }
+    }
     Ok(())
 }
 
