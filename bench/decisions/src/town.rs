@@ -94,11 +94,12 @@ impl Town {
                     kind: PrincipalKind::User,
                     created_by: principal,
                     created_at: Timestamp(0),
+                    bounds: None,
                 };
                 (Uuid::new_v4(), row)
             })
             .collect();
-        let rows = Rows { definitions, assignments: held, denials: Vec::new(), memberships };
+        let rows = Rows { definitions, assignments: held, memberships, ..Rows::default() };
         let mut town = Self { actions, rows, groups, requests: Vec::new() };
         let plain = Plain::new(&town);
         let asked: Vec<Request> = (0..requests)

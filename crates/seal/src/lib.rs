@@ -29,7 +29,6 @@ pub use certificate::{Authority, ServerIdentity};
 pub use chain::Sha256Chain;
 pub use code::message_code;
 pub use credential::{Fingerprint, new_account_key, new_client_secret, new_service_key};
-pub use credential::{Fingerprint, new_client_secret, new_service_key};
 pub use digest::{Sha256, hex, sha256_hex};
 pub use error::SealError;
 pub use foreign::{ForeignFault, ForeignKeys, ForeignToken};

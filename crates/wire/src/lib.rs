@@ -7,6 +7,7 @@ pub mod authorization;
 pub mod conditional_access;
 pub mod deployment;
 pub mod diagnostics;
+pub mod elevation;
 pub mod endpoint;
 pub mod graph;
 pub mod identity_provider;

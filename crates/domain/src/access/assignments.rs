@@ -6,7 +6,12 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId,
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{APPLICATION_ADMINISTRATOR, DenyAssignment, OWNER, granting::require_right_to_grant};
+use super::{
+    APPLICATION_ADMINISTRATOR, Bounds, DenyAssignment, OWNER,
+    elevation::{remove_eligibilities, remove_eligibilities_of},
+    granting::{require_lasting, require_right_to_grant},
+    lasting::Lasting,
+};
 use crate::{
     gate::{Changes, Cx, Op, Record, Row},
     identity::can_come_in,
@@ -34,6 +39,9 @@ pub struct RoleAssignment {
     pub created_by: PrincipalId,
     /// When.
     pub created_at: Timestamp,
+    /// When it begins and ends, and what it was activated from; none when it is there until somebody takes it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
 }
 
 impl Record for RoleAssignment {
@@ -84,10 +92,12 @@ impl Op for PutRoleAssignment {
             return Err(Error::invalid("properties.roleDefinitionId", why));
         }
         cx.note("role", &role.role_name);
-        require_right_to_grant(cx, &role, &self.scope).await?;
+        require_lasting(cx, &Self::ACTION, &self.scope, Lasting::ForGood)?;
+        require_right_to_grant(cx, &role, &self.scope, Lasting::ForGood).await?;
         resources::require_scope_around(cx, "scope", &self.scope).await?;
         let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
-        let twin = all.iter().find(|row| {
+        // One that ends by itself is no twin: this one stays.
+        let twin = all.iter().filter(|row| row.value.bounds.is_none()).find(|row| {
             row.value.scope == self.scope && row.value.role == self.role && row.value.principal == self.principal
         });
         match twin {
@@ -101,18 +111,7 @@ impl Op for PutRoleAssignment {
                 "the id is used by a different role assignment, which cannot be changed",
             ));
         }
-        let subscription = self.scope.subscription_id();
-        // Those that come with workspaces are the server's own doing.
-        let counts = |row: &&Row<RoleAssignment>| {
-            row.value.scope.subscription_id() == subscription
-                && !cx.house().identity.is_of_workspace(row.value.principal)
-        };
-        if all.iter().filter(counts).count() >= MOST_ASSIGNMENTS {
-            let why = format!(
-                "a subscription holds {MOST_ASSIGNMENTS} role assignments, and no more; assign roles to groups"
-            );
-            return Err(Error::new(Kind::TooLarge, why));
-        }
+        require_room(cx, &all, &self.scope)?;
         let created_by = cx.caller().principal().map_or(self.principal, |principal| principal.id);
         let assignment = RoleAssignment {
             scope: self.scope,
@@ -121,6 +120,7 @@ impl Op for PutRoleAssignment {
             kind,
             created_by,
             created_at: cx.now(),
+            bounds: None,
         };
         let mut changes = Changes::new();
         changes.put(cx.system(), &Row::new(self.name.as_bytes().as_slice(), assignment.clone()))?;
@@ -128,6 +128,21 @@ impl Op for PutRoleAssignment {
         cx.commit(changes).await?;
         Ok(assignment)
     }
+}
+
+/// Refuses one more assignment than a subscription holds.
+pub(super) fn require_room<O: Op>(cx: &Cx<'_, O>, all: &[Row<RoleAssignment>], scope: &ResourceId) -> Result<()> {
+    let subscription = scope.subscription_id();
+    // Those that come with workspaces are the server's own doing.
+    let counts = |row: &&Row<RoleAssignment>| {
+        row.value.scope.subscription_id() == subscription
+            && !cx.house().identity.is_of_workspace(row.value.principal)
+    };
+    if all.iter().filter(counts).count() < MOST_ASSIGNMENTS {
+        return Ok(());
+    }
+    let why = format!("a subscription holds {MOST_ASSIGNMENTS} role assignments, and no more; assign roles to groups");
+    Err(Error::new(Kind::TooLarge, why))
 }
 
 /// Reads one assignment.
@@ -214,7 +229,7 @@ impl Op for DeleteRoleAssignment {
         cx.note("principal", row.value.principal.to_string());
         let role = cx.house().access().role(row.value.role).cloned();
         if let Some(role) = role {
-            require_right_to_grant(cx, &role, &self.scope).await?;
+            require_right_to_grant(cx, &role, &self.scope, Lasting::Now).await?;
         }
         let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
         require_holders(cx, &all, |other| other.id == row.id).await?;
@@ -255,6 +270,8 @@ pub(crate) async fn remove_within<O: Op>(
             changes.delete(cx.system(), &row);
         }
     }
+    remove_eligibilities(cx, changes, |held| held.scope.is_within(scope) || principals.contains(&held.principal))
+        .await?;
     let goes = |held: &RoleAssignment| held.scope.is_within(scope) || principals.contains(&held.principal);
     take_back(cx, changes, goes).await
 }
@@ -266,6 +283,9 @@ pub(crate) async fn remove_of_managed<O: Op>(
     principals: &[PrincipalId],
     changes: &mut Changes,
 ) -> Result<()> {
+    for principal in principals {
+        remove_eligibilities_of(cx, changes, *principal).await?;
+    }
     take_back(cx, changes, |held| principals.contains(&held.principal)).await
 }
 
@@ -295,6 +315,7 @@ pub(crate) async fn remove_of<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, cha
     for row in all.iter().filter(|row| row.value.principal == principal) {
         changes.delete(cx.system(), row);
     }
+    remove_eligibilities_of(cx, changes, principal).await?;
     changes.put(cx.system(), &epoch)?;
     Ok(())
 }
@@ -321,18 +342,20 @@ const KEPT: [(Uuid, &str); 2] = [(OWNER, "owner of a scope"), (APPLICATION_ADMIN
 /// Who holds, by itself, a role that somebody must hold.
 pub(crate) async fn holders_of_kept<O: Op>(cx: &Cx<'_, O>) -> Result<BTreeSet<PrincipalId>> {
     let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
-    let is_kept = |row: &Row<RoleAssignment>| KEPT.iter().any(|(role, _)| *role == row.value.role);
+    let is_kept =
+        |row: &Row<RoleAssignment>| row.value.bounds.is_none() && KEPT.iter().any(|(role, _)| *role == row.value.role);
     Ok(all.into_iter().filter(is_kept).map(|row| row.value.principal).collect())
 }
 
 /// Refuses when, without the assignments that are going, a scope had no holder of a role that must be held. A group does not
-/// count as a holder: who is in it can change without anybody looking here.
+/// count as a holder: who is in it can change without anybody looking here. Nor does what ends by itself.
 async fn require_holders<O: Op>(
     cx: &Cx<'_, O>,
     all: &[Row<RoleAssignment>],
     is_going: impl Fn(&Row<RoleAssignment>) -> bool + Send,
 ) -> Result<()> {
-    let (going, staying): (Vec<_>, Vec<_>) = all.iter().partition(|row| is_going(row));
+    let lasting = all.iter().filter(|row| row.value.bounds.is_none());
+    let (going, staying): (Vec<_>, Vec<_>) = lasting.partition(|row| is_going(row));
     for row in going {
         let Some((role, noun)) = KEPT.into_iter().find(|(role, _)| *role == row.value.role) else { continue };
         let mut remains = false;

@@ -6,8 +6,12 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use uuid::Uuid;
 
 use super::{
-    Authored, Catalogue, Permissions, RoleAssignment, RoleDefinition, assignments::Epoch, granting::require_all_of,
-    pattern::Pattern, role::Rules,
+    Authored, Catalogue, Eligibility, Permissions, RoleAssignment, RoleDefinition,
+    assignments::Epoch,
+    granting::{require_all_of, require_lasting},
+    lasting::Lasting,
+    pattern::Pattern,
+    role::Rules,
 };
 use crate::{
     gate::{Changes, Cx, Op, Row},
@@ -156,12 +160,13 @@ impl Op for PutRoleDefinition {
             ));
         }
         if let Some(row) = present {
-            require_right_to_change(cx, &WRITE, &row.value).await?;
+            require_right_to_change(cx, &WRITE, &row.value, Lasting::ForGood).await?;
         }
         let given = cx.house().access().allowed_by(&Rules::new(&self.form.permissions));
         for scope in &self.form.assignable_scopes {
             cx.require(&WRITE, scope).await?;
-            require_all_of(cx, &given, scope).await?;
+            require_lasting(cx, &WRITE, scope, Lasting::ForGood)?;
+            require_all_of(cx, &given, scope, Lasting::ForGood).await?;
         }
         for scope in &self.form.assignable_scopes {
             resources::require_scope(cx, "properties.assignableScopes", scope).await?;
@@ -183,11 +188,16 @@ impl Op for PutRoleDefinition {
 
 /// Refuses whoever may not do this at every scope of a role, or does not hold what the role gives: to change it is to take that
 /// from everybody who holds it.
-async fn require_right_to_change<O: Op>(cx: &Cx<'_, O>, action: &Action, role: &RoleDefinition) -> Result<()> {
+async fn require_right_to_change<O: Op>(
+    cx: &Cx<'_, O>,
+    action: &Action,
+    role: &RoleDefinition,
+    lasting: Lasting,
+) -> Result<()> {
     let given = cx.house().access().allowed_by(&Rules::new(&role.permissions));
     for scope in &role.assignable_scopes {
         cx.require(action, scope).await?;
-        require_all_of(cx, &given, scope).await?;
+        require_all_of(cx, &given, scope, lasting).await?;
     }
     Ok(())
 }
@@ -207,11 +217,12 @@ fn require_new_name(all: &[Row<RoleDefinition>], id: Uuid, name: &str) -> Result
 /// Refuses to take away a scope at, or below, which the role is assigned.
 async fn require_room_for_assignments<O: Op>(cx: &Cx<'_, O>, role: &RoleDefinition) -> Result<()> {
     let assigned = cx.all::<RoleAssignment>(cx.system(), b"").await?;
-    let mut outside =
-        assigned.iter().filter(|row| row.value.role == role.id && !role.is_assignable_at(&row.value.scope));
-    match outside.next() {
-        Some(row) => {
-            let why = format!("the role is assigned at `{}`, outside its new assignable scopes", row.value.scope);
+    let eligible = cx.all::<Eligibility>(cx.system(), b"").await?;
+    let held = assigned.iter().map(|row| (row.value.role, &row.value.scope));
+    let mut held = held.chain(eligible.iter().map(|row| (row.value.role, &row.value.scope)));
+    match held.find(|(held, scope)| *held == role.id && !role.is_assignable_at(scope)) {
+        Some((_, scope)) => {
+            let why = format!("the role is assigned at `{scope}`, outside its new assignable scopes");
             Err(Error::new(Kind::Conflict, why))
         }
         None => Ok(()),
@@ -309,10 +320,15 @@ impl Op for DeleteRoleDefinition {
         let epoch = Epoch::read(cx).await?;
         let found = cx.get::<RoleDefinition>(cx.system(), self.role.as_bytes()).await?;
         let Some(row) = found.filter(|row| is_offered(&row.value, &self.scope, true)) else { return Ok(None) };
-        require_right_to_change(cx, &DELETE, &row.value).await?;
+        require_right_to_change(cx, &DELETE, &row.value, Lasting::Now).await?;
         let assigned = cx.all::<RoleAssignment>(cx.system(), b"").await?;
         if let Some(holder) = assigned.iter().find(|assigned| assigned.value.role == self.role) {
             let why = format!("the role is assigned at `{}`; take its assignments back first", holder.value.scope);
+            return Err(Error::new(Kind::Conflict, why));
+        }
+        let eligible = cx.all::<Eligibility>(cx.system(), b"").await?;
+        if let Some(holder) = eligible.iter().find(|eligible| eligible.value.role == self.role) {
+            let why = format!("the role can be activated at `{}`; end that eligibility first", holder.value.scope);
             return Err(Error::new(Kind::Conflict, why));
         }
         cx.note("role", &row.value.role_name);

@@ -4,7 +4,7 @@ use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Authored, Permissions, assignments::Epoch, definitions::check_patterns};
+use super::{Authored, Permissions, assignments::Epoch, definitions::check_patterns, lasting::Lasting};
 use crate::{
     gate::{Changes, Cx, Op, Record, Row},
     resources,
@@ -153,7 +153,7 @@ async fn require_right_to_lift<O: Op>(cx: &Cx<'_, O>, denial: &DenyAssignment) -
     let Some(caller) = cx.caller().principal() else { return Ok(()) };
     let access = cx.house().access();
     let binds = denial.binds(&access.selves(caller.id));
-    match binds && !access.may_grant_all(caller.id, &denial.scope) {
+    match binds && !access.may_grant_all(caller.id, &denial.scope, Lasting::ForGood) {
         true => {
             Err(Error::new(Kind::Denied, "whom a deny assignment is for does not lift it; an owner of the scope can"))
         }

@@ -6,8 +6,10 @@ mod built_in;
 mod catalogue;
 mod definitions;
 mod deny;
+mod elevation;
 mod explain;
 mod granting;
+mod lasting;
 mod lint;
 mod managed_grants;
 mod pattern;
@@ -16,6 +18,7 @@ mod snapshot;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod timed;
 mod what_if;
 
 pub use assignments::{
@@ -31,8 +34,14 @@ pub use definitions::{
     DeleteRoleDefinition, GetRoleDefinition, ListOperations, ListRoleDefinitions, PutRoleDefinition, RoleForm,
 };
 pub use deny::{DeleteDenyAssignment, DenyAssignment, GetDenyAssignment, ListDenyAssignments, PutDenyAssignment};
+pub use elevation::{
+    ActivationTerms, Asked, Bounds, Eligibility, EligibilityInstances, EligibilityRequests, EligibilitySchedules,
+    Expiry, GetSchedule, GetScheduleRequest, ListScheduleRequests, ListSchedules, RequestEligibility, RequestKind,
+    RequestRole, RequestType, RoleInstances, RoleRequests, RoleSchedules, Schedule, ScheduleRequest, ScheduleType,
+    Ticket, Whose, Window, end_what_has_ended,
+};
 pub use explain::{Because, DeniedBy, ExplainAccess, Explanation, Offer};
-pub(crate) use granting::require_power_over;
+pub(crate) use granting::{require_power_over, require_power_to_end};
 pub use lint::{Finding, LintRoles, Linted, Rule};
 pub(crate) use managed_grants::grant_managed;
 pub use role::{Authored, Permissions, RoleDefinition};
@@ -47,7 +56,7 @@ use crate::{gate::Record, identity::Membership};
 
 /// A commit that touches one of these tables recompiles the snapshot.
 pub(crate) const TABLES: &[&str] =
-    &[RoleAssignment::TABLE, RoleDefinition::TABLE, DenyAssignment::TABLE, Membership::TABLE];
+    &[RoleAssignment::TABLE, RoleDefinition::TABLE, DenyAssignment::TABLE, Membership::TABLE, Eligibility::TABLE];
 
 /// Reading a workspace: what tells whether a caller may know of things around a scope in one.
 const READ_WORKSPACE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/read", Class::Read);

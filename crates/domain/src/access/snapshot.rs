@@ -5,13 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use kernel::{Action, PrincipalId, ResourceId};
+use kernel::{Action, PrincipalId, ResourceId, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Catalogue, DenyAssignment, OWNER, READ_GROUP, READ_WORKSPACE, RoleAssignment, RoleDefinition,
+    Catalogue, DenyAssignment, Eligibility, OWNER, READ_GROUP, READ_WORKSPACE, RoleAssignment, RoleDefinition,
     USER_ACCESS_ADMINISTRATOR, built_in,
+    lasting::Lasting,
     role::{Role, Rules, bit, bits},
+    timed::Timed,
 };
 use crate::identity::Membership;
 
@@ -26,10 +28,14 @@ pub struct Rows {
     pub denials: Vec<(Uuid, DenyAssignment)>,
     /// Who belongs to which group.
     pub memberships: Vec<Membership>,
+    /// Who may activate which role where.
+    pub eligibilities: Vec<(Uuid, Eligibility)>,
+    /// The moment the snapshot is for.
+    pub at: Timestamp,
 }
 
 /// The compiled snapshot: every principal's grants, what is denied, and who belongs to which group.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Access {
     catalogue: Arc<Catalogue>,
     roles: HashMap<Uuid, Arc<Role>>,
@@ -43,6 +49,8 @@ pub struct Access {
     groups: HashMap<PrincipalId, Vec<PrincipalId>>,
     /// The reverse.
     members: HashMap<PrincipalId, Vec<PrincipalId>>,
+    /// What has a beginning or an end (`timed.rs`).
+    pub(super) timed: Timed,
 }
 
 /// A role held at a scope.
@@ -53,6 +61,8 @@ pub(super) struct Grant {
     /// Whom it names: the principal itself or a group above it.
     pub holder: PrincipalId,
     pub role: Arc<Role>,
+    /// When it ends; none when it does not by itself.
+    pub until: Option<Timestamp>,
 }
 
 /// Actions denied at a scope.
@@ -96,9 +106,11 @@ impl Access {
             access.groups.entry(membership.member).or_default().push(membership.group);
             access.members.entry(membership.group).or_default().push(membership.member);
         }
-        for (name, assignment) in &rows.assignments {
-            access.grant(*name, assignment);
+        access.timed = Timed::new(rows);
+        for (name, assignment) in rows.assignments.iter().filter(|(_, assignment)| assignment.bounds.is_none()) {
+            access.grant(*name, assignment, None);
         }
+        access.grant_timed();
         let known = before.denials.values().flatten().filter(|_| is_same_catalogue);
         let known: HashMap<Uuid, &Arc<Denial>> = known.map(|denial| (denial.name, denial)).collect();
         for (name, assignment) in &rows.denials {
@@ -110,12 +122,23 @@ impl Access {
         access
     }
 
-    fn grant(&mut self, assignment: Uuid, row: &RoleAssignment) {
+    pub(super) fn grant(&mut self, assignment: Uuid, row: &RoleAssignment, until: Option<Timestamp>) {
         let Some(role) = self.roles.get(&row.role).map(Arc::clone) else { return };
-        let grant = Grant { assignment, holder: row.principal, role };
+        let grant = Grant { assignment, holder: row.principal, role, until };
         let scope: Arc<str> = row.scope.folded().into();
         self.held.entry(row.principal).or_default().push((Arc::clone(&scope), grant.clone()));
         self.grants.entry(scope).or_default().entry(row.principal).or_default().push(grant);
+    }
+
+    /// Takes an assignment's grant out again.
+    pub(super) fn revoke(&mut self, assignment: Uuid, row: &RoleAssignment) {
+        if let Some(held) = self.held.get_mut(&row.principal) {
+            held.retain(|(_, grant)| grant.assignment != assignment);
+        }
+        let here = self.grants.get_mut(row.scope.folded()).and_then(|here| here.get_mut(&row.principal));
+        if let Some(grants) = here {
+            grants.retain(|grant| grant.assignment != assignment);
+        }
     }
 
     fn read_denial(&self, name: Uuid, assignment: &DenyAssignment) -> Denial {
@@ -135,9 +158,22 @@ impl Access {
 
     /// Whether the principal may do this there: some role assigned at the scope or above allows it, and nothing denies it.
     pub fn allows(&self, principal: PrincipalId, action: &Action, scope: &ResourceId) -> bool {
+        self.allows_lasting(principal, action, scope, Lasting::Now)
+    }
+
+    /// Whether the principal may do this there, and for that long, as far as the ends of its roles are known.
+    pub(super) fn allows_lasting(
+        &self,
+        principal: PrincipalId,
+        action: &Action,
+        scope: &ResourceId,
+        lasting: Lasting,
+    ) -> bool {
         let place = self.catalogue.place(action);
         let selves = self.selves(principal);
-        let allow = |grants: &Vec<Grant>| grants.iter().any(|grant| grant.role.allows(action, place));
+        let allow = |grants: &Vec<Grant>| {
+            grants.iter().any(|grant| grant.role.allows(action, place) && lasting.holds(grant.until))
+        };
         let is_granted = scope
             .enclosing()
             .filter_map(|here| self.grants.get(here))
@@ -182,8 +218,10 @@ impl Access {
     }
 
     /// Whether the principal may hand out anything at the scope: owners and user access administrators may.
-    pub(super) fn may_grant_all(&self, principal: PrincipalId, scope: &ResourceId) -> bool {
-        let may = |grant: &Grant| [OWNER, USER_ACCESS_ADMINISTRATOR].contains(&grant.role.definition.id);
+    pub(super) fn may_grant_all(&self, principal: PrincipalId, scope: &ResourceId, lasting: Lasting) -> bool {
+        let may = |grant: &Grant| {
+            [OWNER, USER_ACCESS_ADMINISTRATOR].contains(&grant.role.definition.id) && lasting.holds(grant.until)
+        };
         let selves = self.selves(principal);
         scope
             .enclosing()
@@ -192,11 +230,17 @@ impl Access {
     }
 
     /// The first of these actions that the principal may not do at the scope: whoever hands them out gives more than they hold.
-    pub(super) fn lacks(&self, principal: PrincipalId, actions: &[Action], scope: &ResourceId) -> Option<Action> {
-        if self.may_grant_all(principal, scope) {
+    pub(super) fn lacks(
+        &self,
+        principal: PrincipalId,
+        actions: &[Action],
+        scope: &ResourceId,
+        lasting: Lasting,
+    ) -> Option<Action> {
+        if self.may_grant_all(principal, scope, lasting) {
             return None;
         }
-        actions.iter().find(|action| !self.allows(principal, action, scope)).copied()
+        actions.iter().find(|action| !self.allows_lasting(principal, action, scope, lasting)).copied()
     }
 
     /// The actions of the catalogue that these rules allow.

@@ -9,6 +9,7 @@ use super::{lint::lint, role::Rules, *};
 use crate::identity::Membership;
 
 mod reference;
+mod timed;
 
 const ML: &str = "Microsoft.MachineLearningServices/workspaces";
 const WS: &str = "/subscriptions/s/resourceGroups/A/providers/Microsoft.MachineLearningServices/workspaces/w";
@@ -44,6 +45,7 @@ fn assignment(principal: PrincipalId, role: Uuid, scope: &str) -> (Uuid, RoleAss
         kind: PrincipalKind::User,
         created_by: principal,
         created_at: Timestamp(0),
+        bounds: None,
     };
     (Uuid::new_v4(), row)
 }
@@ -223,14 +225,15 @@ fn nobody_grants_what_they_do_not_hold() {
     rows.definitions = vec![sharing];
     let access = compile(&rows);
     let given = |actions: &[&str], not: &[&str]| access.allowed_by(&Rules::new(&role(actions, not).permissions));
-    let lacks = |who, actions: &[&str], not: &[&str]| access.lacks(who, &given(actions, not), &id(WS));
+    let lacks =
+        |who, actions: &[&str], not: &[&str]| access.lacks(who, &given(actions, not), &id(WS), lasting::Lasting::Now);
     assert!(lacks(owner, &["*"], &[]).is_none() && lacks(keeper, &["*"], &[]).is_none());
     assert!(lacks(limited, &["Microsoft.MachineLearningServices/workspaces/computes/read"], &[]).is_none());
     assert!(lacks(limited, &["Microsoft.MachineLearningServices/workspaces/computes/*"], &[]).is_some());
     let modules = lacks(limited, &["Microsoft.MachineLearningServices/workspaces/*/read"], &[]).unwrap();
     assert_eq!(modules.name(), "Microsoft.MachineLearningServices/workspaces/modules/read");
     // Elsewhere they hold nothing.
-    let elsewhere = access.lacks(limited, &given(&["*/read"], &[]), &id("/subscriptions/t"));
+    let elsewhere = access.lacks(limited, &given(&["*/read"], &[]), &id("/subscriptions/t"), lasting::Lasting::Now);
     assert!(elsewhere.is_some());
 }
 

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use kernel::{Action, Class, Error, PrincipalId, PrincipalKind, ResourceId, Result};
 use uuid::Uuid;
 
-use super::{Access, Authored, DenyAssignment, RoleAssignment, RoleDefinition, RoleForm, Rows, assignments::READ};
+use super::{
+    Access, Authored, DenyAssignment, Eligibility, RoleAssignment, RoleDefinition, RoleForm, Rows, assignments::READ,
+};
 use crate::{
     gate::{Cx, House, Op},
     identity::Membership,
@@ -20,11 +22,14 @@ pub(crate) async fn rows_of(house: &House) -> Result<Rows> {
     let system = house.system();
     let assignments = house.all::<RoleAssignment>(system, b"").await?;
     let denials = house.all::<DenyAssignment>(system, b"").await?;
+    let eligibilities = house.all::<Eligibility>(system, b"").await?;
     Ok(Rows {
         definitions: house.all::<RoleDefinition>(system, b"").await?.into_iter().map(|row| row.value).collect(),
         assignments: assignments.into_iter().map(|row| (named(&row.id), row.value)).collect(),
         denials: denials.into_iter().map(|row| (named(&row.id), row.value)).collect(),
         memberships: house.all::<Membership>(system, b"").await?.into_iter().map(|row| row.value).collect(),
+        eligibilities: eligibilities.into_iter().map(|row| (named(&row.id), row.value)).collect(),
+        at: house.now(),
     })
 }
 
@@ -107,6 +112,7 @@ impl Proposal {
                     kind,
                     created_by,
                     created_at: cx.now(),
+                    bounds: None,
                 };
                 rows.assignments.push((Uuid::new_v4(), row));
             }

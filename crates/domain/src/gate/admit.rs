@@ -62,7 +62,10 @@ pub(super) fn may(house: &House, caller: &Caller, action: &Action, scope: &Resou
             let is_listed = run.only.is_empty() || run.only.iter().any(|name| name == action.name());
             action.is_open_to_runs() && is_listed && scope.is_within(&run.scope)
         }
-        Who::Principal(principal) => house.access().allows(principal.id, action, scope),
+        Who::Principal(principal) => {
+            let access = house.access();
+            access.allows(principal.id, action, scope) || access.is_invited(principal.id, action, scope)
+        }
     }
 }
 

@@ -196,8 +196,19 @@ impl House {
         Arc::clone(&self.catalogue)
     }
 
+    /// The compiled snapshot, as it is at this moment: what has ended is in it no more.
     pub(crate) fn access(&self) -> arc_swap::Guard<Arc<Access>> {
-        self.access.load()
+        let mut held = self.access.load();
+        if held.is_timeless() {
+            return held;
+        }
+        let now = self.now();
+        while let Some(moved) = held.moved_to(now) {
+            // Whoever published another one meanwhile wins, and that one is looked at.
+            self.access.compare_and_swap(&held, Arc::new(moved));
+            held = self.access.load();
+        }
+        held
     }
 
     /// Whether roles and principals could not be read after a change.

@@ -105,8 +105,9 @@ impl Op for FoundHouse {
             (admin, PrincipalKind::User, APPLICATION_ADMINISTRATOR, &ResourceId::root()),
         ];
         for (principal, kind, role, scope) in roles {
+            let scope = scope.clone();
             let assignment =
-                RoleAssignment { scope: scope.clone(), role, principal, kind, created_by: admin, created_at: now };
+                RoleAssignment { scope, role, principal, kind, created_by: admin, created_at: now, bounds: None };
             changes.put(system, &Row::new(Uuid::new_v4().as_bytes().as_slice(), assignment))?;
         }
         cx.note("tenant", tenant.to_string());

@@ -58,11 +58,11 @@ pub use oauth::{
     DeviceRequest, ExchangeRunToken, ExchangedToken, FindStale, GetDeviceRequest, GetToken, RedeemCode,
     RedeemDeviceCode, RefreshTokens, RemoveStale, ResponseMode, StartDevice, TokenRefusal, TokenSet, look_after_tokens,
 };
-pub(crate) use policy::step_up;
 pub use policy::{
     CreateSignInPolicy, DeleteSignInPolicy, GetSignInPolicy, ListSignInPolicies, Network, OperationClass, PolicyTerms,
     SignInPolicy, UpdateSignInPolicy,
 };
+pub(crate) use policy::{require_mfa, step_up};
 pub use records::{
     Application, ClientCertificate, ClientSecret, FederatedCredential, Member, Membership, Person, Tenant,
 };
@@ -184,6 +184,16 @@ impl Identity {
     /// Whether the principal is there and disabled.
     pub(crate) fn is_disabled(&self, id: PrincipalId) -> bool {
         self.state.load().members.get(&id).is_some_and(|member| member.is_disabled)
+    }
+
+    /// Whether it is the identity of a resource, which code acts as.
+    pub(crate) fn is_managed(&self, id: PrincipalId) -> bool {
+        self.state.load().members.get(&id).is_some_and(|member| member.managed_by.is_some())
+    }
+
+    /// The name of a principal, for people.
+    pub(crate) fn name_of(&self, id: PrincipalId) -> Option<String> {
+        self.state.load().members.get(&id).map(|member| member.name.clone())
     }
 
     /// Forgets what is known of applications: something about one has changed.

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    access::end_what_has_ended,
     compute::{ListDueRuns, Task},
     delivery::keep_delivering,
     gate::{House, enter},
@@ -37,6 +38,7 @@ pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
         tokio::spawn(keep_counting(Arc::clone(&house), stop.clone())),
         tokio::spawn(keep_delivering(Arc::clone(&house), stop.clone())),
         tokio::spawn(rotate_and_remove(Arc::clone(&house), stop.clone())),
+        tokio::spawn(end_roles(Arc::clone(&house), stop.clone())),
         tokio::spawn(look_after_runs(Arc::clone(&house), stop)),
     ];
     for task in tasks {
@@ -80,6 +82,15 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if is_over(&mut stop, KEYS).await {
             return;
+        }
+    }
+}
+
+/// Removes roles whose time is over. They are honoured no more already; this writes it down.
+async fn end_roles(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    while !is_over(&mut stop, TICK).await {
+        if let Err(fault) = end_what_has_ended(&house).await {
+            tracing::error!(?fault, "roles whose time is over could not be removed; it is tried again");
         }
     }
 }

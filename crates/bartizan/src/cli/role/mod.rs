@@ -1,6 +1,7 @@
 //! Role assignments and definitions.
 
 mod definition;
+mod elevation;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,11 @@ pub enum Command {
     /// What roles there are, and roles of your own.
     #[command(subcommand)]
     Definition(definition::Definition),
+    /// Who may activate which role, for a time and with a reason.
+    #[command(subcommand)]
+    Eligibility(elevation::Eligibility),
+    Activate(elevation::Activate),
+    Deactivate(elevation::Deactivate),
 }
 
 /// Commands on assignments.
@@ -37,6 +43,9 @@ pub enum Assignment {
         /// Resource id. Default: the workspace if one is set, else the group, else the subscription.
         #[arg(long)]
         scope: Option<String>,
+        /// Only for so long (ISO 8601): `PT4H`, `P1D`. Then it ends by itself.
+        #[arg(long, value_name = "DURATION")]
+        duration: Option<String>,
         #[command(flatten)]
         session: SessionOptions,
     },
@@ -131,6 +140,9 @@ impl Command {
         match self {
             Self::Assignment(command) => command.run().await,
             Self::Definition(command) => command.run().await,
+            Self::Eligibility(command) => command.run().await,
+            Self::Activate(command) => command.run().await,
+            Self::Deactivate(command) => command.run().await,
         }
     }
 }
@@ -138,12 +150,18 @@ impl Command {
 impl Assignment {
     async fn run(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Create { assignee, role, scope, session } => {
+            Self::Create { assignee, role, scope, duration, session } => {
                 let open = Session::open(&session).await?;
                 let scope = scope_of(&open, scope)?;
                 let assignee = ad::object_id(&open, &assignee).await?;
-                let made = assign(&open, &scope, &role, &assignee).await?;
-                session.output.done(&format!("{assignee} holds {role} at {scope}"), &made)
+                let (made, how_long) = match duration {
+                    Some(duration) => {
+                        let made = elevation::assign(&open, &scope, &role, &assignee, &duration).await?;
+                        (made, format!(" for {duration}"))
+                    }
+                    None => (assign(&open, &scope, &role, &assignee).await?, String::new()),
+                };
+                session.output.done(&format!("{assignee} holds {role} at {scope}{how_long}"), &made)
             }
             Self::List { scope, session } => {
                 let open = Session::open(&session).await?;

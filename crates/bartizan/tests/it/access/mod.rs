@@ -1,5 +1,6 @@
 //! Roles through their doors: definitions that people write, what keeps them in bounds, and what is asked about them.
 
+mod elevation;
 mod insight;
 mod matrix;
 mod roles;

@@ -50,7 +50,10 @@ pub(super) async fn set_enabled<O: Op>(
         return Ok(false);
     }
     power::require_another(cx, member.id, "disable or enable")?;
-    power::require_power_over(cx, member.id).await?;
+    match is_enabled {
+        true => power::require_power_over(cx, member.id).await?,
+        false => access::require_power_to_end(cx, member.id).await?,
+    }
     if !is_enabled {
         access::require_other_holders(cx, &[member.id], changes).await?;
     }
@@ -65,7 +68,7 @@ pub(super) async fn remove<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &R
     let member = &row.value;
     power::require_another(cx, member.id, "delete")?;
     power::require_unmanaged(member)?;
-    power::require_power_over(cx, member.id).await?;
+    access::require_power_to_end(cx, member.id).await?;
     access::remove_of(cx, member.id, changes).await?;
     oauth::revoke_grants(cx, changes, member.id).await?;
     mfa::reset_second_factors(cx, changes, member.id).await?;

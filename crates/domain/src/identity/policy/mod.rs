@@ -14,7 +14,7 @@ pub use operations::{
 
 use std::net::IpAddr;
 
-use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, PrincipalKind, Timestamp, Who};
+use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, PrincipalKind, Result, Timestamp, Who};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -99,13 +99,29 @@ pub(crate) fn step_up(house: &House, caller: &Caller, action: &Action) -> Option
             && policy.is_about(house, principal.id, caller.source.address)
     };
     state.policies.iter().find(|policy| asks(policy)).map(|policy| {
-        let why = format!(
+        challenge(&format!(
             "the policy `{}` demands multi-factor authentication for this: sign in again with a second factor",
             policy.terms.name
-        );
-        let claims = serde_json::json!({"access_token": {"acrs": {"essential": true, "value": MULTI_FACTOR}}});
-        Error::new(Kind::Unauthenticated, why).challenging(claims.to_string())
+        ))
     })
+}
+
+fn challenge(why: &str) -> Error {
+    let claims = serde_json::json!({"access_token": {"acrs": {"essential": true, "value": MULTI_FACTOR}}});
+    Error::new(Kind::Unauthenticated, why).challenging(claims.to_string())
+}
+
+/// Refuses a caller who has not shown a second factor: a person is asked to sign in with one, a service principal has none.
+///
+/// # Errors
+/// `Unauthenticated` with the challenge, or `Denied`.
+pub(crate) fn require_mfa(caller: &Caller) -> Result<()> {
+    let why = "this takes multi-factor authentication: sign in again with a second factor";
+    match caller.principal() {
+        Some(principal) if principal.proof.contexts.iter().any(|known| known == MULTI_FACTOR) => Ok(()),
+        Some(principal) if principal.kind == PrincipalKind::User => Err(challenge(why)),
+        _ => Err(Error::new(Kind::Denied, "this takes multi-factor authentication, which people alone can show")),
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 mod assignments;
 mod definitions;
 mod deny;
+mod duration;
+mod elevation;
 mod insight;
 
 use domain::access::{
@@ -54,6 +56,7 @@ pub(super) fn doors(mut doors: Doors) -> Doors {
             .open::<WhatIf, _, _>(Method::POST, &at("whatIf"), insight::what_if)
             .open::<LintRoles, _, _>(Method::POST, &at("lintRoles"), insight::lint_roles)
             .open::<SuggestRole, _, _>(Method::POST, &at("suggestRole"), insight::suggest_role);
+        doors = elevation::doors(doors, &base);
     }
     for kind in COMPANIONS {
         let base = format!("{GROUP}/providers/{kind}/{{companion}}/providers/Microsoft.Authorization/roleAssignments");
