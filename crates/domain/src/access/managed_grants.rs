@@ -31,6 +31,7 @@ pub(crate) async fn grant_managed<O: Op>(
             kind: PrincipalKind::ServicePrincipal,
             created_by: cx.caller().principal().map_or(*principal, |caller| caller.id),
             created_at: cx.now(),
+            bounds: None,
         };
         changes.put(cx.system(), &Row::new(Uuid::new_v4().as_bytes().as_slice(), assignment))?;
     }
