@@ -17,7 +17,7 @@ mod stand;
 use std::{sync::Arc, time::Instant};
 
 use domain::{
-    audit::{ActivityFilter, ListActivities},
+    audit::{ActivityFilter, ListActivities, View},
     gate::{Cx, House, Op, enter},
     identity::identify,
 };
@@ -94,7 +94,7 @@ async fn main() {
     println!("  limit of a question: opening a record costs {:.2} µs", begun.elapsed().as_secs_f64() * 1e6 / 20_000.0);
 
     let subscription = home.group.parent();
-    let all = ActivityFilter { reads: true, most: 100, ..ActivityFilter::default() };
+    let all = ActivityFilter { view: View::Everything, most: 100, ..ActivityFilter::default() };
     let middle = middle.unwrap();
     let questions = [
         ("the newest 100", all.clone()),
@@ -104,7 +104,7 @@ async fn main() {
         ),
         (
             "the newest 100 changes (there are few: the whole log is looked at)",
-            ActivityFilter { reads: false, ..all.clone() },
+            ActivityFilter { view: View::Full, ..all.clone() },
         ),
     ];
     for (name, filter) in questions {

@@ -1,13 +1,13 @@
 //! From where a workspace is reached: jobs of the local target, other addresses, and what is never shut.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use domain::{
     audit::{ActivityFilter, ListActivities},
     compute::AppendLog,
     gate::{Outcome, enter},
     network::NetworkRequest,
-    resources::{Datastore, GetResource, ListResources, PatchWorkspace, Precondition, Workspace},
+    resources::{Datastore, GetResource, ListResources, PatchWorkspace, Precondition, Wanted, Workspace},
     scoring::{CallWords, DeploymentRequest, EndpointRequest, ListServiceKeys, Score, locate},
 };
 use kernel::{Caller, Error, Kind, Result, Secret, Source};
@@ -40,10 +40,7 @@ impl Stand {
         };
         let patch = PatchWorkspace {
             id: self.workspace.clone(),
-            tags: None::<BTreeMap<_, _>>,
-            friendly_name: None,
-            description: None,
-            network,
+            wanted: Wanted { network, ..Wanted::default() },
             precondition: Precondition::default(),
         };
         enter(&self.house, by, patch).await.map(drop)

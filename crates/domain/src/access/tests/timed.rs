@@ -80,7 +80,8 @@ fn an_activation_counts_no_longer_than_its_eligibility_and_the_way_to_it() {
     assert_eq!(answers(&rows, ann, &[0, 5, 14, 15, 50]), [false, true, true, false, false]);
     rows.eligibilities[0].1.window.until = None;
     assert_eq!(answers(&rows, ann, &[0, 5, 99, 100]), [false, true, true, false]);
-    let cases: [(&str, fn(&mut Rows)); 5] = [
+    type Change = fn(&mut Rows);
+    let cases: [(&str, Change); 5] = [
         ("left the group", |rows| rows.memberships.truncate(1)),
         ("the group left", |rows| rows.memberships.remove(0).group.clone_into(&mut PrincipalId::random())),
         ("no eligibility", |rows| rows.eligibilities.clear()),
