@@ -5,7 +5,7 @@ use axum::{
     handler::Handler,
     routing::{MethodFilter, on},
 };
-use domain::gate::Op;
+use domain::gate::{Guard, Op};
 use http::Method;
 use kernel::Action;
 
@@ -20,6 +20,8 @@ pub struct Door {
     pub path: String,
     /// What entering needs.
     pub action: Action,
+    /// What of it takes approvals where a rule says so.
+    pub guards: &'static [Guard],
 }
 
 /// Collects routes. A handler cannot be added without naming its operation.
@@ -40,7 +42,7 @@ impl Doors {
         // HEAD comes with GET; every other method is spelled out. A method axum cannot filter opens nothing.
         if let Ok(filter) = MethodFilter::try_from(method.clone()) {
             self.router = self.router.route(path, on(filter, handler));
-            self.list.push(Door { method, path: path.to_owned(), action: O::ACTION });
+            self.list.push(Door { method, path: path.to_owned(), action: O::ACTION, guards: O::GUARDS });
         }
         self
     }

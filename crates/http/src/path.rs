@@ -41,6 +41,10 @@ pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ 
 
 /// Words that ARM matches without regard to case, in their canonical case.
 const WORDS: &[&str] = &[
+    "approvalRequests",
+    "approvalRules",
+    "approve",
+    "deny",
     "subscriptions",
     "resourceGroups",
     "providers",

@@ -73,7 +73,7 @@ impl Error {
         Self::new(Kind::Internal, "an internal error occurred").because(what)
     }
 
-    /// Names the reason by a stable code, for faces whose protocol has one: `Forbidden`, `InvalidTemplate`.
+    /// Names the reason by a stable code, for faces whose protocol has one: `Forbidden`, `ApprovalRequired`.
     #[must_use]
     pub fn coded(mut self, code: &'static str) -> Self {
         self.code = Some(code);
@@ -91,6 +91,13 @@ impl Error {
     #[must_use]
     pub fn challenging(mut self, claims: String) -> Self {
         self.challenge = Some(claims);
+        self
+    }
+
+    /// Names what it is about: a field, or a resource's id.
+    #[must_use]
+    pub fn about(mut self, target: impl Into<String>) -> Self {
+        self.target = Some(target.into());
         self
     }
 

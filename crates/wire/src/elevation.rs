@@ -84,6 +84,19 @@ pub struct ActivationRules {
     /// `Justification` (always demanded), `MultiFactorAuthentication`, `Ticketing`.
     #[serde(default)]
     pub enabled_rules: Vec<String>,
+    /// Whose approval an activation takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ActivationApproval>,
+}
+
+/// The approvals that an activation takes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ActivationApproval {
+    /// How many.
+    pub approvals: u8,
+    /// Whose.
+    pub approvers: crate::approval::Approvers,
 }
 
 /// A request as answered.

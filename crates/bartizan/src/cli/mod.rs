@@ -4,6 +4,7 @@ mod access;
 mod account;
 pub(crate) mod activity_log;
 mod ad;
+mod approval;
 mod companion;
 mod compute;
 mod datastore;
@@ -77,6 +78,9 @@ enum Command {
     /// The directory: users, groups, applications and service principals.
     #[command(subcommand)]
     Ad(ad::Command),
+    /// What waits for the approval of others, and the rules that make it wait.
+    #[command(subcommand)]
+    Approval(approval::Command),
     /// Role assignments and definitions: who may do what.
     #[command(subcommand)]
     Role(role::Command),
@@ -161,6 +165,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Logout => account::logout(),
         Command::Account(command) => block_on(command.run()),
         Command::Ad(command) => block_on(command.run()),
+        Command::Approval(command) => block_on(command.run()),
         Command::Role(command) => block_on(command.run()),
         Command::Access(command) => block_on(command.run()),
         Command::Provider(command) => block_on(command.run()),

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Timestamp};
+use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     APPLICATION_ADMINISTRATOR, Bounds, DenyAssignment, OWNER,
+    approvals::{remove_rules_within, require_not_named},
     elevation::{remove_eligibilities, remove_eligibilities_of},
     granting::{require_lasting, require_right_to_grant},
     lasting::Lasting,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row},
+    gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row},
     identity::can_come_in,
     resources,
 };
@@ -63,10 +65,19 @@ pub struct PutRoleAssignment {
 
 impl Op for PutRoleAssignment {
     const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignments/write", Class::Control);
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
     type Output = RoleAssignment;
 
     fn scope(&self) -> ResourceId {
         self.scope.clone()
+    }
+
+    fn guarded(&self, house: &House, _: &Caller) -> Result<Guarded> {
+        let body = json!({
+            "principal": {"id": self.principal, "name": house.identity.name_of(self.principal)},
+            "role": house.access().role_in_words(self.role),
+        });
+        Ok(Guarded::at(Guard::RoleGrant, &self.scope, body))
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleAssignment> {
@@ -135,8 +146,7 @@ pub(super) fn require_room<O: Op>(cx: &Cx<'_, O>, all: &[Row<RoleAssignment>], s
     let subscription = scope.subscription_id();
     // Those that come with workspaces are the server's own doing.
     let counts = |row: &&Row<RoleAssignment>| {
-        row.value.scope.subscription_id() == subscription
-            && !cx.house().identity.is_of_workspace(row.value.principal)
+        row.value.scope.subscription_id() == subscription && !cx.house().identity.is_of_workspace(row.value.principal)
     };
     if all.iter().filter(counts).count() < MOST_ASSIGNMENTS {
         return Ok(());
@@ -270,6 +280,7 @@ pub(crate) async fn remove_within<O: Op>(
             changes.delete(cx.system(), &row);
         }
     }
+    remove_rules_within(cx, scope, changes).await?;
     remove_eligibilities(cx, changes, |held| held.scope.is_within(scope) || principals.contains(&held.principal))
         .await?;
     let goes = |held: &RoleAssignment| held.scope.is_within(scope) || principals.contains(&held.principal);
@@ -309,6 +320,7 @@ async fn take_back<O: Op>(
 /// # Errors
 /// `Conflict` when a scope it owns would be left without an owner who can sign in. The caller holds `assigning`.
 pub(crate) async fn remove_of<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, changes: &mut Changes) -> Result<()> {
+    require_not_named(cx, principal)?;
     let epoch = Epoch::read(cx).await?;
     let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
     require_holders(cx, &all, |row| row.value.principal == principal).await?;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{Action, Class, Error, Kind, ResourceId, Result};
+use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
     role::Rules,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
     resources,
 };
 
@@ -136,10 +137,23 @@ pub struct PutRoleDefinition {
 
 impl Op for PutRoleDefinition {
     const ACTION: Action = WRITE;
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
     type Output = RoleDefinition;
 
     fn scope(&self) -> ResourceId {
         self.scope.clone()
+    }
+
+    fn guarded(&self, house: &House, _: &Caller) -> Result<Guarded> {
+        let access = house.access();
+        let form = &self.form;
+        let body = json!({
+            "role": {"id": self.id, "name": form.role_name, "description": form.description},
+            "permissions": form.permissions,
+            "assignableScopes": form.assignable_scopes,
+            "before": access.role_in_words(self.id),
+        });
+        Ok(Guarded { places: access.places_of_role(self.id), body, secret: None })
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<RoleDefinition> {

@@ -1,12 +1,15 @@
 //! Deny assignments: what nobody, or somebody, may do at a scope, whatever their roles allow (Azure RBAC, deny assignments).
 
-use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result};
+use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, ResourceId, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{Authored, Permissions, assignments::Epoch, definitions::check_patterns, lasting::Lasting};
+use super::{
+    Authored, Permissions, assignments::Epoch, definitions::check_patterns, granting::require_lasting, lasting::Lasting,
+};
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row},
+    gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row},
     resources,
 };
 
@@ -69,10 +72,21 @@ const READ: Action = Action::new("Microsoft.Authorization/denyAssignments/read",
 
 impl Op for PutDenyAssignment {
     const ACTION: Action = WRITE;
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
     type Output = DenyAssignment;
 
     fn scope(&self) -> ResourceId {
         self.assignment.scope.clone()
+    }
+
+    fn guarded(&self, house: &House, _: &Caller) -> Result<Guarded> {
+        // A new denial gives nobody anything; one in the place of another may.
+        if !house.access().has_denial(self.name) {
+            return Ok(Guarded::default());
+        }
+        let assignment = serde_json::to_value(&self.assignment).map_err(Error::internal)?;
+        let body = json!({"name": self.name, "denyAssignment": assignment});
+        Ok(Guarded::at(Guard::RoleGrant, &self.assignment.scope, body))
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<DenyAssignment> {
@@ -150,6 +164,7 @@ async fn require_room<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
 /// Refuses to let somebody lift what binds them, by removing it or by writing something else in its place.
 async fn require_right_to_lift<O: Op>(cx: &Cx<'_, O>, denial: &DenyAssignment) -> Result<()> {
     cx.require(&DELETE, &denial.scope).await?;
+    require_lasting(cx, &DELETE, &denial.scope, Lasting::ForGood)?;
     let Some(caller) = cx.caller().principal() else { return Ok(()) };
     let access = cx.house().access();
     let binds = denial.binds(&access.selves(caller.id));
@@ -221,10 +236,15 @@ pub struct DeleteDenyAssignment {
 
 impl Op for DeleteDenyAssignment {
     const ACTION: Action = DELETE;
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
     type Output = DenyAssignment;
 
     fn scope(&self) -> ResourceId {
         self.scope.clone()
+    }
+
+    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
+        Ok(Guarded::at(Guard::RoleGrant, &self.scope, json!({"name": self.name})))
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<DenyAssignment> {

@@ -4,7 +4,10 @@
 
 use kernel::{Action, Error, Kind, PrincipalId, ResourceId, Result};
 
-use super::{GRANT_DIRECTORY, PutDenyAssignment, PutRoleAssignment, RoleDefinition, lasting::Lasting, role::Rules};
+use super::{
+    GRANT_DIRECTORY, PutApprovalRule, PutDenyAssignment, PutRoleAssignment, RoleDefinition, lasting::Lasting,
+    role::Rules,
+};
 use crate::gate::{Cx, Op};
 
 /// Refuses unless the caller may hand out the role at the scope, for that long.
@@ -95,7 +98,21 @@ async fn require_power<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, lasting: L
         require_right_to_grant(cx, &role, &scope, lasting).await?;
     }
     let selves = cx.house().access().selves(principal);
+    require_power_over_rules(cx, &selves, lasting).await?;
     require_power_over_denials(cx, &selves).await
+}
+
+/// Refuses whoever may not write the rules of approvals that name one of these: who is an approver, or needs no approval, is what
+/// such a rule says.
+async fn require_power_over_rules<O: Op>(cx: &Cx<'_, O>, ids: &[PrincipalId], lasting: Lasting) -> Result<()> {
+    let access = cx.house().access();
+    let scopes: Vec<ResourceId> = access.rules_naming(ids).into_iter().map(|(_, rule)| rule.scope.clone()).collect();
+    drop(access);
+    for scope in scopes {
+        cx.require(&PutApprovalRule::ACTION, &scope).await?;
+        require_lasting(cx, &PutApprovalRule::ACTION, &scope, lasting)?;
+    }
+    Ok(())
 }
 
 /// Refuses whoever may not write the denials that name one of these: who belongs to a group decides whom a denial is for.

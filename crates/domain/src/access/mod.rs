@@ -1,6 +1,7 @@
 //! The access room: who may do what. Roles are assigned at management scopes and inherited downwards; deny assignments win; a
 //! decision is a pure function over a compiled snapshot.
 
+mod approvals;
 mod assignments;
 mod built_in;
 mod catalogue;
@@ -21,6 +22,11 @@ mod tests;
 mod timed;
 mod what_if;
 
+pub use approvals::{
+    ApprovalRequest, ApprovalRule, ApprovalState, ApprovalView, Approvers, DecideApproval, Decision,
+    DeleteApprovalRule, GetApproval, GetApprovalRule, ListApprovalRules, ListApprovals, Progress, PutApprovalRule,
+};
+pub(crate) use approvals::{SweepApprovals, approved_request, is_invited_to_approve};
 pub use assignments::{
     DeleteRoleAssignment, GetRoleAssignment, ListRoleAssignments, PutRoleAssignment, RoleAssignment,
 };
@@ -35,10 +41,10 @@ pub use definitions::{
 };
 pub use deny::{DeleteDenyAssignment, DenyAssignment, GetDenyAssignment, ListDenyAssignments, PutDenyAssignment};
 pub use elevation::{
-    ActivationTerms, Asked, Bounds, Eligibility, EligibilityInstances, EligibilityRequests, EligibilitySchedules,
-    Expiry, GetSchedule, GetScheduleRequest, ListScheduleRequests, ListSchedules, RequestEligibility, RequestKind,
-    RequestRole, RequestType, RoleInstances, RoleRequests, RoleSchedules, Schedule, ScheduleRequest, ScheduleType,
-    Ticket, Whose, Window, end_what_has_ended,
+    ActivationApproval, ActivationTerms, Asked, Bounds, Eligibility, EligibilityInstances, EligibilityRequests,
+    EligibilitySchedules, Expiry, GetSchedule, GetScheduleRequest, ListScheduleRequests, ListSchedules,
+    RequestEligibility, RequestKind, RequestRole, RequestType, RoleInstances, RoleRequests, RoleSchedules, Schedule,
+    ScheduleRequest, ScheduleType, Ticket, Whose, Window, end_what_has_ended,
 };
 pub use explain::{Because, DeniedBy, ExplainAccess, Explanation, Offer};
 pub(crate) use granting::{require_power_over, require_power_to_end};
@@ -55,8 +61,14 @@ use kernel::{Action, Class};
 use crate::{gate::Record, identity::Membership};
 
 /// A commit that touches one of these tables recompiles the snapshot.
-pub(crate) const TABLES: &[&str] =
-    &[RoleAssignment::TABLE, RoleDefinition::TABLE, DenyAssignment::TABLE, Membership::TABLE, Eligibility::TABLE];
+pub(crate) const TABLES: &[&str] = &[
+    RoleAssignment::TABLE,
+    RoleDefinition::TABLE,
+    DenyAssignment::TABLE,
+    Membership::TABLE,
+    Eligibility::TABLE,
+    ApprovalRule::TABLE,
+];
 
 /// Reading a workspace: what tells whether a caller may know of things around a scope in one.
 const READ_WORKSPACE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/read", Class::Read);

@@ -1,7 +1,7 @@
 //! The compiled snapshot: who may do what, decided without reading anything.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -9,8 +9,8 @@ use kernel::{Action, PrincipalId, ResourceId, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Catalogue, DenyAssignment, Eligibility, OWNER, READ_GROUP, READ_WORKSPACE, RoleAssignment, RoleDefinition,
-    USER_ACCESS_ADMINISTRATOR, built_in,
+    ApprovalRule, Catalogue, DenyAssignment, Eligibility, OWNER, READ_GROUP, READ_WORKSPACE, RoleAssignment,
+    RoleDefinition, USER_ACCESS_ADMINISTRATOR, built_in,
     lasting::Lasting,
     role::{Role, Rules, bit, bits},
     timed::Timed,
@@ -30,6 +30,8 @@ pub struct Rows {
     pub memberships: Vec<Membership>,
     /// Who may activate which role where.
     pub eligibilities: Vec<(Uuid, Eligibility)>,
+    /// What takes approvals where.
+    pub rules: Vec<(Uuid, ApprovalRule)>,
     /// The moment the snapshot is for.
     pub at: Timestamp,
 }
@@ -49,6 +51,8 @@ pub struct Access {
     groups: HashMap<PrincipalId, Vec<PrincipalId>>,
     /// The reverse.
     members: HashMap<PrincipalId, Vec<PrincipalId>>,
+    /// What takes approvals where.
+    pub(super) rules: Vec<(Uuid, ApprovalRule)>,
     /// What has a beginning or an end (`timed.rs`).
     pub(super) timed: Timed,
 }
@@ -106,6 +110,7 @@ impl Access {
             access.groups.entry(membership.member).or_default().push(membership.group);
             access.members.entry(membership.group).or_default().push(membership.member);
         }
+        access.rules.clone_from(&rows.rules);
         access.timed = Timed::new(rows);
         for (name, assignment) in rows.assignments.iter().filter(|(_, assignment)| assignment.bounds.is_none()) {
             access.grant(*name, assignment, None);
@@ -287,6 +292,24 @@ impl Access {
     /// Whether the principal holds this role anywhere, by itself or through groups.
     pub(crate) fn holds(&self, principal: PrincipalId, role: Uuid) -> bool {
         self.grants_of(principal).iter().any(|(_, grant)| grant.role.definition.id == role)
+    }
+
+    /// The scopes at which a role is held or can be activated.
+    pub(super) fn scopes_of_role(&self, role: Uuid) -> BTreeSet<ResourceId> {
+        let held = self.held.values().flatten().filter(|(_, grant)| grant.role.definition.id == role);
+        let held = held.filter_map(|(scope, _)| scope.parse().ok());
+        held.chain(self.timed.scopes_of_role(role)).collect()
+    }
+
+    /// Whether there is a denial of this name.
+    pub(super) fn has_denial(&self, name: Uuid) -> bool {
+        self.denials.values().flatten().any(|denial| denial.name == name)
+    }
+
+    /// Whether the principal holds this role at the scope or above, by itself or through groups.
+    pub(super) fn holds_at(&self, principal: PrincipalId, role: Uuid, scope: &ResourceId) -> bool {
+        let is_here = |held: &str| scope.enclosing().any(|here| here == held);
+        self.grants_of(principal).iter().any(|(held, grant)| grant.role.definition.id == role && is_here(held))
     }
 
     /// Whether the principal holds anything at or below the scope: whether it shows up in that principal's lists.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use kernel::{Action, PrincipalId, ResourceId, Timestamp};
 use uuid::Uuid;
 
-use super::{Access, Eligibility, RoleAssignment, Rows, elevation};
+use super::{Access, Eligibility, RoleAssignment, Rows, approvals::Demand, elevation};
 
 /// What has a beginning or an end.
 #[derive(Clone, Default)]
@@ -31,6 +31,13 @@ impl Timed {
         };
         timed.next = timed.edge_after(rows.at);
         timed
+    }
+
+    /// Where a role can be activated, or will be held.
+    pub(super) fn scopes_of_role(&self, role: Uuid) -> Vec<ResourceId> {
+        let eligible = self.eligibilities.values().filter(|held| held.role == role).map(|held| held.scope.clone());
+        let assigned = self.assignments.iter().filter(|(_, row)| row.role == role).map(|(_, row)| row.scope.clone());
+        eligible.chain(assigned).collect()
     }
 
     fn edge_after(&self, at: Timestamp) -> Option<Timestamp> {
@@ -143,11 +150,26 @@ impl Access {
         self.timed.assignments.iter().map(|(_, row)| row).filter(is_to_come).collect()
     }
 
+    /// Whether some eligibility demands approvals.
+    pub(super) fn has_guarded_eligibilities(&self) -> bool {
+        self.timed.eligibilities.values().any(|eligibility| eligibility.terms.approval.is_some())
+    }
+
+    /// The approvals that an eligibility demands.
+    pub(super) fn demand_of_eligibility(&self, name: Uuid) -> Option<Demand> {
+        self.timed.eligibilities.get(&name).and_then(|eligibility| demand(name, eligibility))
+    }
+
+    /// The approvals that eligibilities demand.
+    pub(super) fn eligible_demands(&self) -> Vec<Demand> {
+        self.timed.eligibilities.iter().filter_map(|(name, eligibility)| demand(*name, eligibility)).collect()
+    }
+
     /// Whether the principal is let in, without a role, for what whoever may activate a role must be able to do there: ask for it,
     /// and see what can be asked for. What else it sees and does with that, the operations decide.
     pub(crate) fn is_invited(&self, principal: PrincipalId, action: &Action, scope: &ResourceId) -> bool {
         let is_asking = action.name() == elevation::ACTIVATE.name();
-        if !is_asking && !elevation::ELIGIBLE_READ.contains(&action.name()) {
+        if !is_asking && !elevation::ELIGIBLE_MAY.contains(&action.name()) {
             return false;
         }
         let is_near = |eligibility: &Eligibility| match is_asking {
@@ -159,4 +181,18 @@ impl Access {
             self.denials_of(&selves, action, scope).next().is_none()
         }
     }
+}
+
+/// How long a request to activate a role counts, in milliseconds: a day.
+const LIFETIME: u64 = 24 * 60 * 60 * 1000;
+
+fn demand(name: Uuid, eligibility: &Eligibility) -> Option<Demand> {
+    let approval = eligibility.terms.approval.as_ref()?;
+    Some(Demand {
+        source: name,
+        approvals: approval.approvals,
+        approvers: approval.approvers.clone(),
+        at: eligibility.scope.clone(),
+        lifetime_ms: LIFETIME,
+    })
 }

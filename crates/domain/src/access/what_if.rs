@@ -6,7 +6,8 @@ use kernel::{Action, Class, Error, PrincipalId, PrincipalKind, ResourceId, Resul
 use uuid::Uuid;
 
 use super::{
-    Access, Authored, DenyAssignment, Eligibility, RoleAssignment, RoleDefinition, RoleForm, Rows, assignments::READ,
+    Access, ApprovalRule, Authored, DenyAssignment, Eligibility, RoleAssignment, RoleDefinition, RoleForm, Rows,
+    assignments::READ,
 };
 use crate::{
     gate::{Cx, House, Op},
@@ -29,6 +30,12 @@ pub(crate) async fn rows_of(house: &House) -> Result<Rows> {
         denials: denials.into_iter().map(|row| (named(&row.id), row.value)).collect(),
         memberships: house.all::<Membership>(system, b"").await?.into_iter().map(|row| row.value).collect(),
         eligibilities: eligibilities.into_iter().map(|row| (named(&row.id), row.value)).collect(),
+        rules: house
+            .all::<ApprovalRule>(system, b"")
+            .await?
+            .into_iter()
+            .map(|row| (named(&row.id), row.value))
+            .collect(),
         at: house.now(),
     })
 }

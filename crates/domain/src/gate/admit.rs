@@ -6,7 +6,7 @@ use super::{
     Activity, House, Outcome,
     reach::{OUT_OF_REACH, out_of_reach},
 };
-use crate::identity::step_up;
+use crate::{access::is_invited_to_approve, identity::step_up};
 
 /// Refuses callers who may not. Denials are recorded; those of nobody are only counted, so that a stranger cannot fill
 /// the log.
@@ -64,7 +64,9 @@ pub(super) fn may(house: &House, caller: &Caller, action: &Action, scope: &Resou
         }
         Who::Principal(principal) => {
             let access = house.access();
-            access.allows(principal.id, action, scope) || access.is_invited(principal.id, action, scope)
+            access.allows(principal.id, action, scope)
+                || access.is_invited(principal.id, action, scope)
+                || is_invited_to_approve(house, principal.id, action, scope)
         }
     }
 }

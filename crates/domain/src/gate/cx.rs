@@ -18,7 +18,10 @@ use super::{
     Activity, Actor, Changes, Happening, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
     keys::{RestingKeyring, WorkspaceKeyring},
 };
-use crate::{access, identity, network, scoring};
+use crate::{
+    access::{self, ApprovalRequest},
+    identity, network, scoring,
+};
 
 /// The detail of a record that names what was asked for beside the operation's own action.
 pub(crate) const ALSO_NEEDED: &str = "alsoNeeded";
@@ -31,6 +34,8 @@ pub struct Cx<'a, O> {
     notes: Mutex<Notes>,
     is_recorded: AtomicBool,
     denial_is_recorded: AtomicBool,
+    /// The approval that the first commit uses up.
+    approval: Mutex<Option<Row<ApprovalRequest>>>,
     op: PhantomData<fn(O)>,
 }
 
@@ -53,6 +58,7 @@ impl<'a, O: Op> Cx<'a, O> {
             notes: Mutex::default(),
             is_recorded: AtomicBool::new(false),
             denial_is_recorded: AtomicBool::new(false),
+            approval: Mutex::default(),
             op: PhantomData,
         }
     }
@@ -115,6 +121,25 @@ impl<'a, O: Op> Cx<'a, O> {
     /// The operation gives an answer that is a refusal in its protocol's own terms: the record says so.
     pub(crate) fn refuse(&self, kind: Kind) {
         self.notes().refusal = Some(kind);
+    }
+
+    /// Keeps an approval until the commit that uses it up.
+    pub(super) fn hold(&self, approval: Row<ApprovalRequest>) {
+        *self.approval.lock().unwrap_or_else(PoisonError::into_inner) = Some(approval);
+    }
+
+    fn take_approval(&self) -> Option<Row<ApprovalRequest>> {
+        self.approval.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What was noted up to now.
+    pub(super) fn noted(&self) -> BTreeMap<String, String> {
+        self.notes().detail.clone()
+    }
+
+    /// That the operation was refused has its record already.
+    pub(super) fn denial_was_recorded(&self) {
+        self.denial_is_recorded.store(true, Ordering::Release);
     }
 
     /// The system's shelf.
@@ -188,12 +213,24 @@ impl<'a, O: Op> Cx<'a, O> {
     }
 
     /// Makes the changes durable, together with the record of this operation. `Stale` when a row was written by someone
-    /// else since it was read; nothing is half done.
-    pub async fn commit(&self, changes: Changes) -> Result<()> {
-        self.write(changes, None).await
+    /// else since it was read; nothing is half done. An approval that the operation needed is used up in the same commit.
+    pub async fn commit(&self, mut changes: Changes) -> Result<()> {
+        let Some(held) = self.take_approval() else { return self.write(changes, None).await };
+        let mut used = held.clone();
+        used.value.used_at = Some(self.now());
+        changes.put(self.system(), &used)?;
+        let outcome = self.write(changes, None).await;
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(fault) => {
+                let fault = self.explain_stale(&held, fault).await;
+                self.hold(held);
+                Err(fault)
+            }
+        }
     }
 
-    /// The same, and removes the log's records up to `through` with it.
+    /// Commits, and removes the log's records up to `through` with it.
     pub(crate) async fn commit_cut(&self, changes: Changes, through: u64) -> Result<()> {
         self.write(changes, Some(through)).await
     }

@@ -115,6 +115,8 @@ pub struct House {
     /// Changes of role assignments of this server wait for one another here; those of two servers are told apart by their
     /// epoch.
     pub(crate) assigning: tokio::sync::Mutex<()>,
+    /// Whoever asks for an approval waits here, so that the same is asked for once.
+    pub(crate) asking: tokio::sync::Mutex<()>,
     /// Whether the snapshot could not be read after a change.
     pub(super) is_blind: AtomicBool,
     /// Whose turn it is to publish a snapshot.
@@ -156,6 +158,7 @@ impl House {
             networks: ArcSwap::default(),
             catalogue: Arc::new(Catalogue::new(parts.actions)),
             assigning: tokio::sync::Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
             is_blind: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
             settings: parts.settings,

@@ -1,10 +1,11 @@
-//! The one door. Every operation, from every protocol, enters here: identify → authorize → record → run → commit.
+//! The one door. Every operation, from every protocol, enters here: identify → authorize → approved? → record → run → commit.
 //!
 //! An operation is a small struct that implements [`Op`]; [`enter`] is the only way to run one. The context that `run`
 //! receives has private fields, so holding a `Cx<GetSecret>` proves that this caller was authorized for `GetSecret` and
 //! that the log says so.
 
 mod admit;
+mod approval;
 mod blobs;
 mod changes;
 mod cx;
@@ -17,6 +18,8 @@ mod record;
 mod shelf;
 mod table;
 
+pub(crate) use approval::requester;
+pub use approval::{Guard, Guarded, Places};
 pub use blobs::{BlobRef, ByteStream, Range};
 pub use changes::Changes;
 pub(crate) use cx::ALSO_NEEDED;
@@ -35,10 +38,19 @@ use kernel::{Action, Caller, Class, ResourceId, Result};
 pub trait Op: Send + Sized {
     /// The permission it needs, and what recording it costs.
     const ACTION: Action;
+    /// What it may do that takes approvals where a rule says so; most operations nothing.
+    const GUARDS: &'static [Guard] = &[];
     /// What it gives back.
     type Output: Send;
     /// Where the permission is looked up, and what the activity log names.
     fn scope(&self) -> ResourceId;
+    /// What is guarded about it, and all that is asked. Every operation with `GUARDS` says so.
+    ///
+    /// # Errors
+    /// `Invalid` when what is asked cannot be said.
+    fn guarded(&self, _house: &House, _caller: &Caller) -> Result<Guarded> {
+        Err(approval::unsaid())
+    }
     /// What it means.
     fn run(self, cx: &Cx<'_, Self>) -> impl Future<Output = Result<Self::Output>> + Send;
 }
@@ -47,12 +59,16 @@ pub trait Op: Send + Sized {
 ///
 /// # Errors
 /// `Unauthenticated`, `Denied` or `NotFound` when the caller may not; `Unavailable` when the activity log cannot be
-/// written; otherwise whatever the operation says.
+/// written; `Conflict` (`ApprovalRequired`) when others must approve it first; otherwise whatever the operation says.
 pub async fn enter<O: Op>(house: &House, caller: &Caller, op: O) -> Result<O::Output> {
     let scope = op.scope();
     admit::admit(house, caller, &O::ACTION, &scope).await?;
+    let guarded = approval::guarded(house, caller, &op);
     let cx = Cx::<O>::new(house, caller, scope);
-    let result = op.run(&cx).await;
+    let result = match approval::require(&cx, guarded).await {
+        Ok(()) => op.run(&cx).await,
+        Err(fault) => Err(fault),
+    };
     cx.close(result.as_ref().err()).await?;
     result
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret, TenantId};
+use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Secret, TenantId};
 use seal::{PublicKey, TokenKey, TokenKeys};
 
 use super::{claims, records::SigningKey, service_token};
-use crate::gate::{Changes, Cx, House, Op, Row, Settings};
+use crate::gate::{Changes, Cx, Guard, Guarded, House, Op, Row, Settings};
+use serde_json::json;
 
 /// Clocks may differ by this much (invariant I4).
 pub(super) const SKEW: Duration = Duration::from_secs(60);
@@ -56,10 +57,15 @@ pub struct RotateSigningKeys;
 
 impl Op for RotateSigningKeys {
     const ACTION: Action = Action::new("Microsoft.Directory/signingKeys/rotate/action", Class::Control);
+    const GUARDS: &'static [Guard] = &[Guard::KeyChange];
     type Output = String;
 
     fn scope(&self) -> ResourceId {
         ResourceId::root()
+    }
+
+    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
+        Ok(Guarded::at(Guard::KeyChange, &ResourceId::root(), json!({})))
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<String> {

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, Timestamp, WorkspaceId};
+use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, ResourceId, Result, Timestamp, WorkspaceId};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
     KeyVault, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Target, TargetIdentities, Telemetry,
@@ -16,7 +17,7 @@ use crate::{
     access::remove_of_managed,
     compute::{end_all_launches, wake},
     delivery::end_settings,
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
     identity::{Member, end_managed_principals},
     network,
     scoring::remove_all_services,
@@ -80,10 +81,16 @@ pub struct DeleteWorkspace {
 
 impl Op for DeleteWorkspace {
     const ACTION: Action = Workspace::DELETE;
+    const GUARDS: &'static [Guard] = &[Guard::Purge];
     type Output = ();
 
     fn scope(&self) -> ResourceId {
         self.id.clone()
+    }
+
+    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
+        // With the purge goes the key, and what lies under that cannot be had back. What only rests can.
+        Ok(if self.purge { Guarded::at(Guard::Purge, &self.id, json!({"purge": true})) } else { Guarded::default() })
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {

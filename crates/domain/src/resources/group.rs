@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Action, Class, Error, Kind, ResourceId, Result};
+use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
     Companion, KeyVault, LogStore, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount,
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     deployments::forget_deployments,
-    gate::{Changes, Cx, Op, Shelf},
+    gate::{Changes, Cx, Guard, Guarded, House, Op, Shelf},
     network::remove_networks,
 };
 
@@ -81,10 +82,15 @@ pub struct DeleteResourceGroup {
 
 impl Op for DeleteResourceGroup {
     const ACTION: Action = ResourceGroup::DELETE;
+    const GUARDS: &'static [Guard] = &[Guard::Purge];
     type Output = ();
 
     fn scope(&self) -> ResourceId {
         self.id.clone()
+    }
+
+    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
+        Ok(Guarded::at(Guard::Purge, &self.id, json!({})))
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {

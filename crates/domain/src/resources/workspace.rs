@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use kernel::{
-    Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, SubscriptionId, TenantId, WorkspaceId,
+    Action, Caller, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, SubscriptionId, TenantId,
+    WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

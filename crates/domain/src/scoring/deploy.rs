@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, Who, WorkspaceId};
+use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, ResourceId, Result, Who, WorkspaceId};
 use uuid::Uuid;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     compute::{end_launch, wake},
-    gate::{Changes, Cx, Happening, Op, Row, Shelf},
+    gate::{Changes, Cx, Guard, Guarded, Happening, House, Op, Row, Shelf},
     images::{self, Built, Image, ImageRef, Recipe},
     operations::{self, Failure},
     resources::{Precondition, Resource, ResourceType, SystemData, row_id, workspace_shelf},
@@ -61,10 +61,15 @@ enum Source {
 
 impl Op for PutDeployment {
     const ACTION: Action = Deployment::WRITE;
+    const GUARDS: &'static [Guard] = &[Guard::Deploy, Guard::KeyChange];
     type Output = Deployed;
 
     fn scope(&self) -> ResourceId {
         self.id.clone()
+    }
+
+    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
+        Ok(self.request.guarded(&self.id, self.is_patch))
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Deployed> {

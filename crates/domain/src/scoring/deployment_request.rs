@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use kernel::{Error, ResourceId, Result};
+use serde_json::{Value, json};
 
 use super::{AuthWords, KeyPair, RequestSettings, ServiceKind, endpoint::check_labels};
 use crate::{
     compute::check_variables,
+    gate::{Guard, Guarded},
     images::{Code, ImageRef},
 };
 
@@ -52,6 +54,45 @@ pub struct DeploymentRequest {
     pub instance_type: Option<String>,
     /// Free properties.
     pub properties: Option<BTreeMap<String, String>>,
+}
+
+impl DeploymentRequest {
+    /// What an approval of it is for.
+    pub(super) fn guarded(&self, id: &ResourceId, is_patch: bool) -> Guarded {
+        let body = json!({"deployment": self.in_words(), "isPatch": is_patch});
+        let mut guarded = Guarded::at(Guard::Deploy, id, body);
+        if let Some(keys) = &self.keys {
+            guarded.places.places.push((Guard::KeyChange, id.clone()));
+            guarded.secret = Some(keys.joined());
+        }
+        guarded
+    }
+
+    /// All of it but the keys, as approvers read it.
+    fn in_words(&self) -> Value {
+        let Self { location, tags, kind, kind_word, image, model, code, auth, keys, description, .. } = self;
+        let Self { variables, cpu, memory_gb, memory_limit_gb, requests, app_insights, instance_type, .. } = self;
+        json!({
+            "location": location,
+            "tags": tags,
+            "kind": kind,
+            "kindWord": kind_word,
+            "image": image.as_ref().map(|image| format!("{}: {:?}", image.name, image.which)),
+            "model": model,
+            "code": code.as_ref().map(|code| json!({"asset": code.asset, "script": code.script})),
+            "authentication": {"key": auth.key, "token": auth.token},
+            "choosesKeys": keys.is_some(),
+            "description": description,
+            "environmentVariables": variables,
+            "cpu": cpu,
+            "memoryInGB": memory_gb,
+            "memoryInGBLimit": memory_limit_gb,
+            "requestSettings": requests,
+            "appInsights": app_insights,
+            "instanceType": instance_type,
+            "properties": self.properties,
+        })
+    }
 }
 
 /// GB as MiB, within bounds.

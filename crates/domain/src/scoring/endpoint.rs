@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Action, Class, Error, Kind, ResourceId, Result, WorkspaceId};
+use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, WorkspaceId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     compute::{end_launch, wake},
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Changes, Cx, Guard, Guarded, House, Op, Row, Shelf},
     resources::{Precondition, Resource, ResourceType, SystemData, Workspace, collection, row_id, workspace_shelf},
     tracking::release_model_version,
 };
@@ -157,6 +158,22 @@ pub struct EndpointRequest {
     pub properties: Option<BTreeMap<String, String>>,
 }
 
+impl EndpointRequest {
+    /// All of it but the keys, as approvers read it.
+    fn in_words(&self) -> Value {
+        let Self { location, tags, description, form, keys, traffic, properties } = self;
+        json!({
+            "location": location,
+            "tags": tags,
+            "description": description,
+            "authMode": form,
+            "choosesKeys": keys.is_some(),
+            "traffic": traffic,
+            "properties": properties,
+        })
+    }
+}
+
 /// Creates an endpoint, or changes one. A change of the form takes effect with the commit: credentials of the other form
 /// are refused from then on, and replicas run on.
 #[derive(Debug)]
@@ -173,10 +190,23 @@ pub struct PutEndpoint {
 
 impl Op for PutEndpoint {
     const ACTION: Action = Endpoint::WRITE;
+    const GUARDS: &'static [Guard] = &[Guard::Deploy, Guard::KeyChange];
     type Output = EndpointView;
 
     fn scope(&self) -> ResourceId {
         self.id.clone()
+    }
+
+    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
+        let mut guarded = Guarded { body: self.request.in_words(), ..Guarded::default() };
+        guarded.secret = self.request.keys.as_ref().map(KeyPair::joined);
+        let moves_traffic = self.request.traffic.as_ref().is_some_and(|traffic| !traffic.is_empty());
+        for (guard, applies) in [(Guard::Deploy, moves_traffic), (Guard::KeyChange, self.request.keys.is_some())] {
+            if applies {
+                guarded.places.places.push((guard, self.id.clone()));
+            }
+        }
+        Ok(guarded)
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<EndpointView> {

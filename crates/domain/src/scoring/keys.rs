@@ -1,8 +1,9 @@
 //! The two static keys of a service (requirements ). They are stored sealed and not as fingerprints, since
 //! whoever may list them sees them again.
 
-use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret};
+use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Secret};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     endpoint::{Endpoint, find_endpoint, kind_of},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
     resources::{Resource, workspace_shelf},
 };
 
@@ -65,6 +66,11 @@ impl std::str::FromStr for KeyName {
 impl KeyPair {
     fn generate() -> Result<Self> {
         Ok(Self { primary: seal::new_service_key()?, secondary: seal::new_service_key()? })
+    }
+
+    /// Both, as an approval is bound to them.
+    pub(super) fn joined(&self) -> Secret<String> {
+        Secret::new(format!("{} {}", self.primary.expose(), self.secondary.expose()))
     }
 
     /// Keys that a caller chose.
@@ -195,10 +201,18 @@ impl Op for RegenerateServiceKey {
         "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/regenerateKeys/action",
         Class::Control,
     );
+    const GUARDS: &'static [Guard] = &[Guard::KeyChange];
     type Output = ();
 
     fn scope(&self) -> ResourceId {
         self.endpoint.clone()
+    }
+
+    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
+        let body = json!({"key": format!("{:?}", self.key), "isChosen": self.value.is_some()});
+        let mut guarded = Guarded::at(Guard::KeyChange, &self.endpoint, body);
+        guarded.secret.clone_from(&self.value);
+        Ok(guarded)
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    access::end_what_has_ended,
+    access::{SweepApprovals, end_what_has_ended},
     compute::{ListDueRuns, Task},
     delivery::keep_delivering,
     gate::{House, enter},
@@ -79,6 +79,9 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(fault) = sync_what_is_due(&house).await {
             tracing::error!(?fault, "keys of workspaces could not be synced; it is tried again");
+        }
+        if let Err(fault) = enter(&house, &Caller::house(), SweepApprovals).await {
+            tracing::error!(?fault, "old requests for approval could not be removed; it is tried again");
         }
         if is_over(&mut stop, KEYS).await {
             return;

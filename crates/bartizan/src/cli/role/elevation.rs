@@ -74,6 +74,15 @@ pub struct Create {
     /// Whoever activates it must name a ticket.
     #[arg(long)]
     ticket: bool,
+    /// Each activation takes so many approvals, of people who hold `--approver-role` or are named by `--approver`.
+    #[arg(long, value_name = "NUMBER")]
+    approvals: Option<u8>,
+    /// Who approves activations: a person or a group of people; can be given several times.
+    #[arg(long, value_name = "WHO", requires = "approvals")]
+    approver: Vec<String>,
+    /// Or whoever holds this role (name or id); can be given several times.
+    #[arg(long, value_name = "ROLE", requires = "approvals")]
+    approver_role: Vec<String>,
     /// Change one that is there. What was activated from it ends at once.
     #[arg(long)]
     update: bool,
@@ -193,21 +202,39 @@ async fn eligibilities(session: &Session, scope: &str, filter: &str) -> Result<V
 impl Create {
     async fn run(self) -> Result<ExitCode, Failure> {
         let open = Session::open(&self.session).await?;
-        let scope = scope_of(&open, self.scope)?;
+        let scope = scope_of(&open, self.scope.clone())?;
         let principal = ad::object_id(&open, &self.assignee).await?;
         let definition = Grant::find(&open, &scope, &self.role).await?.definition;
         let rules = [("MultiFactorAuthentication", self.mfa), ("Ticketing", self.ticket)];
         let rules: Vec<&str> = rules.into_iter().filter(|(_, is_on)| *is_on).map(|(rule, _)| rule).collect();
+        let mut terms = json!({"maximumDuration": self.max_duration, "enabledRules": rules});
+        if let (Some(approvals), Some(object)) = (self.approvals, terms.as_object_mut()) {
+            let approvers = self.approvers(&open).await?;
+            object.insert(String::from("approval"), json!({"approvals": approvals, "approvers": approvers}));
+        }
         let properties = json!({
             "requestType": if self.update { "AdminUpdate" } else { "AdminAssign" },
             "roleDefinitionId": definition,
             "principalId": principal,
             "scheduleInfo": after(self.duration.as_deref()),
-            "activationRules": {"maximumDuration": self.max_duration, "enabledRules": rules},
+            "activationRules": terms,
         });
         let made = ask(&open, &scope, "roleEligibilityScheduleRequests", &properties).await?;
         let sentence = format!("{} can activate {} at {scope}", self.assignee, self.role);
         self.session.output.done(&sentence, &made)
+    }
+}
+
+impl Create {
+    async fn approvers(&self, session: &Session) -> Result<Value, Failure> {
+        let (mut principals, mut roles) = (Vec::new(), Vec::new());
+        for named in &self.approver {
+            principals.push(ad::object_id(session, named).await?);
+        }
+        for name in &self.approver_role {
+            roles.push(super::definition_id(session, name).await?);
+        }
+        Ok(json!({"principals": principals, "roles": roles}))
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use domain::access::{OWNER, USER_ACCESS_ADMINISTRATOR, end_what_has_ended};
+use domain::{
+    access::{Asked, Expiry, OWNER, RequestRole, RequestType, Ticket, USER_ACCESS_ADMINISTRATOR, end_what_has_ended},
+    gate::enter,
+};
+use kernel::{Caller, Kind, Principal, PrincipalKind, Proof, Source, WorkspaceId};
 
 use super::*;
 
@@ -54,7 +58,7 @@ impl Town {
         self.test.clock.advance(Duration::from_secs(minutes * 60));
     }
 
-    async fn records(&self, action: &str) -> Vec<Value> {
+    pub(super) async fn records(&self, action: &str) -> Vec<Value> {
         self.test.house.flush_reads().await.unwrap();
         let place = "/providers/Microsoft.Insights/eventtypes/management/values";
         let (status, log) = self.ask(self.owner(), Method::GET, place, &Value::Null).await;
@@ -307,5 +311,49 @@ async fn of_two_activations_at_once_one_is_made_and_a_request_counts_once() {
         seen.push(town.may_tag(&ann.1).await);
     }
     assert_eq!(seen, [false, false, true, false]);
+    town.test.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_is_asked_of_people_and_code_activates_nothing() {
+    let town = Town::new().await;
+    let robot = town.person("robot").await;
+    let group = town.test.group();
+    let mfa = json!({"activationRules": {"enabledRules": ["MultiFactorAuthentication"]}});
+    let body = ask("AdminAssign", CONTRIBUTOR, &robot.0, &mfa);
+    let (status, answer) = town.request(town.owner(), &group, "roleEligibility", &body).await;
+    assert_eq!(status, 400, "a robot has no second factor: {answer}");
+    let new = json!({"userPrincipalName": "ann@example.com", "displayName": "ann", "accountEnabled": true,
+        "passwordProfile": {"password": "gravel teapot misnomer", "forceChangePasswordNextSignIn": false}});
+    let (status, made) = town.ask(town.owner(), Method::POST, "/graph/v1.0/users", &new).await;
+    assert_eq!(status, 201, "{made}");
+    let ann = made["id"].as_str().unwrap();
+    town.eligible(ann, CONTRIBUTOR, &mfa).await;
+    let caller = |proof: Proof| {
+        let (tenant, kind) = (town.test.house.tenant().unwrap(), PrincipalKind::User);
+        let principal =
+            Principal { id: ann.parse().unwrap(), tenant, kind, app: None, name: String::from("ann"), proof };
+        Caller { who: kernel::Who::Principal(principal), source: Source::internal() }
+    };
+    let activate = async |proof: Proof| {
+        let asked = Asked {
+            request_type: RequestType::SelfActivate,
+            role: CONTRIBUTOR,
+            principal: ann.parse().unwrap(),
+            start: None,
+            expiry: Expiry::Unsaid,
+            justification: String::from("x"),
+            ticket: Ticket::default(),
+            linked: None,
+            terms: None,
+        };
+        let op = RequestRole { name: Uuid::new_v4(), scope: group.parse().unwrap(), asked };
+        enter(&town.test.house, &caller(proof), op).await.map_err(|fault| (fault.kind(), fault.challenge().is_some()))
+    };
+    let strong = || Proof { contexts: vec![String::from("c1")], ..Proof::default() };
+    assert_eq!(activate(Proof::default()).await.unwrap_err(), (Kind::Unauthenticated, true));
+    let run = Some((WorkspaceId::from(Uuid::new_v4()), "r1".parse().unwrap()));
+    assert_eq!(activate(Proof { run, ..strong() }).await.unwrap_err(), (Kind::Denied, false));
+    activate(strong()).await.unwrap();
     town.test.end().await;
 }

@@ -1,5 +1,7 @@
 //! Roles through their doors: definitions that people write, what keeps them in bounds, and what is asked about them.
 
+mod approvals;
+mod approved;
 mod elevation;
 mod insight;
 mod matrix;

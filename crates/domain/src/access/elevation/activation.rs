@@ -1,6 +1,6 @@
 //! Activating a role that one is eligible for, ending that, and assigning a role for a time.
 
-use kernel::{Action, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result};
+use kernel::{Action, Caller, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result};
 use uuid::Uuid;
 
 use super::{
@@ -14,7 +14,7 @@ use crate::{
         granting::{require_lasting, require_right_to_grant},
         lasting::Lasting,
     },
-    gate::{Changes, Cx, Op, Row},
+    gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
     identity::require_mfa,
     resources,
 };
@@ -41,10 +41,24 @@ struct Outcome {
 
 impl Op for RequestRole {
     const ACTION: Action = ACTIVATE;
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
     type Output = ScheduleRequest;
 
     fn scope(&self) -> ResourceId {
         self.scope.clone()
+    }
+
+    fn guarded(&self, house: &House, caller: &Caller) -> Result<Guarded> {
+        let body = self.asked.in_words(house);
+        let mut guarded = Guarded::at(Guard::RoleGrant, &self.scope, body);
+        match (self.asked.request_type, caller.principal()) {
+            (RequestType::AdminAssign, _) => {}
+            (RequestType::SelfActivate, Some(principal)) => {
+                guarded.places.eligibility = Some(self.eligibility(house, principal.id)?.0);
+            }
+            _ => return Ok(Guarded::default()),
+        }
+        Ok(guarded)
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<ScheduleRequest> {
@@ -99,7 +113,7 @@ impl RequestRole {
         if self.asked.justification.trim().is_empty() {
             return Err(Error::invalid("properties.justification", "an activation says why it is needed"));
         }
-        let (linked, eligibility) = self.eligibility(cx, principal)?;
+        let (linked, eligibility) = self.eligibility(cx.house(), principal)?;
         if eligibility.terms.needs_mfa {
             require_mfa(cx.caller())?;
         }
@@ -132,12 +146,13 @@ impl RequestRole {
     }
 
     /// What the caller is eligible for: what was named, or the one of this role and scope that lasts longest.
-    fn eligibility(&self, cx: &Cx<'_, Self>, principal: PrincipalId) -> Result<(Uuid, Eligibility)> {
-        let access = cx.house().access();
+    fn eligibility(&self, house: &House, principal: PrincipalId) -> Result<(Uuid, Eligibility)> {
+        let access = house.access();
+        let now = house.now();
         let fits = |(name, held): &(Uuid, &Eligibility)| {
             held.role == self.asked.role
                 && held.scope == self.scope
-                && held.window.holds(cx.now())
+                && held.window.holds(now)
                 && self.asked.linked.is_none_or(|linked| linked == *name)
         };
         let mut found: Vec<_> = access.eligibilities_of(principal).into_iter().filter(fits).collect();

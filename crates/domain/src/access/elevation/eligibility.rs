@@ -1,6 +1,6 @@
 //! Making somebody eligible for a role, and ending that.
 
-use kernel::{Action, Class, Error, Kind, PrincipalKind, ResourceId, Result};
+use kernel::{Action, Caller, Class, Error, Kind, PrincipalKind, ResourceId, Result};
 use uuid::Uuid;
 
 use super::{
@@ -11,11 +11,12 @@ use super::{
 use crate::{
     access::{
         PutRoleAssignment, RoleDefinition,
+        approvals::check_approvers,
         assignments::Epoch,
         granting::{require_lasting, require_right_to_grant},
         lasting::Lasting,
     },
-    gate::{Changes, Cx, Op, Row},
+    gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
     resources,
 };
 
@@ -38,10 +39,20 @@ pub struct RequestEligibility {
 
 impl Op for RequestEligibility {
     const ACTION: Action = Action::new("Microsoft.Authorization/roleEligibilityScheduleRequests/write", Class::Control);
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
     type Output = ScheduleRequest;
 
     fn scope(&self) -> ResourceId {
         self.scope.clone()
+    }
+
+    fn guarded(&self, house: &House, _: &Caller) -> Result<Guarded> {
+        Ok(match self.asked.request_type {
+            RequestType::AdminAssign | RequestType::AdminUpdate => {
+                Guarded::at(Guard::RoleGrant, &self.scope, self.asked.in_words(house))
+            }
+            RequestType::AdminRemove | RequestType::SelfActivate | RequestType::SelfDeactivate => Guarded::default(),
+        })
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<ScheduleRequest> {
@@ -179,6 +190,9 @@ impl RequestEligibility {
         if terms.needs_mfa && kind == PrincipalKind::ServicePrincipal {
             let why = "a service principal cannot show a second factor";
             return Err(Error::invalid("properties.activationRules.enabledRules", why));
+        }
+        if let Some(approval) = &terms.approval {
+            check_approvers(cx, &approval.approvers, approval.approvals)?;
         }
         let lasting = Lasting::through(window.until);
         require_lasting(cx, &PutRoleAssignment::ACTION, &self.scope, lasting)?;

@@ -26,14 +26,18 @@ use kernel::{Action, Class, PrincipalId, PrincipalKind, ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Approvers;
 use crate::gate::Record;
 
 /// Asking for a role, for oneself or for somebody.
 pub(super) const ACTIVATE: Action =
     Action::new("Microsoft.Authorization/roleAssignmentScheduleRequests/write", Class::Control);
 
-/// What whoever can activate a role sees of it without holding one.
-pub(super) const ELIGIBLE_READ: &[&str] = &[
+/// What whoever can activate a role may ask of it without holding one: to see it, and to be told that nobody approves for
+/// themselves.
+pub(super) const ELIGIBLE_MAY: &[&str] = &[
+    "Microsoft.Authorization/approvalRequests/decisions/write",
+    "Microsoft.Authorization/approvalRequests/read",
     "Microsoft.Authorization/roleAssignmentScheduleInstances/read",
     "Microsoft.Authorization/roleAssignmentScheduleRequests/read",
     "Microsoft.Authorization/roleAssignmentSchedules/read",
@@ -104,11 +108,23 @@ pub struct ActivationTerms {
     /// Whether it takes the number of a ticket beside the reason.
     #[serde(default)]
     pub needs_ticket: bool,
+    /// Whose approval it takes; nobody's when nothing is said, beside what rules demand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ActivationApproval>,
+}
+
+/// The approvals that an activation takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActivationApproval {
+    /// How many.
+    pub approvals: u8,
+    /// Whose.
+    pub approvers: Approvers,
 }
 
 impl Default for ActivationTerms {
     fn default() -> Self {
-        Self { longest_ms: 8 * 60 * 60 * 1000, needs_mfa: false, needs_ticket: false }
+        Self { longest_ms: 8 * 60 * 60 * 1000, needs_mfa: false, needs_ticket: false, approval: None }
     }
 }
 

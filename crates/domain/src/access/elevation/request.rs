@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use kernel::{Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{ActivationTerms, Window};
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use crate::gate::{Changes, Cx, House, Op, Record, Row};
 
 /// Longest reason, in characters.
 const LONGEST_REASON: usize = 1024;
@@ -100,6 +101,27 @@ impl Asked {
             true => Ok(()),
             false => Err(Error::invalid("properties.ticketInfo", format_args!("at most {LONGEST_TICKET} characters"))),
         }
+    }
+
+    /// All of it, as approvers read it.
+    pub(super) fn in_words(&self, house: &House) -> Value {
+        let Self { request_type, role, principal, start, expiry, justification, ticket, linked, terms } = self;
+        json!({
+            "requestType": request_type,
+            "role": house.access().role_in_words(*role),
+            "principal": {"id": principal, "name": house.identity.name_of(*principal)},
+            "startDateTime": start.map(Timestamp::rfc3339),
+            "expiration": match expiry {
+                Expiry::Unsaid => Value::Null,
+                Expiry::After(span) => json!({"afterSeconds": span.as_secs()}),
+                Expiry::At(at) => json!({"at": at.rfc3339()}),
+                Expiry::Never => json!("never"),
+            },
+            "justification": justification,
+            "ticket": ticket,
+            "linkedRoleEligibilitySchedule": linked,
+            "activationRules": terms,
+        })
     }
 
     /// The span that is asked for, from `now` on; its end is none where nothing, or `NoExpiration`, is said.

@@ -1,6 +1,6 @@
 //! Who belongs to which group. A group's members have its roles, and so does whoever is in a group among them.
 
-use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result};
+use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, ResourceId, Result};
 
 use super::{
     MOST_MEMBERSHIPS, groups,
@@ -10,9 +10,10 @@ use super::{
     removal::membership_id,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
     identity::Membership,
 };
+use serde_json::json;
 
 const UPDATE: Action = Action::new("Microsoft.Directory/groups/members/update", Class::Control);
 const READ: Action = Action::new("Microsoft.Directory/groups/members/read", Class::Read);
@@ -28,10 +29,17 @@ pub struct AddGroupMember {
 
 impl Op for AddGroupMember {
     const ACTION: Action = UPDATE;
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant, Guard::Rule];
     type Output = ();
 
     fn scope(&self) -> ResourceId {
         ResourceId::root()
+    }
+
+    fn guarded(&self, house: &House, _: &Caller) -> Result<Guarded> {
+        let named = |id: PrincipalId| json!({"id": id, "name": house.identity.name_of(id)});
+        let body = json!({"group": named(self.group), "member": named(self.member)});
+        Ok(Guarded { places: house.access().places_of_group(self.group), body, secret: None })
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {

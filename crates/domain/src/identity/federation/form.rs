@@ -3,6 +3,7 @@
 use std::{collections::HashSet, fmt::Display};
 
 use kernel::{Error, PrincipalId, PrincipalKind, Result, Secret};
+use serde_json::{Value, json};
 
 use super::{
     GroupMapping, MultiFactorTrust,
@@ -53,6 +54,24 @@ impl ProviderForm {
     /// Whether anything is said that decides who gets into which group: whoever says it could put themselves there.
     pub(super) fn decides_groups(&self) -> bool {
         self.client_id.is_some() || self.group_claim.is_some() || self.groups.is_some()
+    }
+
+    /// All of it but the secret, as approvers read it.
+    pub(super) fn in_words(&self) -> Value {
+        let Self { name, client_id, client_secret, is_enabled, scopes, .. } = self;
+        let Self { creates_users, user_name_claim, group_claim, groups, mfa, .. } = self;
+        json!({
+            "name": name,
+            "clientId": client_id,
+            "hasNewSecret": client_secret.is_some(),
+            "isEnabled": is_enabled,
+            "scopes": scopes,
+            "createsUsers": creates_users,
+            "userNameClaim": user_name_claim,
+            "groupsClaim": group_claim,
+            "groups": groups,
+            "multiFactor": mfa,
+        })
     }
 
     /// Writes it down. The words are checked; the groups are checked by [`check_groups`].

@@ -1,6 +1,7 @@
 //! Making providers known, changing them, and parting with them.
 
-use kernel::{Action, Class, Error, Kind, ResourceId, Result};
+use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     provider::{MOST_PROVIDERS, all, find, require_other_ways, view},
     records::Provider,
 };
-use crate::gate::{Changes, Cx, Op, Row};
+use crate::gate::{Changes, Cx, Guard, Guarded, House, Op, Row};
 
 const READ: Action = Action::new("Microsoft.Directory/identityProviders/read", Class::Read);
 const WRITE: Action = Action::new("Microsoft.Directory/identityProviders/write", Class::Control);
@@ -31,10 +32,20 @@ pub struct CreateIdentityProvider {
 
 impl Op for CreateIdentityProvider {
     const ACTION: Action = WRITE;
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
     type Output = IdentityProvider;
 
     fn scope(&self) -> ResourceId {
         ResourceId::root()
+    }
+
+    fn guarded(&self, house: &House, _: &Caller) -> Result<Guarded> {
+        if !self.form.decides_groups() {
+            return Ok(Guarded::default());
+        }
+        let body = json!({"issuer": self.issuer, "form": self.form.in_words()});
+        let places = house.access().places_of_any_grant();
+        Ok(Guarded { places, body, secret: self.form.client_secret.clone() })
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<IdentityProvider> {
@@ -139,10 +150,20 @@ pub struct UpdateIdentityProvider {
 
 impl Op for UpdateIdentityProvider {
     const ACTION: Action = WRITE;
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
     type Output = IdentityProvider;
 
     fn scope(&self) -> ResourceId {
         ResourceId::root()
+    }
+
+    fn guarded(&self, house: &House, _: &Caller) -> Result<Guarded> {
+        if !self.form.decides_groups() {
+            return Ok(Guarded::default());
+        }
+        let body = json!({"provider": self.provider, "isRefreshed": self.is_refreshed, "form": self.form.in_words()});
+        let places = house.access().places_of_any_grant();
+        Ok(Guarded { places, body, secret: self.form.client_secret.clone() })
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<IdentityProvider> {

@@ -36,6 +36,7 @@ fn status_of(kind: Kind) -> (StatusCode, &'static str) {
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let (status, code) = status_of(self.0.kind());
+        let code = self.0.code().unwrap_or(code);
         if status.is_server_error() {
             tracing::error!(fault = ?self.0, "a request failed");
         }

@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use axum::response::{IntoResponse, Response};
 use domain::{
     access::{
-        ActivationTerms, Asked, EligibilityInstances, EligibilityRequests, EligibilitySchedules, Expiry, GetSchedule,
-        GetScheduleRequest, ListScheduleRequests, ListSchedules, RequestEligibility, RequestKind, RequestRole,
-        RequestType, RoleInstances, RoleRequests, RoleSchedules, Schedule, ScheduleRequest, ScheduleType, Ticket,
-        Whose,
+        ActivationApproval, ActivationTerms, Asked, EligibilityInstances, EligibilityRequests, EligibilitySchedules,
+        Expiry, GetSchedule, GetScheduleRequest, ListScheduleRequests, ListSchedules, RequestEligibility, RequestKind,
+        RequestRole, RequestType, RoleInstances, RoleRequests, RoleSchedules, Schedule, ScheduleRequest, ScheduleType,
+        Ticket, Whose,
     },
     gate::enter,
 };
@@ -18,7 +18,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use wire::{arm, elevation};
 
-use super::{Fault, definition_id, duration, guid_of, list};
+use super::{
+    Fault,
+    approvals::{approvers, approvers_view},
+    definition_id, duration, guid_of, list,
+};
 use crate::{Doors, Guest};
 
 /// The doors at one scope.
@@ -143,6 +147,10 @@ fn terms(given: elevation::ActivationRules) -> Result<ActivationTerms, Error> {
         let longest = duration::parse("properties.activationRules.maximumDuration", &text)?;
         terms.longest_ms = longest.as_secs().saturating_mul(1000);
     }
+    if let Some(approval) = given.approval {
+        let approvers = approvers("properties.activationRules.approval.approvers", &approval.approvers)?;
+        terms.approval = Some(ActivationApproval { approvals: approval.approvals, approvers });
+    }
     for rule in given.enabled_rules {
         match rule.as_str() {
             "Justification" => {}
@@ -162,6 +170,10 @@ fn terms_view(terms: &ActivationTerms) -> elevation::ActivationRules {
         [("Justification", true), ("MultiFactorAuthentication", terms.needs_mfa), ("Ticketing", terms.needs_ticket)];
     elevation::ActivationRules {
         maximum_duration: Some(duration::show(terms.longest())),
+        approval: terms.approval.as_ref().map(|approval| elevation::ActivationApproval {
+            approvals: approval.approvals,
+            approvers: approvers_view(&approval.approvers),
+        }),
         enabled_rules: rules.into_iter().filter(|(_, is_on)| *is_on).map(|(rule, _)| rule.to_owned()).collect(),
     }
 }

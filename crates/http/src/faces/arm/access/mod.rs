@@ -1,6 +1,7 @@
 //! Who may do what, at every scope (Microsoft.Authorization, api-version 2022-04-01), with what Bartizan adds to that: why, what
 //! if, the role linter, and suggestions.
 
+mod approvals;
 mod assignments;
 mod definitions;
 mod deny;
@@ -56,7 +57,7 @@ pub(super) fn doors(mut doors: Doors) -> Doors {
             .open::<WhatIf, _, _>(Method::POST, &at("whatIf"), insight::what_if)
             .open::<LintRoles, _, _>(Method::POST, &at("lintRoles"), insight::lint_roles)
             .open::<SuggestRole, _, _>(Method::POST, &at("suggestRole"), insight::suggest_role);
-        doors = elevation::doors(doors, &base);
+        doors = approvals::doors(elevation::doors(doors, &base), &base);
     }
     for kind in COMPANIONS {
         let base = format!("{GROUP}/providers/{kind}/{{companion}}/providers/Microsoft.Authorization/roleAssignments");
