@@ -66,6 +66,10 @@ async fn each_of_the_16_subsets_of_own_companions_is_taken_and_reported() {
         assert_eq!(keys["userStorageResourceId"], made["properties"]["storageAccount"]);
         assert_eq!(keys["containerRegistryCredentials"].is_null(), subset & 8 == 0, "{keys}");
     }
+    // What a workspace was made with, it keeps.
+    let other = json!({"properties": {"storageAccount": place(&test, KINDS[0].1, KINDS[0].2)}});
+    assert_eq!(test.ask(owner, Method::PUT, &test.workspace(), Some(&other)).await.0, 400);
+    assert_eq!(test.ask(owner, Method::PUT, &at(&test, "sub1"), Some(&other)).await.0, 200, "the same one");
     let missing = json!({"properties": {"keyVault": place(&test, "Microsoft.KeyVault/vaults", "nothere")}});
     assert_eq!(test.ask(owner, Method::PUT, &at(&test, "lost"), Some(&missing)).await.0, 404);
     test.end().await;

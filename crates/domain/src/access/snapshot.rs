@@ -218,7 +218,7 @@ impl Access {
     }
 
     /// Whether the principal holds this role at just this scope.
-    pub(crate) fn holds_at(&self, principal: PrincipalId, role: Uuid, scope: &ResourceId) -> bool {
+    pub(crate) fn holds_just_at(&self, principal: PrincipalId, role: Uuid, scope: &ResourceId) -> bool {
         self.grants_of(principal).iter().any(|(at, grant)| *at == scope.folded() && grant.role.definition.id == role)
     }
 

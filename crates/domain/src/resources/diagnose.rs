@@ -111,7 +111,7 @@ fn judge<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, grant: &Grant) 
     let role = RoleDefinition::built_in(grant.role).map_or("", |role| role.role_name.as_str());
     let access = cx.house().access();
     let denied = grant.probes.iter().find(|action| !access.allows(identity, action, scope));
-    if !access.holds_at(identity, grant.role, scope) {
+    if !access.holds_just_at(identity, grant.role, scope) {
         let message = format!(
             "the identity of the workspace `{name}` does not hold `{role}` on `{scope}`; `bartizan workspace sync-keys {name}` gives it back"
         );

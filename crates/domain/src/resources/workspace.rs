@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kernel::{
-    Action, Caller, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, SubscriptionId, TenantId,
+    Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, SubscriptionId, TenantId,
     WorkspaceId,
 };
 use serde::{Deserialize, Serialize};

@@ -25,10 +25,11 @@ impl Stand {
         self.ask(PutRoleAssignment { name: Uuid::new_v4(), scope, role: READER, principal }).await.unwrap();
     }
 
-    /// Who holds roles that were assigned at or below a scope.
+    /// Who holds what these tests grant, at or below a scope. The workspace's own identity holds others.
     async fn holders(&self, scope: &ResourceId) -> Vec<PrincipalId> {
         let rows = self.house.all::<RoleAssignment>(self.house.system(), b"").await.unwrap();
-        let within = rows.into_iter().map(|row| row.value).filter(|held| held.scope.is_within(scope));
+        let is_meant = |held: &RoleAssignment| held.role == READER && held.scope.is_within(scope);
+        let within = rows.into_iter().map(|row| row.value).filter(is_meant);
         within.map(|held| held.principal).collect()
     }
 }
