@@ -28,11 +28,16 @@ pub(super) async fn admit(house: &House, caller: &Caller, action: &Action, scope
         return Err(Error::new(Kind::Unauthenticated, "a bearer token in the `Authorization` header is required"));
     }
     let activity = Activity::new(house, caller, action, scope, Outcome::Denied);
-    match action.class() {
-        Class::Control | Class::Vault => house.write_record(&activity).await?,
-        Class::DataWrite | Class::Read | Class::Open => house.queue_record(&activity).await?,
-    }
+    record(house, action, &activity).await?;
     Err(refusal(house, caller, action, scope))
+}
+
+/// A refusal is as durable as what was refused would have been.
+async fn record(house: &House, action: &Action, activity: &Activity) -> Result<()> {
+    match action.class() {
+        Class::Control | Class::Vault => house.write_record(activity).await,
+        Class::DataWrite | Class::Read | Class::Open => house.queue_record(activity).await,
+    }
 }
 
 /// Records a refusal of somebody who has the right. Gives back the refusal.
@@ -46,7 +51,7 @@ async fn refused(
 ) -> Result<Error> {
     let mut activity = Activity::new(house, caller, action, scope, Outcome::Denied);
     activity.detail.insert(String::from("refused"), why.to_owned());
-    house.queue_record(&activity).await?;
+    record(house, action, &activity).await?;
     Ok(refusal)
 }
 
