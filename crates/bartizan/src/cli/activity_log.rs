@@ -78,9 +78,9 @@ pub struct List {
     /// Only at and below this resource.
     #[arg(long, value_name = "ID")]
     resource_id: Option<String>,
-    /// Only in this resource group.
-    #[arg(short = 'g', long, value_name = "NAME")]
-    resource_group: Option<String>,
+    /// Only in this resource group. (`--resource-group` is the session's own, and no filter.)
+    #[arg(long, value_name = "NAME")]
+    in_group: Option<String>,
     /// Only of this resource provider (`Microsoft.MachineLearningServices`).
     #[arg(long, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -196,7 +196,7 @@ impl List {
             ("eventTimestamp le", &self.end_time),
             ("correlationId eq", &self.correlation_id),
             ("resourceUri eq", &self.resource_id),
-            ("resourceGroupName eq", &self.resource_group),
+            ("resourceGroupName eq", &self.in_group),
             ("resourceProvider eq", &self.namespace),
             ("caller eq", &self.caller),
             ("status eq", &self.status),
