@@ -109,6 +109,12 @@ fn azure_s_own_clients() {
     run(&served, "azure_suite.py", &[]);
 }
 
+#[test]
+fn azure_monitor_s_own_clients() {
+    let served = Served::start();
+    run(&served, "monitor_suite.py", &[]);
+}
+
 /// Starts its own servers: the provider's address is a setting of ours.
 #[test]
 fn sign_in_through_another_provider() {
