@@ -243,7 +243,7 @@ impl TestHouse {
 
 /// A root key that lives and dies with the test.
 #[derive(Default)]
-struct MemoryRoot(seal::RootSealing);
+pub struct MemoryRoot(seal::RootSealing);
 
 #[async_trait]
 impl kernel::KeyProvider for MemoryRoot {

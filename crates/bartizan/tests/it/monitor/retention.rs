@@ -1,17 +1,17 @@
 //! Retention: what a cut leaves verifies, and nothing else does.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     audit::{CutLog, ExportLog, Finding, LogKey, LogVerifier, SignCheckpoint, SignCut, is_cut},
-    gate::enter,
+    gate::{House, Parts, Settings, enter},
 };
-use kernel::{Caller, Kind, LogRow};
+use kernel::{Batch, BlobStore, Caller, Kind, LogRow, MetaStore, NoWeb};
 use outbound::Method;
 use seal::{CheckpointVerifier, SignedCheckpoint};
 use serde_json::json;
 
-use crate::house::{TestHouse, Who};
+use crate::house::{MemoryRoot, TestHouse, Who};
 
 const PLACE: &str = "/activity-log/v1/retention";
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -90,5 +90,32 @@ async fn a_cut_is_signed_and_provable_and_removes_only_what_may_go() {
     let (_, log) = super::activities(&test, Some(&owner), &[("reads", "true")]).await;
     assert!(log["value"].as_array().unwrap().iter().all(|event| event["sequence"].as_u64() > Some(2000)));
     assert!(sign(checkpoint.size).await.unwrap().is_none());
+    test.end().await;
+}
+
+/// A front that was taken away without a signed cut is noticed before anything is served.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_does_not_start_on_a_log_whose_front_was_taken_away() {
+    let meta: Arc<dyn MetaStore> = Arc::new(store::meta::Memory::new(Arc::new(seal::Sha256Chain)));
+    let blobs: Arc<dyn BlobStore> = Arc::new(store::blob::Memory::new());
+    let (test, _) = TestHouse::over(Arc::clone(&meta), Arc::clone(&blobs)).await;
+    let opened = async || {
+        let parts = Parts {
+            meta: Arc::clone(&meta),
+            blobs: Arc::clone(&blobs),
+            root: Arc::new(MemoryRoot::default()),
+            compute: test.computer.clone(),
+            web: Arc::new(NoWeb),
+            clock: test.clock.clone(),
+            settings: Settings::default(),
+            actions: Vec::new(),
+        };
+        House::open(parts).await.map(drop)
+    };
+    opened().await.unwrap();
+    let records = meta.log(2, 1).await.unwrap().into_iter().map(|row| row.record).collect();
+    meta.commit_cut(Batch { changes: Vec::new(), records }, 1).await.unwrap();
+    let refused = opened().await.unwrap_err();
+    assert!(refused.public().contains("starts at record 2, not 1"), "{refused}");
     test.end().await;
 }
