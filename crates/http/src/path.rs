@@ -119,6 +119,8 @@ const WORDS: &[&str] = &[
     "validate",
     "virtualNetworks",
     "whatIf",
+    "eventSubscriptions",
+    "Microsoft.EventGrid",
 ];
 
 /// Brings the fixed words of an ARM path to their canonical case; names keep theirs. Other paths pass unchanged.

@@ -10,6 +10,7 @@ pub mod deployment;
 pub mod diagnostics;
 pub mod elevation;
 pub mod endpoint;
+pub mod event_grid;
 pub mod graph;
 pub mod identity_provider;
 pub mod image;

@@ -11,6 +11,7 @@ mod datastore;
 mod deployment;
 mod doctor;
 pub(crate) mod endpoint;
+mod event_grid;
 mod group;
 mod identity;
 mod identity_provider;
@@ -132,6 +133,9 @@ enum Command {
     /// Web services: deploy, keys and tokens, score.
     #[command(subcommand)]
     Endpoint(endpoint::Command),
+    /// Events that are pushed to webhooks.
+    #[command(subcommand, name = "eventgrid")]
+    EventGrid(event_grid::Command),
     /// The activity log: who did what, when, with which result.
     #[command(subcommand)]
     ActivityLog(activity_log::Command),
@@ -183,6 +187,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Model(command) => block_on(command.run()),
         Command::Image(command) => block_on(command.run()),
         Command::Endpoint(command) => block_on(command.run()),
+        Command::EventGrid(command) => block_on(command.run()),
         Command::ActivityLog(command) => block_on(command.run()),
         Command::Monitor(command) => block_on(command.run()),
         Command::VerifyLog(command) => block_on(command.run()),

@@ -5,15 +5,18 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result};
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use kernel::{Action, Caller, Class, Kind, ResourceId, Result};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use super::{
-    Category, Event, Setting, Sink, archive,
+    Event, Setting, Subscription,
     cursor::{Cursor, cursor},
-    otlp,
+    outlet::Outlet,
     sink::Sent,
-    syslog, webhook,
 };
 use crate::gate::{Changes, Cx, House, Op, Row, enter};
 
@@ -27,7 +30,10 @@ const SCANNED: usize = 2000;
 const ENOUGH: usize = 500;
 const LINGER: Duration = Duration::from_secs(10);
 
-/// Who is due: a setting and one of its sinks.
+/// How long a route rests after storage failed under it.
+const HELD: Duration = Duration::from_secs(10);
+
+/// Who is due: the owner of a cursor, and the sink's name.
 type Route = (Vec<u8>, &'static str);
 
 /// Delivers until `stop` turns true.
@@ -57,6 +63,8 @@ struct Engine {
     running: JoinSet<(Route, Result<u64>)>,
     /// How far each route has looked, and whether it is under way.
     seen: HashMap<Route, (u64, bool)>,
+    /// Routes that rest until a time, since storage failed under them.
+    held: HashMap<Route, Instant>,
 }
 
 impl Engine {
@@ -65,19 +73,17 @@ impl Engine {
             self.note(done.ok());
         }
         let (head, _) = house.log_head().await?;
-        for row in enter(house, &Caller::house(), ListAllSettings).await? {
-            let setting = Arc::new(row);
-            for (index, sink) in setting.value.sinks.iter().enumerate() {
-                let route = (setting.id.clone(), sink.word());
-                let (seen, is_running) = self.seen.get(&route).copied().unwrap_or_default();
-                if is_running || seen > head || self.running.len() >= AT_ONCE {
-                    continue;
-                }
-                self.seen.insert(route.clone(), (seen, true));
-                let op = Deliver { setting: Arc::clone(&setting), sink: index, seen };
-                let house = Arc::clone(house);
-                self.running.spawn(async move { (route, enter(&house, &Caller::house(), op).await) });
+        for outlet in enter(house, &Caller::house(), ListOutlets).await? {
+            let route = (outlet.owner().to_vec(), outlet.word());
+            let (seen, is_running) = self.seen.get(&route).copied().unwrap_or_default();
+            let is_held = self.held.get(&route).is_some_and(|until| *until > Instant::now());
+            if is_running || is_held || seen > head || self.running.len() >= AT_ONCE {
+                continue;
             }
+            self.seen.insert(route.clone(), (seen, true));
+            let op = Deliver { outlet, seen };
+            let house = Arc::clone(house);
+            self.running.spawn(async move { (route, enter(&house, &Caller::house(), op).await) });
         }
         Ok(())
     }
@@ -98,6 +104,8 @@ impl Engine {
             Ok(next) => next,
             Err(fault) => {
                 tracing::error!(?fault, sink = route.1, "a delivery could not be noted; it is made again");
+                let until = Instant::now().checked_add(HELD).unwrap_or_else(Instant::now);
+                self.held.insert(route.clone(), until);
                 0
             }
         };
@@ -105,26 +113,32 @@ impl Engine {
     }
 }
 
-/// Lists every setting there is.
-struct ListAllSettings;
+/// Lists everything that is to be served.
+struct ListOutlets;
 
-impl Op for ListAllSettings {
+impl Op for ListOutlets {
     const ACTION: Action = Action::new("Microsoft.Insights/diagnosticSettings/deliver/read", Class::Open);
-    type Output = Vec<Row<Setting>>;
+    type Output = Vec<Outlet>;
 
     fn scope(&self) -> ResourceId {
         ResourceId::root()
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        cx.all::<Setting>(cx.system(), b"").await
+        let mut outlets = Vec::new();
+        for row in cx.all::<Setting>(cx.system(), b"").await? {
+            let row = Arc::new(row);
+            outlets.extend((0..row.value.sinks.len()).map(|index| Outlet::Sink(Arc::clone(&row), index)));
+        }
+        let subscriptions = cx.all::<Subscription>(cx.system(), b"").await?;
+        outlets.extend(subscriptions.into_iter().map(|row| Outlet::Subscription(Arc::new(row))));
+        Ok(outlets)
     }
 }
 
-/// Brings the next events of a setting to one of its sinks. It leaves no record of its own: that would be the next event.
+/// Brings the next events to an outlet. It leaves no record of its own: that would be the next event.
 struct Deliver {
-    setting: Arc<Row<Setting>>,
-    sink: usize,
+    outlet: Outlet,
     /// Records before this one were looked at, and none was wanted.
     seen: u64,
 }
@@ -143,19 +157,18 @@ impl Op for Deliver {
     type Output = u64;
 
     fn scope(&self) -> ResourceId {
-        self.setting.value.scope.clone()
+        self.outlet.scope().clone()
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<u64> {
-        let setting = &self.setting.value;
-        let sink = setting.sinks.get(self.sink).ok_or_else(|| Error::internal("a setting without that sink"))?;
-        let Some(mut row) = cursor(cx, &self.setting.id, sink.word()).await? else { return Ok(0) };
+        let outlet = &self.outlet;
+        let Some(mut row) = cursor(cx, outlet.owner(), outlet.word()).await? else { return Ok(0) };
         let now = cx.now();
         if row.value.not_before > now {
             return Ok(row.value.next);
         }
         let from = row.value.next.max(self.seen);
-        let batch = collect(cx, setting, from, sink.most()).await?;
+        let batch = collect(cx, outlet, from).await?;
         row.value.lost = row.value.lost.saturating_add(batch.lost);
         if batch.events.is_empty() {
             // Far enough to be worth a write of its own?
@@ -166,14 +179,16 @@ impl Op for Deliver {
             }
             return Ok(batch.next);
         }
-        if lingers(sink, &batch, now) {
+        if outlet.lingers() && is_fresh(&batch, now) {
             return Ok(from);
         }
         let mut changes = Changes::new();
-        let sent = match self.send(cx, sink, &batch.events, &mut changes).await {
+        let sent = match outlet.send(cx, &batch.events, &mut changes).await {
             Ok(sent) => sent,
-            Err(fault) if fault.kind() == Kind::Internal => return Err(fault),
             Err(fault) => {
+                if fault.kind() == Kind::Internal {
+                    tracing::error!(?fault, sink = outlet.word(), "events could not be made ready");
+                }
                 changes = Changes::new();
                 Sent::none(fault)
             }
@@ -184,23 +199,9 @@ impl Op for Deliver {
     }
 }
 
-impl Deliver {
-    async fn send(&self, cx: &Cx<'_, Self>, sink: &Sink, events: &[Event], changes: &mut Changes) -> Result<Sent> {
-        match sink {
-            Sink::Archive { account } => {
-                archive::append(cx, changes, account, &self.setting.value.scope, events).await?;
-                Ok(Sent::all(events))
-            }
-            Sink::Webhook { url, key, is_single } => webhook::send(cx, (url, key.as_ref(), *is_single), events).await,
-            Sink::Syslog { server } => syslog::send(cx, server, events).await,
-            Sink::Otlp { url, token } => otlp::send(cx, url, token.as_ref(), events).await,
-        }
-    }
-}
-
 /// Takes the next events from the log: all of a record's, or none.
-async fn collect<O: Op>(cx: &Cx<'_, O>, setting: &Setting, from: u64, most: usize) -> Result<Batch> {
-    let wanted: Vec<Category> = setting.wanted();
+async fn collect<O: Op>(cx: &Cx<'_, O>, outlet: &Outlet, from: u64) -> Result<Batch> {
+    let (wanted, most) = (outlet.wanted(), outlet.most());
     let rows = cx.house().log_page(from, SCANNED).await?;
     // Records that retention removed meanwhile cannot be sent any more.
     let lost = rows.first().map_or(0, |row| row.seq.saturating_sub(from));
@@ -211,16 +212,15 @@ async fn collect<O: Op>(cx: &Cx<'_, O>, setting: &Setting, from: u64, most: usiz
         }
         let activity = cx.house().open_record(&row)?;
         batch.next = row.seq.saturating_add(1);
-        if activity.scope.is_within(&setting.scope) {
-            batch.events.extend(Event::of(row.seq, &activity, &wanted));
+        if activity.scope.is_within(outlet.scope()) {
+            batch.events.extend(outlet.events(&wanted, row.seq, &activity));
         }
     }
     Ok(batch)
 }
 
-fn lingers(sink: &Sink, batch: &Batch, now: kernel::Timestamp) -> bool {
-    let is_fresh = batch.events.first().is_some_and(|first| now.since(first.at()) < LINGER);
-    matches!(sink, Sink::Archive { .. }) && is_fresh && batch.events.len() < ENOUGH
+fn is_fresh(batch: &Batch, now: kernel::Timestamp) -> bool {
+    batch.events.len() < ENOUGH && batch.events.first().is_some_and(|first| now.since(first.at()) < LINGER)
 }
 
 /// Moves the cursor behind the last record all of whose events were taken.

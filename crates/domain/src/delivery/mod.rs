@@ -1,15 +1,21 @@
-//! The delivery room: what the activity log says, brought elsewhere. Diagnostic settings name events and sinks; one engine
+//! The delivery room: what the activity log says, brought elsewhere. Diagnostic settings name events and sinks, event subscriptions
+//! news and webhooks; one engine
 //! serves them all.
 
 mod archive;
 mod category;
 mod cursor;
 mod engine;
+mod envelope;
 mod event;
+mod filter;
+mod news;
 mod otlp;
+mod outlet;
 mod query;
 mod setting;
 mod sink;
+mod subscription;
 mod syslog;
 mod table;
 mod webhook;
@@ -19,11 +25,18 @@ pub use category::{Category, OF_SUBSCRIPTIONS, OF_WORKSPACES};
 pub use cursor::Cursor;
 pub use engine::deliver_once;
 pub(crate) use engine::keep_delivering;
+pub use envelope::Envelope;
 pub(crate) use event::Event;
+pub use filter::{FieldFilter, FieldOperator, Filter};
+pub use news::EVENT_TYPES;
 pub use query::{FindWorkspace, QueryTable, Rows, Wanted};
 pub(crate) use setting::end_settings;
 pub use setting::{
     Choice, DeleteSetting, GetSetting, ListCategories, ListSettings, PutSetting, Setting, SettingStatus,
 };
 pub use sink::{Sink, SinkKey};
+pub(crate) use subscription::end_subscriptions;
+pub use subscription::{
+    DeleteSubscription, GetSubscription, ListSubscriptions, PutSubscription, Subscription, SubscriptionStatus,
+};
 pub use table::{Column, TABLES, Table};

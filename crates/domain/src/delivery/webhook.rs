@@ -39,13 +39,13 @@ pub(super) async fn send<O: Op>(
     let shown: Vec<Value> = events.iter().map(|event| cloud_event(event, tenant)).collect();
     if !is_single {
         let id = events.first().map(Event::id).unwrap_or_default();
-        return Ok(match post(cx, url, key, (BATCH, &id), &Value::Array(shown)).await? {
+        return Ok(match post(cx, url, key, (BATCH, &id), &[], &Value::Array(shown)).await? {
             Some(fault) => Sent::none(fault),
             None => Sent::all(events),
         });
     }
     for (taken, (event, shown)) in events.iter().zip(&shown).enumerate() {
-        if let Some(fault) = post(cx, url, key, (SINGLE, &event.id()), shown).await? {
+        if let Some(fault) = post(cx, url, key, (SINGLE, &event.id()), &[], shown).await? {
             return Ok(Sent { taken, fault: Some(fault) });
         }
     }
@@ -58,12 +58,14 @@ pub(super) async fn post<O: Op>(
     url: &str,
     key: Option<&SinkKey>,
     (media_type, id): (&str, &str),
+    more: &[(&str, &str)],
     body: &Value,
 ) -> Result<Option<String>> {
     let body = serde_json::to_vec(body).map_err(Error::internal)?;
     let stamp = cx.now().seconds().to_string();
     let signature = key.map(|key| signature(key, id, &stamp, &body));
     let mut headers = vec![("content-type", media_type), ("webhook-id", id), ("webhook-timestamp", stamp.as_str())];
+    headers.extend(more);
     if let Some(signature) = &signature {
         headers.push(("webhook-signature", signature));
     }

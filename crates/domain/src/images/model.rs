@@ -272,6 +272,7 @@ impl Op for PutModelVersion {
             };
             let given = add_model_version(cx, &shelf, &mut changes, new).await?;
             cx.note("model", format!("{name}:{given}"));
+            cx.note("registered", format!("{name}:{given}"));
             cx.note("source", &self.uri);
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Kind::Stale && attempt < ATTEMPTS => {}

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     access::remove_of_managed,
     compute::{end_all_launches, wake},
-    delivery::end_settings,
+    delivery::{end_settings, end_subscriptions},
     gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
     identity::{Member, end_managed_principals},
     network,
@@ -251,6 +251,7 @@ async fn forget<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes:
     cx.forget_shelf(guid, changes).await?;
     end_managed(cx, changes, &workspace.id).await?;
     end_settings(cx, changes, &workspace.id).await?;
+    end_subscriptions(cx, changes, &workspace.id).await?;
     network::forget(cx, changes, guid).await?;
     quota::forget(cx, &workspace.id, changes).await?;
     cx.note("workspace", guid.to_string());

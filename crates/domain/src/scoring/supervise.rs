@@ -230,6 +230,7 @@ impl Op for ReportReplica {
         {
             cx.happened(Happening::DeploymentSucceeded);
             operations::end(cx, &shelf, &mut changes, operation, None).await?;
+            cx.note("deployed", format!("{}:{}", deployment.image.model, deployment.image.version));
         }
         cx.note("state", deployment.state.word());
         cx.note("replica", launch.as_str());

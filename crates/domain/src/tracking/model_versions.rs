@@ -91,6 +91,9 @@ impl Attempt for CreateModelVersion {
         let version = registry::add_version(cx, &shelf, &mut changes, model, new, claims).await?;
         cx.note("model", self.name.clone());
         cx.note("version", version.version.to_string());
+        if !is_prompt {
+            cx.note("registered", format!("{}:{}", self.name, version.version));
+        }
         cx.commit(changes).await?;
         after.last_version = version.version;
         Ok(VersionView::new(&after, version))

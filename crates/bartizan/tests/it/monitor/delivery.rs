@@ -139,6 +139,7 @@ async fn what_a_receiver_did_not_take_comes_again_in_order_and_nobody_waits_for_
     test.clock.advance(Duration::from_secs(2));
     let house = test.house.clone();
     let hanging = tokio::spawn(async move { deliver_once(&house).await });
+    webhook.arrival().await;
     let second = happen(&test, owner, "2").await;
     hanging.abort();
     // It ended in the middle: what was sent and not noted is sent again, by an engine that knows nothing of the first.

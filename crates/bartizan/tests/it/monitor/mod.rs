@@ -2,6 +2,7 @@
 
 mod activity_log;
 mod delivery;
+mod events;
 mod export;
 mod receiver;
 mod retention;

@@ -2,10 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -31,13 +34,14 @@ pub struct Receiver {
     pub url: String,
     seen: Arc<Mutex<Vec<Request>>>,
     answer: Arc<Mutex<String>>,
+    echoes: Arc<AtomicBool>,
 }
 
 impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-        let receiver = Self { url, seen: Arc::default(), answer: Arc::default() };
+        let receiver = Self { url, seen: Arc::default(), answer: Arc::default(), echoes: Arc::default() };
         receiver.answers("204 No Content");
         let server = receiver.clone();
         tokio::spawn(async move {
@@ -52,6 +56,19 @@ impl Receiver {
     /// Answers with this status line, and headers behind it.
     pub fn answers(&self, status: &str) {
         *self.answer.lock().unwrap() = status.to_owned();
+    }
+
+    /// Agrees to subscriptions of Event Grid: sends the code back that came with the question.
+    pub fn echoes_validation(&self) {
+        self.echoes.store(true, Ordering::Relaxed);
+        self.answers("200 OK");
+    }
+
+    /// Waits until something has come that was not taken yet.
+    pub async fn arrival(&self) {
+        while self.seen.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// What came since the last time it was asked.
@@ -83,12 +100,19 @@ impl Receiver {
             }
         }
         let body = buffer[head + 4..head + 4 + length].to_vec();
-        self.seen.lock().unwrap().push(Request { method, headers, body });
+        let request = Request { method, headers, body };
+        let code = match self.echoes.load(Ordering::Relaxed) && request.headers.contains_key("aeg-event-type") {
+            true => request.json()[0]["data"]["validationCode"].clone(),
+            false => Value::Null,
+        };
+        self.seen.lock().unwrap().push(request);
         let answer = self.answer.lock().unwrap().clone();
         if answer == "nothing" {
             std::future::pending::<()>().await;
         }
-        let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let said = if code.is_null() { String::new() } else { json!({"validationResponse": code}).to_string() };
+        let length = said.len();
+        let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{said}");
         let _ = socket.write_all(answer.as_bytes()).await;
     }
 }

@@ -2,6 +2,7 @@
 
 mod activities;
 mod archive;
+mod events;
 mod export;
 mod filter;
 mod kql;
@@ -32,6 +33,7 @@ pub fn doors(doors: Doors) -> Doors {
         .open::<SignCheckpoint, _, _>(Method::GET, "/activity-log/v1/checkpoint", sign_checkpoint)
         .open::<ExportLog, _, _>(Method::GET, "/activity-log/v1/records", export::export)
         .face(query::doors)
+        .face(events::doors)
         .face(retention::doors)
         .face(settings::doors)
         .face(archive::doors)

@@ -1,0 +1,115 @@
+//! What the engine serves: a setting's sink, or an event subscription. Each has a cursor, a scope and a way to send.
+
+use std::sync::Arc;
+
+use kernel::{ResourceId, Result};
+
+use super::{
+    Category, Event, Setting, Sink, Subscription, archive, envelope, news, otlp, sink::Sent, subscription::SINK,
+    syslog, webhook,
+};
+use crate::gate::{Activity, Changes, Cx, Op, Row};
+
+/// Events that are pushed in one go.
+const PUSHED: usize = 20;
+
+/// Where events go.
+#[derive(Clone)]
+pub(super) enum Outlet {
+    /// A setting, and which of its sinks.
+    Sink(Arc<Row<Setting>>, usize),
+    /// A subscription.
+    Subscription(Arc<Row<Subscription>>),
+}
+
+impl Outlet {
+    /// Whose cursor it is.
+    pub(super) fn owner(&self) -> &[u8] {
+        match self {
+            Self::Sink(row, _) => &row.id,
+            Self::Subscription(row) => &row.id,
+        }
+    }
+
+    fn sink(&self) -> Option<&Sink> {
+        match self {
+            Self::Sink(row, index) => row.value.sinks.get(*index),
+            Self::Subscription(_) => None,
+        }
+    }
+
+    /// The sink's name.
+    pub(super) fn word(&self) -> &'static str {
+        self.sink().map_or(SINK, Sink::word)
+    }
+
+    /// Where its events happen.
+    pub(super) fn scope(&self) -> &ResourceId {
+        match self {
+            Self::Sink(row, _) => &row.value.scope,
+            Self::Subscription(row) => &row.value.scope,
+        }
+    }
+
+    /// How many events it takes at once.
+    pub(super) fn most(&self) -> usize {
+        self.sink().map_or(PUSHED, Sink::most)
+    }
+
+    /// Whether it waits until more has come together.
+    pub(super) fn lingers(&self) -> bool {
+        matches!(self.sink(), Some(Sink::Archive { .. }))
+    }
+
+    /// Which events a record is, for this outlet.
+    pub(super) fn events(&self, wanted: &[Category], seq: u64, activity: &Activity) -> Vec<Event> {
+        match self {
+            Self::Sink(..) => Event::of(seq, activity, wanted).collect(),
+            Self::Subscription(row) => {
+                let kind = news::of(activity).filter(|kind| row.value.filter.wants_type(kind));
+                kind.map(|category| Event { seq, category, activity: activity.clone() }).into_iter().collect()
+            }
+        }
+    }
+
+    /// The categories that are on.
+    pub(super) fn wanted(&self) -> Vec<Category> {
+        match self {
+            Self::Sink(row, _) => row.value.wanted(),
+            Self::Subscription(_) => Vec::new(),
+        }
+    }
+
+    /// Sends events; what an archive adds is in `changes`.
+    pub(super) async fn send<O: Op>(&self, cx: &Cx<'_, O>, events: &[Event], changes: &mut Changes) -> Result<Sent> {
+        match (self, self.sink()) {
+            (Self::Subscription(row), _) => push(cx, &row.value, events).await,
+            (_, Some(Sink::Archive { account })) => {
+                archive::append(cx, changes, account, self.scope(), events).await?;
+                Ok(Sent::all(events))
+            }
+            (_, Some(Sink::Webhook { url, key, is_single })) => {
+                webhook::send(cx, (url, key.as_ref(), *is_single), events).await
+            }
+            (_, Some(Sink::Syslog { server })) => syslog::send(cx, server, events).await,
+            (_, Some(Sink::Otlp { url, token })) => otlp::send(cx, url, token.as_ref(), events).await,
+            (Self::Sink(..), None) => Ok(Sent::none("the setting has that sink no more")),
+        }
+    }
+}
+
+/// One event after the other, and none behind one that was not taken.
+async fn push<O: Op>(cx: &Cx<'_, O>, subscription: &Subscription, events: &[Event]) -> Result<Sent> {
+    for (taken, event) in events.iter().enumerate() {
+        let news = news::news(cx, event).await?;
+        if !subscription.filter.wants(&news) {
+            continue;
+        }
+        let body = subscription.envelope.wrap(&subscription.scope, event, &news);
+        let to = (subscription.url.as_str(), subscription.envelope);
+        if let Some(fault) = envelope::deliver(cx, to, &event.id(), &body).await? {
+            return Ok(Sent { taken, fault: Some(fault) });
+        }
+    }
+    Ok(Sent::all(events))
+}
