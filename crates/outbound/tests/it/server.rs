@@ -73,7 +73,7 @@ impl Server {
     }
 }
 
-fn tls() -> (String, ServerConfig) {
+pub fn tls() -> (String, ServerConfig) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
