@@ -1,7 +1,10 @@
 """Azure's own Python clients against a running server. Prints a line per check and 'N passed, N failed'."""
 
 import argparse
+import base64
+import datetime
 import hashlib
+import json
 import os
 import pathlib
 import subprocess
@@ -268,6 +271,30 @@ check("it is read", found.private_endpoint.id.endswith("/privateEndpoints/pe"))
 ml.private_endpoint_connections.begin_delete("azure-rg", "azure-ws", waiting[0].name).result()
 check("it is removed", not ml.workspaces.get("azure-rg", "azure-ws").private_endpoint_connections)
 put(workspace.id, "2020-08-01", {**shut, "properties": {"publicNetworkAccess": "Enabled"}})
+oid = json.loads(base64.urlsafe_b64decode(token.token.split(".")[1] + "=="))["oid"]
+hours = {"expiration": {"type": "AfterDuration", "duration": "PT2H"}}
+asked = {"principal_id": oid, "role_definition_id": readers[0].id, "request_type": "AdminAssign", "schedule_info": hours}
+eligible = access.role_eligibility_schedule_requests.create(workspace.id, str(uuid.uuid4()), asked)
+check("a principal is made eligible for two hours", (eligible.status, eligible.schedule_info.expiration.duration) == ("Provisioned", "PT2H"))
+instances = list(access.role_eligibility_schedule_instances.list_for_scope(workspace.id, filter="asTarget()"))
+check("and sees it", [i.expanded_properties.role_definition.display_name for i in instances] == ["Reader"])
+schedules = list(access.role_eligibility_schedules.list_for_scope(workspace.id, filter=f"principalId eq {oid}"))
+check("the schedule is read by its name", access.role_eligibility_schedules.get(workspace.id, schedules[0].name).principal_id == oid)
+asked = {**asked, "request_type": "SelfActivate", "schedule_info": {"expiration": {"type": "AfterDuration", "duration": "PT30M"}}}
+mute = raises(HttpResponseError, lambda: access.role_assignment_schedule_requests.create(workspace.id, str(uuid.uuid4()), asked))
+check("an activation without a reason is a 400", mute and mute.status_code == 400)
+name = str(uuid.uuid4())
+active = access.role_assignment_schedule_requests.create(workspace.id, name, {**asked, "justification": "the suite"})
+check("a role is activated", (active.status, active.justification) == ("Provisioned", "the suite"))
+check("the request is read", access.role_assignment_schedule_requests.get(workspace.id, name).requestor_id == oid)
+instances = list(access.role_assignment_schedule_instances.list_for_scope(workspace.id, filter="asTarget()"))
+kinds = {i.assignment_type: i.end_date_time for i in instances if i.role_definition_id == readers[0].id}
+check("its instance ends in half an hour", kinds["Activated"] - active.created_on == datetime.timedelta(minutes=30))
+ended = {**asked, "request_type": "SelfDeactivate"}
+check("and is ended", access.role_assignment_schedule_requests.create(workspace.id, str(uuid.uuid4()), ended).status == "Revoked")
+gone = {**asked, "request_type": "AdminRemove"}
+access.role_eligibility_schedule_requests.create(workspace.id, str(uuid.uuid4()), gone)
+check("eligibility is gone", list(access.role_eligibility_schedules.list_for_scope(workspace.id)) == [])
 
 monitor = MonitorManagementClient(owner, SUBSCRIPTION, **options)
 events = list(monitor.activity_logs.list(filter=f"resourceUri eq '{workspace.id}'"))

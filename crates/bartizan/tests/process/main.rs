@@ -15,6 +15,7 @@ mod access;
 mod clients;
 mod credentials;
 mod directory;
+mod elevation;
 mod identities;
 mod jobs;
 mod quickstart;
