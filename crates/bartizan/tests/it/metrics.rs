@@ -138,3 +138,18 @@ async fn metrics_are_for_those_who_may_read_them_and_questions_are_bounded() {
     assert_eq!(text(Who::Stranger).await, "");
     test.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_counted_of_a_workspace_ends_with_it() {
+    let (test, callers) = TestHouse::new().await;
+    scenario(&test, &callers).await;
+    let owner = callers.token(Who::Owner);
+    let (_, answer) = test.ask(owner, Method::GET, &place(&test, "metricnames=Completed%20Runs"), None).await;
+    assert_eq!(sum(&answer, "Completed Runs"), 2.0);
+    let purged = format!("{}?forceToPurge=true", test.workspace());
+    assert_eq!(test.ask(owner, Method::DELETE, &purged, None).await.0, 200);
+    assert_eq!(test.ask(owner, Method::PUT, &test.workspace(), Some(&json!({"location": "x"}))).await.0, 201);
+    let (_, answer) = test.ask(owner, Method::GET, &place(&test, "metricnames=Completed%20Runs"), None).await;
+    assert_eq!(sum(&answer, "Completed Runs"), 0.0);
+    test.end().await;
+}

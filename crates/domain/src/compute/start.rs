@@ -175,6 +175,7 @@ fn spec<O: Op>(cx: &Cx<'_, O>, live: &LiveRun, launch: &Launch, token: &Secret<S
 async fn give_back<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, live: Row<LiveRun>, fault: &Error) -> Result<()> {
     let id = shelf.name_id::<LaunchState>(live.value.run.as_str());
     for _ in 0..ATTEMPTS {
+        cx.begin_attempt();
         let Some(mut row) = cx.get::<LaunchState>(shelf, &id).await? else { return Ok(()) };
         let mut live = live.clone();
         let mut changes = Changes::new();

@@ -113,6 +113,15 @@ impl<'a, O: Op> Cx<'a, O> {
         self.note(key, word);
     }
 
+    /// Takes back what an attempt said that was not committed; to be called before each further one.
+    pub(crate) fn begin_attempt(&self) {
+        let (happening, _) = Happening::RunStarted.note();
+        let mut notes = self.notes();
+        for key in [happening, "state", "computeType"] {
+            notes.detail.remove(key);
+        }
+    }
+
     /// The operation itself established who asks (a sign-in): the record names that identity.
     pub(crate) fn establish(&self, actor: Actor) {
         self.notes().actor = Some(actor);
@@ -126,6 +135,12 @@ impl<'a, O: Op> Cx<'a, O> {
     /// Keeps an approval until the commit that uses it up.
     pub(super) fn hold(&self, approval: Row<ApprovalRequest>) {
         *self.approval.lock().unwrap_or_else(PoisonError::into_inner) = Some(approval);
+    }
+
+    /// The eligibility whose activation was approved.
+    pub(crate) fn approved_eligibility(&self) -> Option<uuid::Uuid> {
+        let held = self.approval.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().and_then(|row| row.value.places.eligibility)
     }
 
     fn take_approval(&self) -> Option<Row<ApprovalRequest>> {
@@ -262,7 +277,7 @@ impl<'a, O: Op> Cx<'a, O> {
         if touches_applications {
             self.house.identity.forget_applications();
         }
-        if touches_services {
+        if touches_services || touches_keys {
             self.house.scoring.forget_services();
         }
         if touches_networks {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -117,8 +117,8 @@ pub struct House {
     pub(crate) assigning: tokio::sync::Mutex<()>,
     /// Whoever asks for an approval waits here, so that the same is asked for once.
     pub(crate) asking: tokio::sync::Mutex<()>,
-    /// Whether the snapshot could not be read after a change.
-    pub(super) is_blind: AtomicBool,
+    /// How often a snapshot could not be read after a change, since all could.
+    pub(super) faults: AtomicU64,
     /// Whose turn it is to publish a snapshot.
     pub(crate) turn: tokio::sync::Mutex<()>,
     settings: Settings,
@@ -132,6 +132,8 @@ pub struct House {
     pub(crate) pulses: Pulses,
     /// Wakes whoever waits for a change.
     pub(crate) signals: Signals,
+    /// Records of the log before this one need not be counted any more; held by whoever counts.
+    pub(crate) counted: tokio::sync::Mutex<u64>,
 }
 
 impl House {
@@ -159,7 +161,7 @@ impl House {
             catalogue: Arc::new(Catalogue::new(parts.actions)),
             assigning: tokio::sync::Mutex::default(),
             asking: tokio::sync::Mutex::default(),
-            is_blind: AtomicBool::new(false),
+            faults: AtomicU64::new(0),
             turn: tokio::sync::Mutex::default(),
             settings: parts.settings,
             identity: Identity::default(),
@@ -167,6 +169,7 @@ impl House {
             deployments: Running::default(),
             pulses: Pulses::default(),
             signals: Signals::default(),
+            counted: tokio::sync::Mutex::default(),
         };
         audit::check_front(&house).await?;
         house.reload_identity().await?;
@@ -216,7 +219,7 @@ impl House {
 
     /// Whether roles and principals could not be read after a change.
     pub(super) fn is_blind(&self) -> bool {
-        self.is_blind.load(Ordering::Acquire)
+        self.faults.load(Ordering::Acquire) > 0
     }
 
     pub(super) fn count_anonymous_denial(&self) {
@@ -309,17 +312,19 @@ impl House {
         if let Err(fault) = outcome {
             tracing::error!(?fault, "roles and principals could not be read; everything is refused until they can");
             self.access.store(Arc::default());
-            self.is_blind.store(true, Ordering::Release);
+            self.faults.fetch_add(1, Ordering::AcqRel);
         }
     }
 
     /// Reads roles and principals again if that failed before. Called by the house's own work.
     pub async fn heal(&self) -> Result<()> {
-        if self.is_blind.load(Ordering::Acquire) {
+        let seen = self.faults.load(Ordering::Acquire);
+        if seen > 0 {
             self.reload_identity().await?;
             self.reload_access().await?;
             self.reload_networks().await?;
-            self.is_blind.store(false, Ordering::Release);
+            // What failed meanwhile is healed next time.
+            let _ = self.faults.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
         }
         Ok(())
     }
@@ -388,12 +393,6 @@ fn log_place() -> Place<'static> {
 }
 
 fn chain_of(fault: &dyn std::error::Error) -> String {
-    let mut words = fault.to_string();
-    let mut next = fault.source();
-    while let Some(cause) = next {
-        words.push_str(": ");
-        words.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    words
+    let causes = std::iter::successors(Some(fault), |fault| fault.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

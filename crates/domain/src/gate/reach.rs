@@ -42,7 +42,7 @@ impl House {
         if let Err(fault) = self.reload_networks().await {
             tracing::error!(?fault, "network rules could not be read; no workspace is reached until they can");
             self.networks.store(Arc::new(Networks::closed()));
-            self.is_blind.store(true, Ordering::Release);
+            self.faults.fetch_add(1, Ordering::AcqRel);
         }
     }
 }

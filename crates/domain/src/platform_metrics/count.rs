@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use kernel::{Action, Caller, Class, Kind, ResourceId, Result, Timestamp};
+use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Timestamp};
 use tokio::{sync::watch, time::timeout};
 
 use super::{
@@ -19,8 +19,9 @@ use crate::gate::{Activity, Changes, Cx, Happening, House, Op, Outcome, Row, ent
 
 /// Between two looks at the log.
 const LOOK: Duration = Duration::from_secs(1);
-/// Records of one step.
+/// Records of one step, and steps at a time.
 const STEP: usize = 2000;
+const STEPS: usize = 50;
 /// Records without anything to count after which the place is kept nevertheless.
 const FAR: u64 = 20_000;
 /// Hours are kept this long, as Azure keeps them.
@@ -32,12 +33,17 @@ const REMOVED: usize = 500;
 
 /// Counts until `stop` turns true.
 pub(crate) async fn keep_counting(house: Arc<House>, mut stop: watch::Receiver<bool>) {
-    let (mut seen, mut swept) = (0, None);
-    while timeout(LOOK, stop.wait_for(|stopped| *stopped)).await.is_err() {
-        match enter(&house, &Caller::house(), CountRecords { seen }).await {
-            Ok(next) => seen = next,
-            Err(fault) => tracing::error!(?fault, "the log could not be counted; it is tried again"),
-        }
+    let mut swept = None;
+    let mut pause = LOOK;
+    while timeout(pause, stop.wait_for(|stopped| *stopped)).await.is_err() {
+        pause = match enter(&house, &Caller::house(), CountRecords).await {
+            Ok(true) => LOOK,
+            Ok(false) => Duration::ZERO,
+            Err(fault) => {
+                tracing::error!(?fault, "the log could not be counted; it is tried again");
+                LOOK
+            }
+        };
         let now = house.now();
         if swept.is_none_or(|swept| now.since(swept) >= SWEEP) {
             swept = Some(now);
@@ -48,36 +54,46 @@ pub(crate) async fn keep_counting(house: Arc<House>, mut stop: watch::Receiver<b
     }
 }
 
-/// Counts what the log holds beyond `seen`.
-struct CountRecords {
-    /// Records before this one hold nothing that was not counted.
-    seen: u64,
-}
+/// Counts what the log holds that was not counted yet: some of it. Says whether that was all.
+struct CountRecords;
 
 impl Op for CountRecords {
     const ACTION: Action = Action::new("Microsoft.Insights/metrics/count/action", Class::Open);
-    /// The record after the last one looked at.
-    type Output = u64;
+    type Output = bool;
 
     fn scope(&self) -> ResourceId {
         ResourceId::root()
     }
 
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<u64> {
-        catch_up(cx, self.seen).await
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<bool> {
+        catch_up(cx).await
     }
 }
 
-/// Counts to the log's end. Whoever asks for a metric does this first, and so sees what was done before they asked.
-pub(super) async fn catch_up<O: Op>(cx: &Cx<'_, O>, mut seen: u64) -> Result<u64> {
-    loop {
-        match step(cx, seen).await {
-            // Two counted the same records; one of them was first.
+/// Counts to the log's end, so that whoever asks sees what was done before they asked.
+///
+/// # Errors
+/// `Unavailable` while a long log is counted for the first time.
+pub(super) async fn be_current<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
+    match catch_up(cx).await? {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Unavailable, "the activity log is still being counted; try again in a while")),
+    }
+}
+
+/// Counts at most so many steps; whether the log's end was reached. One counts, and others wait for it.
+async fn catch_up<O: Op>(cx: &Cx<'_, O>) -> Result<bool> {
+    let mut counted = cx.house().counted.lock().await;
+    for _ in 0..STEPS {
+        match step(cx, *counted).await {
+            // Another server counted the same records, and was first.
             Err(fault) if fault.kind() == Kind::Stale => {}
-            Ok(next) if next > seen => seen = next,
-            done => return done,
+            Ok(next) if next > *counted => *counted = next,
+            Ok(_) => return Ok(true),
+            Err(fault) => return Err(fault),
         }
     }
+    Ok(false)
 }
 
 /// Counts the next records; the one after the last that was looked at.
@@ -85,19 +101,23 @@ async fn step<O: Op>(cx: &Cx<'_, O>, seen: u64) -> Result<u64> {
     let system = cx.system();
     let place = cx.get::<Position>(system, b"log").await?;
     let mut place = place.unwrap_or_else(|| Row::new(b"log".as_slice(), Position { next: 1 }));
-    let from = place.value.next.max(seen);
-    let rows = cx.house().log_page(from, STEP).await?;
-    let Some(last) = rows.last() else { return Ok(from) };
-    let next = last.seq.saturating_add(1);
+    let mut next = place.value.next.max(seen);
     let mut tally = Tally { cx, standings: BTreeMap::new(), hours: BTreeMap::new() };
-    for row in &rows {
-        tally.take(&cx.house().open_record(row)?).await?;
+    let mut changes = Changes::new();
+    for row in cx.house().log_page(next, STEP).await? {
+        let activity = cx.house().open_record(&row)?;
+        next = row.seq.saturating_add(1);
+        if let Some(purged) = purged(&activity) {
+            // What comes after it under that name is another workspace, and another step.
+            tally.forget(&purged, &mut changes).await?;
+            break;
+        }
+        tally.take(&activity).await?;
     }
-    if tally.standings.is_empty() && next.saturating_sub(place.value.next) < FAR {
+    if tally.standings.is_empty() && changes.is_empty() && next.saturating_sub(place.value.next) < FAR {
         return Ok(next);
     }
     place.value.next = next;
-    let mut changes = Changes::new();
     changes.put(system, &place)?;
     for row in tally.standings.values() {
         changes.put(system, row)?;
@@ -109,6 +129,12 @@ async fn step<O: Op>(cx: &Cx<'_, O>, seen: u64) -> Result<u64> {
     Ok(next)
 }
 
+/// The workspace that a record says is gone for good.
+fn purged(activity: &Activity) -> Option<ResourceId> {
+    let is_said = activity.outcome == Outcome::Succeeded && activity.detail.contains_key("purged");
+    activity.scope.workspace().filter(|workspace| is_said && *workspace == activity.scope)
+}
+
 /// The rows that a step changes.
 struct Tally<'a, 'c, O> {
     cx: &'a Cx<'c, O>,
@@ -117,6 +143,21 @@ struct Tally<'a, 'c, O> {
 }
 
 impl<O: Op> Tally<'_, '_, O> {
+    /// Removes what was counted of a workspace.
+    async fn forget(&mut self, workspace: &ResourceId, changes: &mut Changes) -> Result<()> {
+        let system = self.cx.system();
+        let id = workspace_id(system, workspace);
+        self.standings.remove(&id);
+        self.hours.retain(|hour, _| !hour.starts_with(&id));
+        if let Some(row) = self.cx.get::<Standing>(system, &id).await? {
+            changes.delete(system, &row);
+        }
+        for row in self.cx.all::<Hour>(system, &id).await? {
+            changes.delete(system, &row);
+        }
+        Ok(())
+    }
+
     async fn take(&mut self, activity: &Activity) -> Result<()> {
         let (Some(effect), Some(workspace)) = (effect(activity), activity.scope.workspace()) else { return Ok(()) };
         let system = self.cx.system();
@@ -143,11 +184,7 @@ impl<O: Op> Tally<'_, '_, O> {
             }
             Effect::Moves(happening, who) => {
                 let before = standing.value.level();
-                standing.value.is_refusing = happening == Happening::NodeRefused;
-                match happening {
-                    Happening::NodeTaken => standing.value.at_work.insert(who),
-                    _ => standing.value.at_work.remove(&who),
-                };
+                standing.value.follow(happening, who);
                 hour.value.change(activity.at, before, standing.value.level());
             }
         }

@@ -6,7 +6,7 @@ use kernel::{Action, Class, Error, ResourceId, Result, Timestamp};
 
 use super::{
     Dimensions, Metric,
-    count::catch_up,
+    count::be_current,
     levels::{self, Machine},
     sheet::{HOUR, Hour, MINUTE, Standing, hour_id, hour_of, workspace_id},
 };
@@ -84,7 +84,7 @@ impl Op for ReadMetrics {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         workspace_shelf(cx, &self.workspace).await?;
-        catch_up(cx, 0).await?;
+        be_current(cx).await?;
         answer(cx, &self.workspace, &self.question).await
     }
 }
@@ -231,7 +231,7 @@ impl Op for ScrapeMetrics {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Scrape> {
         signed_in(cx)?;
-        catch_up(cx, 0).await?;
+        be_current(cx).await?;
         let machine = Machine { cores: u32::from(cx.compute().capabilities().cores) };
         let mut values = Vec::new();
         for row in cx.all::<Standing>(cx.system(), b"").await? {

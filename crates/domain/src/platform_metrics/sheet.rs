@@ -6,7 +6,7 @@ use kernel::{ResourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Metric;
-use crate::gate::{Record, Shelf};
+use crate::gate::{Happening, Record, Shelf};
 
 pub(super) const MINUTE: i64 = 60_000;
 pub(super) const HOUR: i64 = 60 * MINUTE;
@@ -98,6 +98,23 @@ impl Standing {
     pub(super) fn level(&self) -> Level {
         let agents = u64::try_from(self.at_work.len()).unwrap_or(u64::MAX);
         Level { agents, is_refusing: self.is_refusing }
+    }
+
+    /// An agent came, was not started, or went. A node that did not start one is unusable until it starts one.
+    pub(super) fn follow(&mut self, happening: Happening, who: String) {
+        match happening {
+            Happening::NodeTaken => {
+                self.is_refusing = false;
+                self.at_work.insert(who);
+            }
+            Happening::NodeRefused => {
+                self.is_refusing = true;
+                self.at_work.remove(&who);
+            }
+            _ => {
+                self.at_work.remove(&who);
+            }
+        }
     }
 
     pub(super) fn count(&mut self, metric: Metric, dimensions: &Dimensions) {

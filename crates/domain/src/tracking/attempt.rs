@@ -28,6 +28,7 @@ pub(super) trait Attempt: Op + Sync {
 pub(super) async fn settle<O: Attempt>(op: &O, cx: &Cx<'_, O>) -> Result<O::Output> {
     let _turn = turn(&format!("{}|{}", cx.scope(), op.contends_for())).await;
     for _ in 0..MOST {
+        cx.begin_attempt();
         match op.attempt(cx).await {
             Err(fault) if fault.kind() == Kind::Stale => {}
             done => return done,
