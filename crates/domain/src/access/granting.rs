@@ -112,6 +112,11 @@ async fn require_power_over_rules<O: Op>(cx: &Cx<'_, O>, ids: &[PrincipalId], la
         cx.require(&PutApprovalRule::ACTION, &scope).await?;
         require_lasting(cx, &PutApprovalRule::ACTION, &scope, lasting)?;
     }
+    let terms = cx.house().access().terms_naming(ids);
+    for scope in terms {
+        cx.require(&PutRoleAssignment::ACTION, &scope).await?;
+        require_lasting(cx, &PutRoleAssignment::ACTION, &scope, lasting)?;
+    }
     Ok(())
 }
 

@@ -16,7 +16,12 @@ pub(crate) async fn grant_managed<O: Op>(
     let epoch = Epoch::read(cx).await?;
     let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
     let is_held = |principal: PrincipalId, role: Uuid, scope: &ResourceId| {
-        all.iter().any(|row| row.value.principal == principal && row.value.role == role && row.value.scope == *scope)
+        all.iter().any(|row| {
+            row.value.bounds.is_none()
+                && row.value.principal == principal
+                && row.value.role == role
+                && row.value.scope == *scope
+        })
     };
     let mut given = Vec::new();
     for (principal, role, scope) in grants {

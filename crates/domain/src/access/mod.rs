@@ -26,7 +26,7 @@ pub use approvals::{
     ApprovalRequest, ApprovalRule, ApprovalState, ApprovalView, Approvers, DecideApproval, Decision,
     DeleteApprovalRule, GetApproval, GetApprovalRule, ListApprovalRules, ListApprovals, Progress, PutApprovalRule,
 };
-pub(crate) use approvals::{SweepApprovals, approved_request, is_invited_to_approve};
+pub(crate) use approvals::{SweepApprovals, approved_request, forget_requests_within, is_invited_to_approve};
 pub use assignments::{
     DeleteRoleAssignment, GetRoleAssignment, ListRoleAssignments, PutRoleAssignment, RoleAssignment,
 };

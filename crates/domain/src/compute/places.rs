@@ -1,11 +1,11 @@
 //! Places on the server's own target: how many jobs run at once, in all and by quota.
 
-use kernel::{Kind, ResourceId, Result};
+use kernel::{ResourceId, Result};
 
 use super::launch::LiveRun;
 use crate::{
     gate::{Cx, Op, Row},
-    resources::{Quota, Workspace, find, local_quotas},
+    resources::{Quota, local_quotas},
 };
 
 /// Jobs that run at once.
@@ -21,50 +21,30 @@ fn holds_a_place(live: &LiveRun) -> bool {
     live.is_job && live.tried_at.is_some()
 }
 
-/// The places that are taken.
+/// The places that are taken. The target is one machine, whatever location a workspace says it is in.
 pub(super) struct Places {
-    /// Where the workspace of each running job is. Known only where there are quotas.
-    taken: Vec<(ResourceId, String)>,
+    /// The workspace of each running job.
+    taken: Vec<ResourceId>,
     quotas: Vec<Quota>,
 }
 
 impl Places {
     pub(super) async fn new<O: Op>(cx: &Cx<'_, O>, live: &[Row<LiveRun>]) -> Result<Self> {
-        let mut places = Self { taken: Vec::new(), quotas: local_quotas(cx).await? };
-        for row in live.iter().filter(|row| holds_a_place(&row.value)) {
-            let location = places.location(cx, &row.value).await?;
-            places.taken.push((row.value.scope.clone(), location));
-        }
-        Ok(places)
+        let taken = live.iter().filter(|row| holds_a_place(&row.value)).map(|row| row.value.scope.clone()).collect();
+        Ok(Self { taken, quotas: local_quotas(cx).await? })
     }
 
     /// Takes a place for a job; false when it has to wait for one.
-    pub(super) async fn take<O: Op>(&mut self, cx: &Cx<'_, O>, live: &LiveRun) -> Result<bool> {
-        if self.taken.len() >= JOBS_AT_ONCE {
-            return Ok(false);
+    pub(super) fn take(&mut self, live: &LiveRun) -> bool {
+        let is_full = |quota: &Quota| {
+            let taken = self.taken.iter().filter(|scope| scope.is_within(&quota.scope)).count();
+            taken >= usize::try_from(quota.limit).unwrap_or(usize::MAX)
+        };
+        let mut binding = self.quotas.iter().filter(|quota| live.scope.is_within(&quota.scope));
+        if self.taken.len() >= JOBS_AT_ONCE || binding.any(is_full) {
+            return false;
         }
-        let location = self.location(cx, live).await?;
-        let binds =
-            |quota: &&Quota| live.scope.is_within(&quota.scope) && quota.location.eq_ignore_ascii_case(&location);
-        for quota in self.quotas.iter().filter(binds) {
-            let is_counted = |(scope, place): &&(ResourceId, String)| {
-                scope.is_within(&quota.scope) && place.eq_ignore_ascii_case(&location)
-            };
-            if self.taken.iter().filter(is_counted).count() >= usize::try_from(quota.limit).unwrap_or(usize::MAX) {
-                return Ok(false);
-            }
-        }
-        self.taken.push((live.scope.clone(), location));
-        Ok(true)
-    }
-
-    async fn location<O: Op>(&self, cx: &Cx<'_, O>, live: &LiveRun) -> Result<String> {
-        if self.quotas.is_empty() {
-            return Ok(String::new());
-        }
-        match find::<Workspace, _>(cx, &live.scope).await {
-            Err(fault) if fault.kind() == Kind::NotFound => Ok(String::new()),
-            found => Ok(found?.1.value.location),
-        }
+        self.taken.push(live.scope.clone());
+        true
     }
 }

@@ -111,7 +111,7 @@ impl Op for ListDueRuns {
         }
         for row in ready {
             let needs_place = row.value.is_job && row.value.tried_at.is_none();
-            if needs_place && !places.take(cx, &row.value).await? {
+            if needs_place && !places.take(&row.value) {
                 continue;
             }
             found.push(DueRun { live: row, due: Due::Start });
@@ -242,6 +242,7 @@ impl SweepRun {
         let shelf = cx.shelf(live.workspace).await?;
         let id = shelf.name_id::<LaunchState>(live.run.as_str());
         for _ in 0..ATTEMPTS {
+            cx.begin_attempt();
             let Some(mut row) = cx.get::<LaunchState>(&shelf, &id).await? else { return Ok(()) };
             let before = row.value.state;
             let mut changes = Changes::new();

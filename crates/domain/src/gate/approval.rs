@@ -81,8 +81,16 @@ pub(super) fn unsaid() -> Error {
 
 impl<O: Op> Cx<'_, O> {
     /// Keeps a request for approval, in one commit with the record that the operation did not run for the want of it.
-    pub(crate) async fn ask_for_approval(&self, request: &Row<ApprovalRequest>) -> Result<()> {
+    /// Another may make room for it.
+    pub(crate) async fn ask_for_approval(
+        &self,
+        request: &Row<ApprovalRequest>,
+        dropped: Option<&Row<ApprovalRequest>>,
+    ) -> Result<()> {
         let mut changes = Changes::new();
+        if let Some(dropped) = dropped {
+            changes.delete(self.system(), dropped);
+        }
         changes.put(self.system(), request)?;
         let mut activity = Activity::new(self.house(), self.caller(), &O::ACTION, self.scope(), Outcome::Denied);
         activity.detail = self.noted();

@@ -3,12 +3,13 @@
 
 use std::marker::PhantomData;
 
-use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret, Timestamp};
+use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Registry, Resource, ResourceType, StorageAccount, find};
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use crate::gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row};
 
 const ATTEMPTS: usize = 8;
 
@@ -166,10 +167,15 @@ impl<P> RegenerateAccountKey<P> {
 
 impl<P: Keyed> Op for RegenerateAccountKey<P> {
     const ACTION: Action = P::REGENERATE;
+    const GUARDS: &'static [Guard] = &[Guard::KeyChange];
     type Output = (Resource<P>, Vec<AccountKey>);
 
     fn scope(&self) -> ResourceId {
         self.id.clone()
+    }
+
+    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
+        Ok(Guarded::at(Guard::KeyChange, &self.id, json!({"key": self.name.to_ascii_lowercase()})))
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {

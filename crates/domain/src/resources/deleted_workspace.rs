@@ -12,9 +12,10 @@ use serde_json::json;
 use super::{
     KeyVault, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Target, TargetIdentities, Telemetry,
     Workspace, collection, find, managed_identity::end_managed, quota, row_id, workspace_identity,
+    workspace_keys::require_right_to_keys,
 };
 use crate::{
-    access::remove_of_managed,
+    access::{forget_requests_within, remove_of_managed},
     compute::{end_all_launches, wake},
     delivery::{end_settings, end_subscriptions},
     gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
@@ -36,6 +37,9 @@ pub struct DeletedWorkspace {
     pub deleted_at: Timestamp,
     /// When it is purged by the server itself.
     pub purge_at: Timestamp,
+    /// Whether its identity was disabled before.
+    #[serde(default)]
+    pub was_disabled: bool,
 }
 
 impl Record for DeletedWorkspace {
@@ -81,16 +85,18 @@ pub struct DeleteWorkspace {
 
 impl Op for DeleteWorkspace {
     const ACTION: Action = Workspace::DELETE;
-    const GUARDS: &'static [Guard] = &[Guard::Purge];
+    const GUARDS: &'static [Guard] = &[Guard::Purge, Guard::Rule];
     type Output = ();
 
     fn scope(&self) -> ResourceId {
         self.id.clone()
     }
 
-    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
-        // With the purge goes the key, and what lies under that cannot be had back. What only rests can.
-        Ok(if self.purge { Guarded::at(Guard::Purge, &self.id, json!({"purge": true})) } else { Guarded::default() })
+    fn guarded(&self, house: &House, _: &Caller) -> Result<Guarded> {
+        // Its services and identities are gone at once, and the purge comes by itself: to delete it is to begin that.
+        let mut guarded = Guarded::at(Guard::Purge, &self.id, json!({"purge": self.purge}));
+        guarded.places.rules = house.access().rules_within(&self.id);
+        Ok(guarded)
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
@@ -148,11 +154,12 @@ async fn lay_to_rest<O: Op>(cx: &Cx<'_, O>, workspace: Resource<Workspace>, chan
     end_managed_principals(cx, changes, &principals).await?;
     principals.push(workspace.properties.identity);
     remove_of_managed(cx, &principals, changes).await?;
-    set_disabled(cx, workspace.properties.identity, true, changes).await?;
+    let was_disabled = set_disabled(cx, workspace.properties.identity, true, changes).await?;
     cx.rest_shelf(guid, changes).await?;
     let days = u32::from(workspace.properties.retention_days);
     let now = cx.now();
-    let deleted = DeletedWorkspace { workspace, deleted_at: now, purge_at: now.plus(DAY.saturating_mul(days)) };
+    let purge_at = now.plus(DAY.saturating_mul(days));
+    let deleted = DeletedWorkspace { workspace, deleted_at: now, purge_at, was_disabled };
     cx.note("workspace", guid.to_string());
     cx.note("purgeAt", deleted.purge_at.rfc3339());
     changes.put(cx.system(), &Row::new(deleted_id(cx.system(), &deleted.workspace.id), deleted))?;
@@ -179,18 +186,17 @@ async fn end_targets<O: Op>(
     Ok(ended)
 }
 
-/// The workspace's own identity does nothing while it rests.
+/// The workspace's own identity does nothing while it rests. Says whether it was disabled before.
 async fn set_disabled<O: Op>(
     cx: &Cx<'_, O>,
     identity: PrincipalId,
     is_disabled: bool,
     changes: &mut Changes,
-) -> Result<()> {
-    if let Some(mut member) = cx.get::<Member>(cx.system(), identity.as_bytes()).await? {
-        member.value.is_disabled = is_disabled;
-        changes.put(cx.system(), &member)?;
-    }
-    Ok(())
+) -> Result<bool> {
+    let Some(mut member) = cx.get::<Member>(cx.system(), identity.as_bytes()).await? else { return Ok(false) };
+    let was_disabled = std::mem::replace(&mut member.value.is_disabled, is_disabled);
+    changes.put(cx.system(), &member)?;
+    Ok(was_disabled)
 }
 
 /// Puts a resting workspace back where it was found, with `changes`. Its row is new there; whoever asks holds `assigning` and
@@ -205,19 +211,20 @@ pub(super) async fn recover<O: Op>(
 ) -> Result<Row<Resource<Workspace>>> {
     let mut workspace = deleted.value.workspace.clone();
     let properties = &workspace.properties;
-    require_companion::<StorageAccount, _>(cx, &properties.storage_account).await?;
-    require_companion::<KeyVault, _>(cx, &properties.key_vault).await?;
-    require_companion::<Telemetry, _>(cx, &properties.application_insights).await?;
+    require_companion::<StorageAccount, _>(cx, &properties.storage_account, changes).await?;
+    require_companion::<KeyVault, _>(cx, &properties.key_vault, changes).await?;
+    require_companion::<Telemetry, _>(cx, &properties.application_insights, changes).await?;
     if let Some(registry) = &properties.container_registry {
-        require_companion::<Registry, _>(cx, registry).await?;
+        require_companion::<Registry, _>(cx, registry, changes).await?;
     }
+    require_right_to_keys(cx, &workspace).await?;
     changes.delete(cx.system(), &deleted);
     let guid = WorkspaceId::from(workspace.guid);
     let shelf = cx.reopen_shelf(guid, changes).await?;
     // What was written while it was being deleted ends now.
     end_all_launches(cx, &shelf, changes, "the workspace was deleted").await?;
     remove_all_services(cx, &shelf, &workspace, changes).await?;
-    set_disabled(cx, properties.identity, false, changes).await?;
+    set_disabled(cx, properties.identity, deleted.value.was_disabled, changes).await?;
     workspace_identity::grant(cx, &workspace, changes).await?;
     workspace.system.touch(cx);
     let row = Row::new(row_id::<Workspace>(cx.system(), &workspace.id), workspace);
@@ -227,13 +234,22 @@ pub(super) async fn recover<O: Op>(
     Ok(row)
 }
 
-async fn require_companion<P: ResourceType, O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<()> {
+/// Writes the companion unchanged: one that is deleted meanwhile makes the recovery stale.
+async fn require_companion<P: ResourceType, O: Op>(
+    cx: &Cx<'_, O>,
+    id: &ResourceId,
+    changes: &mut Changes,
+) -> Result<()> {
     match find::<P, _>(cx, id).await {
         Err(fault) if fault.kind() == Kind::NotFound => {
             let why = format!("the workspace cannot be recovered without its `{id}`; create that first");
             Err(Error::new(Kind::Conflict, why))
         }
-        found => found.map(drop),
+        found => {
+            let (shelf, row) = found?;
+            changes.put(&shelf, &row)?;
+            Ok(())
+        }
     }
 }
 
@@ -254,6 +270,7 @@ async fn forget<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes:
     end_subscriptions(cx, changes, &workspace.id).await?;
     network::forget(cx, changes, guid).await?;
     quota::forget(cx, &workspace.id, changes).await?;
+    forget_requests_within(cx, &workspace.id, changes).await?;
     cx.note("workspace", guid.to_string());
     cx.note("purged", "true");
     Ok(())

@@ -12,8 +12,8 @@ use crate::{
     gate::{Cx, Op, Shelf},
 };
 
-/// What a finding is about; the groups of Azure's answer. Routes, security rules and names are the network's, of which a
-/// workspace here has none.
+/// What a finding is about; the groups of Azure's answer. Routes, security groups and names are a virtual network's, which a workspace
+/// here does not lie in; who may reach it is not something it depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// Something forbids what the workspace's identity was granted.

@@ -82,15 +82,17 @@ pub struct DeleteResourceGroup {
 
 impl Op for DeleteResourceGroup {
     const ACTION: Action = ResourceGroup::DELETE;
-    const GUARDS: &'static [Guard] = &[Guard::Purge];
+    const GUARDS: &'static [Guard] = &[Guard::Purge, Guard::Rule];
     type Output = ();
 
     fn scope(&self) -> ResourceId {
         self.id.clone()
     }
 
-    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
-        Ok(Guarded::at(Guard::Purge, &self.id, json!({})))
+    fn guarded(&self, house: &House, _: &Caller) -> Result<Guarded> {
+        let mut guarded = Guarded::at(Guard::Purge, &self.id, json!({}));
+        guarded.places.rules = house.access().rules_within(&self.id);
+        Ok(guarded)
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {

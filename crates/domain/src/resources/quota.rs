@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, SubscriptionId};
 use serde::{Deserialize, Serialize};
 
-use super::{Edition, Resource, Workspace, companions::workspaces, find};
+use super::{Edition, Resource, Workspace, find};
 use crate::{
     compute::{JOBS_AT_ONCE, running_jobs},
     gate::{Changes, Cx, Op, Record, Row, Shelf},
@@ -261,10 +261,8 @@ impl Op for ListUsages {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let mut here = workspaces(cx).await?;
-        here.retain(|row| row.value.location.eq_ignore_ascii_case(&self.location));
-        let mut jobs = running_jobs(cx).await?;
-        jobs.retain(|workspace| here.iter().any(|row| row.value.id == *workspace));
+        // The family `local` is one machine, whatever location a workspace says it is in.
+        let jobs = running_jobs(cx).await?;
         let used = |quota: &Quota| match quota.family.eq_ignore_ascii_case(LOCAL) {
             true => jobs.iter().filter(|workspace| workspace.is_within(&quota.scope)).count(),
             false => 0,

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use kernel::{
-    Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, SubscriptionId, TenantId,
-    WorkspaceId,
+    Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, SubscriptionId, TenantId, WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -155,6 +154,8 @@ impl Op for PutWorkspace {
                     let mut changes = Changes::new();
                     hold_group(cx, &self.id, &mut changes).await?;
                     let mut row = recover(cx, deleted, &mut changes).await?;
+                    let guid = WorkspaceId::from(row.value.guid);
+                    network::change(cx, &mut changes, &self.id, guid, &self.request.network).await?;
                     cx.commit(changes).await?;
                     row.version = 1;
                     Ok(Written { row, is_new: false })

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret, Timestamp, WorkspaceId};
+use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Secret, Timestamp, WorkspaceId};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    AccountKey, Registry, Resource, StorageAccount, Telemetry, Workspace, account_keys, companions::workspaces, find,
-    workspace_identity, workspace_shelf,
+    AccountKey, Keyed, Registry, Resource, StorageAccount, Telemetry, Workspace, account_keys, companions::workspaces,
+    find, workspace_identity, workspace_shelf,
 };
-use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf};
 
 const ATTEMPTS: usize = 8;
 /// A regenerated key is picked up by the server itself after about so long.
@@ -92,6 +93,19 @@ async fn sync<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &Workspace, chang
     };
     changes.put(shelf, &row)?;
     Ok(())
+}
+
+/// Whoever has a workspace take the keys of companions elsewhere must be allowed to see those keys: else the workspace would
+/// fetch for them what was taken from them. Those of its own group come with it.
+pub(super) async fn require_right_to_keys<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<()> {
+    let (group, properties) = (workspace.id.parent(), &workspace.properties);
+    if !properties.storage_account.is_within(&group) {
+        cx.require(&StorageAccount::LIST, &properties.storage_account).await?;
+    }
+    match properties.container_registry.as_ref().filter(|id| !id.is_within(&group)) {
+        Some(registry) => cx.require(&Registry::LIST, registry).await,
+        None => Ok(()),
+    }
 }
 
 /// The keys of a new workspace, whose storage account and telemetry store may be as new.
@@ -219,16 +233,22 @@ impl ResyncKeys {
 impl Op for ResyncKeys {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/resynckeys/action", Class::Control);
+    const GUARDS: &'static [Guard] = &[Guard::KeyChange];
     type Output = ();
 
     fn scope(&self) -> ResourceId {
         self.workspace.clone()
     }
 
+    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
+        Ok(Guarded::at(Guard::KeyChange, &self.workspace, json!({})))
+    }
+
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let _turn = cx.house().assigning.lock().await;
         for _ in 0..ATTEMPTS {
             let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
+            require_right_to_keys(cx, &workspace.value).await?;
             let mut changes = Changes::new();
             if self.with_grants {
                 workspace_identity::grant(cx, &workspace.value, &mut changes).await?;

@@ -201,7 +201,8 @@ impl Op for PutEndpoint {
         let mut guarded = Guarded { body: self.request.in_words(), ..Guarded::default() };
         guarded.secret = self.request.keys.as_ref().map(KeyPair::joined);
         let moves_traffic = self.request.traffic.as_ref().is_some_and(|traffic| !traffic.is_empty());
-        for (guard, applies) in [(Guard::Deploy, moves_traffic), (Guard::KeyChange, self.request.keys.is_some())] {
+        let changes_keys = self.request.keys.is_some() || self.request.form.is_some();
+        for (guard, applies) in [(Guard::Deploy, moves_traffic), (Guard::KeyChange, changes_keys)] {
             if applies {
                 guarded.places.places.push((guard, self.id.clone()));
             }

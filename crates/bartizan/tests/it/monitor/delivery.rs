@@ -175,7 +175,8 @@ async fn a_workspace_s_setting_gets_its_events_and_ends_with_it() {
     let categories: Vec<Value> =
         request.json().as_array().unwrap().iter().map(|event| event["data"]["category"].clone()).collect();
     assert_eq!(categories, [json!("AmlModelsEvent")]);
-    assert_eq!(test.ask(owner, Method::DELETE, &test.workspace(), None).await.0, 200);
+    let purged = format!("{}?forceToPurge=true", test.workspace());
+    assert_eq!(test.ask(owner, Method::DELETE, &purged, None).await.0, 200);
     let again = test.ask(owner, Method::PUT, &test.workspace(), Some(&json!({"location": "x"}))).await;
     assert_eq!(again.0, 201);
     let all = place(&test.workspace(), "");

@@ -60,7 +60,8 @@ impl Access {
         let held = self.grants_of(group).into_iter().filter_map(|(scope, _)| scope.parse::<ResourceId>().ok());
         let eligible = self.eligibilities_of(group).into_iter().map(|(_, held)| held.scope.clone());
         let coming = self.coming_to(group).into_iter().map(|held| held.scope.clone());
-        let scopes: BTreeSet<ResourceId> = held.chain(eligible).chain(coming).collect();
+        let terms = self.terms_naming(&selves);
+        let scopes: BTreeSet<ResourceId> = held.chain(eligible).chain(coming).chain(terms).collect();
         let rules = self.rules_naming(&selves).into_iter().map(|(name, _)| name).collect();
         let places = scopes.into_iter().map(|scope| (Guard::RoleGrant, scope)).collect();
         Places { places, rules, eligibility: None }
@@ -72,11 +73,14 @@ impl Access {
         Places { places, ..Places::default() }
     }
 
-    /// Everywhere that giving roles takes approvals: for what decides on roles without saying which.
+    /// Everywhere that giving roles takes approvals, and every rule that names somebody: for what decides on groups without saying
+    /// whose.
     pub(crate) fn places_of_any_grant(&self) -> Places {
-        let rules = self.rules.iter().filter(|(_, rule)| rule.operation == Guard::RoleGrant);
-        let places = rules.map(|(_, rule)| (Guard::RoleGrant, rule.scope.clone())).collect();
-        Places { places, ..Places::default() }
+        let grants = self.rules.iter().filter(|(_, rule)| rule.operation == Guard::RoleGrant);
+        let places = grants.map(|(_, rule)| (Guard::RoleGrant, rule.scope.clone())).collect();
+        let names = |rule: &ApprovalRule| !rule.approvers.principals.is_empty() || !rule.bypass.is_empty();
+        let rules = self.rules.iter().filter(|(_, rule)| names(rule)).map(|(name, _)| *name).collect();
+        Places { places, rules, eligibility: None }
     }
 
     /// A role as approvers read it: what a custom one allows is part of what is approved.
@@ -88,6 +92,17 @@ impl Access {
             Some(role) => serde_json::json!({"id": id, "name": role.role_name}),
             None => serde_json::json!({"id": id}),
         }
+    }
+
+    /// The rules that go with a scope when it is removed: that takes approval by their own terms.
+    pub(crate) fn rules_within(&self, scope: &ResourceId) -> Vec<Uuid> {
+        self.rules.iter().filter(|(_, rule)| rule.scope.is_within(scope)).map(|(name, _)| *name).collect()
+    }
+
+    /// Where terms of eligibilities name one of these as an approver.
+    pub(crate) fn terms_naming(&self, ids: &[PrincipalId]) -> Vec<ResourceId> {
+        let is_named = |demand: &Demand| demand.approvers.principals.iter().any(|named| ids.contains(named));
+        self.eligible_demands().into_iter().filter(is_named).map(|demand| demand.at).collect()
     }
 
     /// The rules that name one of these, as approvers or as whoever needs no approval.

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::demand::{Demand, counted, is_met};
-use crate::gate::{Cx, Guarded, Op, Places, Record, Row, requester};
+use crate::gate::{Changes, Cx, Guarded, Op, Places, Record, Row, requester};
 
 /// Requests that one caller has open at most.
 const MOST_OPEN: usize = 50;
 /// Requests that are kept, those that are over among them.
 const MOST_KEPT: usize = 5000;
+/// The same, of one caller.
+const MOST_KEPT_OF_ONE: usize = 200;
 /// The longest operation that can be approved, in bytes of its JSON: people are to read it.
 const LONGEST_BODY: usize = 256 << 10;
 
@@ -183,9 +185,10 @@ async fn ask<O: Op>(
         let why = format!("{MOST_OPEN} of your requests wait for approval, and no more can; have those decided first");
         return Error::new(Kind::Throttled, why);
     }
-    if all.len() >= MOST_KEPT {
-        return Error::new(Kind::Throttled, format!("{MOST_KEPT} requests for approval are kept, and no more can be"));
-    }
+    let dropped = match to_drop(all, requester, now) {
+        Ok(dropped) => dropped,
+        Err(fault) => return fault,
+    };
     if guarded.body.to_string().len() > LONGEST_BODY {
         return Error::new(Kind::TooLarge, format!("what takes approval has at most {LONGEST_BODY} bytes"));
     }
@@ -208,7 +211,7 @@ async fn ask<O: Op>(
     cx.note("approvalRequest", name.to_string());
     cx.note("digest", &request.digest);
     let row = Row::new(name.as_bytes().as_slice(), request);
-    if let Err(fault) = cx.ask_for_approval(&row).await {
+    if let Err(fault) = cx.ask_for_approval(&row, dropped).await {
         return fault;
     }
     match before.filter(|before| before.state(now) == ApprovalState::Expired) {
@@ -218,6 +221,45 @@ async fn ask<O: Op>(
         }
         None => pending(&row.value, progress(cx, demands, &row.value)),
     }
+}
+
+/// The request that makes room for another one: the oldest that is over, of whoever has many, or of all. The log keeps what became
+/// of it.
+fn to_drop(
+    all: &[Row<ApprovalRequest>],
+    requester: PrincipalId,
+    now: Timestamp,
+) -> std::result::Result<Option<&Row<ApprovalRequest>>, Error> {
+    let is_own = |row: &&Row<ApprovalRequest>| row.value.requester == requester;
+    let is_over = |row: &&Row<ApprovalRequest>| row.value.state(now) != ApprovalState::Open;
+    let by_age = |row: &&Row<ApprovalRequest>| row.value.created_at;
+    if all.iter().filter(is_own).count() >= MOST_KEPT_OF_ONE {
+        return Ok(all.iter().filter(is_own).filter(is_over).min_by_key(by_age));
+    }
+    if all.len() < MOST_KEPT {
+        return Ok(None);
+    }
+    all.iter().filter(is_over).min_by_key(by_age).map(Some).ok_or_else(|| {
+        Error::new(
+            Kind::Throttled,
+            format!("{MOST_KEPT} requests wait for approval, and no more can; have some decided"),
+        )
+    })
+}
+
+/// Removes, with a workspace that is purged, the requests about what lay in it: they say what that was.
+pub(crate) async fn forget_requests_within<O: Op>(
+    cx: &Cx<'_, O>,
+    workspace: &ResourceId,
+    changes: &mut Changes,
+) -> Result<()> {
+    for row in cx.all::<ApprovalRequest>(cx.system(), b"").await? {
+        // Not those about the workspace itself: one of them may be what lets it be purged.
+        if row.value.scope.is_within(workspace) && row.value.scope != *workspace {
+            changes.delete(cx.system(), &row);
+        }
+    }
+    Ok(())
 }
 
 /// How many approvals are there, of how many, for the demand that lacks most.

@@ -250,6 +250,12 @@ pub(in crate::access) fn require_not_named<O: Op>(cx: &Cx<'_, O>, principal: Pri
             );
             Err(Error::new(Kind::Conflict, why))
         }
-        None => Ok(()),
+        None => match access.terms_naming(&[principal]).first() {
+            Some(scope) => {
+                let why = format!("an eligibility at `{scope}` names it as an approver; change that first");
+                Err(Error::new(Kind::Conflict, why))
+            }
+            None => Ok(()),
+        },
     }
 }

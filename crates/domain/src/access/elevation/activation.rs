@@ -114,6 +114,10 @@ impl RequestRole {
             return Err(Error::invalid("properties.justification", "an activation says why it is needed"));
         }
         let (linked, eligibility) = self.eligibility(cx.house(), principal)?;
+        if eligibility.terms.approval.is_some() && cx.approved_eligibility() != Some(linked) {
+            let why = "what is eligible here changed at this moment, and takes approval now; ask again";
+            return Err(Error::new(Kind::Conflict, why));
+        }
         if eligibility.terms.needs_mfa {
             require_mfa(cx.caller())?;
         }

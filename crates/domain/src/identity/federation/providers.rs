@@ -32,7 +32,7 @@ pub struct CreateIdentityProvider {
 
 impl Op for CreateIdentityProvider {
     const ACTION: Action = WRITE;
-    const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant, Guard::Rule];
     type Output = IdentityProvider;
 
     fn scope(&self) -> ResourceId {
@@ -150,7 +150,7 @@ pub struct UpdateIdentityProvider {
 
 impl Op for UpdateIdentityProvider {
     const ACTION: Action = WRITE;
-    const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
+    const GUARDS: &'static [Guard] = &[Guard::RoleGrant, Guard::Rule];
     type Output = IdentityProvider;
 
     fn scope(&self) -> ResourceId {
