@@ -1,6 +1,7 @@
 //! The rooms: who may do what, and what it means. No HTTP, no SQL, no files, no processes: rooms speak through the gate.
 
 pub mod access;
+pub mod alerts;
 pub mod audit;
 pub mod compute;
 pub mod delivery;

@@ -2,6 +2,7 @@
 //! promises; what the domain decides with them lives elsewhere.
 
 pub mod agent;
+pub mod alert;
 pub mod approval;
 pub mod arm;
 pub mod authorization;

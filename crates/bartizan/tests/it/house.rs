@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,7 @@ use domain::{
 use http_faces::{App, Listener, Tls, faces};
 use kernel::{
     BlobStore, Caller, Capabilities, ComputeDriver, LaunchSpec, Launched, Limits, MetaStore, ProcessState, Secret,
-    StoreResult,
+    StoreError, StoreResult,
 };
 use outbound::{Client, Method, Timeouts};
 use seal::Sha256Chain;
@@ -31,11 +34,16 @@ use crate::federation::OneProvider;
 pub struct FakeComputer {
     pub started: Mutex<BTreeMap<String, LaunchSpec>>,
     pub stopped: Mutex<Vec<String>>,
+    /// Whether it starts nothing.
+    pub refuses: AtomicBool,
 }
 
 #[async_trait]
 impl ComputeDriver for FakeComputer {
     async fn start(&self, spec: LaunchSpec) -> StoreResult<Launched> {
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(StoreError::Failed("on purpose".into()));
+        }
         let handle = spec.name.clone();
         self.started.lock().unwrap().insert(handle.clone(), spec);
         Ok(Launched { handle })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kernel::{Result, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{Cx, Op, Record, Row};
+use crate::gate::{Changes, Cx, Op, Record, Row};
 
 /// The longest pause after failures.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -65,6 +65,28 @@ pub(super) fn cursor_id(owner: &[u8], sink: &str) -> Vec<u8> {
 
 pub(super) async fn cursor<O: Op>(cx: &Cx<'_, O>, owner: &[u8], sink: &str) -> Result<Option<Row<Cursor>>> {
     cx.get::<Cursor>(cx.system(), &cursor_id(owner, sink)).await
+}
+
+/// Lets an owner that has no cursor yet begin with what is recorded from now on, once `changes` are committed.
+pub(crate) async fn begin_cursor<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, owner: &[u8], sink: &str) -> Result<()> {
+    if cursor(cx, owner, sink).await?.is_none() {
+        let first = cx.house().log_head().await?.0.saturating_add(1);
+        changes.put(cx.system(), &Row::new(cursor_id(owner, sink), Cursor::from(first)))?;
+    }
+    Ok(())
+}
+
+/// Removes an owner's cursor, once `changes` are committed.
+pub(crate) async fn forget_cursor<O: Op>(
+    cx: &Cx<'_, O>,
+    changes: &mut Changes,
+    owner: &[u8],
+    sink: &str,
+) -> Result<()> {
+    if let Some(row) = cursor(cx, owner, sink).await? {
+        changes.delete(cx.system(), &row);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -18,7 +18,10 @@ use super::{
     outlet::Outlet,
     sink::Sent,
 };
-use crate::gate::{Changes, Cx, House, Op, Row, enter};
+use crate::{
+    alerts::Receiver,
+    gate::{Changes, Cx, House, Op, Row, enter},
+};
 
 /// Between two looks at the log.
 const LOOK: Duration = Duration::from_millis(500);
@@ -132,6 +135,8 @@ impl Op for ListOutlets {
         }
         let subscriptions = cx.all::<Subscription>(cx.system(), b"").await?;
         outlets.extend(subscriptions.into_iter().map(|row| Outlet::Subscription(Arc::new(row))));
+        let receivers = cx.all::<Receiver>(cx.system(), b"").await?;
+        outlets.extend(receivers.into_iter().filter_map(Outlet::receiver));
         Ok(outlets)
     }
 }

@@ -1,5 +1,5 @@
 //! The delivery room: what the activity log says, brought elsewhere. Diagnostic settings name events and sinks, event subscriptions
-//! news and webhooks; one engine
+//! news and webhooks, action groups alerts; one engine
 //! serves them all.
 
 mod archive;
@@ -10,6 +10,7 @@ mod envelope;
 mod event;
 mod filter;
 mod news;
+mod notification;
 mod otlp;
 mod outlet;
 mod query;
@@ -23,6 +24,7 @@ mod webhook;
 pub use archive::{ArchiveBlob, ArchivePage, ArchivePart, ListArchive, ReadArchive};
 pub use category::{Category, OF_SUBSCRIPTIONS, OF_WORKSPACES};
 pub use cursor::Cursor;
+pub(crate) use cursor::{begin_cursor, forget_cursor};
 pub use engine::deliver_once;
 pub(crate) use engine::keep_delivering;
 pub use envelope::Envelope;

@@ -1,14 +1,17 @@
-//! What the engine serves: a setting's sink, or an event subscription. Each has a cursor, a scope and a way to send.
+//! What the engine serves: a setting's sink, an event subscription, or a webhook of an action group. Each has a cursor, a scope and a way to send.
 
 use std::sync::Arc;
 
 use kernel::{ResourceId, Result};
 
 use super::{
-    Category, Event, Setting, Sink, Subscription, archive, envelope, news, otlp, sink::Sent, subscription::SINK,
-    syslog, webhook,
+    Category, Event, Setting, Sink, Subscription, archive, envelope, news, notification, otlp, sink::Sent,
+    subscription::SINK, syslog, webhook,
 };
-use crate::gate::{Activity, Changes, Cx, Op, Row};
+use crate::{
+    alerts::Receiver,
+    gate::{Activity, Changes, Cx, Op, Row},
+};
 
 /// Events that are pushed in one go.
 const PUSHED: usize = 20;
@@ -20,27 +23,39 @@ pub(super) enum Outlet {
     Sink(Arc<Row<Setting>>, usize),
     /// A subscription.
     Subscription(Arc<Row<Subscription>>),
+    /// A webhook that is told of alerts, and the subscription of its group.
+    Receiver(Arc<Row<Receiver>>, ResourceId),
 }
 
 impl Outlet {
+    /// A webhook of an action group.
+    pub(super) fn receiver(row: Row<Receiver>) -> Option<Self> {
+        let subscription = ResourceId::subscription(row.value.group.subscription_id()?);
+        Some(Self::Receiver(Arc::new(row), subscription))
+    }
+
     /// Whose cursor it is.
     pub(super) fn owner(&self) -> &[u8] {
         match self {
             Self::Sink(row, _) => &row.id,
             Self::Subscription(row) => &row.id,
+            Self::Receiver(row, _) => &row.id,
         }
     }
 
     fn sink(&self) -> Option<&Sink> {
         match self {
             Self::Sink(row, index) => row.value.sinks.get(*index),
-            Self::Subscription(_) => None,
+            Self::Subscription(_) | Self::Receiver(..) => None,
         }
     }
 
     /// The sink's name.
     pub(super) fn word(&self) -> &'static str {
-        self.sink().map_or(SINK, Sink::word)
+        match self {
+            Self::Sink(..) | Self::Subscription(_) => self.sink().map_or(SINK, Sink::word),
+            Self::Receiver(..) => Receiver::SINK,
+        }
     }
 
     /// Where its events happen.
@@ -48,6 +63,7 @@ impl Outlet {
         match self {
             Self::Sink(row, _) => &row.value.scope,
             Self::Subscription(row) => &row.value.scope,
+            Self::Receiver(_, subscription) => subscription,
         }
     }
 
@@ -69,6 +85,10 @@ impl Outlet {
                 let kind = news::of(activity).filter(|kind| row.value.filter.wants_type(kind));
                 kind.map(|category| Event { seq, category, activity: activity.clone() }).into_iter().collect()
             }
+            Self::Receiver(row, _) => {
+                let condition = notification::of(activity).filter(|_| row.value.is_enabled);
+                condition.map(|category| Event { seq, category, activity: activity.clone() }).into_iter().collect()
+            }
         }
     }
 
@@ -76,7 +96,7 @@ impl Outlet {
     pub(super) fn wanted(&self) -> Vec<Category> {
         match self {
             Self::Sink(row, _) => row.value.wanted(),
-            Self::Subscription(_) => Vec::new(),
+            Self::Subscription(_) | Self::Receiver(..) => Vec::new(),
         }
     }
 
@@ -84,6 +104,7 @@ impl Outlet {
     pub(super) async fn send<O: Op>(&self, cx: &Cx<'_, O>, events: &[Event], changes: &mut Changes) -> Result<Sent> {
         match (self, self.sink()) {
             (Self::Subscription(row), _) => push(cx, &row.value, events).await,
+            (Self::Receiver(row, _), _) => notification::send(cx, &row.value, events).await,
             (_, Some(Sink::Archive { account })) => {
                 archive::append(cx, changes, account, self.scope(), events).await?;
                 Ok(Sent::all(events))

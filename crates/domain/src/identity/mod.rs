@@ -181,6 +181,11 @@ impl Identity {
         of.is_some_and(|of| of.workspace().as_ref() == Some(of))
     }
 
+    /// Whether a principal is there and may act.
+    pub(crate) fn is_enabled(&self, id: PrincipalId) -> bool {
+        self.state.load().members.get(&id).is_some_and(|member| !member.is_disabled)
+    }
+
     /// Whether the principal is there and disabled.
     pub(crate) fn is_disabled(&self, id: PrincipalId) -> bool {
         self.state.load().members.get(&id).is_some_and(|member| member.is_disabled)

@@ -55,7 +55,7 @@ pub(crate) async fn keep_counting(house: Arc<House>, mut stop: watch::Receiver<b
 }
 
 /// Counts what the log holds that was not counted yet: some of it. Says whether that was all.
-struct CountRecords;
+pub(crate) struct CountRecords;
 
 impl Op for CountRecords {
     const ACTION: Action = Action::new("Microsoft.Insights/metrics/count/action", Class::Open);

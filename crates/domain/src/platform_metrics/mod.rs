@@ -7,7 +7,8 @@ mod metric;
 mod read;
 mod sheet;
 
-pub(crate) use count::keep_counting;
+pub(crate) use count::{CountRecords, keep_counting};
 pub use metric::{Metric, Unit};
+pub(crate) use read::{READ as READ_METRICS, answer};
 pub use read::{DescribeMetrics, Point, Question, ReadMetrics, Scrape, ScrapeMetrics, Series};
 pub use sheet::Dimensions;

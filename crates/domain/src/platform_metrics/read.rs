@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Reading metrics, as Azure's roles name it.
-pub(super) const READ: Action = Action::new("Microsoft.Insights/metrics/read", Class::Read);
+pub(crate) const READ: Action = Action::new("Microsoft.Insights/metrics/read", Class::Read);
 /// Points of one series.
 const MOST_POINTS: i64 = 10_000;
 /// Rows of one question.
@@ -93,7 +93,7 @@ impl Op for ReadMetrics {
 ///
 /// # Errors
 /// `Invalid` when the question is without sense or too large.
-pub(super) async fn answer<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, question: &Question) -> Result<Vec<Series>> {
+pub(crate) async fn answer<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, question: &Question) -> Result<Vec<Series>> {
     let frame = Frame::new(question, cx.now())?;
     let system = cx.system();
     let id = workspace_id(system, workspace);

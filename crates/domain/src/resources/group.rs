@@ -12,6 +12,7 @@ use super::{
     companions::workspaces, deleted_workspace::resting_within, find, managed_identity::end_managed, name,
 };
 use crate::{
+    alerts::{ActionGroup, MetricAlert, end_receivers},
     deployments::forget_deployments,
     gate::{Changes, Cx, Guard, Guarded, House, Op, Shelf},
     network::remove_networks,
@@ -115,6 +116,11 @@ impl Op for DeleteResourceGroup {
         remove_all::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<LogStore, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_all::<MetricAlert, _>(cx, &shelf, &self.id, &mut changes).await?;
+        for row in cx.all::<Resource<ActionGroup>>(&shelf, &collection::<ActionGroup>(&shelf, &self.id)).await? {
+            end_receivers(cx, &mut changes, &row.value.id).await?;
+            changes.delete(&shelf, &row);
+        }
         forget_deployments(cx, &self.id, &mut changes).await?;
         remove_networks(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<UserAssignedIdentity, _>(cx, &shelf, &self.id, &mut changes).await?;

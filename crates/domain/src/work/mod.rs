@@ -13,6 +13,7 @@ use tokio::{
 
 use crate::{
     access::{SweepApprovals, end_what_has_ended},
+    alerts::keep_watching,
     compute::{ListDueRuns, Task},
     delivery::keep_delivering,
     gate::{House, enter},
@@ -36,6 +37,7 @@ pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
     let tasks = [
         tokio::spawn(flush_reads(Arc::clone(&house), stop.clone())),
         tokio::spawn(keep_counting(Arc::clone(&house), stop.clone())),
+        tokio::spawn(keep_watching(Arc::clone(&house), stop.clone())),
         tokio::spawn(keep_delivering(Arc::clone(&house), stop.clone())),
         tokio::spawn(rotate_and_remove(Arc::clone(&house), stop.clone())),
         tokio::spawn(end_roles(Arc::clone(&house), stop.clone())),

@@ -1,6 +1,7 @@
 //! The monitor face: the activity log, and where it is sent.
 
 mod activity_log;
+mod alerts;
 mod delivery;
 mod events;
 mod export;

@@ -1,6 +1,7 @@
 //! The activity log at Azure's `Microsoft.Insights` address, and its checkpoints and exports at ours.
 
 mod activities;
+mod alerts;
 mod archive;
 mod events;
 mod export;
@@ -34,6 +35,7 @@ pub fn doors(doors: Doors) -> Doors {
         .open::<ExportLog, _, _>(Method::GET, "/activity-log/v1/records", export::export)
         .face(query::doors)
         .face(events::doors)
+        .face(alerts::doors)
         .face(retention::doors)
         .face(settings::doors)
         .face(archive::doors)
