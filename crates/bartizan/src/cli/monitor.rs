@@ -1,4 +1,4 @@
-//! Diagnostic settings, archives and queries of the log tables.
+//! Diagnostic settings, archives, queries of the log tables, metrics and alerts.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -7,7 +7,7 @@ use kernel::Secret;
 use outbound::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Session, SessionOptions, output, secret};
+use super::{Session, SessionOptions, alerts, metrics, output, secret};
 use crate::failure::Failure;
 
 /// Commands that bring what happens here elsewhere, and look into it.
@@ -22,6 +22,15 @@ pub enum Command {
     /// Ask the log tables of a workspace.
     #[command(subcommand)]
     LogAnalytics(LogAnalytics),
+    /// Numbers of runs, models, deployments and nodes, and rules over them.
+    #[command(subcommand)]
+    Metrics(metrics::Metrics),
+    /// Webhooks that alert rules tell.
+    #[command(subcommand)]
+    ActionGroup(alerts::ActionGroup),
+    /// Alerts that were raised.
+    #[command(subcommand)]
+    Alert(alerts::Alert),
 }
 
 /// Commands on diagnostic settings.
@@ -162,6 +171,9 @@ impl Command {
         match self {
             Self::DiagnosticSettings(command) => command.run().await,
             Self::Archive(command) => command.run().await,
+            Self::Metrics(command) => command.run().await,
+            Self::ActionGroup(command) => command.run().await,
+            Self::Alert(command) => command.run().await,
             Self::LogAnalytics(LogAnalytics::Query { analytics_query, timespan, session }) => {
                 query(analytics_query, timespan, &session).await
             }
