@@ -40,6 +40,13 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError  # no
 from azure.identity import ClientSecretCredential  # noqa: E402
 from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient  # noqa: E402
 from azure.mgmt.monitor import MonitorManagementClient  # noqa: E402
+from azure.mgmt.monitor.models import (  # noqa: E402
+    MetricAlertAction,
+    MetricAlertResource,
+    MetricAlertResourcePatch,
+    MetricAlertSingleResourceMultipleMetricCriteria,
+    MetricCriteria,
+)
 from azure.mgmt.resource.resources import ResourceManagementClient  # noqa: E402
 from azure.monitor.query import LogsQueryClient, LogsQueryStatus  # noqa: E402
 
@@ -121,6 +128,47 @@ settings.delete(scope, "whole")
 settings.delete(workspace.id, "keep")
 gone = raises(ResourceNotFoundError, lambda: settings.get(workspace.id, "keep"))
 check("a deleted setting is a ResourceNotFoundError", gone)
+
+names = {definition.name.value for definition in monitor.metric_definitions.list(workspace.id)}
+check("metrics are defined", {"Completed Runs", "Unusable Nodes", "Model Deploy Failed"} <= names)
+span = f"{(now - hour).strftime('%Y-%m-%dT%H:%M:%SZ')}/{(now + hour).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+asked = {"metricnames": "Completed Runs,Total Nodes", "timespan": span, "interval": "PT1H"}
+answer = monitor.metrics.list(workspace.id, aggregation="Total,Average", **asked)
+found = {metric.name.value: metric.timeseries[0].data for metric in answer.value}
+check("a counter that never moved is zero", [point.total for point in found["Completed Runs"]][0] == 0)
+check("there is one node", found["Total Nodes"][-1].average == 1)
+split = monitor.metrics.list(workspace.id, metricnames="Failed Runs", timespan=span, interval="PT1H", filter="RunType eq '*'")
+check("a split metric without values has no series", split.value[0].timeseries == [])
+
+webhook = {"name": "pager", "service_uri": "https://pager.example/", "use_common_alert_schema": True}
+bad = raises(HttpResponseError, lambda: monitor.action_groups.create_or_update(
+    "monitor-rg", "ops", {"location": "global", "group_short_name": "ops", "enabled": True, "webhook_receivers": [webhook]}
+))
+check("a webhook that the operator did not list is a 400", bad and bad.status_code == 400)
+plain = {"location": "global", "group_short_name": "ops", "enabled": True}
+ops = monitor.action_groups.create_or_update("monitor-rg", "ops", plain)
+check("an action group is made and listed", [one.id for one in monitor.action_groups.list_by_resource_group("monitor-rg")] == [ops.id])
+check("and in the subscription", ops.id in [one.id for one in monitor.action_groups.list_by_subscription_id()])
+criterion = {
+    "name": "failed", "metric_name": "Model Deploy Failed", "operator": "GreaterThan", "threshold": 0,
+    "time_aggregation": "Total",
+}
+rule = MetricAlertResource(
+    location="global", severity=2, enabled=True, scopes=[workspace.id],
+    evaluation_frequency=datetime.timedelta(minutes=1), window_size=datetime.timedelta(minutes=5),
+    criteria=MetricAlertSingleResourceMultipleMetricCriteria(all_of=[MetricCriteria(**criterion)]),
+    actions=[MetricAlertAction(action_group_id=ops.id)],
+)
+made = monitor.metric_alerts.create_or_update("monitor-rg", "failed", rule)
+check("an alert rule is made", (made.criteria.all_of[0].threshold, made.window_size) == (0, datetime.timedelta(minutes=5)))
+check("it is read as it was written", monitor.metric_alerts.get("monitor-rg", "FAILED").actions[0].action_group_id == ops.id)
+off = monitor.metric_alerts.update("monitor-rg", "failed", MetricAlertResourcePatch(enabled=False))
+check("it is disabled by a patch", (off.enabled, off.severity) == (False, 2))
+check("it is listed", [one.name for one in monitor.metric_alerts.list_by_resource_group("monitor-rg")] == ["failed"])
+check("and in the subscription", made.id in [one.id for one in monitor.metric_alerts.list_by_subscription()])
+monitor.metric_alerts.delete("monitor-rg", "failed")
+monitor.action_groups.delete("monitor-rg", "ops")
+check("a deleted rule is gone", raises(ResourceNotFoundError, lambda: monitor.metric_alerts.get("monitor-rg", "failed")))
 
 logs = LogsQueryClient(owner, endpoint=URL, audience=URL)
 query = "AmlModelsEvent | where TimeGenerated > ago(1h) | summarize count()"

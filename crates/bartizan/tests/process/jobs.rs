@@ -1,6 +1,11 @@
 //! Jobs in their jails: the ends they can come to, and what they leave behind.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -39,6 +44,24 @@ fn a_job_runs_over_its_snapshot_and_leaves_log_and_outputs() {
     // A job's token is nowhere, and nothing of it lies in clear.
     let found = Command::new("grep").args(["-rl", "canary-in-the-snapshot"]).arg(served.data()).output().unwrap();
     assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
+    // It counts as one run begun and one completed on the local target, and gives its node back.
+    let metrics = ["monitor", "metrics", "list", "--interval", "P1D", "--filter"];
+    for metric in ["Started Runs", "Completed Runs", "Failed Runs"] {
+        let asked = ["ComputeType eq 'local'", "--aggregation", "Total", "--metrics", metric];
+        let counted = served.json(&[&metrics[..], &asked[..]].concat());
+        let wanted = if metric == "Failed Runs" { 0.0 } else { 1.0 };
+        assert_eq!(counted[0]["values"]["total"], wanted, "{metric}: {counted}");
+    }
+    let told = |word: &str| {
+        let records = served.json(&["activity-log", "list", "--max-events", "200"]);
+        let records = records.as_array().unwrap().iter();
+        records.filter(|record| record["properties"]["happening"] == word).count()
+    };
+    let begun = Instant::now();
+    while told("NodeReleased") == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the node was not given back");
+    }
+    assert_eq!((told("NodeTaken"), told("NodeReleased")), (1, 1));
 }
 
 #[test]
