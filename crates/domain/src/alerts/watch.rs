@@ -57,7 +57,7 @@ pub async fn watch_once(house: &Arc<House>) -> Result<()> {
         return Ok(());
     }
     // Once for all of them: they see what was done before this minute.
-    enter(house, &Caller::house(), CountRecords { seen: 0 }).await?;
+    enter(house, &Caller::house(), CountRecords).await?;
     for watch in due {
         let (rule, op) = (watch.value.rule.clone(), Evaluate { watch });
         match enter(house, &Caller::house(), op).await {
