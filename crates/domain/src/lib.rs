@@ -7,6 +7,7 @@ pub mod compute;
 pub mod delivery;
 pub mod deployments;
 pub mod gate;
+pub mod governance;
 pub mod identity;
 pub mod images;
 pub mod network;

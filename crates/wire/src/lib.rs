@@ -20,5 +20,6 @@ pub mod mlflow;
 pub mod model;
 pub mod network;
 pub mod oauth;
+pub mod policy;
 pub mod score;
 pub mod snapshot;

@@ -26,6 +26,8 @@ mod network;
 mod network_rule;
 mod output;
 mod policy;
+mod policy_assignment;
+mod policy_definition;
 mod provider;
 mod quota;
 mod remembered;
@@ -84,6 +86,12 @@ enum Command {
     /// What waits for the approval of others, and the rules that make it wait.
     #[command(subcommand)]
     Approval(approval::Command),
+    /// Policies on what resources may be, where they count, and what is not as they want it.
+    #[command(subcommand)]
+    PolicyAssignment(policy_assignment::Command),
+    /// Policies on what resources may be: those that ship, and your own.
+    #[command(subcommand)]
+    PolicyDefinition(policy_definition::Command),
     /// Role assignments and definitions: who may do what.
     #[command(subcommand)]
     Role(role::Command),
@@ -172,6 +180,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Account(command) => block_on(command.run()),
         Command::Ad(command) => block_on(command.run()),
         Command::Approval(command) => block_on(command.run()),
+        Command::PolicyAssignment(command) => block_on(command.run()),
+        Command::PolicyDefinition(command) => block_on(command.run()),
         Command::Role(command) => block_on(command.run()),
         Command::Access(command) => block_on(command.run()),
         Command::Provider(command) => block_on(command.run()),

@@ -22,6 +22,7 @@ mod deployments;
 mod directory;
 mod federation;
 mod gate;
+mod governance;
 mod grants;
 mod house;
 mod identity;

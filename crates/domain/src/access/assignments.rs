@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row},
+    governance::remove_assignments_within,
     identity::can_come_in,
     resources,
 };
@@ -281,6 +282,7 @@ pub(crate) async fn remove_within<O: Op>(
         }
     }
     remove_rules_within(cx, scope, changes).await?;
+    remove_assignments_within(cx, scope, changes).await?;
     remove_eligibilities(cx, changes, |held| held.scope.is_within(scope) || principals.contains(&held.principal))
         .await?;
     let goes = |held: &RoleAssignment| held.scope.is_within(scope) || principals.contains(&held.principal);

@@ -20,6 +20,8 @@ pub const USER_ACCESS_ADMINISTRATOR: Uuid = uuid!("18d7d88d-d35e-4fb5-a5c3-7773c
 pub const DATA_SCIENTIST: Uuid = uuid!("f6c7c914-8db3-469d-8ca1-694a8f32e121");
 /// Making and managing computes.
 pub const COMPUTE_OPERATOR: Uuid = uuid!("e503ece1-11d0-4e8e-8e2c-7a6c3bf38815");
+/// Writing and assigning policies.
+pub const RESOURCE_POLICY_CONTRIBUTOR: Uuid = uuid!("36243c78-bf99-498c-9df9-86d9f8d28608");
 /// Reading, writing and deleting what a storage account holds.
 pub const BLOB_DATA_CONTRIBUTOR: Uuid = uuid!("ba92f5b4-2d11-453d-a403-e96b0029c9fe");
 /// Everything that a vault holds: keys, secrets, certificates.
@@ -131,6 +133,19 @@ const OF_RESOURCES: &[Shipped] = &[
             "Microsoft.MachineLearningServices/workspaces/notebooks/vm/*",
         ],
         &[],
+    ),
+    (
+        RESOURCE_POLICY_CONTRIBUTOR,
+        "Resource Policy Contributor",
+        "Users with rights to create/modify resource policy, create support ticket and read resources/hierarchy.",
+        &[
+            "*/read",
+            "Microsoft.Authorization/policyAssignments/*",
+            "Microsoft.Authorization/policyDefinitions/*",
+            "Microsoft.PolicyInsights/*",
+            "Microsoft.Resources/deployments/*",
+        ],
+        &["Microsoft.Directory/*"],
     ),
 ];
 

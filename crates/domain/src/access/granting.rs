@@ -30,7 +30,7 @@ pub(super) async fn require_right_to_grant<O: Op>(
 }
 
 /// Refuses unless the caller may do all of this at the scope, or may hand out anything there, for that long.
-pub(super) async fn require_all_of<O: Op>(
+pub(crate) async fn require_all_of<O: Op>(
     cx: &Cx<'_, O>,
     actions: &[Action],
     scope: &ResourceId,
@@ -51,7 +51,7 @@ pub(super) async fn require_all_of<O: Op>(
 ///
 /// # Errors
 /// `Denied`.
-pub(super) fn require_lasting<O: Op>(
+pub(crate) fn require_lasting<O: Op>(
     cx: &Cx<'_, O>,
     action: &Action,
     scope: &ResourceId,

@@ -33,7 +33,7 @@ pub use assignments::{
 pub(crate) use assignments::{holders_of_kept, remove_of, remove_of_managed, remove_within, require_other_holders};
 pub use built_in::{
     APPLICATION_ADMINISTRATOR, BLOB_DATA_CONTRIBUTOR, COMPUTE_OPERATOR, CONTRIBUTOR, DATA_SCIENTIST, DIRECTORY_READER,
-    KEY_VAULT_ADMINISTRATOR, OWNER, READER, USER_ACCESS_ADMINISTRATOR, USER_ADMINISTRATOR,
+    KEY_VAULT_ADMINISTRATOR, OWNER, READER, RESOURCE_POLICY_CONTRIBUTOR, USER_ACCESS_ADMINISTRATOR, USER_ADMINISTRATOR,
 };
 pub use catalogue::{Catalogue, Entry};
 pub use definitions::{
@@ -47,7 +47,8 @@ pub use elevation::{
     ScheduleRequest, ScheduleType, Ticket, Whose, Window, end_what_has_ended,
 };
 pub use explain::{Because, DeniedBy, ExplainAccess, Explanation, Offer};
-pub(crate) use granting::{require_power_over, require_power_to_end};
+pub(crate) use granting::{require_all_of, require_lasting, require_power_over, require_power_to_end};
+pub(crate) use lasting::Lasting;
 pub use lint::{Finding, LintRoles, Linted, Rule};
 pub(crate) use managed_grants::grant_managed;
 pub use role::{Authored, Permissions, RoleDefinition};

@@ -75,7 +75,7 @@ pub struct Authored {
 
 impl Authored {
     /// Written now, by whoever asks; `before` says who made it.
-    pub(super) fn now<O: Op>(cx: &Cx<'_, O>, before: Option<Self>) -> Option<Self> {
+    pub(crate) fn now<O: Op>(cx: &Cx<'_, O>, before: Option<Self>) -> Option<Self> {
         let by = cx.caller().principal().map_or(PrincipalId::from(Uuid::nil()), |principal| principal.id);
         let made = before.map_or((by, cx.now()), |before| (before.created_by, before.created_at));
         Some(Self { created_by: made.0, created_at: made.1, updated_by: by, updated_at: cx.now() })

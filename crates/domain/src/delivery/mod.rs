@@ -32,10 +32,10 @@ pub(crate) use event::Event;
 pub use filter::{FieldFilter, FieldOperator, Filter};
 pub use news::EVENT_TYPES;
 pub use query::{FindWorkspace, QueryTable, Rows, Wanted};
-pub(crate) use setting::end_settings;
 pub use setting::{
     Choice, DeleteSetting, GetSetting, ListCategories, ListSettings, PutSetting, Setting, SettingStatus,
 };
+pub(crate) use setting::{end_settings, has_settings};
 pub use sink::{Sink, SinkKey};
 pub(crate) use subscription::end_subscriptions;
 pub use subscription::{

@@ -311,6 +311,12 @@ impl Op for ListSettings {
     }
 }
 
+/// Whether events of a resource are sent anywhere: a setting with a category that is on, and a sink.
+pub(crate) async fn has_settings<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<bool> {
+    let rows = cx.all::<Setting>(cx.system(), &scope_id(cx.system(), scope)).await?;
+    Ok(rows.iter().any(|row| !row.value.wanted().is_empty() && !row.value.sinks.is_empty()))
+}
+
 /// Removes a setting, with what its sinks had before them.
 #[derive(Debug)]
 pub struct DeleteSetting {

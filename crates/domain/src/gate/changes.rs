@@ -44,6 +44,17 @@ impl Changes {
         self.pending.is_empty()
     }
 
+    /// The rows of a table that are to be written, each as it will be, at the version that it will have.
+    pub(crate) fn written<T: Record>(&self) -> Result<Vec<(Shelf, Row<T>)>> {
+        let of_table = self.pending.iter().filter(|change| change.table == T::TABLE);
+        let put = of_table.filter_map(|change| change.plain.as_ref().map(|plain| (change, plain)));
+        put.map(|(change, plain)| {
+            let value = table::decode(plain)?;
+            Ok((change.shelf.clone(), Row { id: change.id.clone(), version: change.version, value }))
+        })
+        .collect()
+    }
+
     pub(super) fn touches(&self, tables: &[&str]) -> bool {
         self.pending.iter().any(|change| tables.contains(&change.table))
     }

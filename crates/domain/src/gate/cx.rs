@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     access::{self, ApprovalRequest},
-    identity, network, scoring,
+    governance, identity, network, scoring,
 };
 
 /// The detail of a record that names what was asked for beside the operation's own action.
@@ -251,10 +251,12 @@ impl<'a, O: Op> Cx<'a, O> {
     }
 
     async fn write(&self, changes: Changes, cut: Option<u64>) -> Result<()> {
+        governance::judge(self, &changes).await?;
         let touches_access = changes.touches(access::TABLES);
         let touches_identity = changes.touches(identity::TABLES);
         let touches_applications = changes.touches(identity::APPLICATION_TABLES);
         let touches_networks = changes.touches(network::TABLES);
+        let touches_policies = changes.touches(governance::TABLES);
         let touches_services = changes.touches(scoring::TABLES);
         let touches_keys = changes.touches(&[WorkspaceKeyring::TABLE]);
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
@@ -282,6 +284,9 @@ impl<'a, O: Op> Cx<'a, O> {
         }
         if touches_networks {
             self.house.refresh_networks().await;
+        }
+        if touches_policies {
+            self.house.refresh_policies().await;
         }
         self.house.refresh(touches_identity, touches_access).await;
         Ok(())

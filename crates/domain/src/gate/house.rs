@@ -25,6 +25,7 @@ use crate::{
     audit,
     compute::Pulses,
     deployments::Running,
+    governance::Policies,
     identity::Identity,
     network::Networks,
     scoring::Scoring,
@@ -112,6 +113,7 @@ pub struct House {
     access: ArcSwap<Access>,
     catalogue: Arc<Catalogue>,
     pub(super) networks: ArcSwap<Networks>,
+    pub(super) policies: ArcSwap<Policies>,
     /// Changes of role assignments of this server wait for one another here; those of two servers are told apart by their
     /// epoch.
     pub(crate) assigning: tokio::sync::Mutex<()>,
@@ -158,6 +160,7 @@ impl House {
             anonymous_denials: AtomicU64::new(0),
             access: ArcSwap::default(),
             networks: ArcSwap::default(),
+            policies: ArcSwap::default(),
             catalogue: Arc::new(Catalogue::new(parts.actions)),
             assigning: tokio::sync::Mutex::default(),
             asking: tokio::sync::Mutex::default(),
@@ -175,6 +178,7 @@ impl House {
         house.reload_identity().await?;
         house.reload_access().await?;
         house.reload_networks().await?;
+        house.reload_policies().await?;
         Ok(house)
     }
 
@@ -323,6 +327,7 @@ impl House {
             self.reload_identity().await?;
             self.reload_access().await?;
             self.reload_networks().await?;
+            self.reload_policies().await?;
             // What failed meanwhile is healed next time.
             let _ = self.faults.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire);
         }

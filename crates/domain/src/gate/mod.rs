@@ -12,6 +12,7 @@ mod cx;
 mod happening;
 mod house;
 mod keys;
+mod policies;
 mod reach;
 mod reads;
 mod record;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     gate::{Changes, Cx, Op, Row},
+    governance::amend,
     resources::{Registry, Resource, ResourceType, SystemData, Workspace, companion_name, grant_registry, row_id},
 };
 
@@ -24,7 +25,7 @@ pub(super) async fn make_if_missing<O: Op>(
     let (namespace, kind) = Registry::TYPE.split_once('/').unwrap_or((Registry::TYPE, ""));
     let group = workspace.value.id.parent();
     let id = group.child(["providers", namespace, kind, &named]).map_err(|why| Error::invalid("name", why))?;
-    let registry = Resource {
+    let mut registry = Resource {
         id: id.clone(),
         guid: Uuid::new_v4(),
         location: workspace.value.location.clone(),
@@ -32,6 +33,7 @@ pub(super) async fn make_if_missing<O: Op>(
         system: SystemData::new(cx),
         properties: Registry {},
     };
+    amend(cx, &mut registry, None)?;
     let system = cx.system();
     changes.put(system, &Row::new(row_id::<Registry>(system, &id), registry))?;
     grant_registry(cx, &workspace.value, &id, changes).await?;

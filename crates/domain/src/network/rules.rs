@@ -61,7 +61,7 @@ impl NetworkRequest {
     ///
     /// # Errors
     /// `Invalid`, naming the field.
-    fn apply(&self, rules: &mut NetworkRules) -> Result<()> {
+    pub(crate) fn apply(&self, rules: &mut NetworkRules) -> Result<()> {
         if let Some(word) = &self.public_network_access {
             rules.public_access = match word.to_ascii_lowercase().as_str() {
                 "enabled" => true,

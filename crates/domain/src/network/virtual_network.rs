@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::rules::parse_list;
 use crate::{
     gate::{Changes, Cx, Op, Row},
+    governance::amend,
     identity::Network,
     resources::{Precondition, PutResource, Resource, ResourceGroup, ResourceType, Written, find, row_id},
 };
@@ -237,6 +238,7 @@ async fn rewrite<O: Op>(
 ) -> Result<Row<Resource<VirtualNetwork>>> {
     row.value.properties.check(&row.value.id)?;
     row.value.system.touch(cx);
+    amend(cx, &mut row.value, None)?;
     let mut changes = Changes::new();
     changes.put(cx.system(), &row)?;
     cx.commit(changes).await?;

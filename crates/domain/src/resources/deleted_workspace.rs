@@ -19,6 +19,7 @@ use crate::{
     compute::{end_all_launches, wake},
     delivery::{end_settings, end_subscriptions},
     gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
+    governance::amend,
     identity::{Member, end_managed_principals},
     network,
     scoring::remove_all_services,
@@ -227,6 +228,7 @@ pub(super) async fn recover<O: Op>(
     set_disabled(cx, properties.identity, deleted.value.was_disabled, changes).await?;
     workspace_identity::grant(cx, &workspace, changes).await?;
     workspace.system.touch(cx);
+    amend(cx, &mut workspace, None)?;
     let row = Row::new(row_id::<Workspace>(cx.system(), &workspace.id), workspace);
     changes.put(cx.system(), &row)?;
     cx.note("workspace", guid.to_string());

@@ -10,6 +10,7 @@ use super::{Precondition, PutResource, Resource, ResourceGroup, ResourceType, Ta
 use crate::{
     access::{remove_of_managed, remove_within},
     gate::{Changes, Cx, Op, Row},
+    governance::amend,
     identity::{Member, end_managed_principals, require_room},
 };
 
@@ -251,6 +252,7 @@ impl Op for UpdateTarget {
         };
         row.value.properties.identities = TargetIdentities { system, user_assigned };
         row.value.system.touch(cx);
+        amend(cx, &mut row.value, None)?;
         changes.put(&shelf, &row)?;
         cx.commit(changes).await?;
         row.version = row.version.saturating_add(1);

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{Workspace, name};
-use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+use crate::{
+    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    governance::amend,
+};
 
 /// The properties of one resource type.
 pub trait ResourceType: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
@@ -317,6 +320,7 @@ impl<P: ResourceType> PutResource<P> {
         }
         row.value.tags = self.tags;
         row.value.properties = self.properties;
+        amend(cx, &mut row.value, None)?;
         changes.put(&shelf, &row)?;
         cx.commit(changes).await?;
         row.version = row.version.saturating_add(1);

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     access::{CONTRIBUTOR, grant_managed},
     gate::{Changes, Cx, Op, Row},
+    governance::amend,
     identity::{Member, require_room},
     network::{self, NetworkRequest},
 };
@@ -252,8 +253,10 @@ impl PutWorkspace {
                 properties,
             },
         );
+        let mut network = self.request.network;
+        amend(cx, &mut row.value, Some(&mut network))?;
         changes.put(system, &row)?;
-        network::change(cx, &mut changes, &row.value.id, workspace, &self.request.network).await?;
+        network::change(cx, &mut changes, &row.value.id, workspace, &network).await?;
         let mut grants = workspace_identity::grants(&row.value);
         let subscription = row.value.id.subscription_id().map(ResourceId::subscription);
         if let Some(subscription) = subscription
@@ -318,7 +321,7 @@ async fn rewrite<O: Op>(
     wanted: Wanted,
 ) -> Result<Row<Resource<Workspace>>> {
     let workspace = &mut row.value;
-    let Wanted { tags, friendly_name, description, network, retention_days, edition } = wanted;
+    let Wanted { tags, friendly_name, description, mut network, retention_days, edition } = wanted;
     if let Some(tags) = tags {
         name::check_tags(&tags)?;
         workspace.tags = tags;
@@ -339,6 +342,7 @@ async fn rewrite<O: Op>(
         workspace.properties.edition = edition;
     }
     workspace.system.touch(cx);
+    amend(cx, workspace, Some(&mut network))?;
     let mut changes = Changes::new();
     changes.put(cx.system(), &row)?;
     let guid = WorkspaceId::from(row.value.guid);

@@ -9,7 +9,10 @@ use super::{
     AccountKey, Datastore, DatastoreKind, Keyed, Resource, ResourceType, SystemData, Target, TargetIdentities,
     account_keys, find, row_id,
 };
-use crate::gate::{Changes, Cx, Op, Row, Shelf};
+use crate::{
+    gate::{Changes, Cx, Op, Row, Shelf},
+    governance::amend,
+};
 
 /// Companion names: the workspace's letters and digits, and eight characters that make it unique.
 pub(crate) fn companion_name(workspace: &str, id: WorkspaceId) -> String {
@@ -67,7 +70,7 @@ impl<O: Op> Maker<'_, '_, O> {
 
     fn add<P: ResourceType>(&mut self, shelf: &Shelf, id: ResourceId, properties: P) -> Result<Uuid> {
         let guid = Uuid::new_v4();
-        let resource = Resource {
+        let mut resource = Resource {
             id: id.clone(),
             guid,
             location: self.location.to_owned(),
@@ -75,6 +78,7 @@ impl<O: Op> Maker<'_, '_, O> {
             system: SystemData::new(self.cx),
             properties,
         };
+        amend(self.cx, &mut resource, None)?;
         self.changes.put(shelf, &Row::new(row_id::<P>(shelf, &id), resource))?;
         Ok(guid)
     }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     compute::{end_launch, wake},
     gate::{Changes, Cx, Guard, Guarded, Happening, House, Op, Row, Shelf},
+    governance::amend,
     images::{self, Built, Image, ImageRef, Recipe},
     operations::{self, Failure},
     resources::{Precondition, Resource, ResourceType, SystemData, row_id, workspace_shelf},
@@ -187,6 +188,7 @@ impl PutDeployment {
         let mut listed = index::row_of(cx, WorkspaceId::from(workspace.value.guid), &endpoint.value.id).await?;
         listed.value.deployment = Some(row.value.id.clone());
         changes.put(cx.system(), &listed)?;
+        amend(cx, &mut row.value, None)?;
         changes.put(&shelf, &row)?;
         cx.note("image", format!("{}@{}", image.name, image.digest));
         cx.note("model", format!("{}:{}", image.model, image.model_version));

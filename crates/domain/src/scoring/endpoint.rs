@@ -15,6 +15,7 @@ use super::{
 use crate::{
     compute::{end_launch, wake},
     gate::{Changes, Cx, Guard, Guarded, House, Op, Row, Shelf},
+    governance::amend,
     resources::{Precondition, Resource, ResourceType, SystemData, Workspace, collection, row_id, workspace_shelf},
     tracking::release_model_version,
 };
@@ -279,6 +280,7 @@ impl PutEndpoint {
             (_, Some(_)) => return Err(Error::invalid("properties.keys", "keys need `authMode` to be `Key`")),
             (_, None) => {}
         }
+        amend(cx, &mut row.value, None)?;
         changes.put(&shelf, &row)?;
         cx.commit(changes).await?;
         row.version = row.version.saturating_add(1);

@@ -16,6 +16,7 @@ mod log_stores;
 mod models;
 mod network;
 mod operations;
+mod policy_states;
 mod private_endpoints;
 mod quotas;
 mod snapshots;
@@ -52,6 +53,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(codes::doors)
         .face(jobs::doors)
         .face(access::doors)
+        .face(policy_states::doors)
         .face(models::doors)
         .face(images::doors)
         .face(operations::doors)

@@ -8,6 +8,7 @@ mod deny;
 mod duration;
 mod elevation;
 mod insight;
+mod policies;
 
 use domain::access::{
     DeleteDenyAssignment, DeleteRoleAssignment, DeleteRoleDefinition, ExplainAccess, GetDenyAssignment,
@@ -58,6 +59,9 @@ pub(super) fn doors(mut doors: Doors) -> Doors {
             .open::<LintRoles, _, _>(Method::POST, &at("lintRoles"), insight::lint_roles)
             .open::<SuggestRole, _, _>(Method::POST, &at("suggestRole"), insight::suggest_role);
         doors = approvals::doors(elevation::doors(doors, &base), &base);
+        if scope != ROOT {
+            doors = policies::assignments(doors, &base);
+        }
     }
     for kind in COMPANIONS {
         let base = format!("{GROUP}/providers/{kind}/{{companion}}/providers/Microsoft.Authorization/roleAssignments");
@@ -68,6 +72,7 @@ pub(super) fn doors(mut doors: Doors) -> Doors {
             .open::<PutRoleAssignment, _, _>(Method::PUT, &one, assignments::put_assignment)
             .open::<DeleteRoleAssignment, _, _>(Method::DELETE, &one, assignments::delete_assignment);
     }
+    doors = policies::definitions(doors);
     let operations = "/providers/Microsoft.Authorization/providerOperations";
     doors
         .open::<ListOperations, _, _>(Method::GET, operations, definitions::list_operations)
