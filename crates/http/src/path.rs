@@ -85,6 +85,7 @@ const WORDS: &[&str] = &[
     "startPendingUpload",
     "getLogs",
     "cancel",
+    "checkNameAvailability",
     "token",
     "package",
     "vaults",
@@ -140,7 +141,12 @@ pub(crate) fn canonical(path: &str) -> Option<String> {
     let mut out = before.to_owned();
     let mut is_name = false;
     let mut is_foreign = false;
-    for segment in rest.split('/').skip(1) {
+    let mut segments = rest.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        // Azure's clients send `…/deployments/` and `Microsoft.X//type/name`. An empty name in the middle stays what it is.
+        if segment.is_empty() && !is_foreign && (!is_name || segments.peek().is_none()) {
+            continue;
+        }
         let word = WORDS.iter().find(|word| word.eq_ignore_ascii_case(segment)).copied();
         out.push('/');
         out.push_str(match word {
@@ -167,6 +173,23 @@ mod tests {
         let below = "/mlflow/v1.0/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w/api/2.0/mlflow/Models";
         assert_eq!(canonical(below).unwrap(), below);
         assert_eq!(canonical("/v2/x"), None);
+    }
+
+    #[test]
+    fn an_empty_segment_is_left_out_where_no_name_belongs() {
+        for (sent, meant) in [
+            (
+                "/subscriptions/s/providers/Microsoft.Resources/deployments/",
+                "/subscriptions/s/providers/Microsoft.Resources/deployments",
+            ),
+            (
+                "/subscriptions/s/providers/Microsoft.X//workspaces/w",
+                "/subscriptions/s/providers/Microsoft.X/workspaces/w",
+            ),
+            ("/subscriptions/s/resourceGroups//providers", "/subscriptions/s/resourceGroups//providers"),
+        ] {
+            assert_eq!(canonical(sent).unwrap(), meant);
+        }
     }
 
     #[test]

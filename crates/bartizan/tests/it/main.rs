@@ -32,3 +32,4 @@ mod network;
 mod oauth;
 mod quotas;
 mod signin;
+mod spelling;

@@ -57,19 +57,19 @@ fn read(text: &str, mut filter: ActivityFilter) -> Result<ActivityFilter> {
 }
 
 /// A word of a filter; a quoted one is never a keyword.
-struct Word {
-    text: String,
+pub(crate) struct Word {
+    pub(crate) text: String,
     is_quoted: bool,
 }
 
 impl Word {
-    fn is(&self, keyword: &str) -> bool {
+    pub(crate) fn is(&self, keyword: &str) -> bool {
         !self.is_quoted && self.text.eq_ignore_ascii_case(keyword)
     }
 }
 
 /// Splits at spaces outside quotes; a quote in a quoted value is doubled (OData 4.01 ABNF, `string`).
-fn words(text: &str) -> Result<Vec<Word>> {
+pub(crate) fn words(text: &str) -> Result<Vec<Word>> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -106,7 +106,7 @@ fn words(text: &str) -> Result<Vec<Word>> {
 }
 
 fn add(filter: &mut ActivityFilter, field: &Word, comparator: &Word, value: &str) -> Result<()> {
-    let time = || Timestamp::parse_rfc3339(value).ok_or_else(|| Error::invalid("$filter", "times are RFC 3339"));
+    let time = || super::time(value).ok_or_else(|| Error::invalid("$filter", "times are RFC 3339"));
     let said = || value.to_owned();
     match (field.text.to_ascii_lowercase().as_str(), comparator.text.to_ascii_lowercase().as_str()) {
         ("eventtimestamp", "ge") => filter.from = Some(time()?),

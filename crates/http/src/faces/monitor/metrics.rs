@@ -101,8 +101,10 @@ fn last_hour(now: Timestamp) -> (Timestamp, Timestamp) {
 fn span(text: &str) -> Result<(Timestamp, Timestamp)> {
     let wrong =
         || Error::invalid("timespan", "two times with a slash between: 2026-01-31T00:00:00Z/2026-01-31T12:00:00Z");
+    // `az monitor metrics list` escapes it twice. A time has no `%` of its own.
+    let text = text.replace("%3A", ":").replace("%2F", "/").replace("%2B", "+");
     let (from, until) = text.split_once('/').ok_or_else(wrong)?;
-    let time = |text: &str| Timestamp::parse_rfc3339(text).ok_or_else(wrong);
+    let time = |text: &str| super::time(text).ok_or_else(wrong);
     Ok((time(from)?, time(until)?))
 }
 

@@ -5,7 +5,7 @@ mod alerts;
 mod archive;
 mod events;
 mod export;
-mod filter;
+pub(crate) mod filter;
 mod kql;
 mod metrics;
 mod ocsf;
@@ -19,7 +19,7 @@ use domain::{
     gate::enter,
 };
 use http::{Method, header};
-use kernel::{Error, ResourceId};
+use kernel::{Error, ResourceId, Timestamp};
 
 use super::arm::Fault;
 use crate::{Doors, Guest};
@@ -49,4 +49,9 @@ async fn sign_checkpoint(guest: Guest) -> Result<Response, Fault> {
 /// A scope named in a filter.
 fn scope_field(field: &str, text: &str) -> Result<ResourceId, Error> {
     text.parse().map_err(|why| Error::invalid(field, why))
+}
+
+/// A time of a query: RFC 3339, and UTC where no offset is said (`az monitor` says none).
+fn time(text: &str) -> Option<Timestamp> {
+    Timestamp::parse_rfc3339(text).or_else(|| Timestamp::parse_rfc3339(&format!("{text}Z")))
 }

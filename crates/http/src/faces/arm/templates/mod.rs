@@ -1,6 +1,7 @@
 //! Deployments of templates, to resource groups and subscriptions.
 
 mod errand;
+mod jsonc;
 mod preview;
 mod run;
 mod types;
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use wire::deployment::PutDeployment;
 
 use super::{Fault, GROUP, list, named};
-use crate::{Doors, Guest, serve};
+use crate::{Doors, Guest, guest::parse_json, serve};
 use errand::Errand;
 
 const SUBSCRIPTION: &str = "/subscriptions/{subscription}";
@@ -89,11 +90,16 @@ fn request_of(body: PutDeployment) -> Result<TemplateRequest, Error> {
     Ok(TemplateRequest { template, parameters: input.parameters.unwrap_or_default(), mode: input.mode })
 }
 
+/// The body, as templates are written: az splices them into it as they lie in their files.
+async fn body_of(guest: Guest) -> Result<PutDeployment, Fault> {
+    Ok(parse_json(&jsonc::strict(&guest.bytes().await?))?)
+}
+
 async fn put_deployment(guest: Guest) -> Result<Response, Fault> {
     let id = guest.resource(0)?;
     let caller = guest.admitted::<BeginDeployment>(&id).await?;
     let (shell, errand) = (guest.shell(), Errand::of(&guest)?);
-    let mut body: PutDeployment = guest.json().await?;
+    let mut body: PutDeployment = body_of(guest).await?;
     let (location, tags) = (body.location.take().unwrap_or_default(), body.tags.take().unwrap_or_default());
     let request = request_of(body)?;
     // What no door makes is refused before anything is made.
@@ -149,7 +155,7 @@ async fn validate(guest: Guest) -> Result<Response, Fault> {
     let id = guest.resource(1)?;
     let caller = guest.admitted::<ValidateDeployment>(&id).await?;
     let shell = guest.shell();
-    let request = request_of(guest.json().await?)?;
+    let request = request_of(body_of(guest).await?)?;
     let plan = enter(shell.house(), &caller, ValidateDeployment { id: id.clone(), request }).await?;
     types::require_doors(&plan)?;
     Ok(axum::Json(view::validated(&id, &plan)).into_response())
@@ -159,7 +165,7 @@ async fn what_if(guest: Guest) -> Result<Response, Fault> {
     let id = guest.resource(1)?;
     let caller = guest.admitted::<PreviewDeployment>(&id).await?;
     let (shell, errand) = (guest.shell(), Errand::of(&guest)?);
-    let request = request_of(guest.json().await?)?;
+    let request = request_of(body_of(guest).await?)?;
     let plan = enter(shell.house(), &caller, PreviewDeployment { id, request }).await?;
     types::require_doors(&plan)?;
     let changes = preview::changes(&errand, &plan).await?;
