@@ -26,6 +26,7 @@ mod governance;
 mod grants;
 mod house;
 mod identity;
+mod inventory;
 mod metrics;
 mod monitor;
 mod network;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
-use kernel::{Action, Error, Kind, ResourceId, Result, TenantId};
+use kernel::{Action, Class, Error, Kind, ResourceId, Result, SubscriptionId, TenantId};
 use uuid::Uuid;
 
 use super::{
@@ -153,19 +153,69 @@ impl<P: Companion> Op for PutCompanion<P> {
     }
 }
 
+/// Whether a name can be had for a new companion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameAnswer {
+    /// It can.
+    Free,
+    /// It is not one of this type's names; why.
+    Unfit(String),
+    /// It is part of somebody's address.
+    Taken,
+}
+
+/// Asks whether a name can be had, for clients that ask before they create.
+#[derive(Debug)]
+pub struct CheckCompanionName<P> {
+    subscription: SubscriptionId,
+    name: String,
+    kind: PhantomData<fn() -> P>,
+}
+
+impl<P> CheckCompanionName<P> {
+    /// Asks for this name.
+    pub fn new(subscription: SubscriptionId, name: String) -> Self {
+        Self { subscription, name, kind: PhantomData }
+    }
+}
+
+impl Op for CheckCompanionName<StorageAccount> {
+    const ACTION: Action = Action::new("Microsoft.Storage/checkNameAvailability/read", Class::Read);
+    type Output = NameAnswer;
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::subscription(self.subscription)
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<NameAnswer> {
+        if let Err(why) = StorageAccount::check_name(&self.name) {
+            return Ok(NameAnswer::Unfit(why.public().to_owned()));
+        }
+        let taken = is_taken::<StorageAccount, _>(cx, &self.name).await?;
+        Ok(if taken { NameAnswer::Taken } else { NameAnswer::Free })
+    }
+}
+
 /// Refuses a name that is somebody else's address already.
 async fn require_free_name<P: Companion, O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<()> {
-    if !P::HAS_ADDRESS {
+    if !is_taken::<P, _>(cx, id.name()).await? {
         return Ok(());
+    }
+    let why = format!("the name `{}` is already taken; it is part of an address, so choose another", id.name());
+    Err(Error::new(Kind::Conflict, why))
+}
+
+async fn is_taken<P: Companion, O: Op>(cx: &Cx<'_, O>, name: &str) -> Result<bool> {
+    if !P::HAS_ADDRESS {
+        return Ok(false);
     }
     for group in groups(cx).await? {
         let rows = cx.all::<Resource<P>>(cx.system(), &collection::<P>(cx.system(), &group)).await?;
-        if rows.iter().any(|row| row.value.id.name().eq_ignore_ascii_case(id.name())) {
-            let why = format!("the name `{}` is already taken; it is part of an address, so choose another", id.name());
-            return Err(Error::new(Kind::Conflict, why));
+        if rows.iter().any(|row| row.value.id.name().eq_ignore_ascii_case(name)) {
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Every resource group there is.

@@ -2,6 +2,7 @@
 //! models them.
 
 mod account_keys;
+mod cloud;
 mod companion;
 mod companions;
 mod datastore;
@@ -10,6 +11,7 @@ mod deleted_workspace;
 mod diagnose;
 mod edition;
 mod group;
+mod inventory;
 mod log_store;
 mod managed_identity;
 mod name;
@@ -25,8 +27,9 @@ mod workspace_keys;
 mod workspace_parts;
 
 pub use account_keys::{AccountKey, Keyed, ListAccountKeys, RegenerateAccountKey};
+pub use cloud::{Cloud, GetCloud};
 pub use companion::{KeyVault, Registry, StorageAccount, Telemetry};
-pub use companions::{Companion, DeleteCompanion, PutCompanion};
+pub use companions::{CheckCompanionName, Companion, DeleteCompanion, NameAnswer, PutCompanion};
 pub use datastore::{Datastore, DatastoreKind};
 pub use datastores::{DeleteDatastore, ListDatastoreSecrets, PutDatastore};
 pub use deleted_workspace::{DeleteWorkspace, DeletedWorkspace, ListDeletedWorkspaces};
@@ -34,6 +37,7 @@ pub(crate) use deleted_workspace::{ListDuePurges, PurgeDue};
 pub use diagnose::{DiagnoseWorkspace, Topic, Trouble};
 pub use edition::Edition;
 pub use group::{DeleteResourceGroup, PutResourceGroup, ResourceGroup};
+pub use inventory::{Item, ListGroupInventory, ListInSubscription, ListProviders, ListSubscriptionInventory};
 pub use log_store::{LogStore, PutLogStore};
 pub(crate) use managed_identity::assignable;
 pub use managed_identity::{

@@ -6,12 +6,13 @@ use axum::response::{IntoResponse, Response};
 use domain::{
     gate::{Row, enter},
     resources::{
-        AccountKey, Companion, DeleteCompanion, GetResource, KeyVault, Keyed, ListAccountKeys, ListResources,
-        PutCompanion, RegenerateAccountKey, Registry, Resource, StorageAccount, Telemetry,
+        AccountKey, CheckCompanionName, Companion, DeleteCompanion, GetResource, KeyVault, Keyed, ListAccountKeys,
+        ListInSubscription, ListResources, NameAnswer, PutCompanion, RegenerateAccountKey, Registry, Resource,
+        StorageAccount, Telemetry,
     },
 };
 use http::{Method, StatusCode};
-use kernel::{Error, Kind};
+use kernel::{Error, Kind, ResourceId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,7 +23,9 @@ use crate::{Doors, Guest};
 pub(super) fn doors(doors: Doors) -> Doors {
     let account = format!("{GROUP}/providers/Microsoft.Storage/storageAccounts/{{companion}}");
     let registry = format!("{GROUP}/providers/Microsoft.ContainerRegistry/registries/{{companion}}");
+    let names = "/subscriptions/{subscription}/providers/Microsoft.Storage/checkNameAvailability";
     doors
+        .open::<CheckCompanionName<StorageAccount>, _, _>(Method::POST, names, check_name)
         .face(companion::<KeyVault>)
         .face(companion::<StorageAccount>)
         .face(companion::<Registry>)
@@ -44,7 +47,9 @@ pub(super) fn doors(doors: Doors) -> Doors {
 fn companion<P: Shown>(doors: Doors) -> Doors {
     let all = format!("{GROUP}/providers/{}", P::TYPE);
     let one = format!("{all}/{{companion}}");
+    let everywhere = format!("/subscriptions/{{subscription}}/providers/{}", P::TYPE);
     doors
+        .open::<ListInSubscription<P>, _, _>(Method::GET, &everywhere, list_everywhere::<P>)
         .open::<ListResources<P>, _, _>(Method::GET, &all, list_all::<P>)
         .open::<GetResource<P>, _, _>(Method::GET, &one, get::<P>)
         .open::<PutCompanion<P>, _, _>(Method::PUT, &one, put::<P>)
@@ -102,6 +107,12 @@ impl Shown for Telemetry {
 
 async fn list_all<P: Shown>(guest: Guest) -> Result<Response, Fault> {
     let op = ListResources::<P>::new(guest.resource(3)?);
+    let rows = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(list(rows.iter().map(|row| show(row, P::view(&guest, row))).collect()))
+}
+
+async fn list_everywhere<P: Shown>(guest: Guest) -> Result<Response, Fault> {
+    let op = ListInSubscription::<P>::new(guest.param("subscription")?);
     let rows = enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(list(rows.iter().map(|row| show(row, P::view(&guest, row))).collect()))
 }
@@ -211,4 +222,25 @@ async fn regenerate_key(guest: Guest) -> Result<Response, Fault> {
 async fn regenerate_credential(guest: Guest) -> Result<Response, Fault> {
     let (registry, keys) = regenerate::<Registry>(guest).await?;
     Ok(view_credentials(&registry, &keys))
+}
+
+/// Which name a client would like to have.
+#[derive(Deserialize)]
+struct WantedName {
+    name: String,
+}
+
+/// `POST …/checkNameAvailability` of storage accounts.
+async fn check_name(guest: Guest) -> Result<Response, Fault> {
+    let (shell, subscription) = (guest.shell(), guest.param("subscription")?);
+    let caller = guest.admitted::<CheckCompanionName<StorageAccount>>(&ResourceId::subscription(subscription)).await?;
+    let wanted: WantedName = guest.json().await?;
+    let answer =
+        enter(shell.house(), &caller, CheckCompanionName::<StorageAccount>::new(subscription, wanted.name)).await?;
+    let (reason, message) = match answer {
+        NameAnswer::Free => return Ok(axum::Json(json!({"nameAvailable": true})).into_response()),
+        NameAnswer::Unfit(why) => ("AccountNameInvalid", why),
+        NameAnswer::Taken => ("AlreadyExists", String::from("the storage account's name is already taken")),
+    };
+    Ok(axum::Json(json!({"nameAvailable": false, "reason": reason, "message": message})).into_response())
 }

@@ -1,6 +1,7 @@
 //! Azure Resource Manager (`/subscriptions/…`), and the native control API, which is the same.
 
 mod access;
+mod cloud;
 mod codes;
 mod companions;
 mod datastores;
@@ -11,6 +12,7 @@ mod error;
 mod groups;
 mod identities;
 mod images;
+mod inventory;
 mod jobs;
 mod log_stores;
 mod models;
@@ -18,6 +20,7 @@ mod network;
 mod operations;
 mod policy_states;
 mod private_endpoints;
+mod providers;
 mod quotas;
 mod snapshots;
 mod templates;
@@ -37,7 +40,10 @@ pub(crate) const WORKSPACE: &str = "/subscriptions/{subscription}/resourceGroups
 /// The doors of this face.
 pub fn doors(doors: Doors) -> Doors {
     doors
+        .face(cloud::doors)
         .face(groups::doors)
+        .face(inventory::doors)
+        .face(providers::doors)
         .face(companions::doors)
         .face(identities::doors)
         .face(log_stores::doors)
