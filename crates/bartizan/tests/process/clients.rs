@@ -115,6 +115,12 @@ fn azure_monitor_s_own_clients() {
     run(&served, "monitor_suite.py", &[]);
 }
 
+#[test]
+fn microsoft_s_own_command_line() {
+    let served = Served::start();
+    run(&served, "az_suite.py", &[]);
+}
+
 /// Starts its own servers: the provider's address is a setting of ours.
 #[test]
 fn sign_in_through_another_provider() {

@@ -25,7 +25,7 @@ impl House {
         if let Err(fault) = self.reload_policies().await {
             tracing::error!(?fault, "policies could not be read; no resource is written until they can");
             self.policies.store(Arc::new(Policies::closed()));
-            self.is_blind.store(true, Ordering::Release);
+            self.faults.fetch_add(1, Ordering::AcqRel);
         }
     }
 }
