@@ -130,7 +130,9 @@ async fn r_01_each_policy_that_ships_has_each_of_its_effects() {
     let computes = format!("{}/computes/local", realm.test.workspace());
     let no_identity = (computes, json!({"identity": {"type": "None"}}));
     let storage = format!("{group}/providers/Microsoft.Storage/storageAccounts/plainstore");
-    let table: Vec<(&str, Vec<(&str, Value)>, (String, Value), Method)> = vec![
+    /// A policy, its parameters, what breaks it, and how that is written.
+    type Case<'a> = (&'a str, Vec<(&'a str, Value)>, (String, Value), Method);
+    let table: Vec<Case<'_>> = vec![
         ("workspace-public-access-off", vec![], plain("es-1"), Method::PUT),
         ("compute-user-assigned-identity", vec![], no_identity, Method::PATCH),
         ("endpoint-token-only", vec![], endpoint("e-key", "Key"), Method::PUT),
