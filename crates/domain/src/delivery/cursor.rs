@@ -40,6 +40,11 @@ impl Cursor {
         Self { next, ..Self::default() }
     }
 
+    /// Whether nothing is sent yet, since the last attempt failed.
+    pub(super) fn rests(&self, now: Timestamp) -> bool {
+        rests(self.not_before, now)
+    }
+
     pub(super) fn succeed(&mut self, now: Timestamp) {
         self.failures = 0;
         self.not_before = Timestamp::default();
@@ -56,6 +61,11 @@ impl Cursor {
         self.fault = Some(why);
         self.failed_at = Some(now);
     }
+}
+
+/// Whether `until` is still to come. No pause is longer than the longest: then the clock was set back, and it is over.
+pub(super) fn rests(until: Timestamp, now: Timestamp) -> bool {
+    now < until && until <= now.plus(LONGEST)
 }
 
 /// The row of a cursor: its owner's id, and the sink's name.

@@ -3,18 +3,22 @@
 //! The log is the queue: nothing is copied, a sink that stands still costs nothing but its place. What was sent is noted after
 //! the receiver took it, so an end in between sends it again. Nobody who writes the log waits for any of this.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use kernel::{Action, Caller, Class, Kind, ResourceId, Result};
+use kernel::{Action, Caller, Class, Kind, ResourceId, Result, Timestamp};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
     Event, Setting, Subscription,
-    cursor::{Cursor, cursor},
+    cursor::{Cursor, cursor, rests},
     outlet::Outlet,
     sink::Sent,
 };
@@ -25,13 +29,16 @@ use crate::{
 
 /// Between two looks at the log.
 const LOOK: Duration = Duration::from_millis(500);
-/// Deliveries at once.
+/// Deliveries at once, and of one scope at once: a workspace whose receivers are slow leaves room for the others.
 const AT_ONCE: usize = 16;
+const OF_SCOPE: usize = 4;
 /// Records looked at for one delivery.
 const SCANNED: usize = 2000;
 /// An archive is written when so many events wait, or when the first has waited so long: blobs have fewer blocks.
 const ENOUGH: usize = 500;
 const LINGER: Duration = Duration::from_secs(10);
+/// A delivery that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a route rests after storage failed under it.
 const HELD: Duration = Duration::from_secs(10);
@@ -42,32 +49,80 @@ type Route = (Vec<u8>, &'static str);
 /// Delivers until `stop` turns true.
 pub(crate) async fn keep_delivering(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     let mut engine = Engine::default();
-    while timeout(LOOK, stop.wait_for(|stopped| *stopped)).await.is_err() {
+    let mut next = later(LOOK);
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stopped| *stopped) => return,
+            () = sleep_until(next) => next = later(LOOK),
+            // A place that came free is taken at once, if somebody waits for one.
+            Some(done) = engine.running.join_next() => {
+                engine.note(done.ok());
+                if !engine.is_crowded {
+                    continue;
+                }
+            }
+        }
         if let Err(fault) = engine.look(&house).await {
             tracing::error!(?fault, "what is to be delivered could not be found out; it is tried again");
+            engine.is_crowded = false;
         }
     }
 }
 
-/// Delivers what is due now, and waits until it is done: for tests and for whoever wants it flushed.
+fn later(span: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(span).unwrap_or(now)
+}
+
+/// Delivers what is due now to every outlet, and waits until it is done: for tests and for whoever wants it flushed.
 ///
 /// # Errors
 /// When the settings cannot be read. What a receiver refuses is noted at its sink.
 pub async fn deliver_once(house: &Arc<House>) -> Result<()> {
     let mut engine = Engine::default();
-    engine.look(house).await?;
-    while engine.finish_one().await {}
-    Ok(())
+    loop {
+        engine.look(house).await?;
+        let mut is_more = engine.is_crowded && engine.routes.values().any(|route| route.turn == 0);
+        while let Some(done) = engine.running.join_next().await {
+            is_more |= engine.note(done.ok());
+        }
+        if !is_more {
+            return Ok(());
+        }
+    }
 }
 
 /// What is under way. Nothing in it is needed after a restart.
 #[derive(Default)]
 struct Engine {
-    running: JoinSet<(Route, Result<u64>)>,
-    /// How far each route has looked, and whether it is under way.
-    seen: HashMap<Route, (u64, bool)>,
-    /// Routes that rest until a time, since storage failed under them.
-    held: HashMap<Route, Instant>,
+    running: JoinSet<(Route, Result<Came>)>,
+    routes: HashMap<Route, State>,
+    /// Deliveries that were begun.
+    begun: u64,
+    /// Whether somebody was due and found no place.
+    is_crowded: bool,
+}
+
+/// Where a route stands.
+#[derive(Default)]
+struct State {
+    /// Records before this one were looked at.
+    seen: u64,
+    /// Which delivery its last one was: who waited longest comes first.
+    turn: u64,
+    is_running: bool,
+    /// Not before this time, unless it was changed since.
+    rest: Option<(Timestamp, Timestamp)>,
+    /// Not before this time, since storage failed under it or it is too early.
+    held: Option<Instant>,
+}
+
+impl State {
+    fn is_due(&self, outlet: &Outlet, head: u64, now: Timestamp) -> bool {
+        let rests = self.rest.is_some_and(|(until, changed)| changed == outlet.changed_at() && rests(until, now));
+        let is_held = self.held.is_some_and(|until| until > Instant::now());
+        !self.is_running && !rests && !is_held && self.seen <= head
+    }
 }
 
 impl Engine {
@@ -76,44 +131,76 @@ impl Engine {
             self.note(done.ok());
         }
         let (head, _) = house.log_head().await?;
-        for outlet in enter(house, &Caller::house(), ListOutlets).await? {
-            let route = (outlet.owner().to_vec(), outlet.word());
-            let (seen, is_running) = self.seen.get(&route).copied().unwrap_or_default();
-            let is_held = self.held.get(&route).is_some_and(|until| *until > Instant::now());
-            if is_running || is_held || seen > head || self.running.len() >= AT_ONCE {
+        let outlets = enter(house, &Caller::house(), ListOutlets).await?;
+        let known: HashSet<Route> = outlets.iter().map(route_of).collect();
+        self.routes.retain(|route, state| state.is_running || known.contains(route));
+        let mut of_scope: HashMap<String, usize> = HashMap::new();
+        let mut due = Vec::new();
+        for outlet in outlets {
+            let state = self.routes.entry(route_of(&outlet)).or_default();
+            if state.is_running {
+                let busy = of_scope.entry(outlet.scope().folded().to_owned()).or_default();
+                *busy = busy.saturating_add(1);
+            } else if state.is_due(&outlet, head, house.now()) {
+                due.push((state.turn, outlet));
+            }
+        }
+        due.sort_by_key(|(turn, _)| *turn);
+        self.is_crowded = false;
+        for (_, outlet) in due {
+            let busy = of_scope.entry(outlet.scope().folded().to_owned()).or_default();
+            if self.running.len() >= AT_ONCE || *busy >= OF_SCOPE {
+                self.is_crowded = true;
                 continue;
             }
-            self.seen.insert(route.clone(), (seen, true));
-            let op = Deliver { outlet, seen };
-            let house = Arc::clone(house);
-            self.running.spawn(async move { (route, enter(&house, &Caller::house(), op).await) });
+            *busy = busy.saturating_add(1);
+            self.begin(house, outlet);
         }
         Ok(())
     }
 
-    async fn finish_one(&mut self) -> bool {
-        let Some(done) = self.running.join_next().await else { return false };
-        self.note(done.ok());
-        true
+    fn begin(&mut self, house: &Arc<House>, outlet: Outlet) {
+        let (route, house) = (route_of(&outlet), Arc::clone(house));
+        self.begun = self.begun.saturating_add(1);
+        let state = self.routes.entry(route.clone()).or_default();
+        (state.is_running, state.turn) = (true, self.begun);
+        let op = Deliver { outlet, seen: state.seen };
+        self.running.spawn(async move { (route, enter(&house, &Caller::house(), op).await) });
     }
 
-    fn note(&mut self, done: Option<(Route, Result<u64>)>) {
+    /// Notes what a delivery came to; whether it is to be made anew at once.
+    fn note(&mut self, done: Option<(Route, Result<Came>)>) -> bool {
         let Some((route, outcome)) = done else {
             // One broke off, and it is not known which: all are looked at anew.
-            self.seen.clear();
-            return;
+            self.routes.clear();
+            return false;
         };
-        let seen = match outcome {
-            Ok(next) => next,
+        let word = route.1;
+        let state = self.routes.entry(route).or_default();
+        (state.is_running, state.rest, state.held) = (false, None, None);
+        state.seen = match outcome {
+            Ok(Came::To(next)) => next,
+            Ok(Came::Rests { next, until, changed }) => {
+                state.rest = Some((until, changed));
+                next
+            }
+            Ok(Came::Early(next)) => {
+                state.held = Some(later(LOOK));
+                next
+            }
+            Ok(Came::Lost) => 0,
             Err(fault) => {
-                tracing::error!(?fault, sink = route.1, "a delivery could not be noted; it is made again");
-                let until = Instant::now().checked_add(HELD).unwrap_or_else(Instant::now);
-                self.held.insert(route.clone(), until);
+                tracing::error!(?fault, sink = word, "a delivery could not be noted; it is made again");
+                state.held = Some(later(HELD));
                 0
             }
         };
-        self.seen.insert(route, (seen, false));
+        state.seen == 0 && state.held.is_none()
     }
+}
+
+fn route_of(outlet: &Outlet) -> Route {
+    (outlet.owner().to_vec(), outlet.word())
 }
 
 /// Lists everything that is to be served.
@@ -156,21 +243,32 @@ struct Batch {
     lost: u64,
 }
 
+/// What a look for an outlet came to. A record's number is the one that comes next.
+enum Came {
+    /// Everything before it is done with.
+    To(u64),
+    /// Nothing is sent before a time, unless the outlet is changed after the one that was served.
+    Rests { next: u64, until: Timestamp, changed: Timestamp },
+    /// More may come together first.
+    Early(u64),
+    /// Another commit came between, and nothing was noted.
+    Lost,
+}
+
 impl Op for Deliver {
     const ACTION: Action = Action::new("Microsoft.Insights/diagnosticSettings/deliver/action", Class::Open);
-    /// The record that comes next.
-    type Output = u64;
+    type Output = Came;
 
     fn scope(&self) -> ResourceId {
         self.outlet.scope().clone()
     }
 
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<u64> {
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Came> {
         let outlet = &self.outlet;
-        let Some(mut row) = cursor(cx, outlet.owner(), outlet.word()).await? else { return Ok(0) };
+        let Some(mut row) = cursor(cx, outlet.owner(), outlet.word()).await? else { return Ok(Came::Early(0)) };
         let now = cx.now();
-        if row.value.not_before > now {
-            return Ok(row.value.next);
+        if row.value.rests(now) {
+            return Ok(stand(&row.value, outlet, now));
         }
         let from = row.value.next.max(self.seen);
         let batch = collect(cx, outlet, from).await?;
@@ -180,15 +278,15 @@ impl Op for Deliver {
             let is_far = batch.next.saturating_sub(row.value.next) > 10_000;
             if is_far || batch.lost > 0 {
                 row.value.next = batch.next;
-                save(cx, &row, Changes::new()).await?;
+                return Ok(if save(cx, &row, Changes::new()).await? { Came::To(batch.next) } else { Came::Lost });
             }
-            return Ok(batch.next);
+            return Ok(Came::To(batch.next));
         }
         if outlet.lingers() && is_fresh(&batch, now) {
-            return Ok(from);
+            return Ok(Came::Early(from));
         }
         let mut changes = Changes::new();
-        let sent = match outlet.send(cx, &batch.events, &mut changes).await {
+        let sent = match send(cx, outlet, &batch.events, &mut changes).await {
             Ok(sent) => sent,
             Err(fault) => {
                 if fault.kind() == Kind::Internal {
@@ -199,8 +297,24 @@ impl Op for Deliver {
             }
         };
         note(&mut row.value, &batch, sent, now)?;
-        save(cx, &row, changes).await?;
-        Ok(row.value.next)
+        Ok(if save(cx, &row, changes).await? { stand(&row.value, outlet, now) } else { Came::Lost })
+    }
+}
+
+fn stand(cursor: &Cursor, outlet: &Outlet, now: Timestamp) -> Came {
+    match cursor.rests(now) {
+        true => Came::Rests { next: cursor.next, until: cursor.not_before, changed: outlet.changed_at() },
+        false => Came::To(cursor.next),
+    }
+}
+
+async fn send<O: Op>(cx: &Cx<'_, O>, outlet: &Outlet, events: &[Event], changes: &mut Changes) -> Result<Sent> {
+    match timeout(PATIENCE, outlet.send(cx, events, changes)).await {
+        Ok(sent) => sent,
+        Err(_) => {
+            *changes = Changes::new();
+            Ok(Sent::none(format_args!("it took longer than {} seconds", PATIENCE.as_secs())))
+        }
     }
 }
 
@@ -224,12 +338,14 @@ async fn collect<O: Op>(cx: &Cx<'_, O>, outlet: &Outlet, from: u64) -> Result<Ba
     Ok(batch)
 }
 
-fn is_fresh(batch: &Batch, now: kernel::Timestamp) -> bool {
-    batch.events.len() < ENOUGH && batch.events.first().is_some_and(|first| now.since(first.at()) < LINGER)
+/// Whether more may come together. An event from a time that is still to come, since the clock was set back, waits for none.
+fn is_fresh(batch: &Batch, now: Timestamp) -> bool {
+    let is_new = |first: &Event| first.at() <= now && now.since(first.at()) < LINGER;
+    batch.events.len() < ENOUGH && batch.events.first().is_some_and(is_new)
 }
 
 /// Moves the cursor behind the last record all of whose events were taken.
-fn note(cursor: &mut Cursor, batch: &Batch, sent: Sent, now: kernel::Timestamp) -> Result<()> {
+fn note(cursor: &mut Cursor, batch: &Batch, sent: Sent, now: Timestamp) -> Result<()> {
     match batch.events.get(sent.taken) {
         None => {
             cursor.next = batch.next;
@@ -239,20 +355,23 @@ fn note(cursor: &mut Cursor, batch: &Batch, sent: Sent, now: kernel::Timestamp) 
                 cursor.failed_at = Some(now);
             }
         }
-        Some(refused) => {
-            cursor.next = refused.seq;
-            let dice = u16::from_be_bytes(seal::random::<2>()?);
-            cursor.fail(now, sent.fault.unwrap_or_default(), dice);
+        Some(left) => {
+            cursor.next = left.seq;
+            match sent.fault {
+                Some(why) => cursor.fail(now, why, u16::from_be_bytes(seal::random::<2>()?)),
+                None => cursor.succeed(now),
+            }
         }
     }
     Ok(())
 }
 
-/// Keeps the cursor. When the setting was changed or removed meanwhile, what was sent is sent again, or no more.
-async fn save<O: Op>(cx: &Cx<'_, O>, row: &Row<Cursor>, mut changes: Changes) -> Result<()> {
+/// Keeps the cursor; whether it was kept. It is not when the setting was changed or removed meanwhile, or another outlet wrote
+/// to the same archive: then what was sent is sent again, or no more.
+async fn save<O: Op>(cx: &Cx<'_, O>, row: &Row<Cursor>, mut changes: Changes) -> Result<bool> {
     changes.put(cx.system(), row)?;
     match cx.keep(changes).await {
-        Err(fault) if fault.kind() == Kind::Stale => Ok(()),
-        done => done,
+        Err(fault) if fault.kind() == Kind::Stale => Ok(false),
+        done => done.map(|()| true),
     }
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use kernel::{ResourceId, Result};
+use kernel::{ResourceId, Result, Timestamp};
+use tokio::time::Instant;
 
 use super::{
-    Category, Event, Setting, Sink, Subscription, archive, envelope, news, notification, otlp, sink::Sent,
-    subscription::SINK, syslog, webhook,
+    Category, Event, Setting, Sink, Subscription, archive, envelope, news, notification, otlp,
+    sink::{ENOUGH, Sent},
+    subscription::SINK,
+    syslog, webhook,
 };
 use crate::{
     alerts::Receiver,
@@ -67,6 +70,14 @@ impl Outlet {
         }
     }
 
+    /// When it was changed last.
+    pub(super) fn changed_at(&self) -> Timestamp {
+        match self {
+            Self::Sink(row, _) => row.value.changed_at,
+            Self::Subscription(row) => row.value.changed_at,
+        }
+    }
+
     /// How many events it takes at once.
     pub(super) fn most(&self) -> usize {
         self.sink().map_or(PUSHED, Sink::most)
@@ -121,7 +132,11 @@ impl Outlet {
 
 /// One event after the other, and none behind one that was not taken.
 async fn push<O: Op>(cx: &Cx<'_, O>, subscription: &Subscription, events: &[Event]) -> Result<Sent> {
+    let begun = Instant::now();
     for (taken, event) in events.iter().enumerate() {
+        if begun.elapsed() > ENOUGH {
+            return Ok(Sent { taken, fault: None });
+        }
         let news = news::news(cx, event).await?;
         if !subscription.filter.wants(&news) {
             continue;

@@ -1,5 +1,7 @@
 //! Where events go: a storage account's archive, a webhook, a syslog server, an OpenTelemetry collector.
 
+use std::time::Duration;
+
 use kernel::{Error, ResourceId, Result, Secret};
 use serde::{Deserialize, Serialize};
 
@@ -133,7 +135,11 @@ impl Sink {
     }
 }
 
-/// How a delivery went: how many events, from the first on, are safe with the receiver, and why not more.
+/// A sink that takes events one by one gets no further one in a delivery after this long.
+pub(super) const ENOUGH: Duration = Duration::from_secs(30);
+
+/// How a delivery went: how many events, from the first on, are safe with the receiver, and why not more:
+/// without a reason the rest comes in the next.
 pub(super) struct Sent {
     pub taken: usize,
     pub fault: Option<String>,

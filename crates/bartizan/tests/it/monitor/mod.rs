@@ -8,6 +8,7 @@ mod export;
 mod receiver;
 mod retention;
 mod tables;
+mod turns;
 
 use kernel::Secret;
 use outbound::Method;
