@@ -10,10 +10,7 @@ use seal::{CheckpointVerifier, SignedCheckpoint};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    checkpoint::key,
-    list::{SLACK, Span, newest},
-};
+use super::{checkpoint::key, list::SLACK};
 use crate::gate::{Changes, Cx, House, Op, Record, Row};
 
 /// The shortest time that records are kept.
@@ -24,6 +21,8 @@ const LONGEST_DAYS: u32 = 36_500;
 const SEGMENT: u64 = 1000;
 /// At most so many segments at once: the writer of the log stands still meanwhile.
 const SEGMENTS: u64 = 50;
+/// Records that are looked at in one go.
+const PAGE: usize = 1000;
 const ONLY: &[u8] = b"1";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// What a cut's first line begins with, so that no checkpoint is taken for one.
@@ -146,23 +145,39 @@ impl Op for SignCut {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let Retention { days: Some(days), changed_by, .. } = retention(cx).await?.value else { return Ok(None) };
-        let Some(first) = cx.house().log_page(1, 1).await?.first().map(|row| row.seq) else { return Ok(None) };
-        let oldest_kept = cx.now().less(DAY.saturating_mul(days));
-        // `newest` allows for clocks that were set; here they must all be older.
-        let until = Some(oldest_kept.less(SLACK).less(SLACK));
-        let old = newest(cx.house(), Span { until, ..Span::default() }).await?;
-        let most = first.saturating_sub(1).saturating_add(SEGMENT.saturating_mul(SEGMENTS));
-        let through = old.min(self.covered.saturating_sub(1)).min(most);
-        let through = through.saturating_sub(through % SEGMENT);
-        if through < first {
-            return Ok(None);
-        }
+        // Reads are written late: an hour more, so that a record's neighbours are old enough too.
+        let oldest_kept = cx.now().less(DAY.saturating_mul(days)).less(SLACK);
+        let through = last_old(cx.house(), oldest_kept, self.covered.saturating_sub(1)).await?;
+        let Some(through) = through else { return Ok(None) };
         let row = cx.house().log_page(through, 1).await?.into_iter().next().filter(|row| row.seq == through);
         let row = row.ok_or_else(|| Error::internal("the record at a cut is missing"))?;
         let policy = format!("kept {days} days, as said by {}", changed_by.as_deref().unwrap_or("the server"));
         let key = key(cx).await?;
         Ok(Some(key.sign_with(&origin(cx.house()), through, &row.link, &cx.now().rfc3339(), &[&policy])))
     }
+}
+
+/// The end of the segments that can go: records in front of the first that must be kept, up to `most`. Each of them is opened,
+/// since a clock that was set leaves records whose times do not rise.
+async fn last_old(house: &House, oldest_kept: Timestamp, most: u64) -> Result<Option<u64>> {
+    let Some(first) = house.log_page(1, 1).await?.first().map(|row| row.seq) else { return Ok(None) };
+    let most = most.min(first.saturating_sub(1).saturating_add(SEGMENT.saturating_mul(SEGMENTS)));
+    let mut next = first;
+    'pages: while next <= most {
+        let rows = house.log_page(next, PAGE).await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            if row.seq > most || house.open_record(&row)?.at >= oldest_kept {
+                break 'pages;
+            }
+            next = row.seq.saturating_add(1);
+        }
+    }
+    let old = next.saturating_sub(1);
+    let through = old.saturating_sub(old % SEGMENT);
+    Ok((through >= first).then_some(through))
 }
 
 fn origin(house: &House) -> String {
@@ -212,13 +227,18 @@ impl Op for CutLog {
     }
 }
 
-/// Refuses a log that begins anywhere but behind the newest cut: its front was removed by somebody else.
+/// Refuses a log that begins anywhere but behind the newest cut, or is empty after one: somebody else removed that.
 pub(crate) async fn check_front(house: &House) -> Result<()> {
     let cut = house.peek::<StoredCut>(house.system(), ONLY).await?.map_or(0, |row| row.value.through);
     let due = cut.saturating_add(1);
     match house.log_page(0, 1).await?.first() {
         Some(row) if row.seq != due => {
             let why = format!("the activity log starts at record {}, not {due}; restore a backup", row.seq);
+            Err(Error::new(Kind::Unavailable, why))
+        }
+        // No cut removes the last record that a checkpoint covers.
+        None if cut > 0 => {
+            let why = format!("the activity log is empty, though it was cut at record {cut}; restore a backup");
             Err(Error::new(Kind::Unavailable, why))
         }
         _ => Ok(()),

@@ -34,7 +34,7 @@ pub enum Finding {
     Truncated {
         /// Number of the first record that is missing.
         seq: u64,
-        /// How many records the checkpoint covers.
+        /// How many records the checkpoint covers, or the cut removed.
         signed: u64,
         /// When it was signed.
         signed_at: String,
@@ -148,6 +148,11 @@ impl LogVerifier {
 
     /// To be called after the last row.
     pub fn finish(self) -> Result<Verified, Finding> {
+        // No cut removes the last record that was signed.
+        if let Some(cut) = self.cuts.iter().filter(|_| self.records == 0).max_by_key(|cut| cut.size) {
+            let seq = cut.size.saturating_add(1);
+            return Err(Finding::Truncated { seq, signed: cut.size, signed_at: cut.time.clone() });
+        }
         if let Some(ahead) = self.checkpoints.get(self.matched) {
             return Err(Finding::Truncated {
                 seq: self.records.saturating_add(1),
@@ -231,6 +236,12 @@ mod tests {
         assert_eq!(verify(&rows[2..], &[]), Err(Finding::Unsigned { seq: 3 }));
         assert_eq!(verify(&rows[1..], std::slice::from_ref(&cut)), Err(Finding::Unsigned { seq: 2 }));
         assert_eq!(verify(&rows[3..], std::slice::from_ref(&cut)), Err(Finding::Unsigned { seq: 4 }));
+        let at = String::from("2026-01-01T00:00:00Z");
+        assert_eq!(
+            LogVerifier::new(Vec::new()).with_cuts(vec![cut]).finish(),
+            Err(Finding::Truncated { seq: 3, signed: 2, signed_at: at }),
+            "a cut leaves records"
+        );
         // A cut of another log does not fit this one's chain.
         let other = signed(&log(&["x", "y"]));
         assert_eq!(verify(&rows[2..], &[other]), Err(Finding::Altered { seq: 3 }));

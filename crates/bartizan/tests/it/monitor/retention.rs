@@ -93,6 +93,35 @@ async fn a_cut_is_signed_and_provable_and_removes_only_what_may_go() {
     test.end().await;
 }
 
+/// Times in the log do not rise after the clock was set: no record goes while one in front of it must stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_behind_lets_no_young_record_go() {
+    let (test, callers) = TestHouse::new().await;
+    let house = Caller::house();
+    let begun = kernel::Clock::now(&*test.clock);
+    assert_eq!(test.ask(callers.token(Who::Owner), Method::PUT, PLACE, Some(&json!({"days": 90}))).await.0, 200);
+    let happen = async |count: usize| {
+        for _ in 0..count {
+            enter(&test.house, &house, ExportLog { from: u64::MAX, most: 1 }).await.unwrap();
+        }
+    };
+    happen(1500).await;
+    test.clock.advance(DAY * 60);
+    happen(100).await;
+    test.clock.set(begun);
+    happen(2400).await;
+    test.clock.advance(DAY * 92);
+    let checkpoint = enter(&test.house, &house, SignCheckpoint::default()).await.unwrap();
+    let cut = enter(&test.house, &house, SignCut { covered: checkpoint.size }).await.unwrap().unwrap();
+    assert_eq!(cut.size, 1000, "records of the sixtieth day begin soon after 1500");
+    enter(&test.house, &house, CutLog { text: cut.text }).await.unwrap();
+    assert!(enter(&test.house, &house, SignCut { covered: checkpoint.size }).await.unwrap().is_none());
+    test.clock.advance(DAY * 60);
+    let cut = enter(&test.house, &house, SignCut { covered: checkpoint.size }).await.unwrap().unwrap();
+    assert!(cut.size >= 3000, "now they are old: {}", cut.size);
+    test.end().await;
+}
+
 /// A front that was taken away without a signed cut is noticed before anything is served.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_does_not_start_on_a_log_whose_front_was_taken_away() {
