@@ -55,6 +55,23 @@ async fn the_sample_queries_of_azure_s_documentation_return_rows() {
     test.end().await;
 }
 
+/// Nobody is told, and nothing is looked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_without_a_token_is_refused_whatever_workspace_it_names() {
+    let (test, callers) = TestHouse::new().await;
+    let (_, workspace) = test.ask(callers.token(Who::Owner), Method::GET, &test.workspace(), None).await;
+    let guid = workspace["properties"]["workspaceId"].as_str().unwrap();
+    let body = json!({"query": "AmlModelsEvent"});
+    for id in [guid, "00000000-0000-0000-0000-000000000001", "x"] {
+        let place = format!("/v1/workspaces/{id}/query");
+        assert_eq!(test.ask(None, Method::POST, &place, Some(&body)).await.0, 401, "{id}");
+    }
+    let place = format!("/v1/workspaces/{guid}/query");
+    assert_eq!(test.ask(callers.token(Who::Owner), Method::POST, &place, Some(&body)).await.0, 200);
+    assert_eq!(test.ask(callers.token(Who::Stranger), Method::POST, &place, Some(&body)).await.0, 404);
+    test.end().await;
+}
+
 /// J-11: registering a model writes one `AmlModelsEvent`, with its identity.
 #[tokio::test(flavor = "multi_thread")]
 async fn registering_a_model_writes_one_event_with_its_identity_for_those_who_may_read_it() {

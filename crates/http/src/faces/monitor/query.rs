@@ -3,10 +3,10 @@
 use axum::response::{IntoResponse, Response};
 use domain::{
     delivery::{FindWorkspace, QueryTable, TABLES, Table as LogTable},
-    gate::enter,
+    gate::{enter, knock},
 };
 use http::Method;
-use kernel::{Caller, Error, ResourceId, Result, Timestamp};
+use kernel::{Caller, Error, ResourceId, Result, Timestamp, Who};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,21 +38,26 @@ pub(super) fn doors(doors: Doors) -> Doors {
 
 /// By the workspace's GUID. Who may not know it learns nothing from whether there is one.
 async fn query_workspace(guest: Guest) -> Result<Response, Fault> {
+    // Who asks comes first: nobody makes the server look through its workspaces without a token.
+    let caller = guest.caller().await?;
     let scope = match guest.param("id") {
-        Ok(workspace) => enter(guest.house(), &Caller::house(), FindWorkspace { workspace }).await?,
-        Err(_) => None,
+        Ok(workspace) if !matches!(caller.who, Who::Nobody) => {
+            enter(guest.house(), &Caller::house(), FindWorkspace { workspace }).await?
+        }
+        _ => None,
     };
-    answer(guest, scope.unwrap_or_else(ResourceId::root)).await
+    answer(guest, caller, scope.unwrap_or_else(ResourceId::root)).await
 }
 
 async fn query_resource(guest: Guest) -> Result<Response, Fault> {
     let scope = guest.workspace()?;
-    answer(guest, scope).await
+    let caller = guest.caller().await?;
+    answer(guest, caller, scope).await
 }
 
-async fn answer(guest: Guest, scope: ResourceId) -> Result<Response, Fault> {
+async fn answer(guest: Guest, caller: Caller, scope: ResourceId) -> Result<Response, Fault> {
     let house = guest.house().clone();
-    let caller = guest.admitted::<QueryTable>(&scope).await?;
+    knock::<QueryTable>(&house, &caller, &scope).await?;
     if scope.is_root() {
         return Err(Error::not_found("the workspace in the address").into());
     }
