@@ -36,7 +36,7 @@ pub use setting::{
     Choice, DeleteSetting, GetSetting, ListCategories, ListSettings, PutSetting, Setting, SettingStatus,
 };
 pub(crate) use setting::{end_settings, has_settings};
-pub use sink::{Sink, SinkKey};
+pub use sink::{Sink, SinkKey, open_part};
 pub(crate) use subscription::end_subscriptions;
 pub use subscription::{
     DeleteSubscription, GetSubscription, ListSubscriptions, PutSubscription, Subscription, SubscriptionStatus,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Category, Sink,
     cursor::{Cursor, cursor, cursor_id},
+    sink::open_part,
 };
 use crate::{
     audit::ListActivities,
@@ -120,7 +121,8 @@ pub struct PutSetting {
     pub name: String,
     /// Which events.
     pub choices: Vec<Choice>,
-    /// Where they go. A webhook or collector at the same address keeps its secret when it comes without one.
+    /// Where they go. A webhook or collector at the same address keeps its query and its secret when it
+    /// comes without.
     pub sinks: Vec<Sink>,
 }
 
@@ -158,7 +160,7 @@ impl Op for PutSetting {
             Row::new(id, empty)
         });
         for sink in &mut self.sinks {
-            keep_secret(sink, &row.value.sinks);
+            sink.keep_secrets(&row.value.sinks);
         }
         let mut changes = Changes::new();
         let first = cx.house().log_head().await?.0.saturating_add(1);
@@ -218,28 +220,12 @@ impl PutSetting {
     }
 }
 
-/// A secret that was given before stays with the same address.
-fn keep_secret(sink: &mut Sink, before: &[Sink]) {
-    let address = sink.address().map(ToOwned::to_owned);
-    for old in before.iter().filter(|old| old.address() == address.as_deref()) {
-        match (&mut *sink, old) {
-            (Sink::Webhook { key, .. }, Sink::Webhook { key: kept, .. })
-            | (Sink::Otlp { token: key, .. }, Sink::Otlp { token: kept, .. })
-                if key.is_none() =>
-            {
-                key.clone_from(kept);
-            }
-            _ => {}
-        }
-    }
-}
-
 /// For the record: where events go, without what may be secret in an address.
 fn destination(sink: &Sink) -> String {
     match sink {
         Sink::Archive { account } => account.to_string(),
         Sink::Webhook { url: address, .. } | Sink::Otlp { url: address, .. } | Sink::Syslog { server: address } => {
-            address.split('?').next().unwrap_or_default().to_owned()
+            open_part(address).to_owned()
         }
     }
 }

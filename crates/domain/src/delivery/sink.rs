@@ -110,6 +110,28 @@ impl Sink {
         }
     }
 
+    /// Takes what is not shown again from `before`, when it comes without: the query of the same address, and the secret that goes
+    /// there.
+    pub(super) fn keep_secrets(&mut self, before: &[Self]) {
+        match self {
+            Self::Webhook { url, key, .. } => {
+                let old = before.iter().find_map(|old| match old {
+                    Self::Webhook { url, key, .. } => Some((url, key)),
+                    _ => None,
+                });
+                keep(url, key, old);
+            }
+            Self::Otlp { url, token } => {
+                let old = before.iter().find_map(|old| match old {
+                    Self::Otlp { url, token } => Some((url, token)),
+                    _ => None,
+                });
+                keep(url, token, old);
+            }
+            Self::Archive { .. } | Self::Syslog { .. } => {}
+        }
+    }
+
     /// Refuses addresses that may not be reached, before anything is stored.
     pub(super) fn check<O: Op>(&self, cx: &Cx<'_, O>) -> Result<()> {
         let Some(address) = self.address() else { return Ok(()) };
@@ -132,6 +154,21 @@ impl Sink {
             Self::Webhook { .. } => 100,
             Self::Syslog { .. } | Self::Otlp { .. } => 500,
         }
+    }
+}
+
+/// An address without its query, which may be its owner's secret: what is shown of it.
+pub fn open_part(address: &str) -> &str {
+    address.split(['?', '#']).next().unwrap_or_default()
+}
+
+fn keep(url: &mut String, key: &mut Option<SinkKey>, old: Option<(&String, &Option<SinkKey>)>) {
+    let Some((old_url, old_key)) = old else { return };
+    if url == open_part(old_url) {
+        url.clone_from(old_url);
+    }
+    if key.is_none() && url == old_url {
+        key.clone_from(old_key);
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     envelope::{self, Envelope},
     filter::Filter,
     news::type_of,
+    sink::open_part,
 };
 use crate::{
     audit::ListActivities,
@@ -124,7 +125,7 @@ impl Op for PutSubscription {
             changes.put(shelf, &Row::new(cursor_id(&row.id, SINK), Cursor::from(first)))?;
         }
         cx.note("subscription", row.value.name.as_str());
-        cx.note("webhook", row.value.url.split('?').next().unwrap_or_default());
+        cx.note("webhook", open_part(&row.value.url));
         changes.put(shelf, &row)?;
         cx.commit(changes).await?;
         status(cx, row, is_new).await

@@ -215,6 +215,19 @@ async fn settings_are_checked_their_secrets_never_shown_and_readers_cannot_make_
     // What was read can be written back: the secret stays.
     let (status, again) = test.ask(owner, Method::PUT, &place(&test.subscription(), "S0"), Some(&made)).await;
     assert_eq!((status, &again["properties"]["webhook"]["hasKey"]), (200, &json!(true)), "{again}");
+    // A query in the address may be a secret: it is not shown, and kept with the key when the address comes back without.
+    let tokened =
+        json!({"webhook": {"url": format!("{}/hook?code=hidden", webhook.url), "key": KEY}, "logs": administrative()});
+    let (_, made) = put(&test, owner, &test.subscription(), "s0", tokened).await;
+    assert_eq!(made["properties"]["webhook"]["url"], format!("{}/hook", webhook.url));
+    let (_, seen) = test.ask(callers.token(Who::Reader), Method::GET, &place(&test.subscription(), "s0"), None).await;
+    assert!(!seen.to_string().contains("hidden"), "{seen}");
+    let (_, again) = test.ask(owner, Method::PUT, &place(&test.subscription(), "s0"), Some(&made)).await;
+    assert_eq!(again["properties"]["webhook"]["hasKey"], true);
+    webhook.take();
+    deliver_once(&test.house).await.unwrap();
+    let sent = webhook.take();
+    assert!(!sent.is_empty() && sent.iter().all(|request| request.target == "/hook?code=hidden"), "{sent:?}");
     for number in 1..5 {
         assert_eq!(put(&test, owner, &test.subscription(), &format!("s{number}"), hook(&webhook.url)).await.0, 200);
     }

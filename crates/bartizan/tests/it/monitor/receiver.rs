@@ -18,6 +18,7 @@ use tokio::{
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
+    pub target: String,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
 }
@@ -88,7 +89,8 @@ impl Receiver {
         };
         let text = String::from_utf8(buffer[..head].to_vec()).unwrap();
         let mut lines = text.lines();
-        let method = lines.next().unwrap().split(' ').next().unwrap().to_owned();
+        let mut first = lines.next().unwrap().split(' ').map(ToOwned::to_owned);
+        let (method, target) = (first.next().unwrap(), first.next().unwrap());
         let headers: BTreeMap<String, String> = lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
@@ -100,7 +102,7 @@ impl Receiver {
             }
         }
         let body = buffer[head + 4..head + 4 + length].to_vec();
-        let request = Request { method, headers, body };
+        let request = Request { method, target, headers, body };
         let code = match self.echoes.load(Ordering::Relaxed) && request.headers.contains_key("aeg-event-type") {
             true => request.json()[0]["data"]["validationCode"].clone(),
             false => Value::Null,

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use domain::{
     delivery::{
         DeleteSubscription, EVENT_TYPES, Envelope, FieldFilter, FieldOperator, Filter, GetSubscription,
-        ListSubscriptions, PutSubscription, SubscriptionStatus,
+        ListSubscriptions, PutSubscription, SubscriptionStatus, open_part,
     },
     gate::enter,
 };
@@ -112,8 +112,7 @@ fn view(status: &SubscriptionStatus) -> Value {
         .iter()
         .map(|field| json!({"operatorType": format!("{:?}", field.operator), "key": field.key, "values": field.values}))
         .collect();
-    // A query in the address may be its owner's secret.
-    let base = subscription.url.split('?').next().unwrap_or_default();
+    let base = open_part(&subscription.url);
     json!({
         "id": format!("{}/providers/Microsoft.EventGrid/eventSubscriptions/{}", subscription.scope, subscription.name),
         "name": subscription.name,

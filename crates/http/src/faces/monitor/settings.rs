@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use domain::{
     delivery::{
         Category, Choice, DeleteSetting, GetSetting, ListCategories, ListSettings, PutSetting, SettingStatus, Sink,
-        SinkKey,
+        SinkKey, open_part,
     },
     gate::enter,
 };
@@ -151,10 +151,10 @@ fn view(status: &SettingStatus) -> Value {
             Sink::Archive { account } => ("storageAccountId", json!(account)),
             Sink::Webhook { url, key, is_single } => {
                 let mode = if *is_single { "single" } else { "batch" };
-                ("webhook", json!({"url": url, "mode": mode, "hasKey": key.is_some()}))
+                ("webhook", json!({"url": open_part(url), "mode": mode, "hasKey": key.is_some()}))
             }
             Sink::Syslog { server } => ("syslog", json!({"server": server})),
-            Sink::Otlp { url, token } => ("otlp", json!({"url": url, "hasToken": token.is_some()})),
+            Sink::Otlp { url, token } => ("otlp", json!({"url": open_part(url), "hasToken": token.is_some()})),
         };
         if let Some(fields) = properties.as_object_mut() {
             fields.insert(name.to_owned(), shown);
