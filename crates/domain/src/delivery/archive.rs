@@ -5,14 +5,15 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::stream;
 use kernel::{Action, Class, Error, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::Event;
 use crate::{
-    gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Record, Row, Shelf},
+    gate::{BlobRef, ByteStream, Changes, Cx, Op, Record, Row, Shelf},
     resources::{StorageAccount, find},
 };
 
@@ -52,13 +53,13 @@ impl Record for Block {
     const TABLE: &'static str = "archive-block";
 }
 
-/// The rows of an account begin with this.
-fn account_id(shelf: &Shelf, account: &ResourceId) -> Vec<u8> {
-    shelf.name_id::<ArchiveBlob>(account.folded())
+/// The rows of an account begin with this: its GUID, so that one of the same name that is made later does not have them.
+fn account_id(shelf: &Shelf, account: Uuid) -> Vec<u8> {
+    shelf.name_id::<ArchiveBlob>(&account.to_string())
 }
 
 /// Names are compared without case: they hold resource ids.
-fn blob_id(shelf: &Shelf, account: &ResourceId, container: &str, name: &str) -> Vec<u8> {
+fn blob_id(shelf: &Shelf, account: Uuid, container: &str, name: &str) -> Vec<u8> {
     let name = shelf.name_id::<ArchiveBlob>(&format!("{container}/{name}").to_ascii_lowercase());
     [account_id(shelf, account), name].concat()
 }
@@ -85,7 +86,7 @@ pub(super) async fn append<O: Op>(
     setting: &ResourceId,
     events: &[Event],
 ) -> Result<()> {
-    find::<StorageAccount, _>(cx, account).await?;
+    let account = find::<StorageAccount, _>(cx, account).await?.1.value.guid;
     let mut blobs: BTreeMap<(String, String), (Vec<u8>, u64)> = BTreeMap::new();
     for event in events {
         let (lines, count) = blobs.entry(place(event, setting)).or_default();
@@ -144,8 +145,8 @@ impl Op for ListArchive {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<ArchivePage> {
-        find::<StorageAccount, _>(cx, &self.account).await?;
-        let prefix = account_id(cx.system(), &self.account);
+        let account = find::<StorageAccount, _>(cx, &self.account).await?.1.value.guid;
+        let prefix = account_id(cx.system(), account);
         let after = self.after.filter(|after| after.starts_with(&prefix));
         let rows = cx.page::<ArchiveBlob>(cx.system(), &prefix, after.as_deref(), PAGE).await?;
         let after = rows.last().filter(|_| rows.len() == PAGE).map(|row| row.id.clone());
@@ -155,7 +156,7 @@ impl Op for ListArchive {
     }
 }
 
-/// Blocks that one answer opens.
+/// Blocks of one answer; opened one after the other.
 const BLOCKS: usize = 256;
 
 /// Reads a blob of an account's archive, some blocks at a time.
@@ -191,19 +192,18 @@ impl Op for ReadArchive {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<ArchivePart> {
         let shelf = cx.system();
-        let id = blob_id(shelf, &self.account, &self.container, &self.name);
+        let account = find::<StorageAccount, _>(cx, &self.account).await?.1.value.guid;
+        let id = blob_id(shelf, account, &self.container, &self.name);
         let missing = || Error::not_found("the blob in the archive");
         let row = cx.get::<ArchiveBlob>(shelf, &id).await?.ok_or_else(missing)?;
         cx.note("blob", format!("{}/{}", row.value.container, row.value.name));
         let after = [id.as_slice(), &self.after.to_be_bytes()].concat();
         let blocks = cx.page::<Block>(shelf, &id, Some(&after), BLOCKS).await?;
-        let mut pieces = Vec::with_capacity(blocks.len());
-        for block in &blocks {
-            pieces.push(cx.open_blob(shelf, &block.value.content, Range::ALL).await?);
-        }
         let length = blocks.iter().map(|block| block.value.content.length).sum();
         let seen = self.after.saturating_add(u64::try_from(blocks.len()).unwrap_or(u64::MAX));
         let after = (blocks.len() == BLOCKS && seen < row.value.blocks).then_some(seen);
-        Ok(ArchivePart { length, content: stream::iter(pieces).flatten().boxed(), after })
+        let blobs = blocks.into_iter().map(|block| block.value.content).collect();
+        let content = cx.open_blobs(shelf, blobs).await?;
+        Ok(ArchivePart { length, content, after })
     }
 }

@@ -3,11 +3,11 @@
 //! A blob cannot join the metadata transaction: it is written first under a name nothing points to, the commit of a
 //! record that holds its [`BlobRef`] makes it real, and a sweep collects what no record names.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
-use kernel::{BlobId, Error, Kind, Result, Sealed, StoreError};
+use kernel::{BlobId, BlobStore, Error, Kind, Result, Sealed, StoreError};
 use seal::{BlobKey, BlobOpener, BlobSealer, BlobSummary};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -42,6 +42,23 @@ impl Range {
     pub const ALL: Self = Self { from: 0, length: u64::MAX };
 }
 
+async fn open(blobs: &dyn BlobStore, shelf: &[u8; 16], blob: &BlobRef, range: Range) -> Result<ByteStream> {
+    let mut header = Vec::new();
+    let mut pieces = blobs.get(blob.id, 0, BlobOpener::HEADER).await?;
+    while let Some(piece) = pieces.try_next().await? {
+        header.extend_from_slice(piece.bytes());
+    }
+    let wanted = (range.from, range.length);
+    let (opener, (start, size)) = BlobOpener::new(&blob.key, shelf, blob.id, blob.length, &header, wanted)?;
+    let sealed = blobs.get(blob.id, start, size).await?;
+    let state = Opening { opener, sealed, ready: VecDeque::new(), is_over: false };
+    let mut plain = stream::try_unfold(state, Opening::next).boxed();
+    match plain.try_next().await? {
+        Some(piece) => Ok(stream::once(async move { Ok(piece) }).chain(plain).boxed()),
+        None => Ok(stream::empty().boxed()),
+    }
+}
+
 impl<O: Op> Cx<'_, O> {
     /// Seals and stores a stream; durable when it returns, real once a committed record holds the reference.
     /// `TooLarge` when it has more than `most` bytes.
@@ -63,21 +80,20 @@ impl<O: Op> Cx<'_, O> {
     /// Opens a range of a blob. The first piece is fetched before it returns, so that a missing or damaged blob is an
     /// error here and not in the middle of a reply.
     pub async fn open_blob(&self, shelf: &Shelf, blob: &BlobRef, range: Range) -> Result<ByteStream> {
-        let blobs = self.house().blobs();
-        let mut header = Vec::new();
-        let mut pieces = blobs.get(blob.id, 0, BlobOpener::HEADER).await?;
-        while let Some(piece) = pieces.try_next().await? {
-            header.extend_from_slice(piece.bytes());
-        }
-        let wanted = (range.from, range.length);
-        let (opener, (start, size)) = BlobOpener::new(&blob.key, shelf.id(), blob.id, blob.length, &header, wanted)?;
-        let sealed = blobs.get(blob.id, start, size).await?;
-        let state = Opening { opener, sealed, ready: VecDeque::new(), is_over: false };
-        let mut plain = stream::try_unfold(state, Opening::next).boxed();
-        match plain.try_next().await? {
-            Some(piece) => Ok(stream::once(async move { Ok(piece) }).chain(plain).boxed()),
-            None => Ok(stream::empty().boxed()),
-        }
+        open(self.house().blobs().as_ref(), shelf.id(), blob, range).await
+    }
+
+    /// Opens blobs as one stream, each when the one before it was read to its end; the first at once, as above.
+    pub async fn open_blobs(&self, shelf: &Shelf, blobs: Vec<BlobRef>) -> Result<ByteStream> {
+        let (store, shelf) = (Arc::clone(self.house().blobs()), *shelf.id());
+        let mut rest = blobs.into_iter();
+        let Some(first) = rest.next() else { return Ok(stream::empty().boxed()) };
+        let first = open(store.as_ref(), &shelf, &first, Range::ALL).await?;
+        let later = stream::iter(rest).then(move |blob| {
+            let store = Arc::clone(&store);
+            async move { open(store.as_ref(), &shelf, &blob, Range::ALL).await }
+        });
+        Ok(first.chain(later.try_flatten()).boxed())
     }
 
     /// Removes a blob whose last record is gone. A failure leaves it to the sweep.

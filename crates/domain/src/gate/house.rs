@@ -234,8 +234,8 @@ impl House {
         self.meta.as_ref()
     }
 
-    pub(super) fn blobs(&self) -> &dyn BlobStore {
-        self.blobs.as_ref()
+    pub(super) fn blobs(&self) -> &Arc<dyn BlobStore> {
+        &self.blobs
     }
 
     pub(super) fn compute(&self) -> &Arc<dyn ComputeDriver> {

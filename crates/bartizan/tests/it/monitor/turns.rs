@@ -52,6 +52,34 @@ async fn two_settings_with_one_archive_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_made_again_has_nothing_of_the_archive_of_the_one_before() {
+    let (test, callers) = TestHouse::new().await;
+    let owner = callers.token(Who::Owner);
+    let account = format!("{}/providers/Microsoft.Storage/storageAccounts/logs", test.group());
+    let body = json!({"location": "x", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}});
+    let archives = format!("{account}/archives");
+    let make = async || {
+        let (status, made) = test.ask(owner, Method::PUT, &account, Some(&body)).await;
+        assert!((200..300).contains(&status), "{made}");
+    };
+    make().await;
+    put(&test, owner, &test.subscription(), "s", json!({"storageAccountId": account})).await;
+    happen(&test, owner, &format!("{}-seen", test.group())).await;
+    test.clock.advance(Duration::from_secs(11));
+    deliver_once(&test.house).await.unwrap();
+    let (_, before) = test.ask(owner, Method::GET, &archives, None).await;
+    let name = before["value"][0]["name"].as_str().unwrap();
+    assert_eq!(test.ask(owner, Method::DELETE, &account, None).await.0, 200);
+    make().await;
+    let (status, after) = test.ask(owner, Method::GET, &archives, None).await;
+    assert_eq!((status, &after["value"]), (200, &json!([])));
+    let read = test.client().get(&format!("{archives}/content")).bearer(owner.unwrap());
+    let read = read.query(&[("container", "insights-activity-logs"), ("blob", name)]).send().await.unwrap();
+    assert_eq!(read.status().as_u16(), 404);
+    test.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn receivers_that_hang_hold_up_nobody_of_another_scope() {
     let (test, callers) = TestHouse::new().await;
     let owner = callers.token(Who::Owner);
