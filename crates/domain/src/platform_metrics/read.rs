@@ -19,6 +19,8 @@ use crate::{
 pub(crate) const READ: Action = Action::new("Microsoft.Insights/metrics/read", Class::Read);
 /// Points of one series.
 const MOST_POINTS: i64 = 10_000;
+/// Points of all series of an answer.
+const MOST_TOGETHER: i64 = 50_000;
 /// Rows of one question.
 const MOST_HOURS: usize = 93 * 24 + 2;
 
@@ -95,6 +97,7 @@ impl Op for ReadMetrics {
 /// `Invalid` when the question is without sense or too large.
 pub(crate) async fn answer<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, question: &Question) -> Result<Vec<Series>> {
     let frame = Frame::new(question, cx.now())?;
+    frame.afford(question.metrics.len())?;
     let system = cx.system();
     let id = workspace_id(system, workspace);
     let standing = cx.get::<Standing>(system, &id).await?;
@@ -108,8 +111,9 @@ pub(crate) async fn answer<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, questi
         if metric.is_level() {
             found.extend(levels::series(*metric, question, &frame, machine, &hours, level));
         } else {
-            found.extend(counted(*metric, question, &frame, &hours));
+            found.extend(counted(*metric, question, &frame, &hours)?);
         }
+        frame.afford(found.len())?;
     }
     Ok(found)
 }
@@ -122,6 +126,19 @@ pub(super) struct Frame {
 }
 
 impl Frame {
+    /// Refuses more series than an answer can hold.
+    fn afford(&self, series: usize) -> Result<()> {
+        let points = i64::try_from(series).unwrap_or(i64::MAX).saturating_mul(self.steps());
+        if points > MOST_TOGETHER {
+            let why = format!(
+                "that is more than {MOST_TOGETHER} points in all series; ask for fewer metrics, a longer interval or a \
+                 shorter time span"
+            );
+            return Err(Error::invalid("metricnames", why));
+        }
+        Ok(())
+    }
+
     fn new(question: &Question, now: Timestamp) -> Result<Self> {
         let step = i64::try_from(question.step.as_millis()).unwrap_or(i64::MAX);
         if step < MINUTE || step.checked_rem(MINUTE) != Some(0) {
@@ -173,7 +190,7 @@ pub(super) fn part(question: &Question, of: &Dimensions) -> Option<Dimensions> {
     Some(part)
 }
 
-fn counted(metric: Metric, question: &Question, frame: &Frame, hours: &[Row<Hour>]) -> Vec<Series> {
+fn counted(metric: Metric, question: &Question, frame: &Frame, hours: &[Row<Hour>]) -> Result<Vec<Series>> {
     let mut sums: BTreeMap<Dimensions, BTreeMap<i64, u64>> = BTreeMap::new();
     let is_split = question.dimensions.values().any(|value| value == "*");
     if !is_split {
@@ -196,7 +213,8 @@ fn counted(metric: Metric, question: &Question, frame: &Frame, hours: &[Row<Hour
             (0..).zip(frame.starts()).map(|(step, at)| point(at, sums.get(&step).copied().unwrap_or_default()));
         Series { metric, dimensions, points: points.collect() }
     };
-    sums.into_iter().map(series).collect()
+    frame.afford(sums.len())?;
+    Ok(sums.into_iter().map(series).collect())
 }
 
 /// Each thing that happened is a value of one.

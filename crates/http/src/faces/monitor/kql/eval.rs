@@ -229,7 +229,8 @@ fn compares(value: &Value, is_time: bool, comparator: Comparator, literal: &Lite
 }
 
 fn compares_text(text: &str, comparator: Comparator, wanted: &str) -> bool {
-    let folded = || (text.to_lowercase(), wanted.to_lowercase());
+    // These do not tell cases apart in Kusto.
+    let folded = |holds: fn(&str, &str) -> bool| holds(&text.to_lowercase(), &wanted.to_lowercase());
     match comparator {
         Comparator::Equal | Comparator::In => text == wanted,
         Comparator::EqualFolded => text.eq_ignore_ascii_case(wanted),
@@ -237,10 +238,9 @@ fn compares_text(text: &str, comparator: Comparator, wanted: &str) -> bool {
         Comparator::LessOrEqual => text <= wanted,
         Comparator::More => text > wanted,
         Comparator::MoreOrEqual => text >= wanted,
-        // These do not tell cases apart in Kusto.
-        Comparator::Contains => folded().0.contains(&folded().1),
-        Comparator::StartsWith => folded().0.starts_with(&folded().1),
-        Comparator::EndsWith => folded().0.ends_with(&folded().1),
+        Comparator::Contains => folded(|text, wanted| text.contains(wanted)),
+        Comparator::StartsWith => folded(|text, wanted| text.starts_with(wanted)),
+        Comparator::EndsWith => folded(|text, wanted| text.ends_with(wanted)),
     }
 }
 

@@ -36,8 +36,18 @@ mod tests {
             &format!("T | where {}a == 1{}", "(".repeat(40), ")".repeat(40)),
             &format!("T{}", " | take 1".repeat(40)),
             &"T".repeat(9000),
+            "T | project a, a",
+            "T | project a = b, a = c",
+            "T | distinct a, b, a",
+            "T | order by a asc, a desc",
+            "T | summarize a = count() by a",
+            &format!("T | project c{}", (0..64).map(|n| format!(", c{n}")).collect::<String>()),
+            &format!("T | where a in (0{})", ", 0".repeat(100)),
+            &format!("T{}", " | where a in (1, 2, 3, 4, 5)".repeat(21)),
         ] {
             assert!(parse(bad, Timestamp(0)).is_err(), "{bad}");
         }
+        let widest = (1..64).map(|n| format!(", c{n}")).collect::<String>();
+        assert!(parse(&format!("T | project c0{widest} | where a in (0{})", ", 0".repeat(99)), Timestamp(0)).is_ok());
     }
 }

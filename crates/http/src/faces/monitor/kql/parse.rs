@@ -8,6 +8,10 @@ use super::token::{Token, tokens, wrong};
 const LONGEST: usize = 8192;
 const STAGES: usize = 32;
 const DEPTH: usize = 32;
+/// Columns that one stage may name, each once.
+const COLUMNS: usize = 64;
+/// Values that a query may compare rows with.
+const COMPARED: usize = 100;
 
 /// A query: a table, and what becomes of its rows.
 #[derive(Debug)]
@@ -67,7 +71,7 @@ pub(in super::super) fn parse(text: &str, now: Timestamp) -> Result<Query> {
     if text.len() > LONGEST {
         return Err(wrong(format_args!("is longer than {LONGEST} characters")));
     }
-    let mut reader = Reader { tokens: tokens(text)?, at: 0, now };
+    let mut reader = Reader { tokens: tokens(text)?, at: 0, compared: 0, now };
     let table = reader.name("a table")?;
     let mut stages = Vec::new();
     while reader.take("|") {
@@ -92,9 +96,24 @@ fn unexpected(token: &Token) -> kernel::Error {
     wrong(format_args!("`{said}` is not expected there"))
 }
 
+/// Refuses a stage whose last column is one too many, or was named before.
+fn distinct<T>(columns: &[T], name: impl Fn(&T) -> &String) -> Result<()> {
+    if columns.len() > COLUMNS {
+        return Err(wrong(format_args!("names more than {COLUMNS} columns in one stage")));
+    }
+    match columns.split_last() {
+        Some((last, before)) if before.iter().any(|column| name(column) == name(last)) => {
+            Err(wrong(format_args!("names the column `{}` twice", name(last))))
+        }
+        _ => Ok(()),
+    }
+}
+
 struct Reader {
     tokens: Vec<Token>,
     at: usize,
+    /// Values that rows are compared with.
+    compared: usize,
     now: Timestamp,
 }
 
@@ -141,6 +160,7 @@ impl Reader {
         let mut names = vec![self.name("a column")?];
         while self.take(",") {
             names.push(self.name("a column")?);
+            distinct(&names, |name| name)?;
         }
         Ok(names)
     }
@@ -174,6 +194,7 @@ impl Reader {
             let name = self.name("a column")?;
             let column = if self.take("=") { self.name("a column")? } else { name.clone() };
             columns.push((name, column));
+            distinct(&columns, |(name, _)| name)?;
             if !self.take(",") {
                 return Ok(Stage::Project(columns));
             }
@@ -190,6 +211,7 @@ impl Reader {
                 false
             };
             columns.push((name, is_ascending));
+            distinct(&columns, |(name, _)| name)?;
             if !self.take(",") {
                 return Ok(Stage::Order(columns));
             }
@@ -208,6 +230,9 @@ impl Reader {
         self.expect("(")?;
         self.expect(")")?;
         let by = if self.word("by") { self.names()? } else { Vec::new() };
+        if by.contains(&alias) {
+            return Err(wrong(format_args!("names the column `{alias}` twice")));
+        }
         Ok(Stage::Count(alias, by))
     }
 
@@ -290,6 +315,10 @@ impl Reader {
     }
 
     fn literal(&mut self) -> Result<Literal> {
+        self.compared = self.compared.saturating_add(1);
+        if self.compared > COMPARED {
+            return Err(wrong(format_args!("compares with more than {COMPARED} values")));
+        }
         let token = self.next().ok_or_else(|| wrong("ends within a condition"))?;
         let name = match token {
             Token::Text(text) => return Ok(Literal::Text(text)),
