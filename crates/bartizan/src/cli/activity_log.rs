@@ -248,6 +248,14 @@ async fn export(session: &Session, to: &PathBuf, format: ExportFormat) -> Result
         let parameters = [("from", first.as_str()), ("limit", most.as_str()), ("format", format)];
         let call = session.call(outbound::Method::GET, "/activity-log/v1/records").query(&parameters);
         let page = call.send().await?.success().await?.bytes(256 << 20).await?;
+        // The log was cut meanwhile: what was written no longer goes on here, and begins in front of the cut.
+        if written > 0 && number(page.split(|byte| *byte == b'\n').next()).is_some_and(|found| found != from) {
+            let why = "the log was cut by its retention meanwhile; export it again";
+            let Some(file) = &mut file else { return Err(Failure::new(why)) };
+            *file = std::fs::File::create(to)?;
+            (from, written) = (1, 0);
+            continue;
+        }
         let rows = u64::try_from(page.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(0);
         match &mut file {
             Some(file) => std::io::Write::write_all(file, &page)?,
@@ -255,7 +263,8 @@ async fn export(session: &Session, to: &PathBuf, format: ExportFormat) -> Result
         }
         written = written.saturating_add(rows);
         // Retention may have removed the first ones, so numbers are read and not counted.
-        from = last_number(&page).map_or(u64::MAX, |last| last.saturating_add(1));
+        let last = page.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
+        from = number(last).map_or(u64::MAX, |last| last.saturating_add(1));
         if rows < PAGE {
             break;
         }
@@ -266,9 +275,8 @@ async fn export(session: &Session, to: &PathBuf, format: ExportFormat) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// The number of the last record on a page.
-fn last_number(page: &[u8]) -> Option<u64> {
-    let last = page.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty())?;
-    let line: Value = serde_json::from_slice(last).ok()?;
+/// The number of a line's record.
+fn number(line: Option<&[u8]>) -> Option<u64> {
+    let line: Value = serde_json::from_slice(line?).ok()?;
     line.get("seq").or_else(|| line.pointer("/metadata/sequence"))?.as_u64()
 }

@@ -7,7 +7,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
-use domain::audit::{LogVerifier, Verified, is_cut};
+use domain::audit::{Finding, LogVerifier, Verified, is_cut};
 use kernel::{LogRow, MetaStore, Sealed};
 use seal::{CheckpointVerifier, SignedCheckpoint};
 use serde::Deserialize;
@@ -68,10 +68,9 @@ struct ExportedRow {
 impl VerifyLog {
     /// Verifies, and names the first bad or missing record. Exit code 1 when there is one.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        let verifier = LogVerifier::new(self.checkpoints()?).with_cuts(self.signed_cuts()?);
         let verified = match &self.export {
-            Some(path) => verify_export(verifier, path)?,
-            None => verify_store(verifier, &self.data_dir.join("meta")).await?,
+            Some(path) => verify_export(LogVerifier::new(self.checkpoints()?).with_cuts(self.signed_cuts()?), path)?,
+            None => self.verify_live().await?,
         };
         let Verified { records, removed, checkpoints, uncovered } = verified;
         let value = json!({
@@ -82,6 +81,29 @@ impl VerifyLog {
             "uncovered": uncovered,
         });
         self.output.done(&sentence(&verified), &value)
+    }
+
+    /// Verifies the data directory's own log. A server that cuts it meanwhile takes rows away behind a signed cut: then it is
+    /// verified anew from there.
+    async fn verify_live(&self) -> Result<Verified, Failure> {
+        let store = store::meta::Sqlite::open_read_only(&self.data_dir.join("meta"))?;
+        loop {
+            let front = front(&store).await?;
+            let verifier = LogVerifier::new(self.checkpoints()?).with_cuts(self.signed_cuts()?);
+            match verify_store(verifier, &store).await? {
+                Ok(verified) => return Ok(verified),
+                // The front only ever moves on, so this ends.
+                Err(Finding::Missing { .. } | Finding::Unsigned { .. })
+                    if self.was_cut_since(front, &store).await? => {}
+                Err(finding) => return Err(unsound(finding)),
+            }
+        }
+    }
+
+    /// Whether the log now begins later than at `before`, right behind a signed cut.
+    async fn was_cut_since(&self, before: u64, store: &store::meta::Sqlite) -> Result<bool, Failure> {
+        let now = front(store).await?;
+        Ok(now > before && self.signed_cuts()?.iter().any(|cut| cut.size.saturating_add(1) == now))
     }
 
     fn verifier(&self) -> Result<CheckpointVerifier, Failure> {
@@ -162,27 +184,35 @@ pub async fn verify_data_dir(data_dir: &Path) -> Result<Verified, Failure> {
         cuts: None,
         output: Format::Table,
     };
-    let verifier = LogVerifier::new(pinned.checkpoints()?).with_cuts(pinned.signed_cuts()?);
-    verify_store(verifier, &data_dir.join("meta")).await
+    pinned.verify_live().await
 }
 
-fn unsound(finding: domain::audit::Finding) -> Failure {
+fn unsound(finding: Finding) -> Failure {
     Failure::new(format!("the activity log is NOT sound: {finding}"))
 }
 
-async fn verify_store(mut verifier: LogVerifier, dir: &Path) -> Result<Verified, Failure> {
+/// The number of the log's first record, 0 when it is empty.
+async fn front(store: &store::meta::Sqlite) -> Result<u64, Failure> {
+    Ok(store.log(0, 1).await?.first().map_or(0, |row| row.seq))
+}
+
+async fn verify_store(
+    mut verifier: LogVerifier,
+    store: &store::meta::Sqlite,
+) -> Result<Result<Verified, Finding>, Failure> {
     const PAGE: usize = 2000;
-    let store = store::meta::Sqlite::open_read_only(dir)?;
     let mut next = 0;
     loop {
         // From whatever comes next, not from the number that should: a gap must be seen, not stepped over.
         let rows = store.log(next, PAGE).await?;
         for row in &rows {
-            verifier.push(row).map_err(unsound)?;
+            if let Err(finding) = verifier.push(row) {
+                return Ok(Err(finding));
+            }
         }
         match rows.last() {
             Some(last) => next = last.seq.saturating_add(1),
-            None => return verifier.finish().map_err(unsound),
+            None => return Ok(verifier.finish()),
         }
     }
 }

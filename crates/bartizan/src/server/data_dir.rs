@@ -74,9 +74,15 @@ impl DataDir {
 
     /// Appends to a public file, durable when it returns.
     pub fn append_public(&self, name: &str, content: &[u8]) -> Result<(), Failure> {
-        let mut file = fs::OpenOptions::new().create(true).append(true).mode(0o644).open(self.path.join(name))?;
+        let path = self.path.join(name);
+        let is_new = !path.exists();
+        let mut file = fs::OpenOptions::new().create(true).append(true).mode(0o644).open(path)?;
         file.write_all(content)?;
-        Ok(file.sync_data()?)
+        file.sync_data()?;
+        if is_new {
+            fs::File::open(&self.path)?.sync_all()?;
+        }
+        Ok(())
     }
 
     /// A directory of this server's own for the Unix sockets of replicas: short, since socket paths are bounded, and

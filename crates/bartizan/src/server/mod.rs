@@ -76,6 +76,7 @@ impl Server {
         let mut house = open_house(&data, &target, &web, settings.clone()).await?;
         let public_key = enter(&house, &Caller::house(), LogKey).await?;
         checkpoints::check_tail(&data, &house, &public_key).await?;
+        retention::restore_cut(&data, &house).await?;
         let names = certificate_names(options, address);
         let (identity, ca_pem) = enter(&house, &Caller::house(), IssueServerCertificate { names }).await?;
         if ca_pem != settings.ca_pem {

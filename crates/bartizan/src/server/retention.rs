@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    audit::{CutLog, SignCut},
+    audit::{CutLog, GetCut, SignCut},
     gate::{House, enter},
 };
-use kernel::Caller;
+use kernel::{Caller, Kind};
 use tokio::{sync::watch, time::timeout};
 
 use super::{DataDir, checkpoints};
@@ -30,6 +30,22 @@ pub(super) async fn keep_cutting(data: DataDir, house: Arc<House>, mut stop: wat
             return;
         }
     }
+}
+
+/// Puts the cut that was made last back into the file, if that has lost it: without it nobody can verify what is left.
+pub(super) async fn restore_cut(data: &DataDir, house: &House) -> Result<(), Failure> {
+    let text = match enter(house, &Caller::house(), GetCut).await {
+        Ok(text) => text,
+        Err(fault) if fault.kind() == Kind::NotFound => return Ok(()),
+        Err(fault) => return Err(fault.into()),
+    };
+    let known = data.read_public(CUTS)?.unwrap_or_default();
+    // Whole, with what ends it: one that was cut off while it was written does not count.
+    if known.contains(&format!("{}{}", text.trim_end(), checkpoints::SEPARATOR)) {
+        return Ok(());
+    }
+    tracing::warn!("{CUTS} had lost the newest cut of the activity log; it was written again");
+    checkpoints::append(data, CUTS, &text)
 }
 
 /// Makes one cut; whether one was due.
