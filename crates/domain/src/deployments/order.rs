@@ -1,6 +1,6 @@
 //! The order in which resources are made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use kernel::{ResourceId, Result};
 
@@ -8,20 +8,21 @@ use super::{fault::invalid, template::Step};
 
 /// Takes dependencies on what is not wanted away; refuses those on what is not there.
 pub(super) fn without(mut steps: Vec<Step>, skipped: &[Step]) -> Result<Vec<Step>> {
-    let known: Vec<String> = steps.iter().chain(skipped).flat_map(|step| step.names.clone()).collect();
+    let unwanted: HashSet<&str> = skipped.iter().flat_map(|step| &step.names).map(String::as_str).collect();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for name in steps.iter().chain(skipped).flat_map(|step| &step.names) {
+        let times = known.entry(name.clone()).or_default();
+        *times = times.saturating_add(1);
+    }
+    // A name that a skipped resource shares with another still stands for that one.
+    let is_shared = |name: &String| known.get(name).is_some_and(|times| *times > 1);
     for step in &mut steps {
-        if let Some(missing) = step.depends_on.iter().find(|name| !known.contains(name)) {
+        if let Some(missing) = step.depends_on.iter().find(|name| !known.contains_key(*name)) {
             return Err(invalid(format_args!("the resource `{missing}` is not defined in the template")));
         }
-        step.depends_on
-            .retain(|name| !skipped.iter().any(|other| other.names.contains(name)) || known_twice(name, &known));
+        step.depends_on.retain(|name| !unwanted.contains(name.as_str()) || is_shared(name));
     }
     Ok(steps)
-}
-
-/// A name that a skipped resource shares with another.
-fn known_twice(name: &str, known: &[String]) -> bool {
-    known.iter().filter(|other| *other == name).count() > 1
 }
 
 /// Each after all it depends on, else as written. `references` are the ids that each refers to.
@@ -32,28 +33,33 @@ pub(super) fn by_need(steps: Vec<Step>, references: &[Vec<ResourceId>]) -> Resul
             by_name.entry(name.as_str()).or_default().push(at);
         }
     }
-    let mut needs: Vec<Vec<usize>> = Vec::with_capacity(steps.len());
+    let mut missing: Vec<usize> = Vec::with_capacity(steps.len());
+    let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); steps.len()];
     for (at, step) in steps.iter().enumerate() {
-        let named = step.depends_on.iter().filter_map(|name| by_name.get(name.as_str())).flatten().copied();
+        let named = step.depends_on.iter().filter_map(|name| by_name.get(name.as_str())).flatten();
         let referred = references.get(at).into_iter().flatten().filter_map(|id| by_name.get(id.folded())).flatten();
-        needs.push(named.chain(referred.copied()).collect());
-    }
-    let mut places: Vec<usize> = Vec::with_capacity(steps.len());
-    let mut is_placed = vec![false; steps.len()];
-    while places.len() < steps.len() {
-        let placed = |at: &usize| is_placed.get(*at).copied().unwrap_or(false);
-        let next =
-            (0..steps.len()).find(|at| !placed(at) && needs.get(*at).is_some_and(|needs| needs.iter().all(placed)));
-        let Some(next) = next else {
-            let stuck = steps.iter().enumerate().find(|(at, _)| !placed(at)).map(|(_, step)| step.id.to_string());
-            let why = format_args!("the resource `{}` depends on itself, through others", stuck.unwrap_or_default());
-            return Err(invalid(why));
-        };
-        if let Some(mark) = is_placed.get_mut(next) {
-            *mark = true;
+        let needs: BTreeSet<usize> = named.chain(referred).copied().collect();
+        missing.push(needs.len());
+        for need in needs {
+            needed_by.get_mut(need).into_iter().for_each(|others| others.push(at));
         }
-        places.push(next);
     }
+    let mut ready: BTreeSet<usize> =
+        missing.iter().enumerate().filter(|(_, count)| **count == 0).map(|(at, _)| at).collect();
     let mut left: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
-    Ok(places.into_iter().filter_map(|at| left.get_mut(at).and_then(Option::take)).collect())
+    let mut placed = Vec::with_capacity(left.len());
+    while let Some(next) = ready.pop_first() {
+        placed.extend(left.get_mut(next).and_then(Option::take));
+        for at in needed_by.get(next).into_iter().flatten() {
+            let Some(count) = missing.get_mut(*at) else { continue };
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                ready.insert(*at);
+            }
+        }
+    }
+    match left.into_iter().flatten().next() {
+        None => Ok(placed),
+        Some(stuck) => Err(invalid(format_args!("the resource `{}` depends on itself, through others", stuck.id))),
+    }
 }

@@ -4,7 +4,7 @@ use kernel::Result;
 use serde_json::{Map, Value};
 
 use super::{
-    expression::{Evaluator, Text, below, text_of},
+    expression::{Evaluator, Text, below, size_of, text_of},
     fault::{invalid, unsupported},
 };
 
@@ -73,9 +73,18 @@ pub(super) fn loop_of(
     Ok((0..count).map(|number| Some((name.clone(), number))).collect())
 }
 
+/// How many bytes a loop of this many turns makes of a resource; nothing for one that stands for itself.
+pub(super) fn growth(resource: &Map<String, Value>, turns: usize) -> usize {
+    if !resource.contains_key("copy") {
+        return 0;
+    }
+    let sizes = resource.iter().map(|(key, value)| key.len().saturating_add(size_of(value)));
+    sizes.fold(0, usize::saturating_add).saturating_mul(turns)
+}
+
 /// A resource within another, as if it stood beside it.
-pub(super) fn child_of(parent: &Map<String, Value>, child: &Value) -> Result<Map<String, Value>> {
-    let mut child = child.as_object().cloned().ok_or_else(|| invalid("a resource is no object"))?;
+pub(super) fn child_of(parent: &Map<String, Value>, child: Value) -> Result<Map<String, Value>> {
+    let Value::Object(mut child) = child else { return Err(invalid("a resource is no object")) };
     if parent.contains_key("copy") {
         return Err(unsupported("a resource within a `copy`; write it beside the other"));
     }

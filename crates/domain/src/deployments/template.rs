@@ -1,16 +1,19 @@
 //! A template, read: what is to be made, in which order, with which bodies.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kernel::{ResourceId, Result};
 use serde_json::{Map, Value, json};
 
 use super::{
-    expression::{Evaluator, Surroundings, Wanted, below},
+    expression::{Evaluator, LARGEST, Surroundings, Wanted, below},
     fault::{invalid, unsupported},
     order,
     parameters::{self, Parameters},
-    shape::{MOST_RESOURCES, child_of, inner_template, is_nothing, is_secure, loop_of, relative, sent},
+    shape::{MOST_RESOURCES, child_of, growth, inner_template, is_nothing, is_secure, loop_of, relative, sent},
 };
 
 /// Azure's bounds.
@@ -25,12 +28,13 @@ pub struct Step {
     pub kind: String,
     /// The version its body is written for.
     pub api_version: String,
-    raw: Map<String, Value>,
+    /// As written; one for all turns of a loop.
+    raw: Arc<Map<String, Value>>,
     copy: Option<(String, usize)>,
     /// By which names others depend on it, in lower case.
     pub(super) names: Vec<String>,
     /// On what it depends, as written, in lower case.
-    pub(super) depends_on: Vec<String>,
+    pub(super) depends_on: BTreeSet<String>,
 }
 
 /// A template that makes sense, with its parameters. Resources that were made are added as they become known.
@@ -107,8 +111,16 @@ impl Plan {
         for resource in resources.iter().rev() {
             open.push(resource.as_object().cloned().ok_or_else(|| invalid("a resource is no object"))?);
         }
-        while let Some(resource) = open.pop() {
+        let mut grown: usize = 0;
+        while let Some(mut resource) = open.pop() {
+            let children = resource.remove("resources");
             let numbers = loop_of(&evaluator, &resource)?;
+            // Each turn costs what it says, whether or not it holds expressions.
+            grown = grown.saturating_add(growth(&resource, numbers.len()));
+            if grown > LARGEST {
+                return Err(invalid(format_args!("its loops grow beyond {LARGEST} bytes")));
+            }
+            let resource = Arc::new(resource);
             for copy in numbers {
                 if steps.len().saturating_add(skipped.len()) >= MOST_RESOURCES {
                     return Err(invalid(format_args!("a template makes at most {MOST_RESOURCES} resources")));
@@ -119,7 +131,8 @@ impl Plan {
                     None => {}
                 }
             }
-            for child in resource.get("resources").and_then(Value::as_array).into_iter().flatten().rev() {
+            let Some(Value::Array(children)) = children else { continue };
+            for child in children.into_iter().rev() {
                 open.push(child_of(&resource, child)?);
             }
         }
@@ -136,7 +149,7 @@ impl Plan {
         Ok(())
     }
 
-    fn step(&self, resource: &Map<String, Value>, copy: Option<(String, usize)>) -> Result<Option<(Step, bool)>> {
+    fn step(&self, resource: &Arc<Map<String, Value>>, copy: Option<(String, usize)>) -> Result<Option<(Step, bool)>> {
         let mut evaluator = self.evaluator();
         evaluator.copy.clone_from(&copy);
         let text = |field: &str| match resource.get(field).map(|value| evaluator.known(field, value)).transpose()? {
@@ -165,10 +178,10 @@ impl Plan {
         };
         let wrong = || invalid(format_args!("`dependsOn` of `{name}` is no array"));
         let depends_on = depends_on.as_array().ok_or_else(wrong)?;
-        let depends_on = depends_on.iter().filter_map(Value::as_str).map(str::to_lowercase).collect();
+        let depends_on = depends_on.iter().filter_map(Value::as_str).map(str::to_lowercase).collect::<BTreeSet<_>>();
         let mut names = vec![id.folded().to_owned(), name.to_lowercase()];
         names.extend(copy.as_ref().map(|(copy, _)| copy.clone()));
-        Ok(Some((Step { id, kind, api_version, raw: resource.clone(), copy, names, depends_on }, is_wanted)))
+        Ok(Some((Step { id, kind, api_version, raw: Arc::clone(resource), copy, names, depends_on }, is_wanted)))
     }
 
     fn id_of(

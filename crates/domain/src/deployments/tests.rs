@@ -168,3 +168,42 @@ fn what_grows_without_bound_or_circles_is_refused() {
     many["copy"] = json!({"name": "loop", "count": 801});
     assert!(refusal(json!({"resources": [many]}), json!({})).contains("at most 800"));
 }
+
+#[test]
+fn a_loop_over_much_is_refused_before_it_turns() {
+    let looped = |count: usize, properties: Value, needs: Value| {
+        json!({"type": "M.X/things", "apiVersion": "1", "name": "[concat('n', copyIndex())]", "dependsOn": needs,
+            "copy": {"name": "loop", "count": count}, "properties": properties})
+    };
+    let numbers = || json!(vec![1; 100_000]);
+    let many_names = json!(vec!["x"; 100_000]);
+    let halves = json!([
+        looped(400, json!("x".repeat(6_000)), json!([])),
+        {"type": "M.X/others", "apiVersion": "1", "name": "[concat('o', copyIndex())]",
+            "copy": {"name": "loop", "count": 400}, "properties": "x".repeat(6_000)},
+    ]);
+    for resources in [
+        json!([looped(800, numbers(), json!([]))]),
+        json!([looped(800, json!({}), many_names.clone())]),
+        json!([looped(800, json!("x".repeat(6_000)), json!([]))]),
+        halves,
+    ] {
+        assert!(refusal(json!({"resources": resources}), json!({})).contains("its loops grow beyond"));
+    }
+    // One that is made once is as large as it was sent, and needs others once each.
+    let mut last = thing("last", &[]);
+    last["dependsOn"] = json!(vec!["loop"; 100_000]);
+    last["properties"] = numbers();
+    let plan = read(json!({"resources": [last, looped(800 - 1, json!("x"), json!([]))]}), json!({})).unwrap();
+    assert_eq!(plan.steps().last().unwrap().id.name(), "last");
+    assert_eq!(plan.steps().len(), 800);
+}
+
+#[test]
+fn a_need_of_what_is_not_made_counts_for_those_of_its_name_that_are() {
+    let (mut off, mut other) = (thing("a", &[]), thing("a", &[]));
+    off["condition"] = json!(false);
+    other["type"] = json!("M.X/others");
+    let resources = json!([thing("last", &["a", "[resourceId('M.X/things', 'a')]"]), off, other]);
+    assert_eq!(order(&read(json!({"resources": resources}), json!({})).unwrap()), ["a", "last"]);
+}

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Most bytes that one evaluation of a template makes, all results together.
-pub(super) const LARGEST: usize = 4 << 20;
+pub(in super::super) const LARGEST: usize = 4 << 20;
 /// How deep values and variables may nest.
 const DEEPEST: usize = 64;
 
@@ -50,7 +50,7 @@ impl Budget {
     }
 }
 
-fn size_of(value: &Value) -> usize {
+pub(in super::super) fn size_of(value: &Value) -> usize {
     let inner = match value {
         Value::String(text) => text.len(),
         Value::Array(all) => all.iter().map(size_of).fold(0, usize::saturating_add),
