@@ -98,7 +98,10 @@ impl Op for BeginDeployment {
         cx.note("templateHash", properties.template_hash.as_str());
         cx.note("resources", plan.steps().len().to_string());
         let Self { id, location, tags, .. } = self;
-        let put = PutResource { id, location, tags, properties, precondition: Precondition::default() };
+        // The row that was judged above is the one that is replaced: another that began meanwhile is not overwritten.
+        let version = present.map(|row| row.version);
+        let precondition = Precondition { version, absent: version.is_none(), present: false };
+        let put = PutResource { id, location, tags, properties, precondition };
         let under_way = cx.house().deployments.begin(run);
         let written = put.apply_with(cx, changes).await?;
         Ok(Begun { written, plan, under_way })

@@ -155,6 +155,9 @@ impl Op for PutVirtualNetwork {
         find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
         let system = cx.system();
         let present = cx.get::<Resource<VirtualNetwork>>(system, &row_id::<VirtualNetwork>(system, &self.id)).await?;
+        // The row that is judged here is the one that is replaced: an endpoint put into a subnet meanwhile is not forgotten.
+        let version = present.as_ref().map(|row| row.version);
+        let precondition = Precondition { version, absent: version.is_none(), present: false };
         let before = present.map(|row| row.value.properties.subnets).unwrap_or_default();
         let subnets = match &self.subnets {
             None => before.clone(),
@@ -167,7 +170,7 @@ impl Op for PutVirtualNetwork {
         let address_space = parse_list("properties.addressSpace.addressPrefixes", &self.address_space)?;
         let properties = VirtualNetwork { address_space, subnets };
         let Self { id, location, tags, .. } = self;
-        PutResource { id, location, tags, properties, precondition: Precondition::default() }.apply(cx).await
+        PutResource { id, location, tags, properties, precondition }.apply(cx).await
     }
 }
 
