@@ -9,6 +9,6 @@ mod sheet;
 
 pub(crate) use count::{CountRecords, keep_counting};
 pub use metric::{Metric, Unit};
-pub(crate) use read::{READ as READ_METRICS, answer};
 pub use read::{DescribeMetrics, Point, Question, ReadMetrics, Scrape, ScrapeMetrics, Series};
+pub(crate) use read::{READ as READ_METRICS, answer};
 pub use sheet::Dimensions;
