@@ -70,11 +70,12 @@ impl Outlet {
         }
     }
 
-    /// When it was changed last.
+    /// When it was changed last. A webhook of an action group is made anew when its address changes.
     pub(super) fn changed_at(&self) -> Timestamp {
         match self {
             Self::Sink(row, _) => row.value.changed_at,
             Self::Subscription(row) => row.value.changed_at,
+            Self::Receiver(..) => Timestamp::default(),
         }
     }
 

@@ -95,7 +95,8 @@ async fn receivers_that_hang_hold_up_nobody_of_another_scope() {
     }
     put(&test, owner, &test.subscription(), "good", json!({"webhook": {"url": good.url}})).await;
     deliver_once(&test.house).await.unwrap();
-    (hanging.take(), good.take());
+    hanging.take();
+    good.take();
     hanging.answers("nothing");
     for scope in [test.workspace(), second] {
         let create = format!("/mlflow/v1.0{scope}/api/2.0/mlflow/registered-models/create");
@@ -122,7 +123,8 @@ async fn everybody_has_a_turn_when_there_are_more_than_places() {
         put(&test, owner, &test.subscription(), &format!("s{number}"), both).await;
     }
     deliver_once(&test.house).await.unwrap();
-    (first.take(), second.take());
+    first.take();
+    second.take();
     happen(&test, owner, &format!("{}-seen", test.group())).await;
     deliver_once(&test.house).await.unwrap();
     assert_eq!((first.take().len(), second.take().len()), (5, 5));
