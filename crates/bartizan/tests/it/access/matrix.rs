@@ -123,6 +123,7 @@ async fn every_action_in_the_rooms_is_in_the_catalogue() {
 
 /// Actions of the server's own work, which no role is asked about.
 const OF_THE_HOUSE: &[&str] = &[
+    "Microsoft.AlertsManagement/alerts/sweep/action",
     "Microsoft.Authorization/approvalRequests/sweep",
     "Microsoft.Authorization/roleAssignmentSchedules/end/action",
     "Microsoft.Authorization/roleEligibilitySchedules/end/action",
@@ -137,9 +138,11 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.Insights/diagnosticSettings/deliver/read",
     "Microsoft.Insights/eventtypes/cuts/sign/action",
     "Microsoft.Insights/eventtypes/cuts/write",
+    "Microsoft.Insights/logKeys/write",
+    "Microsoft.Insights/metricAlerts/evaluate/action",
+    "Microsoft.Insights/metricAlerts/evaluate/read",
     "Microsoft.Insights/metrics/count/action",
     "Microsoft.Insights/metrics/sweep/action",
-    "Microsoft.Insights/logKeys/write",
     "Microsoft.MachineLearningServices/workspaces/find/read",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/rest/action",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/supervise/action",
