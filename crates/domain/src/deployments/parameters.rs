@@ -24,6 +24,16 @@ pub(super) struct Parameters {
     pub secrets: Vec<String>,
 }
 
+impl Parameters {
+    /// Whether an expression asks for a secure parameter.
+    pub(super) fn asks_for_secrets(&self, value: Option<&Value>) -> Result<bool> {
+        let asked = value.map(parameters_in).transpose()?.unwrap_or_default();
+        let is_secure =
+            |(name, shown): (&String, &Value)| shown.get("value").is_none() && asked.contains(&name.to_lowercase());
+        Ok(self.shown.iter().any(is_secure))
+    }
+}
+
 struct Declared<'a> {
     name: &'a str,
     kind: Kind,
@@ -114,6 +124,10 @@ pub(super) fn read(
         let key = one.name.to_lowercase();
         if !out.values.contains_key(&key) {
             let default = default_of(one, &out.values, surroundings)?;
+            if !one.kind.is_secure() && out.asks_for_secrets(one.rules.get("defaultValue"))? {
+                let why = "the default of the parameter `{}` would show a secure one; make it secure too";
+                return Err(invalid(why.replace("{}", one.name)));
+            }
             out.values.insert(key.clone(), default);
         }
         if let Some(value) = out.values.get(&key) {

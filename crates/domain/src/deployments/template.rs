@@ -93,6 +93,7 @@ impl Plan {
             _ => return Err(invalid("`resources` is no array")),
         };
         plan.add(resources)?;
+        plan.check_nested()?;
         plan.connect()?;
         plan.check_outputs()?;
         Ok(plan)
@@ -220,6 +221,38 @@ impl Plan {
             edges.push(self.wanted(at)?.into_iter().map(|wanted| wanted.id).collect::<Vec<_>>());
         }
         self.steps = order::by_need(std::mem::take(&mut self.steps), &edges)?;
+        Ok(())
+    }
+
+    /// A nested deployment keeps its template, and the parameters that are not secure there: a secret must not get into either.
+    fn check_nested(&self) -> Result<()> {
+        let is_nested = |step: &&Step| step.kind.eq_ignore_ascii_case("Microsoft.Resources/deployments");
+        for step in self.steps.iter().filter(is_nested).filter(|_| !self.parameters.secrets.is_empty()) {
+            let name = step.id.name();
+            let Some(inner) = inner_template(&step.raw) else {
+                return Err(invalid(format_args!(
+                    "the nested deployment `{name}` would keep secure parameters in clear: give its expressions the scope `inner`, \
+                     and it secure parameters of its own"
+                )));
+            };
+            let given = step.raw.get("properties").and_then(|properties| properties.get("parameters")?.as_object());
+            for (parameter, value) in given.into_iter().flatten() {
+                let declared = inner.get("parameters").and_then(Value::as_object).into_iter().flatten();
+                let kind =
+                    declared.filter(|(own, _)| own.eq_ignore_ascii_case(parameter)).find_map(|(_, of)| of.get("type"));
+                let mut evaluator = self.evaluator();
+                evaluator.copy.clone_from(&step.copy);
+                evaluator.keeps_later = true;
+                let evaluated = evaluator.known(parameter, value)?;
+                let shows = self.parameters.asks_for_secrets(Some(value))?
+                    || self.parameters.redact_value(&evaluated) != evaluated;
+                if shows && !kind.and_then(Value::as_str).is_some_and(is_secure) {
+                    return Err(invalid(format_args!(
+                        "the nested deployment `{name}` would show a secure parameter; make its own `{parameter}` secure"
+                    )));
+                }
+            }
+        }
         Ok(())
     }
 

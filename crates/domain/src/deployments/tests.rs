@@ -149,6 +149,27 @@ fn a_secure_parameter_is_not_shown() {
 }
 
 #[test]
+fn a_secure_parameter_gets_into_no_nested_deployment_and_no_default_that_shows_it() {
+    let given = json!({"s": "hunter2"});
+    let nested = |scope: &str, kind: &str, value: &str| {
+        let inner = json!({"parameters": {"p": {"type": kind}}, "resources": []});
+        let options = json!({"scope": scope});
+        let properties = json!({"expressionEvaluationOptions": options, "mode": "Incremental", "template": inner, "parameters": {"p": {"value": value}}});
+        let resource = json!({"type": "Microsoft.Resources/deployments", "apiVersion": "1", "name": "n", "properties": properties});
+        json!({"parameters": {"s": {"type": "secureString"}}, "resources": [resource]})
+    };
+    assert!(refusal(nested("outer", "secureString", "x"), given.clone()).contains("would keep secure parameters"));
+    for value in ["[parameters('s')]", "[toUpper(parameters('S'))]"] {
+        let shown = refusal(nested("inner", "string", value), given.clone());
+        assert!(shown.contains("make its own `p` secure"), "{shown}");
+        assert!(read(nested("inner", "secureString", value), given.clone()).is_ok());
+    }
+    assert!(read(nested("inner", "string", "x"), given.clone()).is_ok());
+    let default = json!({"s": {"type": "secureString"}, "t": {"type": "string", "defaultValue": "[concat('x', parameters('s'))]"}});
+    assert!(refusal(json!({"parameters": default}), given).contains("the default of the parameter `t`"));
+}
+
+#[test]
 fn what_grows_without_bound_or_circles_is_refused() {
     let mut variables = Map::new();
     variables.insert(String::from("v0"), json!("xxxxxxxxxxxxxxxx"));

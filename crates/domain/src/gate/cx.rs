@@ -295,8 +295,14 @@ impl<'a, O: Op> Cx<'a, O> {
     /// Makes changes durable that change nothing a caller could name: counters of guesses, one-time states, when a session
     /// was heard last. They leave no record of their own; the operation's own comes at its end and says how it went.
     pub(crate) async fn keep(&self, changes: Changes) -> Result<()> {
-        let kept_in_memory =
-            [access::TABLES, identity::TABLES, identity::APPLICATION_TABLES, network::TABLES, scoring::TABLES];
+        let kept_in_memory = [
+            access::TABLES,
+            governance::TABLES,
+            identity::TABLES,
+            identity::APPLICATION_TABLES,
+            network::TABLES,
+            scoring::TABLES,
+        ];
         if kept_in_memory.iter().any(|tables| changes.touches(tables)) {
             return Err(Error::internal("a change that must be recorded was to be kept without a record"));
         }
