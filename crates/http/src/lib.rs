@@ -6,6 +6,7 @@ mod crowd;
 mod door;
 pub mod faces;
 mod finished;
+mod front;
 mod guest;
 mod inside;
 mod large_reads;
@@ -14,5 +15,6 @@ mod porch;
 mod serve;
 
 pub use door::{Door, Doors};
+pub use front::AskedAs;
 pub use guest::{App, Guest};
 pub use serve::{Listener, Tls};

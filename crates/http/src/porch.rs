@@ -13,10 +13,10 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use kernel::{CorrelationId, Limits, Source};
 
-use crate::{crowd::Crowd, path};
+use crate::crowd::Crowd;
 
 /// Names under which the server may be called; an unknown `Host` is refused, so that a rebound name reaches nothing.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,7 @@ impl Hosts {
 }
 
 /// The host of an authority, without its port and brackets.
-fn host_of(authority: &str) -> &str {
+pub(crate) fn host_of(authority: &str) -> &str {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|c| c.is_ascii_digit()) => host,
         _ => authority,
@@ -122,7 +122,7 @@ fn busy() -> Response {
 
 /// Every name the request was sent to: the authority of HTTP/2 and each `Host` header. None of them may be foreign, and
 /// there must be one.
-fn names(request: &Request) -> impl Iterator<Item = Option<&str>> {
+pub(crate) fn names(request: &Request) -> impl Iterator<Item = Option<&str>> {
     let authority = request.uri().authority().map(|authority| Some(authority.as_str()));
     let headers = request.headers().get_all(header::HOST).iter().map(|name| name.to_str().ok());
     let nameless = authority.is_none() && !request.headers().contains_key(header::HOST);
@@ -168,21 +168,6 @@ fn problem(status: StatusCode, code: &str, message: &str) -> Response {
     let body =
         serde_json::json!({"error": {"code": code, "message": message}, "error_code": error_code, "message": message});
     (status, [(header::CONTENT_TYPE, "application/json")], Body::from(body.to_string())).into_response()
-}
-
-/// The request's path in canonical case; none when it is not acceptable at all.
-pub(crate) fn canonical_uri(uri: &Uri) -> Option<Uri> {
-    path::decode(uri.path())?;
-    let Some(canonical) = path::canonical(uri.path()) else {
-        return Some(uri.clone());
-    };
-    let mut parts = uri.clone().into_parts();
-    let text = match uri.query() {
-        Some(query) => format!("{canonical}?{query}"),
-        None => canonical,
-    };
-    parts.path_and_query = Some(text.parse().ok()?);
-    Uri::from_parts(parts).ok()
 }
 
 /// The answer to a path that is not acceptable.

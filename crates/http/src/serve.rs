@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -24,13 +24,11 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
 
 use crate::{
     App, Doors,
     crowd::Crowd,
-    finished::Finished,
-    inside::Inside,
+    front::Front,
     large_reads::{self, Filled},
     porch::{self, Hosts, Peer},
 };
@@ -65,7 +63,7 @@ impl Tls {
 pub struct Listener {
     socket: TcpListener,
     tls: TlsAcceptor,
-    router: Router,
+    front: Front,
     limits: Arc<Limits>,
 }
 
@@ -79,7 +77,7 @@ impl Listener {
         let limits = Arc::clone(&app.limits);
         let hosts = Arc::new(Hosts::new(names, suffix));
         let router = porch::wrap(doors.into_router().with_state(app), hosts, Arc::clone(&limits));
-        Self { socket, tls: tls.0, router, limits }
+        Self { socket, tls: tls.0, front: Front::new(router, suffix), limits }
     }
 
     /// Where it listens.
@@ -110,7 +108,7 @@ impl Listener {
             let Some(seat) = crowd.enter(network(peer.ip())) else { continue };
             let watcher = graceful.watcher();
             let connection =
-                Connection { tls: self.tls.clone(), router: self.router.clone(), limits: Arc::clone(&self.limits) };
+                Connection { tls: self.tls.clone(), front: self.front.clone(), limits: Arc::clone(&self.limits) };
             tokio::spawn(async move {
                 connection.serve(stream, peer, watcher).await;
                 drop((place, seat));
@@ -122,7 +120,7 @@ impl Listener {
 
 struct Connection {
     tls: TlsAcceptor,
-    router: Router,
+    front: Front,
     limits: Arc<Limits>,
 }
 
@@ -145,13 +143,13 @@ impl Connection {
             .max_header_list_size(64 * 1024)
             .keep_alive_interval(self.limits.slow_client)
             .keep_alive_timeout(self.limits.slow_client);
-        let router = self.router;
+        let front = self.front;
         let has_asked = Arc::new(AtomicBool::new(false));
         let asks = Arc::clone(&has_asked);
         let service = service_fn(move |request: Request<Incoming>| {
             asks.store(true, Ordering::Relaxed);
-            let router = router.clone();
-            async move { Ok::<_, Infallible>(answer(router, request.map(Body::new), peer).await) }
+            let front = front.clone();
+            async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(Filled::new(stream)), service).into_owned();
         // The deadlines of the two protocols begin when it is known which of them is spoken.
@@ -183,23 +181,6 @@ fn network(address: IpAddr) -> IpAddr {
 /// Goes on with what a request began, after it was answered.
 pub(crate) fn go_on(work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(work);
-}
-
-/// Answers a request from this peer.
-pub(crate) async fn answer(router: Router, mut request: Request<Body>, peer: Peer) -> axum::response::Response {
-    let Some(uri) = porch::canonical_uri(request.uri()) else { return porch::bad_path() };
-    *request.uri_mut() = uri;
-    request.extensions_mut().insert(peer);
-    request.extensions_mut().insert(Inside::new(router.clone(), peer));
-    match Finished::new(router.oneshot(request)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
-        Err(panic) => {
-            let words = panic.downcast_ref::<&str>().copied().unwrap_or("no words");
-            tracing::error!(words, "a request panicked");
-            porch::panicked()
-        }
-    }
 }
 
 #[cfg(test)]

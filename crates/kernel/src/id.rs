@@ -105,6 +105,12 @@ impl<N: Noun> From<Uuid> for Guid<N> {
     }
 }
 
+impl<N: Noun> From<Guid<N>> for Uuid {
+    fn from(guid: Guid<N>) -> Self {
+        guid.0
+    }
+}
+
 impl<N: Noun> FromStr for Guid<N> {
     type Err = InvalidId;
     /// Only the hyphenated form: one spelling per id, so that comparing texts never disagrees with comparing ids.

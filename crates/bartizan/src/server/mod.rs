@@ -22,6 +22,7 @@ use domain::{
     compute::RestReplicas,
     gate::{House, Parts, Settings, enter},
     identity::{Charter, FoundHouse, IssueServerCertificate},
+    resources::FoundAddresses,
 };
 use http_faces::{App, Listener, Tls, faces};
 use kernel::{Caller, ComputeDriver, Limits, Secret, SystemClock, Web};
@@ -85,6 +86,7 @@ impl Server {
             house = open_house(&data, &target, &web, settings).await?;
         }
         let founded = found(&house, &data, options).await?;
+        enter(&house, &Caller::house(), FoundAddresses).await?;
 
         let house = Arc::new(house);
         let tls = Tls::from_pem(&identity.chain_pem, identity.key_pem.expose()).map_err(Failure::new)?;

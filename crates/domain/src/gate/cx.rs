@@ -11,12 +11,12 @@ use std::{
 
 use kernel::{
     Action, Batch, Caller, Class, ComputeDriver, Error, Kind, ResourceId, Result, StoreError, Timestamp, Web, Who,
-    WorkspaceId,
 };
+use uuid::Uuid;
 
 use super::{
     Activity, Actor, Changes, Happening, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
-    keys::{RestingKeyring, WorkspaceKeyring},
+    keys::{OwnKeyring, RestingKeyring},
 };
 use crate::{
     access::{self, ApprovalRequest},
@@ -162,22 +162,23 @@ impl<'a, O: Op> Cx<'a, O> {
         self.house.system()
     }
 
-    /// A workspace's shelf.
-    pub async fn shelf(&self, workspace: WorkspaceId) -> Result<Shelf> {
-        self.house.shelf(workspace).await
+    /// The shelf of a workspace, or of what else has data of its own, by its GUID.
+    pub async fn shelf(&self, of: impl Into<Uuid>) -> Result<Shelf> {
+        self.house.shelf(of.into()).await
     }
 
-    /// A new workspace's shelf; it lasts once `changes` are committed.
-    pub fn found_shelf(&self, workspace: WorkspaceId, changes: &mut Changes) -> Result<Shelf> {
-        let (shelf, row) = self.house.keys().found(workspace)?;
-        changes.put::<WorkspaceKeyring>(self.system(), &row)?;
+    /// A new shelf, for what has this GUID; it lasts once `changes` are committed.
+    pub fn found_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<Shelf> {
+        let (shelf, row) = self.house.keys().found(of.into())?;
+        changes.put::<OwnKeyring>(self.system(), &row)?;
         Ok(shelf)
     }
 
-    /// Destroys a workspace's key once `changes` are committed: nothing under it can be read again.
-    pub(crate) async fn forget_shelf(&self, workspace: WorkspaceId, changes: &mut Changes) -> Result<()> {
-        let (system, id) = (self.system(), workspace.as_bytes());
-        if let Some(row) = self.get::<WorkspaceKeyring>(system, id).await? {
+    /// Destroys a shelf's key once `changes` are committed: nothing under it can be read again.
+    pub(crate) async fn forget_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<()> {
+        let (system, of) = (self.system(), of.into());
+        let id = of.as_bytes();
+        if let Some(row) = self.get::<OwnKeyring>(system, id).await? {
             changes.delete(system, &row);
         }
         if let Some(row) = self.get::<RestingKeyring>(system, id).await? {
@@ -186,24 +187,26 @@ impl<'a, O: Op> Cx<'a, O> {
         Ok(())
     }
 
-    /// Closes a workspace's shelf once `changes` are committed: no door finds it until it is reopened.
-    pub(crate) async fn rest_shelf(&self, workspace: WorkspaceId, changes: &mut Changes) -> Result<()> {
-        let (system, id) = (self.system(), workspace.as_bytes());
-        let row = self.get::<WorkspaceKeyring>(system, id).await?;
-        let row = row.ok_or_else(|| Error::not_found("the workspace's key"))?;
+    /// Closes a shelf once `changes` are committed: no door finds it until it is reopened.
+    pub(crate) async fn rest_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<()> {
+        let (system, of) = (self.system(), of.into());
+        let id = of.as_bytes();
+        let row = self.get::<OwnKeyring>(system, id).await?;
+        let row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
         changes.put(system, &Row::new(id.as_slice(), RestingKeyring(row.value.clone())))?;
         changes.delete(system, &row);
         Ok(())
     }
 
     /// Reopens a shelf that was closed; others find it once `changes` are committed.
-    pub(crate) async fn reopen_shelf(&self, workspace: WorkspaceId, changes: &mut Changes) -> Result<Shelf> {
-        let (system, id) = (self.system(), workspace.as_bytes());
+    pub(crate) async fn reopen_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<Shelf> {
+        let (system, of) = (self.system(), of.into());
+        let id = of.as_bytes();
         let row = self.get::<RestingKeyring>(system, id).await?;
-        let row = row.ok_or_else(|| Error::not_found("the deleted workspace's key"))?;
+        let row = row.ok_or_else(|| Error::not_found("the key of what was deleted"))?;
         changes.put(system, &Row::new(id.as_slice(), row.value.0.clone()))?;
         changes.delete(system, &row);
-        row.value.0.shelf(workspace)
+        row.value.0.shelf(of)
     }
 
     /// Reads one row.
@@ -258,7 +261,7 @@ impl<'a, O: Op> Cx<'a, O> {
         let touches_networks = changes.touches(network::TABLES);
         let touches_policies = changes.touches(governance::TABLES);
         let touches_services = changes.touches(scoring::TABLES);
-        let touches_keys = changes.touches(&[WorkspaceKeyring::TABLE]);
+        let touches_keys = changes.touches(&[OwnKeyring::TABLE]);
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
         let changes = changes.seal()?;
         let (meta, batch) = (self.house.meta(), Batch { changes, records });

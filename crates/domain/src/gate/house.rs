@@ -1,22 +1,20 @@
 //! The house: everything an operation could reach, private to the gate.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwap;
 use kernel::{
     Action, Batch, BlobStore, Clock, ComputeDriver, Error, KeyProvider, Kind, LogRow, MetaStore, Result, Sealed,
-    TenantId, Timestamp, Web, WorkspaceId,
+    TenantId, Timestamp, Web,
 };
 use seal::Place;
+use uuid::Uuid;
 
 use super::{
-    Activity, Record, Row, Shelf,
+    Activity, Record, Row, Settings, Shelf,
     keys::Keys,
     reads::{ENOUGH, PendingReads},
 };
@@ -53,51 +51,6 @@ pub struct Parts {
     pub settings: Settings,
     /// What the doors ask for: the operation catalogue that roles are read against.
     pub actions: Vec<Action>,
-}
-
-/// What an operator sets.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The address that clients use: `https://localhost:8443`. Issuer of tokens, base of links.
-    pub url: String,
-    /// PEM of the installation's certificate authority, handed to agents.
-    pub ca_pem: String,
-    /// Host-style names end in this.
-    pub suffix: String,
-    /// How long an access token lives.
-    pub token_lifetime: Duration,
-    /// How long a run token lives; the agent refreshes it.
-    pub run_token_lifetime: Duration,
-    /// How long a key signs tokens before the next one takes over.
-    pub signing_key_lifetime: Duration,
-    /// Silence after which a run is `NotResponding`.
-    pub silence: Duration,
-    /// Further silence after which it is `Failed`.
-    pub patience: Duration,
-    /// Where prepared environments are cached on the local target.
-    pub cache_dir: String,
-    /// Directory, private to the server, for the Unix sockets of service replicas.
-    pub socket_dir: String,
-    /// Whether package indexes may be reached when environments are prepared.
-    pub offline: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            url: String::from("https://localhost:8443"),
-            ca_pem: String::new(),
-            suffix: String::from("bartizan.test"),
-            token_lifetime: Duration::from_secs(3600),
-            run_token_lifetime: Duration::from_secs(900),
-            signing_key_lifetime: Duration::from_secs(30 * 24 * 3600),
-            silence: Duration::from_secs(60),
-            patience: Duration::from_secs(60),
-            cache_dir: String::new(),
-            socket_dir: String::new(),
-            offline: false,
-        }
-    }
 }
 
 /// The house. Rooms reach its stores through a `Cx` alone.
@@ -250,8 +203,8 @@ impl House {
         &self.keys
     }
 
-    pub(crate) async fn shelf(&self, workspace: WorkspaceId) -> Result<Shelf> {
-        self.keys.workspace(self.meta(), workspace).await
+    pub(crate) async fn shelf(&self, of: impl Into<Uuid>) -> Result<Shelf> {
+        self.keys.shelf(self.meta(), of.into()).await
     }
 
     /// Reads one row; only for what the gate itself must know before an operation runs.

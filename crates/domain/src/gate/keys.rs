@@ -1,32 +1,34 @@
-//! The house's keyrings: one for the system under the root key, one per workspace under the system's.
+//! The house's keyrings: one for the system under the root key; one per workspace, vault, storage account and registry under the
+//! system's.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use kernel::{Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Secret, WorkspaceId};
+use kernel::{Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Secret};
 use seal::{Keyring, Ring};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{Record, Row, Shelf};
 
 const ROOT_KEY: &[u8] = b"root\0keyring";
 const PURPOSE: &[u8] = b"system keyring";
 
-/// The keyring of one workspace, sealed for the system's shelf.
+/// The keyring of what has data of its own (a workspace, a vault, a storage account, a registry), sealed for the system's shelf.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct WorkspaceKeyring {
+pub(super) struct OwnKeyring {
     material: Vec<u8>,
 }
 
-impl Record for WorkspaceKeyring {
+impl Record for OwnKeyring {
     const TABLE: &'static str = "keyring";
 }
 
-impl WorkspaceKeyring {
+impl OwnKeyring {
     /// The shelf that this keyring opens.
-    pub(super) fn shelf(&self, id: WorkspaceId) -> Result<Shelf> {
+    pub(super) fn shelf(&self, id: Uuid) -> Result<Shelf> {
         let ring: Ring = Keyring::from_bytes(&Secret::new(self.material.clone()))?.ring()?;
         Ok(Shelf::new(*id.as_bytes(), Arc::new(ring)))
     }
@@ -36,13 +38,13 @@ impl WorkspaceKeyring {
 /// workspace's key finds none meanwhile, by whichever door it came.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct RestingKeyring(pub(super) WorkspaceKeyring);
+pub(super) struct RestingKeyring(pub(super) OwnKeyring);
 
 impl Record for RestingKeyring {
     const TABLE: &'static str = "resting-keyring";
 }
 
-impl Drop for WorkspaceKeyring {
+impl Drop for OwnKeyring {
     fn drop(&mut self) {
         drop(Secret::new(std::mem::take(&mut self.material)));
     }
@@ -58,7 +60,7 @@ pub(super) struct Keys {
 /// not be kept after it.
 #[derive(Default)]
 struct Opened {
-    shelves: HashMap<WorkspaceId, Shelf>,
+    shelves: HashMap<Uuid, Shelf>,
     generation: u64,
 }
 
@@ -89,16 +91,16 @@ impl Keys {
         &self.system
     }
 
-    /// A new workspace's shelf, and the row that makes it last.
-    pub(super) fn found(&self, workspace: WorkspaceId) -> Result<(Shelf, Row<WorkspaceKeyring>)> {
+    /// A new shelf, and the row that makes it last.
+    pub(super) fn found(&self, id: Uuid) -> Result<(Shelf, Row<OwnKeyring>)> {
         let keyring = Keyring::generate()?;
-        let shelf = Shelf::new(*workspace.as_bytes(), Arc::new(keyring.ring()?));
+        let shelf = Shelf::new(*id.as_bytes(), Arc::new(keyring.ring()?));
         let material = keyring.to_bytes().expose().clone();
-        Ok((shelf, Row::new(workspace.as_bytes().as_slice(), WorkspaceKeyring { material })))
+        Ok((shelf, Row::new(id.as_bytes().as_slice(), OwnKeyring { material })))
     }
 
-    /// The shelf of a workspace.
-    pub(super) async fn workspace(&self, meta: &dyn MetaStore, id: WorkspaceId) -> Result<Shelf> {
+    /// The shelf of what has this GUID.
+    pub(super) async fn shelf(&self, meta: &dyn MetaStore, id: Uuid) -> Result<Shelf> {
         let generation = {
             let opened = self.opened();
             if let Some(shelf) = opened.shelves.get(&id) {
@@ -106,9 +108,9 @@ impl Keys {
             }
             opened.generation
         };
-        let key = self.system.key(WorkspaceKeyring::TABLE, id.as_bytes());
-        let stored = meta.get(&key).await?.ok_or_else(|| Error::not_found("the workspace's key"))?;
-        let row: Row<WorkspaceKeyring> = self.system.open(&stored)?;
+        let key = self.system.key(OwnKeyring::TABLE, id.as_bytes());
+        let stored = meta.get(&key).await?.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
+        let row: Row<OwnKeyring> = self.system.open(&stored)?;
         let shelf = row.value.shelf(id)?;
         let mut opened = self.opened();
         if opened.generation == generation {

@@ -16,6 +16,7 @@ mod policies;
 mod reach;
 mod reads;
 mod record;
+mod settings;
 mod shelf;
 mod table;
 
@@ -26,8 +27,9 @@ pub use changes::Changes;
 pub(crate) use cx::ALSO_NEEDED;
 pub use cx::Cx;
 pub use happening::Happening;
-pub use house::{House, Parts, Settings};
+pub use house::{House, Parts};
 pub use record::{Activity, Actor, Outcome};
+pub use settings::Settings;
 pub use shelf::Shelf;
 pub use table::{Record, Row};
 

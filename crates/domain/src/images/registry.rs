@@ -8,7 +8,9 @@ use uuid::Uuid;
 use crate::{
     gate::{Changes, Cx, Op, Row},
     governance::amend,
-    resources::{Registry, Resource, ResourceType, SystemData, Workspace, companion_name, grant_registry, row_id},
+    resources::{
+        Registry, Resource, ResourceType, SystemData, Workspace, companion_name, found_address, grant_registry, row_id,
+    },
 };
 
 /// Adds the registry to `changes`, with what the workspace's identity may do there, and its id to the workspace, unless there is
@@ -25,9 +27,11 @@ pub(super) async fn make_if_missing<O: Op>(
     let (namespace, kind) = Registry::TYPE.split_once('/').unwrap_or((Registry::TYPE, ""));
     let group = workspace.value.id.parent();
     let id = group.child(["providers", namespace, kind, &named]).map_err(|why| Error::invalid("name", why))?;
+    let guid = Uuid::new_v4();
+    found_address::<Registry, _>(cx, &id, guid, changes).await?;
     let mut registry = Resource {
         id: id.clone(),
-        guid: Uuid::new_v4(),
+        guid,
         location: workspace.value.location.clone(),
         tags: BTreeMap::new(),
         system: SystemData::new(cx),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     KeyVault, Precondition, PutResource, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Subscription,
-    Telemetry, Workspace, Written, account_keys, collection, find, row_id,
+    Telemetry, Workspace, Written, account_keys, address, collection, find, row_id,
 };
 use crate::{
     access::remove_within,
@@ -16,7 +16,8 @@ use crate::{
 
 /// What can be a companion of a workspace.
 pub trait Companion: ResourceType {
-    /// Whether its name is part of an address, and so is one resource's alone in the whole house.
+    /// Whether its name is part of an address, and so is one resource's alone in the whole house. What has an address has data of
+    /// its own too, under a key of its own.
     const HAS_ADDRESS: bool;
 
     /// A new one.
@@ -138,18 +139,19 @@ impl<P: Companion> Op for PutCompanion<P> {
         let system = cx.system();
         let (_, group) = find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
         let mut changes = Changes::new();
+        let guid = Uuid::new_v4();
         let properties = match cx.get::<Resource<P>>(system, &row_id::<P>(system, &self.id)).await? {
             Some(row) => row.value.properties,
             None => {
                 P::check_name(self.id.name())?;
-                require_free_name::<P, _>(cx, &self.id).await?;
+                address::found::<P, _>(cx, &self.id, guid, &mut changes).await?;
                 // A group that is deleted meanwhile makes this commit stale, and the reverse.
                 changes.put(system, &group)?;
                 P::fresh(cx.house().tenant().ok_or_else(|| Error::internal("a house without a tenant"))?)
             }
         };
         let Self { id, location, tags, precondition, .. } = self;
-        PutResource { id, location, tags, properties, precondition }.apply_with(cx, changes).await
+        PutResource { id, location, tags, properties, precondition }.apply_as(cx, changes, guid).await
     }
 }
 
@@ -191,35 +193,13 @@ impl Op for CheckCompanionName<StorageAccount> {
         if let Err(why) = StorageAccount::check_name(&self.name) {
             return Ok(NameAnswer::Unfit(why.public().to_owned()));
         }
-        let taken = is_taken::<StorageAccount, _>(cx, &self.name).await?;
-        Ok(if taken { NameAnswer::Taken } else { NameAnswer::Free })
+        let holder = address::holder::<StorageAccount, _>(cx, &self.name).await?;
+        Ok(if holder.is_some() { NameAnswer::Taken } else { NameAnswer::Free })
     }
-}
-
-/// Refuses a name that is somebody else's address already.
-async fn require_free_name<P: Companion, O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<()> {
-    if !is_taken::<P, _>(cx, id.name()).await? {
-        return Ok(());
-    }
-    let why = format!("the name `{}` is already taken; it is part of an address, so choose another", id.name());
-    Err(Error::new(Kind::Conflict, why))
-}
-
-async fn is_taken<P: Companion, O: Op>(cx: &Cx<'_, O>, name: &str) -> Result<bool> {
-    if !P::HAS_ADDRESS {
-        return Ok(false);
-    }
-    for group in groups(cx).await? {
-        let rows = cx.all::<Resource<P>>(cx.system(), &collection::<P>(cx.system(), &group)).await?;
-        if rows.iter().any(|row| row.value.id.name().eq_ignore_ascii_case(name)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Every resource group there is.
-async fn groups<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<ResourceId>> {
+pub(super) async fn groups<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<ResourceId>> {
     let system = cx.system();
     let mut found = Vec::new();
     for subscription in cx.all::<Subscription>(system, b"").await? {
@@ -272,6 +252,7 @@ impl<P: Companion> Op for DeleteCompanion<P> {
         let mut changes = Changes::new();
         changes.delete(&shelf, &row);
         account_keys::forget(cx, row.value.guid, &mut changes).await?;
+        address::end(cx, &row.value, &mut changes).await?;
         remove_within(cx, &self.id, &[], &mut changes).await?;
         cx.commit(changes).await
     }

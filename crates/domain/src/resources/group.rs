@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Companion, KeyVault, LogStore, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount,
-    Subscription, Telemetry, UserAssignedIdentity, Workspace, Written, account_keys, collection,
+    Subscription, Telemetry, UserAssignedIdentity, Workspace, Written, account_keys, address, collection,
     companions::workspaces, deleted_workspace::resting_within, find, managed_identity::end_managed, name,
 };
 use crate::{
@@ -111,11 +111,11 @@ impl Op for DeleteResourceGroup {
         require_unused(cx, &self.id).await?;
         let mut changes = Changes::new();
         changes.delete(&shelf, &row);
-        remove_all::<StorageAccount, _>(cx, &shelf, &self.id, &mut changes).await?;
-        remove_all::<KeyVault, _>(cx, &shelf, &self.id, &mut changes).await?;
-        remove_all::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_companions::<StorageAccount, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_companions::<KeyVault, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_companions::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<LogStore, _>(cx, &shelf, &self.id, &mut changes).await?;
-        remove_all::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_companions::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<MetricAlert, _>(cx, &shelf, &self.id, &mut changes).await?;
         for row in cx.all::<Resource<ActionGroup>>(&shelf, &collection::<ActionGroup>(&shelf, &self.id)).await? {
             end_receivers(cx, &mut changes, &row.value.id).await?;
@@ -129,7 +129,7 @@ impl Op for DeleteResourceGroup {
     }
 }
 
-async fn remove_all<P: ResourceType, O: Op>(
+async fn remove_companions<P: Companion, O: Op>(
     cx: &Cx<'_, O>,
     shelf: &Shelf,
     parent: &ResourceId,
@@ -137,6 +137,19 @@ async fn remove_all<P: ResourceType, O: Op>(
 ) -> Result<()> {
     for row in cx.all::<Resource<P>>(shelf, &collection::<P>(shelf, parent)).await? {
         account_keys::forget(cx, row.value.guid, changes).await?;
+        address::end(cx, &row.value, changes).await?;
+        changes.delete(shelf, &row);
+    }
+    Ok(())
+}
+
+async fn remove_all<P: ResourceType, O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    parent: &ResourceId,
+    changes: &mut Changes,
+) -> Result<()> {
+    for row in cx.all::<Resource<P>>(shelf, &collection::<P>(shelf, parent)).await? {
         changes.delete(shelf, &row);
     }
     Ok(())

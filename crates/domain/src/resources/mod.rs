@@ -2,6 +2,7 @@
 //! models them.
 
 mod account_keys;
+mod address;
 mod cloud;
 mod companion;
 mod companions;
@@ -27,6 +28,8 @@ mod workspace_keys;
 mod workspace_parts;
 
 pub use account_keys::{AccountKey, Keyed, ListAccountKeys, RegenerateAccountKey};
+pub(crate) use address::found as found_address;
+pub use address::{Addressed, FindAddress, FoundAddresses};
 pub use cloud::{Cloud, GetCloud};
 pub use companion::{KeyVault, Registry, StorageAccount, Telemetry};
 pub use companions::{CheckCompanionName, Companion, DeleteCompanion, NameAnswer, PutCompanion};

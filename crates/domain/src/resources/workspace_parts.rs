@@ -6,8 +6,8 @@ use kernel::{Error, ResourceId, Result, WorkspaceId};
 use uuid::Uuid;
 
 use super::{
-    AccountKey, Datastore, DatastoreKind, Keyed, Resource, ResourceType, SystemData, Target, TargetIdentities,
-    account_keys, find, row_id,
+    AccountKey, Companion, Datastore, DatastoreKind, Keyed, Resource, ResourceType, SystemData, Target,
+    TargetIdentities, account_keys, address, find, row_id,
 };
 use crate::{
     gate::{Changes, Cx, Op, Row, Shelf},
@@ -30,7 +30,7 @@ pub(super) struct Maker<'a, 'c, O> {
 
 impl<O: Op> Maker<'_, '_, O> {
     /// The companion that was named, which must exist, or a new one beside the workspace.
-    pub(super) async fn companion<P: ResourceType>(
+    pub(super) async fn companion<P: Companion>(
         &mut self,
         group: &ResourceId,
         named: Option<ResourceId>,
@@ -43,6 +43,7 @@ impl<O: Op> Maker<'_, '_, O> {
         let (namespace, kind) = P::TYPE.split_once('/').unwrap_or((P::TYPE, ""));
         let id = group.child(["providers", namespace, kind, fresh]).map_err(|why| Error::invalid("name", why))?;
         let guid = self.add(&self.cx.system().clone(), id.clone(), properties.clone())?;
+        address::found::<P, _>(self.cx, &id, guid, self.changes).await?;
         Ok((id, properties, guid))
     }
 

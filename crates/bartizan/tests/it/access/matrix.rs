@@ -148,4 +148,6 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/supervise/action",
     "Microsoft.MachineLearningServices/workspaces/purge/action",
     "Microsoft.MachineLearningServices/workspaces/syncKeys/action",
+    "Microsoft.Resources/addresses/find/read",
+    "Microsoft.Resources/addresses/found/action",
 ];

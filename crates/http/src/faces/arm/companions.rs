@@ -68,7 +68,7 @@ impl Shown for KeyVault {
     const CREATED: StatusCode = StatusCode::CREATED;
 
     fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
-        let uri = format!("{}/vaults/{}/", guest.house().settings().url, row.value.id.name());
+        let uri = guest.house().settings().own_url(row.value.id.name(), "vault");
         json!({
             "tenantId": row.value.properties.tenant,
             "vaultUri": uri,
@@ -83,7 +83,7 @@ impl Shown for StorageAccount {
     const CREATED: StatusCode = StatusCode::OK;
 
     fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
-        let blob = format!("{}/blob/{}/", guest.house().settings().url, row.value.id.name());
+        let blob = guest.house().settings().own_url(row.value.id.name(), "blob.core");
         json!({"primaryEndpoints": {"blob": blob}, "provisioningState": "Succeeded"})
     }
 }

@@ -1,0 +1,158 @@
+//! The front of the house: where a request goes, before any route is looked at. Vaults and storage accounts have host names of
+//! their own, as Azure's clients demand; each has a path-style twin, so that nothing needs a name server.
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body, response::Response};
+use http::{Request, Uri, header};
+use tower::ServiceExt;
+
+use crate::{
+    finished::Finished,
+    inside::Inside,
+    path,
+    porch::{self, Peer},
+};
+
+/// Under which names of their own resources are reached, and the path-style twin of each.
+const TWINS: [(&str, &str); 2] = [(".vault", "/vaults"), (".blob.core", "/blob")];
+
+/// How the client wrote the address: what signatures are computed over, and links are made of.
+#[derive(Clone, Debug)]
+pub struct AskedAs {
+    /// Host and port.
+    pub authority: String,
+    /// The path in its escaped form.
+    pub path: String,
+    /// Whether the resource is named by the host, not by the path.
+    pub is_host_style: bool,
+}
+
+/// The routes, behind the names under which they are reached.
+#[derive(Clone)]
+pub(crate) struct Front {
+    router: Router,
+    /// `.bartizan.test`, in lower case.
+    suffix: Arc<str>,
+}
+
+impl Front {
+    pub(crate) fn new(router: Router, suffix: &str) -> Self {
+        Self { router, suffix: format!(".{}", suffix.to_ascii_lowercase()).into() }
+    }
+
+    /// Answers a request from this peer.
+    pub(crate) async fn answer(self, mut request: Request<Body>, peer: Peer) -> Response {
+        let Some(uri) = self.address(&mut request) else { return porch::bad_path() };
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(Inside::new(self.clone(), peer));
+        match Finished::new(self.router.oneshot(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(panic) => {
+                let words = panic.downcast_ref::<&str>().copied().unwrap_or("no words");
+                tracing::error!(words, "a request panicked");
+                porch::panicked()
+            }
+        }
+    }
+
+    /// The address that is routed; none when it is not acceptable, or the names of one request mean different resources.
+    fn address(&self, request: &mut Request<Body>) -> Option<Uri> {
+        let home = self.one_home(request)?;
+        let is_host_style = home.is_some();
+        let path = match home {
+            Some(home) => format!("{home}{}", request.uri().path()),
+            None => request.uri().path().to_owned(),
+        };
+        path::decode(&path)?;
+        if is_addressed(&path) {
+            let asked = request.uri();
+            let authority = asked.authority().map(|authority| authority.to_string());
+            let host = || request.headers().get(header::HOST)?.to_str().ok().map(str::to_owned);
+            let authority = authority.or_else(host).unwrap_or_default();
+            let asked = AskedAs { authority, path: asked.path().to_owned(), is_host_style };
+            request.extensions_mut().insert(asked);
+        }
+        let canonical = if is_addressed(&path) { None } else { path::canonical(&path) };
+        replaced(request.uri(), canonical.unwrap_or(path))
+    }
+
+    /// Which resource the request's names mean, if any; no answer when they disagree.
+    fn one_home(&self, request: &Request<Body>) -> Option<Option<String>> {
+        let mut homes = porch::names(request).map(|name| self.home(name.unwrap_or_default()));
+        let home = homes.next().flatten();
+        homes.all(|other| other == home).then_some(home)
+    }
+
+    /// The path of the resource whose own name this is: `/vaults/v1` of `v1.vault.bartizan.test:8443`.
+    fn home(&self, authority: &str) -> Option<String> {
+        let host = porch::host_of(authority).to_ascii_lowercase();
+        let inner = host.strip_suffix(&*self.suffix)?;
+        TWINS.iter().find_map(|(kind, twin)| {
+            let name = inner.strip_suffix(kind)?;
+            let is_label = !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+            is_label.then(|| format!("{twin}/{name}"))
+        })
+    }
+}
+
+/// Whether a path is that of a vault or a storage account: what follows are names, whose case is theirs.
+fn is_addressed(path: &str) -> bool {
+    TWINS.iter().any(|(_, twin)| path.strip_prefix(twin).is_some_and(|rest| rest.starts_with('/')))
+}
+
+fn replaced(uri: &Uri, path: String) -> Option<Uri> {
+    if uri.path() == path {
+        return Some(uri.clone());
+    }
+    let mut parts = uri.clone().into_parts();
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    parts.path_and_query = Some(text.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routed(uri: &str, hosts: &[&str]) -> Option<String> {
+        let mut request = Request::builder().uri(uri);
+        for host in hosts {
+            request = request.header(header::HOST, *host);
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        Front::new(Router::new(), "bartizan.test").address(&mut request).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn a_resource_is_reached_by_its_own_name_and_by_its_path() {
+        let vault = routed("/secrets/a?x=1", &["V1.vault.bartizan.test:8443"]).unwrap();
+        assert_eq!(vault, "/vaults/v1/secrets/a?x=1");
+        assert_eq!(routed("/c/a%20b", &["acc.blob.core.bartizan.test"]).unwrap(), "/blob/acc/c/a%20b");
+        assert_eq!(routed("/vaults/v1/secrets", &["localhost:8443"]).unwrap(), "/vaults/v1/secrets");
+        for host in ["a.b.vault.bartizan.test", ".vault.bartizan.test", "vault.bartizan.test", "v.vault.elsewhere.test"]
+        {
+            assert_eq!(routed("/x", &[host]).unwrap(), "/x", "{host}");
+        }
+    }
+
+    #[test]
+    fn names_that_disagree_are_refused() {
+        assert_eq!(routed("/x", &["a.vault.bartizan.test", "b.vault.bartizan.test"]), None);
+        assert_eq!(routed("https://a.vault.bartizan.test/x", &["localhost"]), None);
+        assert_eq!(routed("/../x", &["a.vault.bartizan.test"]), None);
+    }
+
+    #[test]
+    fn the_names_of_blobs_and_secrets_keep_their_case() {
+        let path = "/blob/acc/c/subscriptions/S/RESOURCEGROUPS/g";
+        assert_eq!(routed(path, &["localhost"]).unwrap(), path);
+        let folded = routed("/Subscriptions/S/RESOURCEGROUPS/g", &["localhost"]).unwrap();
+        assert_eq!(folded, "/subscriptions/S/resourceGroups/g");
+    }
+}
