@@ -10,7 +10,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 
 /// Bytes fetched from the socket at once. A connection touches no more of them than its peer sends in one go.
-const SOCKET: usize = 64 << 10;
+pub(crate) const SOCKET: usize = 128 << 10;
 
 /// A socket that is read ahead.
 pub(crate) fn ahead<S: AsyncRead>(socket: S) -> BufReader<S> {

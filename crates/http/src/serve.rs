@@ -133,7 +133,9 @@ impl Connection {
             || own.is_some_and(|own| own.ip().to_canonical() == address.to_canonical());
         let peer = Peer { address, is_here };
         let accepted = timeout(self.limits.slow_client, self.tls.accept(large_reads::ahead(stream))).await;
-        let Ok(Ok(stream)) = accepted else { return };
+        let Ok(Ok(mut stream)) = accepted else { return };
+        // Of an answer that is large, this much is encrypted for one call of the system.
+        stream.get_mut().1.set_buffer_limit(Some(large_reads::SOCKET));
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.slow_client).max_buf_size(64 * 1024);
         builder

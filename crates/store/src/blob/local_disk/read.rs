@@ -1,15 +1,14 @@
 //! Reading a blob: a trip to the disk fetches several pieces, and the next trip is under way while they are handed out.
 
-use std::{
-    collections::VecDeque,
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    sync::Arc,
-};
+use std::{collections::VecDeque, fs::File, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use kernel::{BlobId, Sealed, SealedStream, StoreResult};
+use rustix::{
+    buffer::spare_capacity,
+    io::{pread, retry_on_intr},
+};
 use tokio::task::JoinHandle;
 
 use super::{
@@ -24,6 +23,7 @@ const BATCH: usize = 4;
 /// What is left of a range.
 struct Rest {
     file: File,
+    at: u64,
     left: u64,
 }
 
@@ -38,10 +38,8 @@ enum State {
 pub(super) async fn get(shelf: &Arc<Shelf>, id: BlobId, from: u64, length: u64) -> StoreResult<SealedStream> {
     let shelf = Arc::clone(shelf);
     let first = move || {
-        let (mut file, size) = shelf.find(id)?;
-        let left = size.saturating_sub(from).min(length);
-        file.seek(SeekFrom::Start(from.min(size))).map_err(|cause| fault::io("cannot read an object", cause))?;
-        Rest { file, left }.fetch(1)
+        let (file, size) = shelf.find(id)?;
+        Rest { file, at: from, left: size.saturating_sub(from).min(length) }.fetch(1)
     };
     let (pieces, rest) = fault::blocking(first).await?;
     if pieces.is_empty() {
@@ -84,17 +82,23 @@ impl Rest {
 
     fn piece(&mut self) -> StoreResult<Sealed> {
         let due = usize::try_from(self.left).unwrap_or(usize::MAX).min(PIECE);
-        let mut bytes = Vec::with_capacity(due);
         // Into room that is not filled with zeros first.
-        let took = u64::try_from(due).unwrap_or(u64::MAX);
-        (&mut self.file)
-            .take(took)
-            .read_to_end(&mut bytes)
-            .map_err(|cause| fault::io("cannot read an object", cause))?;
-        if bytes.len() < due {
-            return Err(fault::refused("an object became shorter while it was read"));
+        let mut bytes = Vec::with_capacity(due);
+        while bytes.len() < due {
+            let at = self.at.saturating_add(length_of(bytes.len()));
+            let read = retry_on_intr(|| pread(&self.file, spare_capacity(&mut bytes), at));
+            if read.map_err(|cause| fault::io("cannot read an object", cause))? == 0 {
+                return Err(fault::refused("an object became shorter while it was read"));
+            }
         }
-        self.left = self.left.saturating_sub(took);
+        // An allocator may give more room than was asked for.
+        bytes.truncate(due);
+        self.at = self.at.saturating_add(length_of(due));
+        self.left = self.left.saturating_sub(length_of(due));
         Ok(Sealed::read_back(Bytes::from(bytes)))
     }
+}
+
+fn length_of(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,7 @@
 use std::{
     ffi::CStr,
     fs::File,
-    io,
+    io::{self, IoSlice, Write},
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{
@@ -28,14 +28,29 @@ const INCOMING: &str = "incoming";
 /// What tests turn: the calls whose failure decides what may be acknowledged.
 #[derive(Clone, Copy)]
 pub(super) struct Calls {
-    pub(super) write: fn(&mut File, &[u8]) -> io::Result<()>,
+    pub(super) write: fn(&mut File, Vec<IoSlice<'_>>) -> io::Result<()>,
     pub(super) sync: fn(&File) -> io::Result<()>,
 }
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { write: io::Write::write_all, sync: File::sync_all }
+        Self { write: write_all, sync: File::sync_all }
     }
+}
+
+/// Writes all pieces, with as few calls as the system takes.
+pub(super) fn write_all(file: &mut File, mut pieces: Vec<IoSlice<'_>>) -> io::Result<()> {
+    let mut rest = pieces.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(())
 }
 
 /// The open directory `objects`.
@@ -107,8 +122,8 @@ impl Shelf {
         Ok((name, File::from(file)))
     }
 
-    pub(super) fn write(&self, id: BlobId, file: &mut File, bytes: &[u8]) -> StoreResult<()> {
-        (self.writing()?.calls.write)(file, bytes).map_err(|cause| fault::io(self.said("write", id), cause))
+    pub(super) fn write(&self, id: BlobId, file: &mut File, pieces: Vec<IoSlice<'_>>) -> StoreResult<()> {
+        (self.writing()?.calls.write)(file, pieces).map_err(|cause| fault::io(self.said("write", id), cause))
     }
 
     /// Makes the content of a temporary file durable and gives it its id as a name.

@@ -8,7 +8,7 @@ use testkit::{blob_id, sealed};
 
 use super::{
     LocalDisk,
-    shelf::{Calls, Shelf},
+    shelf::{Calls, Shelf, write_all},
 };
 
 fn open(dir: &Path, calls: Calls) -> LocalDisk {
@@ -25,11 +25,11 @@ fn is_swept(dir: &Path) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_the_blob_and_keeps_no_part_of_it() {
-    fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    fn write(file: &mut File, pieces: Vec<io::IoSlice<'_>>) -> io::Result<()> {
         if file.metadata()?.len() > 2 << 20 {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        io::Write::write_all(file, bytes)
+        write_all(file, pieces)
     }
     fn sync(file: &File) -> io::Result<()> {
         // As a network file system reports it: late.

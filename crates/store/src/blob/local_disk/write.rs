@@ -1,6 +1,6 @@
 //! Writing a blob: pieces are gathered while the ones before them go to the disk.
 
-use std::{fs::File, sync::Arc};
+use std::{fs::File, io::IoSlice, sync::Arc};
 
 use futures::TryStreamExt;
 use kernel::{BlobId, Sealed, SealedStream, StoreResult};
@@ -34,11 +34,10 @@ impl Temporary {
     }
 
     fn write(&mut self, batch: &[Sealed]) -> StoreResult<()> {
-        for piece in batch {
-            let bytes = piece.bytes();
-            self.shelf.write(self.id, &mut self.file, bytes)?;
-            self.length = self.length.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        }
+        let pieces: Vec<_> = batch.iter().map(|piece| IoSlice::new(piece.bytes())).collect();
+        let bytes = pieces.iter().fold(0_usize, |sum, piece| sum.saturating_add(piece.len()));
+        self.shelf.write(self.id, &mut self.file, pieces)?;
+        self.length = self.length.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         Ok(())
     }
 
