@@ -33,10 +33,15 @@ impl Settings {
     /// The address of a vault or storage account under its own name, as Azure's clients demand it:
     /// `https://v1.vault.bartizan.test:8443/`. Its path-style twin needs no name server.
     pub fn own_url(&self, name: &str, kind: &str) -> String {
+        format!("{}/", self.audience_of(&format!("{}.{kind}", name.to_ascii_lowercase())))
+    }
+
+    /// What all addresses of a kind end with, port included, as tokens for them are asked for: `https://vault.bartizan.test:8443`.
+    pub fn audience_of(&self, kind: &str) -> String {
         let authority = self.url.trim_start_matches("https://");
         let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| port.parse::<u16>().is_ok());
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-        format!("https://{}.{kind}.{}{port}/", name.to_ascii_lowercase(), self.suffix)
+        format!("https://{kind}.{}{port}", self.suffix)
     }
 }
 

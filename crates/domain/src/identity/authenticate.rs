@@ -19,7 +19,46 @@ use crate::{compute, gate::House};
 /// `Unauthenticated` for anything but a live token of ours, of the right type, for this audience, whose principal is
 /// enabled or whose run is alive. The message does not say which check failed, except expiry.
 pub async fn identify(house: &House, bearer: &str, source: Source) -> Result<Caller> {
-    let digest = Sha256::of(bearer.as_bytes());
+    identify_at(house, bearer, source, Audience::Management).await
+}
+
+/// What a token must have been issued for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The management and tracking faces.
+    Management,
+    /// What vaults hold.
+    Vault,
+}
+
+impl Audience {
+    /// What a verified token is remembered by: one that opens one face is unknown to the others.
+    fn digest(self, bearer: &str) -> [u8; 32] {
+        match self {
+            Self::Management => Sha256::of(bearer.as_bytes()),
+            Self::Vault => Sha256::of(format!("vault\n{bearer}").as_bytes()),
+        }
+    }
+
+    fn takes(self, house: &House, audience: &str) -> bool {
+        match self {
+            Self::Management => claims::is_management(house.settings(), audience),
+            Self::Vault => claims::is_vault(house.settings(), audience),
+        }
+    }
+
+    /// Whether the token of a run's own code is looked at: the run's workspace is all that it opens.
+    fn takes_runs(self) -> bool {
+        self == Self::Management
+    }
+}
+
+/// The same for a face that has tokens of its own.
+///
+/// # Errors
+/// As [`identify`].
+pub async fn identify_at(house: &House, bearer: &str, source: Source, audience: Audience) -> Result<Caller> {
+    let digest = audience.digest(bearer);
     let now = house.now();
     let verified = &house.identity.verified;
     let who = match verified.get(&digest) {
@@ -27,7 +66,7 @@ pub async fn identify(house: &House, bearer: &str, source: Source) -> Result<Cal
         Some(_) => return Err(expired()),
         None => {
             let since = verified.since();
-            let (who, end, grant, issued_at) = verify(house, bearer, now)?;
+            let (who, end, grant, issued_at) = verify(house, bearer, now, audience)?;
             let is_standing = match grant {
                 Some(grant) => oauth::stands(house, grant).await?,
                 None => true,
@@ -55,7 +94,12 @@ pub async fn identify(house: &House, bearer: &str, source: Source) -> Result<Cal
 }
 
 /// Who holds the token, until when, the grant it was issued under, and when.
-fn verify(house: &House, bearer: &str, now: Timestamp) -> Result<(Who, Timestamp, Option<Uuid>, i64)> {
+fn verify(
+    house: &House,
+    bearer: &str,
+    now: Timestamp,
+    audience: Audience,
+) -> Result<(Who, Timestamp, Option<Uuid>, i64)> {
     let state = house.identity.state();
     let tenant = state.tenant.ok_or_else(refused)?;
     let issuer = claims::issuer(house.settings(), tenant);
@@ -69,8 +113,7 @@ fn verify(house: &House, bearer: &str, now: Timestamp) -> Result<(Who, Timestamp
         }
     };
     if let Some(claims) = state.keys.verify::<Claims>(claims::TYPE, bearer) {
-        let fits =
-            claims.iss == issuer && claims.tid == tenant.0 && claims::is_management(house.settings(), &claims.aud);
+        let fits = claims.iss == issuer && claims.tid == tenant.0 && audience.takes(house, &claims.aud);
         if !fits {
             return Err(refused());
         }
@@ -89,7 +132,9 @@ fn verify(house: &House, bearer: &str, now: Timestamp) -> Result<(Who, Timestamp
         let principal = Principal { id, tenant, kind, app, name, proof };
         return Ok((Who::Principal(principal), end, grant, claims.iat));
     }
-    if let Some(claims) = state.keys.verify::<RunClaims>(run_token::TYPE, bearer) {
+    if audience.takes_runs()
+        && let Some(claims) = state.keys.verify::<RunClaims>(run_token::TYPE, bearer)
+    {
         if claims.iss != issuer || claims.aud != run_token::audience(claims.workspace) {
             return Err(refused());
         }

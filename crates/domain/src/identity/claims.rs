@@ -202,5 +202,15 @@ pub(super) fn is_management(settings: &Settings, audience: &str) -> bool {
 }
 
 fn is_data(settings: &Settings, audience: &str) -> bool {
-    audience == "https://storage.azure.com" || audience == format!("https://vault.{}", settings.suffix)
+    audience == "https://storage.azure.com" || is_vault(settings, audience)
+}
+
+/// With the port, as the challenge of a vault has it, or without.
+pub(super) fn is_vault(settings: &Settings, audience: &str) -> bool {
+    audience == vault_resource(settings) || audience == format!("https://vault.{}", settings.suffix)
+}
+
+/// What tokens for vaults are asked for: every vault's address ends with its authority, the port included.
+pub fn vault_resource(settings: &Settings) -> String {
+    settings.audience_of("vault")
 }

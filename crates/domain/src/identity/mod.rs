@@ -22,10 +22,10 @@ mod sign_in;
 mod token_keys;
 mod way_in;
 
-pub use authenticate::identify;
+pub use authenticate::{Audience, identify, identify_at};
 pub use authority::IssueServerCertificate;
 pub use browser::{GetSignInPage, SignInPage, form_token, is_form_token, new_browser_key};
-pub use claims::AccessToken;
+pub use claims::{AccessToken, vault_resource};
 pub use directory::{
     AddCertificate, AddClientSecret, AddFederatedCredential, AddGroupMember, ApplicationKey, CertificateEntry,
     CertificateView, CreateApplication, CreateGroup, CreateServicePrincipal, CreateUser, DeleteApplication,
