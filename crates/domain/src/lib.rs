@@ -17,6 +17,7 @@ pub mod resources;
 pub mod scoring;
 pub mod snapshots;
 pub mod tracking;
+pub mod vault;
 pub mod work;
 
 mod signal;

@@ -22,7 +22,7 @@ use http_body_util::{BodyExt, Limited};
 use kernel::{Caller, Error, Kind, Limits, ResourceId, Result, Source};
 use serde::de::DeserializeOwned;
 
-use crate::{inside::Inside, path};
+use crate::{front::AskedAs, inside::Inside, path};
 
 /// What all handlers share.
 #[derive(Clone)]
@@ -143,6 +143,15 @@ impl Guest {
         let segments: Vec<&str> = decoded.get(start..).unwrap_or_default().split('/').take(9).collect();
         let id: ResourceId = segments.join("/").parse().map_err(|_| Error::not_found("a workspace in the address"))?;
         id.workspace().ok_or_else(|| Error::not_found("a workspace in the address"))
+    }
+
+    /// What the addresses of a vault's objects begin with, in the style in which the client asked.
+    pub(crate) fn vault_base(&self, vault: &str) -> String {
+        match self.parts.extensions.get::<AskedAs>() {
+            Some(asked) if asked.is_host_style => format!("https://{}", asked.authority),
+            Some(asked) if !asked.authority.is_empty() => format!("https://{}/vaults/{vault}", asked.authority),
+            _ => format!("{}/vaults/{vault}", self.app.house.settings().url),
+        }
     }
 
     /// The path, as it was sent.

@@ -110,6 +110,11 @@ impl ResourceId {
         self.up_to("microsoft.machinelearningservices/workspaces")
     }
 
+    /// The key vault it is or lies in.
+    pub fn vault(&self) -> Option<Self> {
+        self.up_to("microsoft.keyvault/vaults")
+    }
+
     /// The resource group it is or lies in.
     pub fn resource_group(&self) -> Option<Self> {
         self.up_to("resourcegroups")

@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use aws_lc_rs::{constant_time, hmac};
+use bytes::Bytes;
 use kernel::{Sealed, Secret};
 use zeroize::Zeroizing;
 
@@ -110,6 +111,11 @@ impl Ring {
         let version = record::key_version(sealed)?;
         let key = self.keys.get(&version).ok_or(SealError::UnknownKey(version))?;
         record::open(key, version, place, sealed)
+    }
+
+    /// Opens what was sealed as a record and comes back from outside, in whoever's hands it was.
+    pub fn open_returned(&self, place: Place<'_>, bytes: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.open(place, &Sealed::made_by_seal(Bytes::copy_from_slice(bytes)))
     }
 
     /// The opaque id of a name: a keyed hash, so that a store learns nothing from its keys.

@@ -99,7 +99,9 @@ async fn a_companion_goes_only_when_no_workspace_uses_it() {
     let recovery = json!({"properties": {"allowRecoverSoftDeletedWorkspace": true}});
     let (status, answer) = test.ask(owner, Method::PUT, &ws, Some(&recovery)).await;
     assert_eq!((status, answer["error"]["message"].as_str().unwrap().contains("far-vault")), (409, true), "{answer}");
-    assert_eq!(test.ask(owner, Method::PUT, &vault, Some(&json!({}))).await.0, 201);
+    assert_eq!(test.ask(owner, Method::PUT, &vault, Some(&json!({}))).await.0, 409, "a deleted vault rests");
+    let back = json!({"properties": {"createMode": "recover"}});
+    assert_eq!(test.ask(owner, Method::PUT, &vault, Some(&back)).await.0, 200);
     assert_eq!(test.ask(owner, Method::PUT, &ws, Some(&recovery)).await.0, 200);
     test.end().await;
 }

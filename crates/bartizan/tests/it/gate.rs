@@ -80,6 +80,8 @@ async fn every_door_answers_each_caller_as_it_must() {
             let body = (method != Method::GET && method != Method::HEAD).then(|| json!({}));
             let (status, _) = test.ask(callers.token(who), method, &place, body.as_ref()).await;
             let is_right = match who {
+                // These are callers of management; a vault takes tokens of its own (`vault/doors.rs` walks there with those).
+                _ if door.path.starts_with("/vaults/") => status == 401,
                 Who::Nobody => status == 401,
                 Who::Stranger => status == 404,
                 // Below a scope that a reader may read, a refusal is a 403; above it, everything is unknown.

@@ -34,3 +34,4 @@ mod oauth;
 mod quotas;
 mod signin;
 mod spelling;
+mod vault;

@@ -6,7 +6,10 @@ use std::sync::LazyLock;
 use kernel::ResourceId;
 use uuid::{Uuid, uuid};
 
-use super::role::{Permissions, RoleDefinition};
+use super::{
+    role::{Permissions, RoleDefinition},
+    vault_roles::{AROUND_VAULTS, OF_VAULTS},
+};
 
 /// Everything, sharing included.
 pub const OWNER: Uuid = uuid!("8e3af657-a8ff-443c-a75c-2fe8c4bcb635");
@@ -24,8 +27,6 @@ pub const COMPUTE_OPERATOR: Uuid = uuid!("e503ece1-11d0-4e8e-8e2c-7a6c3bf38815")
 pub const RESOURCE_POLICY_CONTRIBUTOR: Uuid = uuid!("36243c78-bf99-498c-9df9-86d9f8d28608");
 /// Reading, writing and deleting what a storage account holds.
 pub const BLOB_DATA_CONTRIBUTOR: Uuid = uuid!("ba92f5b4-2d11-453d-a403-e96b0029c9fe");
-/// Everything that a vault holds: keys, secrets, certificates.
-pub const KEY_VAULT_ADMINISTRATOR: Uuid = uuid!("00482a5a-887f-4fb3-b363-3b7fe8e74483");
 /// Managing the whole directory: everything below, keys, policies, and who holds directory roles.
 pub const APPLICATION_ADMINISTRATOR: Uuid = uuid!("9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3");
 /// Managing people and groups.
@@ -38,9 +39,10 @@ pub fn all() -> &'static [RoleDefinition] {
     static ALL: LazyLock<Vec<RoleDefinition>> = LazyLock::new(|| {
         OF_RESOURCES
             .iter()
+            .chain(AROUND_VAULTS)
             .chain(OF_DIRECTORY)
             .map(|(id, name, words, actions, not)| role(*id, name, words, actions, not))
-            .chain(OF_DATA.iter().map(|(id, name, words, actions, data)| {
+            .chain(OF_DATA.iter().chain(OF_VAULTS).map(|(id, name, words, actions, data)| {
                 let mut found = role(*id, name, words, actions, &[]);
                 found.permissions.data_actions = data.iter().map(|pattern| (*pattern).to_owned()).collect();
                 found
@@ -63,7 +65,7 @@ fn role(id: Uuid, role_name: &str, description: &str, actions: &[&str], not_acti
 }
 
 /// Id, name, words, actions, actions taken back.
-type Shipped = (Uuid, &'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+pub(super) type Shipped = (Uuid, &'static str, &'static str, &'static [&'static str], &'static [&'static str]);
 
 const OF_RESOURCES: &[Shipped] = &[
     (
@@ -150,38 +152,24 @@ const OF_RESOURCES: &[Shipped] = &[
 ];
 
 /// Those of data: id, name, words, actions, data actions.
-const OF_DATA: &[Shipped] = &[
-    (
-        BLOB_DATA_CONTRIBUTOR,
-        "Storage Blob Data Contributor",
-        "Allows for read, write and delete access to Azure Storage blob containers and data.",
-        &[
-            "Microsoft.Storage/storageAccounts/blobServices/containers/delete",
-            "Microsoft.Storage/storageAccounts/blobServices/containers/read",
-            "Microsoft.Storage/storageAccounts/blobServices/containers/write",
-            "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
-        ],
-        &[
-            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete",
-            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
-            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
-            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/move/action",
-            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action",
-        ],
-    ),
-    (
-        KEY_VAULT_ADMINISTRATOR,
-        "Key Vault Administrator",
-        "Perform all data plane operations on a key vault and all objects in it, including certificates, keys, and \
-         secrets. Cannot manage key vault resources or manage role assignments.",
-        &[
-            "Microsoft.Authorization/*/read",
-            "Microsoft.Resources/subscriptions/resourceGroups/read",
-            "Microsoft.KeyVault/vaults/*/read",
-        ],
-        &["Microsoft.KeyVault/vaults/*"],
-    ),
-];
+const OF_DATA: &[Shipped] = &[(
+    BLOB_DATA_CONTRIBUTOR,
+    "Storage Blob Data Contributor",
+    "Allows for read, write and delete access to Azure Storage blob containers and data.",
+    &[
+        "Microsoft.Storage/storageAccounts/blobServices/containers/delete",
+        "Microsoft.Storage/storageAccounts/blobServices/containers/read",
+        "Microsoft.Storage/storageAccounts/blobServices/containers/write",
+        "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
+    ],
+    &[
+        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete",
+        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
+        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
+        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/move/action",
+        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action",
+    ],
+)];
 
 const OF_DIRECTORY: &[Shipped] = &[
     (

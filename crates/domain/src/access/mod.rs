@@ -20,6 +20,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod timed;
+mod vault_roles;
 mod what_if;
 
 pub use approvals::{
@@ -33,7 +34,7 @@ pub use assignments::{
 pub(crate) use assignments::{holders_of_kept, remove_of, remove_of_managed, remove_within, require_other_holders};
 pub use built_in::{
     APPLICATION_ADMINISTRATOR, BLOB_DATA_CONTRIBUTOR, COMPUTE_OPERATOR, CONTRIBUTOR, DATA_SCIENTIST, DIRECTORY_READER,
-    KEY_VAULT_ADMINISTRATOR, OWNER, READER, RESOURCE_POLICY_CONTRIBUTOR, USER_ACCESS_ADMINISTRATOR, USER_ADMINISTRATOR,
+    OWNER, READER, RESOURCE_POLICY_CONTRIBUTOR, USER_ACCESS_ADMINISTRATOR, USER_ADMINISTRATOR,
 };
 pub use catalogue::{Catalogue, Entry};
 pub use definitions::{
@@ -54,6 +55,11 @@ pub(crate) use managed_grants::grant_managed;
 pub use role::{Authored, Permissions, RoleDefinition};
 pub use snapshot::{Access, Rows};
 pub use suggest::{SuggestRole, Suggestion};
+pub use vault_roles::{
+    KEY_VAULT_ADMINISTRATOR, KEY_VAULT_CERTIFICATES_OFFICER, KEY_VAULT_CONTRIBUTOR, KEY_VAULT_CRYPTO_OFFICER,
+    KEY_VAULT_CRYPTO_SERVICE_ENCRYPTION_USER, KEY_VAULT_CRYPTO_USER, KEY_VAULT_READER, KEY_VAULT_SECRETS_OFFICER,
+    KEY_VAULT_SECRETS_USER,
+};
 pub(crate) use what_if::compiled;
 pub use what_if::{Changed, Comparison, Proposal, WhatIf};
 
@@ -74,6 +80,13 @@ pub(crate) const TABLES: &[&str] = &[
 /// Reading a workspace: what tells whether a caller may know of things around a scope in one.
 const READ_WORKSPACE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/read", Class::Read);
 const READ_GROUP: Action = Action::new("Microsoft.Resources/subscriptions/resourceGroups/read", Class::Read);
+
+/// Reading what is not secret in a vault: whoever may any of it knows that there is the vault.
+const READ_IN_VAULT: [Action; 3] = [
+    Action::data("Microsoft.KeyVault/vaults/secrets/readMetadata/action", Class::Vault),
+    Action::data("Microsoft.KeyVault/vaults/keys/read", Class::Vault),
+    Action::data("Microsoft.KeyVault/vaults/certificates/read", Class::Vault),
+];
 
 /// Giving or taking a role of the directory: only its full administrators may, so that no lesser one makes itself more.
 pub(crate) const GRANT_DIRECTORY: Action = Action::new("Microsoft.Directory/roleAssignments/write", Class::Control);

@@ -9,8 +9,8 @@ use kernel::{Action, PrincipalId, ResourceId, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    ApprovalRule, Catalogue, DenyAssignment, Eligibility, OWNER, READ_GROUP, READ_WORKSPACE, RoleAssignment,
-    RoleDefinition, USER_ACCESS_ADMINISTRATOR, built_in,
+    ApprovalRule, Catalogue, DenyAssignment, Eligibility, OWNER, READ_GROUP, READ_IN_VAULT, READ_WORKSPACE,
+    RoleAssignment, RoleDefinition, USER_ACCESS_ADMINISTRATOR, built_in,
     lasting::Lasting,
     role::{Role, Rules, bit, bits},
     timed::Timed,
@@ -285,8 +285,21 @@ impl Access {
         if scope.subscription_id().map(ResourceId::subscription).as_ref() == Some(scope) {
             return self.touches(principal, scope);
         }
+        if let Some(vault) = scope.vault()
+            && (self.holds_within(principal, &vault)
+                || READ_IN_VAULT.iter().any(|may| self.allows(principal, may, scope)))
+        {
+            return true;
+        }
         let probe = if scope.workspace().is_some() { READ_WORKSPACE } else { READ_GROUP };
         self.allows(principal, &probe, scope) || self.allows(principal, &probe, &scope.parent())
+    }
+
+    /// Whether the principal holds anything at the scope itself or below.
+    fn holds_within(&self, principal: PrincipalId, scope: &ResourceId) -> bool {
+        let is_within =
+            |held: &str| held.strip_prefix(scope.folded()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.grants_of(principal).iter().any(|(held, _)| is_within(held))
     }
 
     /// Whether the principal holds this role anywhere, by itself or through groups.

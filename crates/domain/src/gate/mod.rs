@@ -5,6 +5,7 @@
 //! that the log says so.
 
 mod admit;
+mod apart;
 mod approval;
 mod blobs;
 mod changes;

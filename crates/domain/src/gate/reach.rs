@@ -15,6 +15,10 @@ pub(super) fn out_of_reach(house: &House, caller: &Caller, action: &Action, scop
     if action.is_public() || action.is_beyond_network_rules() || is_management(action) {
         return None;
     }
+    // Of a vault only what it holds is bound.
+    if scope.vault().is_some() && !action.is_data() {
+        return None;
+    }
     network::refusal(house, caller, scope)
 }
 

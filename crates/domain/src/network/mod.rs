@@ -17,8 +17,8 @@ pub use connections::{
 pub use outbound::{Dependency, GetOutboundDependencies};
 pub(crate) use private_endpoint::remove_networks;
 pub use private_endpoint::{DeletePrivateEndpoint, PrivateEndpoint, PutPrivateEndpoint};
-pub use rules::{NetworkRequest, NetworkRules};
-pub(crate) use rules::{WorkspaceNetwork, change, forget};
+pub use rules::{AccountNetworkRequest, NetworkRequest, NetworkRules};
+pub(crate) use rules::{WorkspaceNetwork, change, change_account, forget};
 pub use snapshot::{NetworkView, network_of};
 pub(crate) use snapshot::{Networks, compiled, refusal};
 pub use virtual_network::{

@@ -19,11 +19,22 @@ pub struct NetworkRules {
     pub public_access: bool,
     /// The only addresses that may, while public access is on; any when empty.
     pub ip_allow: Vec<Network>,
+    /// Whether an empty list lets nobody in (`networkAcls.defaultAction` of storage accounts is `Deny`).
+    #[serde(default)]
+    pub denies_others: bool,
+}
+
+impl NetworkRules {
+    /// Whether an address is let in without a private endpoint.
+    pub(super) fn lets_in(&self, is_listed: impl Fn(&[Network]) -> bool) -> bool {
+        let any = self.ip_allow.is_empty() && !self.denies_others;
+        self.public_access && (any || is_listed(&self.ip_allow))
+    }
 }
 
 impl Default for NetworkRules {
     fn default() -> Self {
-        Self { public_access: true, ip_allow: Vec::new() }
+        Self { public_access: true, ip_allow: Vec::new(), denies_others: false }
     }
 }
 
@@ -119,6 +130,63 @@ pub(crate) async fn change<O: Op>(
     let rules = &row.value.rules;
     cx.note("publicNetworkAccess", if rules.public_access { "Enabled" } else { "Disabled" });
     cx.note("ipAllowlist", rules.ip_allow.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+    displace(cx, changes, &row).await?;
+    changes.put(cx.system(), &row)?;
+    Ok(())
+}
+
+/// What a caller says of a storage account's rules; what is not said stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountNetworkRequest {
+    /// `Enabled` or `Disabled`.
+    pub public_network_access: Option<String>,
+    /// `Allow` or `Deny`: what becomes of addresses that no rule names.
+    pub default_action: Option<String>,
+    /// Addresses and ranges in CIDR notation; replaces the present list.
+    pub ip_rules: Option<Vec<String>>,
+}
+
+impl AccountNetworkRequest {
+    fn apply(&self, rules: &mut NetworkRules) -> Result<()> {
+        if let Some(word) = &self.public_network_access {
+            let field = "properties.publicNetworkAccess";
+            rules.public_access = match word.to_ascii_lowercase().as_str() {
+                "enabled" => true,
+                "disabled" => false,
+                _ => return Err(Error::invalid(field, "must be `Enabled` or `Disabled`")),
+            };
+        }
+        if let Some(word) = &self.default_action {
+            rules.denies_others = match word.to_ascii_lowercase().as_str() {
+                "allow" => false,
+                "deny" => true,
+                _ => return Err(Error::invalid("properties.networkAcls.defaultAction", "must be `Allow` or `Deny`")),
+            };
+        }
+        if let Some(list) = &self.ip_rules {
+            rules.ip_allow = parse_list("properties.networkAcls.ipRules", list)?;
+        }
+        Ok(())
+    }
+}
+
+/// Changes the rules of a storage account with `changes`. Nothing is written when nothing is said.
+pub(crate) async fn change_account<O: Op>(
+    cx: &Cx<'_, O>,
+    changes: &mut Changes,
+    scope: &ResourceId,
+    account: uuid::Uuid,
+    request: &AccountNetworkRequest,
+) -> Result<()> {
+    if *request == AccountNetworkRequest::default() {
+        return Ok(());
+    }
+    let mut row = stored(cx, scope, account.into()).await?;
+    request.apply(&mut row.value.rules)?;
+    let rules = &row.value.rules;
+    cx.note("publicNetworkAccess", if rules.public_access { "Enabled" } else { "Disabled" });
+    cx.note("defaultAction", if rules.denies_others { "Deny" } else { "Allow" });
+    cx.note("ipRules", rules.ip_allow.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
     displace(cx, changes, &row).await?;
     changes.put(cx.system(), &row)?;
     Ok(())

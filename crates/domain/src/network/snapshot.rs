@@ -65,6 +65,9 @@ pub(crate) fn refusal(house: &House, caller: &Caller, scope: &ResourceId) -> Opt
     if networks.guards.is_empty() && !networks.is_closed {
         return None;
     }
+    if let Some(vault) = scope.vault() {
+        return refusal_of_vault(&networks, caller, &vault);
+    }
     let workspace = scope.workspace()?;
     if networks.is_closed {
         let why = "network rules cannot be read just now, so no workspace can be reached; try again";
@@ -75,6 +78,23 @@ pub(crate) fn refusal(house: &House, caller: &Caller, scope: &ResourceId) -> Opt
         return None;
     }
     guard.refusal(caller.source.address, &workspace)
+}
+
+/// The same for what a vault holds. Its management is not bound: whoever may change the rules is not locked out by them.
+fn refusal_of_vault(networks: &Networks, caller: &Caller, vault: &ResourceId) -> Option<Error> {
+    if networks.is_closed {
+        let why = "network rules cannot be read just now, so no vault can be reached; try again";
+        return Some(Error::new(Kind::Unavailable, why));
+    }
+    let guard = networks.guards.get(vault.folded())?;
+    let address = caller.source.address;
+    let is_in = |networks: &[Network]| address.is_some_and(|peer| networks.iter().any(|net| net.contains(peer)));
+    if is_in(&guard.private) || guard.rules.lets_in(is_in) {
+        return None;
+    }
+    let peer = address.map_or_else(|| String::from("unknown"), |address| address.to_canonical().to_string());
+    let why = format!("the client address `{peer}` is not authorized to reach the vault `{}`", vault.name());
+    Some(Error::new(Kind::Denied, why).coded("ForbiddenByFirewall"))
 }
 
 impl Networks {
@@ -100,9 +120,9 @@ impl Guard {
     }
 
     fn refusal(&self, address: Option<IpAddr>, workspace: &ResourceId) -> Option<Error> {
-        let NetworkRules { public_access, ip_allow } = &self.rules;
+        let NetworkRules { public_access, .. } = &self.rules;
         let is_in = |networks: &[Network]| address.is_some_and(|peer| networks.iter().any(|net| net.contains(peer)));
-        if is_in(&self.private) || *public_access && (ip_allow.is_empty() || is_in(ip_allow)) {
+        if is_in(&self.private) || self.rules.lets_in(is_in) {
             return None;
         }
         let name = workspace.name();

@@ -11,6 +11,31 @@ use super::ResourceType;
 pub struct KeyVault {
     /// The tenant whose principals may use it.
     pub tenant: TenantId,
+    /// `standard` or `premium`: a name for clients.
+    #[serde(default = "standard")]
+    pub sku: String,
+    /// Days that what is deleted rests: itself, and what it holds.
+    #[serde(default = "most_days")]
+    pub retention_days: u16,
+    /// Whether nothing is purged before its time. Once set, it stays.
+    #[serde(default)]
+    pub purge_protection: bool,
+}
+
+impl KeyVault {
+    /// As Azure makes one of which nothing is said.
+    pub fn of_tenant(tenant: TenantId) -> Self {
+        Self { tenant, sku: standard(), retention_days: most_days(), purge_protection: false }
+    }
+}
+
+fn standard() -> String {
+    String::from("standard")
+}
+
+/// Days that a vault rests of which nothing is said; Azure's default.
+fn most_days() -> u16 {
+    90
 }
 
 /// A storage account: containers of sealed blobs.

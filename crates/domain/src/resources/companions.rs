@@ -51,7 +51,7 @@ impl Companion for KeyVault {
     const HAS_ADDRESS: bool = true;
 
     fn fresh(tenant: TenantId) -> Self {
-        Self { tenant }
+        Self::of_tenant(tenant)
     }
 
     fn of(workspace: &Workspace) -> Option<&ResourceId> {
@@ -194,6 +194,23 @@ impl Op for CheckCompanionName<StorageAccount> {
             return Ok(NameAnswer::Unfit(why.public().to_owned()));
         }
         let holder = address::holder::<StorageAccount, _>(cx, &self.name).await?;
+        Ok(if holder.is_some() { NameAnswer::Taken } else { NameAnswer::Free })
+    }
+}
+
+impl Op for CheckCompanionName<KeyVault> {
+    const ACTION: Action = Action::new("Microsoft.KeyVault/checkNameAvailability/read", Class::Read);
+    type Output = NameAnswer;
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::subscription(self.subscription)
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<NameAnswer> {
+        if let Err(why) = KeyVault::check_name(&self.name) {
+            return Ok(NameAnswer::Unfit(why.public().to_owned()));
+        }
+        let holder = address::holder::<KeyVault, _>(cx, &self.name).await?;
         Ok(if holder.is_some() { NameAnswer::Taken } else { NameAnswer::Free })
     }
 }

@@ -9,7 +9,8 @@ use serde_json::json;
 use super::{
     Companion, KeyVault, LogStore, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount,
     Subscription, Telemetry, UserAssignedIdentity, Workspace, Written, account_keys, address, collection,
-    companions::workspaces, deleted_workspace::resting_within, find, managed_identity::end_managed, name,
+    companions::workspaces, deleted_vault::rest_all, deleted_workspace::resting_within, find,
+    managed_identity::end_managed, name,
 };
 use crate::{
     alerts::{ActionGroup, MetricAlert, end_receivers},
@@ -73,7 +74,7 @@ impl Op for PutResourceGroup {
     }
 }
 
-/// Removes a resource group with the companions left in it. Refused while it holds workspaces,
+/// Removes a resource group with the companions left in it; its vaults rest. Refused while it holds workspaces,
 /// deleted ones that can still be recovered included.
 #[derive(Debug)]
 pub struct DeleteResourceGroup {
@@ -112,7 +113,7 @@ impl Op for DeleteResourceGroup {
         let mut changes = Changes::new();
         changes.delete(&shelf, &row);
         remove_companions::<StorageAccount, _>(cx, &shelf, &self.id, &mut changes).await?;
-        remove_companions::<KeyVault, _>(cx, &shelf, &self.id, &mut changes).await?;
+        rest_all(cx, &self.id, &mut changes).await?;
         remove_companions::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<LogStore, _>(cx, &shelf, &self.id, &mut changes).await?;
         remove_companions::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;

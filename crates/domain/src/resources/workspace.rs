@@ -199,7 +199,8 @@ impl PutWorkspace {
         let (storage_account, _, guid) =
             maker.companion(&group, self.request.storage_account, &named, StorageAccount {}).await?;
         let storage = maker.keys::<StorageAccount>(&storage_account, guid, is_new).await?;
-        let (key_vault, _, _) = maker.companion(&group, self.request.key_vault, &named, KeyVault { tenant }).await?;
+        let (key_vault, _, _) =
+            maker.companion(&group, self.request.key_vault, &named, KeyVault::of_tenant(tenant)).await?;
         let telemetry = Telemetry { instrumentation_key: Uuid::new_v4() };
         let (application_insights, telemetry, _) =
             maker.companion(&group, self.request.application_insights, &named, telemetry).await?;

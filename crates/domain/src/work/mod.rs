@@ -19,8 +19,9 @@ use crate::{
     gate::{House, enter},
     identity::{SweepSignIns, look_after_tokens},
     platform_metrics::keep_counting,
-    resources::{ListDuePurges, ListDueSyncs, PurgeDue},
+    resources::{ListDuePurges, ListDueSyncs, ListDueVaults, PurgeDue, PurgeDueVault},
     scoring::flush_requests,
+    vault::purge_objects_due,
 };
 
 /// Reads are recorded at most this late.
@@ -78,6 +79,12 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(fault) = purge_what_is_due(&house).await {
             tracing::error!(?fault, "deleted workspaces could not be purged; it is tried again");
+        }
+        if let Err(fault) = purge_vaults_due(&house).await {
+            tracing::error!(?fault, "deleted vaults could not be purged; it is tried again");
+        }
+        if let Err(fault) = purge_objects_due(&house).await {
+            tracing::error!(?fault, "deleted objects of vaults could not be purged; it is tried again");
         }
         if let Err(fault) = sync_what_is_due(&house).await {
             tracing::error!(?fault, "keys of workspaces could not be synced; it is tried again");
@@ -155,6 +162,20 @@ pub async fn purge_what_is_due(house: &House) -> Result<()> {
         let name = deleted.value.workspace.id.clone();
         if let Err(fault) = enter(house, &Caller::house(), PurgeDue { deleted }).await {
             tracing::warn!(workspace = %name, ?fault, "a deleted workspace could not be purged");
+        }
+    }
+    Ok(())
+}
+
+/// Purges the deleted vaults whose time is over.
+///
+/// # Errors
+/// As [`purge_what_is_due`].
+pub async fn purge_vaults_due(house: &House) -> Result<()> {
+    for deleted in enter(house, &Caller::house(), ListDueVaults).await? {
+        let name = deleted.value.vault.id.clone();
+        if let Err(fault) = enter(house, &Caller::house(), PurgeDueVault { deleted }).await {
+            tracing::warn!(vault = %name, ?fault, "a deleted vault could not be purged");
         }
     }
     Ok(())

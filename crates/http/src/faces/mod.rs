@@ -5,6 +5,7 @@ pub mod arm;
 pub mod entra;
 pub mod federation;
 pub mod graph;
+pub mod keyvault;
 pub mod mlflow;
 pub mod monitor;
 pub mod score;
@@ -19,6 +20,7 @@ pub fn doors() -> Doors {
         .face(graph::doors)
         .face(federation::doors)
         .face(arm::doors)
+        .face(keyvault::doors)
         .face(agent::doors)
         .face(monitor::doors)
         .face(score::doors)

@@ -1,4 +1,5 @@
-//! The companions of workspaces as resources of their own: storage accounts, vaults, registries, telemetry stores.
+//! The companions of workspaces as resources of their own: storage accounts, registries, telemetry stores. Vaults
+//! have a file of their own.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use domain::{
     gate::{Row, enter},
     resources::{
-        AccountKey, CheckCompanionName, Companion, DeleteCompanion, GetResource, KeyVault, Keyed, ListAccountKeys,
+        AccountKey, CheckCompanionName, Companion, DeleteCompanion, GetResource, Keyed, ListAccountKeys,
         ListInSubscription, ListResources, NameAnswer, PutCompanion, RegenerateAccountKey, Registry, Resource,
         StorageAccount, Telemetry,
     },
@@ -26,7 +27,6 @@ pub(super) fn doors(doors: Doors) -> Doors {
     let names = "/subscriptions/{subscription}/providers/Microsoft.Storage/checkNameAvailability";
     doors
         .open::<CheckCompanionName<StorageAccount>, _, _>(Method::POST, names, check_name)
-        .face(companion::<KeyVault>)
         .face(companion::<StorageAccount>)
         .face(companion::<Registry>)
         .face(companion::<Telemetry>)
@@ -62,21 +62,6 @@ trait Shown: Companion {
     const CREATED: StatusCode;
 
     fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value;
-}
-
-impl Shown for KeyVault {
-    const CREATED: StatusCode = StatusCode::CREATED;
-
-    fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
-        let uri = guest.house().settings().own_url(row.value.id.name(), "vault");
-        json!({
-            "tenantId": row.value.properties.tenant,
-            "vaultUri": uri,
-            "sku": {"family": "A", "name": "standard"},
-            "enableRbacAuthorization": true,
-            "provisioningState": "Succeeded",
-        })
-    }
 }
 
 impl Shown for StorageAccount {

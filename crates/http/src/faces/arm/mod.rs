@@ -24,6 +24,7 @@ mod providers;
 mod quotas;
 mod snapshots;
 mod templates;
+mod vaults;
 mod view;
 mod virtual_networks;
 mod workspace_keys;
@@ -45,6 +46,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(inventory::doors)
         .face(providers::doors)
         .face(companions::doors)
+        .face(vaults::doors)
         .face(identities::doors)
         .face(log_stores::doors)
         .face(workspaces::doors)

@@ -1,0 +1,7 @@
+//! Vaults through their doors: who may what, what is kept, what is refused.
+
+mod doors;
+mod secrets;
+mod stand;
+
+pub use stand::Bank;

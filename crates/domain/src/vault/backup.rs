@@ -1,0 +1,161 @@
+//! Taking an object out as a sealed blob, with all its versions, and bringing it back (`docs/formats/vault-backup.md`).
+
+use std::marker::PhantomData;
+
+use kernel::{Action, Error, Kind as Fault, ResourceId, Result, Secret as Hidden};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Kind, Object, ObjectName, Shown, Version,
+    object::Older,
+    opened::{ATTEMPTS, Opened, open, require_alive, require_own, scope_of, too_busy},
+    version::older_id,
+};
+use crate::{
+    gate::{Changes, Cx, Op, Row},
+    resources::Addressed,
+};
+
+/// Older versions in one backup; Azure's bound.
+const MOST_OLDER: usize = 500;
+/// Bytes of what is sealed.
+const MOST_BYTES: usize = 16 << 20;
+const FORMAT: u8 = 1;
+
+/// What is sealed in a backup, after the byte of its format.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+struct Bundle<K: Kind> {
+    name: String,
+    whole: K::Whole,
+    /// The newest is the last.
+    versions: Vec<Version<K>>,
+}
+
+/// Takes an object out: all its versions, sealed. The blob opens in the same tenant and subscription only.
+#[derive(Debug)]
+pub struct BackupObject<K> {
+    /// The vault.
+    pub vault: Addressed,
+    /// The object.
+    pub name: ObjectName,
+    /// What kind of object.
+    pub kind: PhantomData<fn() -> K>,
+}
+
+impl<K: Kind> Op for BackupObject<K> {
+    const ACTION: Action = K::BACKUP;
+    type Output = Vec<u8>;
+
+    fn scope(&self) -> ResourceId {
+        scope_of::<K>(&self.vault, &self.name)
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<u8>> {
+        let opened = open(cx, &self.vault).await?;
+        let row = opened.object::<K, _>(cx, &self.name).await?;
+        require_own(&row.value)?;
+        let older = cx.page::<Older<K>>(&opened.shelf, &row.id, None, MOST_OLDER.saturating_add(1)).await?;
+        if older.len() > MOST_OLDER {
+            let why = format!("the {} has more than {MOST_OLDER} older versions, too many for a backup", K::WORD);
+            return Err(Error::new(Fault::Conflict, why));
+        }
+        let mut versions: Vec<Version<K>> = older.into_iter().map(|row| row.value.0).collect();
+        versions.sort_by_key(|version| version.attributes.created);
+        versions.push(row.value.current);
+        let bundle = Bundle::<K> { name: row.value.name, whole: row.value.whole, versions };
+        let mut plain = vec![FORMAT];
+        serde_json::to_writer(&mut plain, &bundle).map_err(Error::internal)?;
+        let plain = Hidden::new(plain);
+        if plain.expose().len() > MOST_BYTES {
+            return Err(Error::new(Fault::TooLarge, format!("a backup has at most {MOST_BYTES} bytes")));
+        }
+        cx.note("versions", bundle.versions.len().to_string());
+        cx.seal_apart(&purpose::<K>(), &bound_to(cx, &self.vault)?, plain.expose())
+    }
+}
+
+fn purpose<K: Kind>() -> String {
+    format!("vault-backup {}", K::COLLECTION)
+}
+
+/// Where a backup opens: the tenant, then the subscription.
+fn bound_to<O: Op>(cx: &Cx<'_, O>, vault: &Addressed) -> Result<Vec<u8>> {
+    let tenant = cx.house().tenant().ok_or_else(|| Error::internal("a house without a tenant"))?;
+    let subscription = vault.id.subscription_id();
+    let subscription = subscription.ok_or_else(|| Error::internal("a vault outside of subscriptions"))?;
+    Ok([*tenant.as_bytes(), *subscription.as_bytes()].concat())
+}
+
+/// Brings an object back from its backup, under the name that it had, into any vault of the tenant and subscription.
+pub struct RestoreObject<K> {
+    /// The vault.
+    pub vault: Addressed,
+    /// The backup.
+    pub blob: Vec<u8>,
+    /// What kind of object.
+    pub kind: PhantomData<fn() -> K>,
+}
+
+impl<K: Kind> Op for RestoreObject<K> {
+    const ACTION: Action = K::RESTORE;
+    type Output = Shown<K>;
+
+    fn scope(&self) -> ResourceId {
+        self.vault.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Shown<K>> {
+        let bundle = self.opened_bundle(cx)?;
+        cx.note(K::WORD, &bundle.name);
+        cx.note("versions", bundle.versions.len().to_string());
+        let name = ObjectName::new(&bundle.name)?;
+        for _ in 0..ATTEMPTS {
+            let opened = open(cx, &self.vault).await?;
+            if let Some(row) = opened.named::<K, _>(cx, &name).await? {
+                require_alive(&row.value)?;
+                let why = format!("there is a {} `{}` in this vault already", K::WORD, row.value.name);
+                return Err(Error::new(Fault::Conflict, why));
+            }
+            let mut changes = Changes::new();
+            let object = stage(&opened, &name, &bundle, &mut changes)?;
+            match cx.commit(changes).await {
+                Err(fault) if fault.kind() == Fault::Stale => {}
+                done => return done.map(|()| Shown::current(object, opened.recovery())),
+            }
+        }
+        Err(too_busy::<K>())
+    }
+}
+
+impl<K: Kind> RestoreObject<K> {
+    fn opened_bundle(&self, cx: &Cx<'_, Self>) -> Result<Bundle<K>> {
+        let foreign = || {
+            let why = format!("is no backup of a {} of this tenant and subscription, or was changed", K::WORD);
+            Error::invalid("value", why)
+        };
+        let plain = cx.open_apart(&purpose::<K>(), &bound_to(cx, &self.vault)?, &self.blob).ok_or_else(foreign)?;
+        match plain.expose().split_first() {
+            Some((&FORMAT, json)) => serde_json::from_slice(json).map_err(Error::internal),
+            _ => Err(foreign()),
+        }
+    }
+}
+
+fn stage<K: Kind>(opened: &Opened, name: &ObjectName, bundle: &Bundle<K>, changes: &mut Changes) -> Result<Object<K>> {
+    let (current, older) = bundle.versions.split_last().ok_or_else(|| Error::internal("a backup without a version"))?;
+    let id = opened.row_id::<K>(name);
+    for version in older {
+        changes.put(&opened.shelf, &Row::new(older_id(&id, version.id), Older(version.clone())))?;
+    }
+    let object = Object {
+        name: bundle.name.clone(),
+        current: current.clone(),
+        older: u32::try_from(older.len()).unwrap_or(u32::MAX),
+        whole: bundle.whole.clone(),
+        is_managed: false,
+        deletion: None,
+    };
+    changes.put(&opened.shelf, &Row::new(id, object.clone()))?;
+    Ok(object)
+}

@@ -1,0 +1,97 @@
+//! Changing what is said of a version: attributes, tags, and what its kind allows.
+
+use std::{collections::BTreeMap, marker::PhantomData};
+
+use kernel::{Action, Kind as Fault, ResourceId, Result};
+
+use super::{
+    AttributesForm, Kind, ObjectName, Shown, Version, VersionId,
+    attributes::check_tags,
+    object::Older,
+    opened::{ATTEMPTS, open, require_own, scope_of, too_busy},
+    read::no_version,
+    version::older_id,
+};
+use crate::{
+    gate::{Changes, Cx, Op},
+    resources::Addressed,
+};
+
+/// Changes what is said of one version.
+#[derive(Debug)]
+pub struct UpdateObject<K: Kind> {
+    /// The vault.
+    pub vault: Addressed,
+    /// The object.
+    pub name: ObjectName,
+    /// Which version; the newest when none.
+    pub version: Option<VersionId>,
+    /// The attributes that change.
+    pub attributes: AttributesForm,
+    /// The tags instead of those before; none to keep them.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// What else changes.
+    pub patch: K::Patch,
+    /// What kind of object.
+    pub kind: PhantomData<fn() -> K>,
+}
+
+impl<K: Kind> Op for UpdateObject<K> {
+    const ACTION: Action = K::UPDATE;
+    type Output = Shown<K>;
+
+    fn scope(&self) -> ResourceId {
+        scope_of::<K>(&self.vault, &self.name)
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Shown<K>> {
+        for _ in 0..ATTEMPTS {
+            match self.once(cx).await {
+                Err(fault) if fault.kind() == Fault::Stale => {}
+                done => return done,
+            }
+        }
+        Err(too_busy::<K>())
+    }
+}
+
+impl<K: Kind> UpdateObject<K> {
+    async fn once(&self, cx: &Cx<'_, Self>) -> Result<Shown<K>> {
+        let opened = open(cx, &self.vault).await?;
+        let mut row = opened.object::<K, _>(cx, &self.name).await?;
+        require_own(&row.value)?;
+        let mut changes = Changes::new();
+        let mut shown = Shown::current(row.value.clone(), opened.recovery());
+        match self.version {
+            Some(wanted) if wanted != row.value.current.id => {
+                let older = cx.get::<Older<K>>(&opened.shelf, &older_id(&row.id, wanted)).await?;
+                let mut older = older.ok_or_else(|| no_version::<K>(&row.value.name, wanted))?;
+                self.apply(cx, &mut older.value.0)?;
+                // A deletion meanwhile makes this stale.
+                changes.put(&opened.shelf, &row)?;
+                changes.put(&opened.shelf, &older)?;
+                shown.version = older.value.0;
+            }
+            _ => {
+                self.apply(cx, &mut row.value.current)?;
+                changes.put(&opened.shelf, &row)?;
+                shown.version = row.value.current;
+            }
+        }
+        cx.note("version", shown.version.id.to_string());
+        cx.commit(changes).await?;
+        Ok(shown)
+    }
+
+    fn apply(&self, cx: &Cx<'_, Self>, version: &mut Version<K>) -> Result<()> {
+        self.attributes.apply(&mut version.attributes)?;
+        if let Some(tags) = &self.tags {
+            check_tags(tags)?;
+            version.tags.clone_from(tags);
+        }
+        K::patch(&mut version.content, self.patch.clone())?;
+        version.attributes.updated = cx.now().seconds();
+        cx.note("enabled", version.attributes.enabled.to_string());
+        Ok(())
+    }
+}

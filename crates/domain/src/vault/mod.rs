@@ -1,0 +1,32 @@
+//! The vault room: what a key vault holds for its users. Secrets, keys and certificates are kinds of one thing, an object with
+//! versions; what is the same for all of them is here once (`Kind` says what differs).
+//!
+//! **Invariant:** an object lies on its vault's own shelf. Whoever destroys that shelf's key destroys all of it, and a row that is
+//! moved to another vault does not open.
+//!
+//! **Invariant:** a deleted object's name is nobody else's until it is purged.
+
+mod attributes;
+mod backup;
+mod change;
+mod delete;
+mod due;
+mod kind;
+mod name;
+mod object;
+mod opened;
+mod read;
+mod secrets;
+mod version;
+
+pub use attributes::{Attributes, AttributesForm};
+pub use backup::{BackupObject, RestoreObject};
+pub use change::UpdateObject;
+pub use delete::{DeleteObject, DeletedObject, GetDeletedObject, ListDeletedObjects, PurgeObject, RecoverObject};
+pub use due::purge_objects_due;
+pub use kind::Kind;
+pub use name::{ObjectName, VersionId};
+pub use object::{Deletion, Object, Version};
+pub use opened::Recovery;
+pub use read::{GetObject, ListObjects, ListVersions, Page, Paging, Shown};
+pub use secrets::{Secret, SecretContent, SecretPatch, SetSecret};
