@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use crate::served::Served;
@@ -22,7 +23,7 @@ pub fn skip(suite: &str) {
     let _ = writeln!(std::io::stderr(), "{suite}: 1 suite skipped: no package index can be reached");
 }
 
-fn suites() -> PathBuf {
+pub fn suites() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients").canonicalize().unwrap()
 }
 
@@ -77,14 +78,16 @@ fn have_node() -> Result<(), String> {
     have("npm", &["nodejs", "npm"])
 }
 
+/// A client that trusts this server.
+pub fn client(served: &Served) -> outbound::Client {
+    let ca = std::fs::read(&served.env["BARTIZAN_CA"]).unwrap();
+    let timeouts = outbound::Timeouts { connect: Duration::from_secs(10), total: Duration::from_secs(60) };
+    outbound::Client::to_server(&served.env["BARTIZAN_URL"], &ca, timeouts).unwrap()
+}
+
 /// A token of the owner for the management audience.
-fn token(served: &Served) -> String {
-    let client = outbound::Client::to_server(
-        &served.env["BARTIZAN_URL"],
-        &std::fs::read(&served.env["BARTIZAN_CA"]).unwrap(),
-        outbound::Timeouts { connect: std::time::Duration::from_secs(10), total: std::time::Duration::from_secs(60) },
-    )
-    .unwrap();
+pub fn token(served: &Served) -> String {
+    let client = client(served);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let secret = kernel::Secret::new(served.env["AZURE_CLIENT_SECRET"].clone());
     let signed =

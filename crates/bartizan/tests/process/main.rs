@@ -16,6 +16,7 @@ mod clients;
 mod credentials;
 mod directory;
 mod elevation;
+mod formats;
 mod identities;
 mod jobs;
 mod quickstart;
