@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// A room's error on its way out of this face.
 pub(crate) struct Fault {
     fault: Error,
-    challenge: Option<Challenge>,
+    challenge: Option<Box<Challenge>>,
 }
 
 /// Where a token is to be had, and for what.
@@ -30,7 +30,7 @@ impl From<Error> for Fault {
 impl Fault {
     /// The refusal of somebody who shows no token, or a wrong one.
     pub(super) fn challenging(fault: Error, challenge: Challenge) -> Self {
-        Self { fault, challenge: Some(challenge) }
+        Self { fault, challenge: Some(Box::new(challenge)) }
     }
 }
 
