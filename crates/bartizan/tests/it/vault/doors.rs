@@ -38,13 +38,9 @@ async fn nobody_is_told_where_a_token_is_to_be_had_and_nothing_else() {
     // A token for vaults opens nothing else.
     let token = bank.owner_at_vaults().await;
     assert_eq!(bank.test.ask(Some(&token), Method::GET, &bank.test.group(), None).await.0, 401);
-    let old =
-        bank.token(&bank.test.founded.app.to_string(), &bank.test.founded.client_secret, "https://vault.bartizan.test");
-    assert_eq!(
-        bank.ask(&old.await, Method::GET, "secrets", Value::Null).await.0,
-        403,
-        "without the port it counts too"
-    );
+    let app = bank.test.founded.app.to_string();
+    let old = bank.token(&app, &bank.test.founded.client_secret, "https://vault.bartizan.test").await;
+    assert_eq!(bank.ask(&old, Method::GET, "secrets", Value::Null).await.0, 403, "without the port it counts too");
     bank.test.end().await;
 }
 
