@@ -6,6 +6,7 @@ pub(crate) mod activity_log;
 mod ad;
 mod alerts;
 mod approval;
+mod baseline;
 mod companion;
 mod compute;
 mod datastore;
@@ -86,6 +87,9 @@ enum Command {
     /// What waits for the approval of others, and the rules that make it wait.
     #[command(subcommand)]
     Approval(approval::Command),
+    /// How what is here stands to the controls of a security baseline.
+    #[command(subcommand)]
+    Baseline(baseline::Command),
     /// Policies on what resources may be, where they count, and what is not as they want it.
     #[command(subcommand)]
     PolicyAssignment(policy_assignment::Command),
@@ -180,6 +184,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Account(command) => block_on(command.run()),
         Command::Ad(command) => block_on(command.run()),
         Command::Approval(command) => block_on(command.run()),
+        Command::Baseline(command) => block_on(command.run()),
         Command::PolicyAssignment(command) => block_on(command.run()),
         Command::PolicyDefinition(command) => block_on(command.run()),
         Command::Role(command) => block_on(command.run()),

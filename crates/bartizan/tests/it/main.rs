@@ -14,6 +14,7 @@
 mod access;
 mod arm;
 mod audit;
+mod baseline;
 mod browser;
 mod companions;
 mod datastores;

@@ -16,6 +16,7 @@ mod managed_grants;
 mod pattern;
 mod role;
 mod snapshot;
+mod standing;
 mod suggest;
 #[cfg(test)]
 mod tests;

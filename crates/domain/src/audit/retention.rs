@@ -60,6 +60,11 @@ async fn retention<O: Op>(cx: &Cx<'_, O>) -> Result<Row<Retention>> {
     Ok(found.unwrap_or_else(|| Row::new(ONLY, Retention::default())))
 }
 
+/// What was said of how long records are kept.
+pub(crate) async fn said_retention<O: Op>(cx: &Cx<'_, O>) -> Result<Retention> {
+    Ok(retention(cx).await?.value)
+}
+
 /// Reads how long records are kept.
 #[derive(Debug)]
 pub struct GetRetention;
@@ -73,7 +78,7 @@ impl Op for GetRetention {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Retention> {
-        Ok(retention(cx).await?.value)
+        said_retention(cx).await
     }
 }
 

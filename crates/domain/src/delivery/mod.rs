@@ -16,6 +16,7 @@ mod outlet;
 mod query;
 mod setting;
 mod sink;
+mod standing;
 mod subscription;
 mod syslog;
 mod table;
@@ -37,6 +38,7 @@ pub use setting::{
 };
 pub(crate) use setting::{end_settings, has_settings};
 pub use sink::{Sink, SinkKey, open_part};
+pub(crate) use standing::{LogStanding, log_standing};
 pub(crate) use subscription::end_subscriptions;
 pub use subscription::{
     DeleteSubscription, GetSubscription, ListSubscriptions, PutSubscription, Subscription, SubscriptionStatus,

@@ -79,7 +79,7 @@ pub struct SettingStatus {
 }
 
 /// All settings of a scope begin with this.
-fn scope_id(shelf: &Shelf, scope: &ResourceId) -> Vec<u8> {
+pub(super) fn scope_id(shelf: &Shelf, scope: &ResourceId) -> Vec<u8> {
     shelf.name_id::<Setting>(scope.folded())
 }
 

@@ -66,20 +66,25 @@ impl Op for ScanCompliance {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Compliance> {
-        if cx.house().policies().assigned()?.is_empty() {
-            return Ok(Compliance { states: Vec::new() });
-        }
-        let mut scan = Scan { cx, scope: &self.scope, found: Vec::new() };
-        scan.everything().await?;
-        let found = scan.found;
-        let mut states = Vec::new();
-        for facts in &found {
-            let has_logs = has_settings(cx, &facts.id).await?;
-            let policies = cx.house().policies();
-            states.extend(policies.assigned()?.iter().filter_map(|one| state(one, facts, has_logs)));
-        }
-        Ok(Compliance { states })
+        Ok(Compliance { states: states_at(cx, &self.scope).await? })
     }
+}
+
+/// How everything at a scope and below stands that the caller may read.
+pub(super) async fn states_at<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<Vec<PolicyState>> {
+    if cx.house().policies().assigned()?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut scan = Scan { cx, scope, found: Vec::new() };
+    scan.everything().await?;
+    let found = scan.found;
+    let mut states = Vec::new();
+    for facts in &found {
+        let has_logs = has_settings(cx, &facts.id).await?;
+        let policies = cx.house().policies();
+        states.extend(policies.assigned()?.iter().filter_map(|one| state(one, facts, has_logs)));
+    }
+    Ok(states)
 }
 
 /// How a resource stands to an assignment; none when the policy is not about such resources.
@@ -110,13 +115,13 @@ fn state(one: &Assigned, facts: &Facts, has_logs: bool) -> Option<PolicyState> {
 }
 
 /// Gathers the facts of resources.
-struct Scan<'a, 'c> {
-    cx: &'a Cx<'c, ScanCompliance>,
+struct Scan<'a, 'c, O> {
+    cx: &'a Cx<'c, O>,
     scope: &'a ResourceId,
     found: Vec<Facts>,
 }
 
-impl Scan<'_, '_> {
+impl<O: Op> Scan<'_, '_, O> {
     async fn everything(&mut self) -> Result<()> {
         let system = self.cx.system().clone();
         let Some(subscription) = self.scope.subscription_id() else { return Ok(()) };

@@ -7,6 +7,7 @@
 mod alias;
 mod assignment;
 mod assignments;
+mod baseline;
 mod built_in;
 mod compliance;
 mod condition;
@@ -28,6 +29,7 @@ pub(crate) use assignments::remove_assignments_within;
 pub use assignments::{
     AssignmentWanted, DeletePolicyAssignment, GetPolicyAssignment, ListPolicyAssignments, PutPolicyAssignment,
 };
+pub use baseline::{BaselineReport, Control, ControlGroup, ReportBaseline, Verdict};
 pub use compliance::{Compliance, PolicyState, ScanCompliance};
 pub use definition::{Mode, PolicyDefinition};
 pub use definitions::{

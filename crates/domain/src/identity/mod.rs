@@ -62,7 +62,7 @@ pub use policy::{
     CreateSignInPolicy, DeleteSignInPolicy, GetSignInPolicy, ListSignInPolicies, Network, OperationClass, PolicyTerms,
     SignInPolicy, UpdateSignInPolicy,
 };
-pub(crate) use policy::{require_mfa, step_up};
+pub(crate) use policy::{demands_for, demands_mfa, require_mfa, step_up};
 pub use records::{
     Application, ClientCertificate, ClientSecret, FederatedCredential, Member, Membership, Person, Tenant,
 };
@@ -199,6 +199,17 @@ impl Identity {
     /// The name of a principal, for people.
     pub(crate) fn name_of(&self, id: PrincipalId) -> Option<String> {
         self.state.load().members.get(&id).map(|member| member.name.clone())
+    }
+
+    /// Whether this person signs in with a password that somebody else set.
+    pub(crate) fn has_given_password(&self, id: PrincipalId) -> bool {
+        self.person(id).is_some_and(|person| person.must_change)
+    }
+
+    /// What the sign-in policies say that are in force.
+    pub(crate) fn sign_in_terms(&self) -> Vec<PolicyTerms> {
+        let state = self.state.load();
+        state.policies.iter().map(|policy| &policy.terms).filter(|terms| terms.is_enabled).cloned().collect()
     }
 
     /// Forgets what is known of applications: something about one has changed.

@@ -87,6 +87,15 @@ pub(crate) fn demands_mfa(house: &House, principal: PrincipalId, address: Option
     state.people.get(&principal).is_some_and(|person| person.needs_mfa) || state.policies.iter().any(asks)
 }
 
+/// Whether this person has to show a second factor for operations of this class, wherever they come from.
+pub(crate) fn demands_for(house: &House, principal: PrincipalId, class: OperationClass) -> bool {
+    let state = house.identity.state();
+    state
+        .policies
+        .iter()
+        .any(|policy| policy.terms.operations.contains(&class) && policy.is_about(house, principal, None))
+}
+
 /// Why the caller has to sign in again with a second factor before this action; none when it need not.
 pub(crate) fn step_up(house: &House, caller: &Caller, action: &Action) -> Option<Error> {
     let Who::Principal(principal) = &caller.who else { return None };

@@ -1,6 +1,7 @@
 //! Azure Resource Manager (`/subscriptions/…`), and the native control API, which is the same.
 
 mod access;
+mod baseline;
 mod cloud;
 mod codes;
 mod companions;
@@ -62,6 +63,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(jobs::doors)
         .face(access::doors)
         .face(policy_states::doors)
+        .face(baseline::doors)
         .face(models::doors)
         .face(images::doors)
         .face(operations::doors)

@@ -26,6 +26,7 @@ const VERSIONS: &[(&str, &str)] = &[
     ("Microsoft.Network", "2023-09-01"),
     ("Microsoft.OperationalInsights", "2022-10-01"),
     ("Microsoft.Resources", "2022-09-01"),
+    ("Microsoft.Security", "2019-01-01-preview"),
     ("Microsoft.Storage", "2023-01-01"),
 ];
 
