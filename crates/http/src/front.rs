@@ -41,12 +41,12 @@ impl Front {
         Self { router, suffix: format!(".{}", suffix.to_ascii_lowercase()).into() }
     }
 
-    /// Answers a request from this peer.
-    pub(crate) async fn answer(self, mut request: Request<Body>, peer: Peer) -> Response {
+    /// Answers a request from this peer; `depth` requests led to it, each from within the one before.
+    pub(crate) async fn answer(self, mut request: Request<Body>, peer: Peer, depth: u8) -> Response {
         let Some(uri) = self.address(&mut request) else { return porch::bad_path() };
         *request.uri_mut() = uri;
         request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(Inside::new(self.clone(), peer));
+        request.extensions_mut().insert(Inside::new(self.clone(), peer, depth));
         match Finished::new(self.router.oneshot(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},

@@ -11,16 +11,22 @@ use crate::{front::Front, porch::Peer};
 pub(crate) struct Inside {
     front: Front,
     peer: Peer,
+    depth: u8,
 }
 
 impl Inside {
-    pub(crate) fn new(front: Front, peer: Peer) -> Self {
-        Self { front, peer }
+    pub(crate) fn new(front: Front, peer: Peer, depth: u8) -> Self {
+        Self { front, peer, depth }
+    }
+
+    /// How many requests led to this one, each from within the one before; none when it came from outside.
+    pub(crate) fn depth(&self) -> u8 {
+        self.depth
     }
 
     /// Asks.
     pub(crate) async fn ask(&self, request: Request<Body>) -> Response {
         // Boxed, since what is asked may ask again.
-        Box::pin(self.front.clone().answer(request, self.peer)).await
+        Box::pin(self.front.clone().answer(request, self.peer, self.depth.saturating_add(1))).await
     }
 }

@@ -151,7 +151,7 @@ impl Connection {
         let service = service_fn(move |request: Request<Incoming>| {
             asks.store(true, Ordering::Relaxed);
             let front = front.clone();
-            async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer).await) }
+            async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer, 0).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(Filled::new(stream)), service).into_owned();
         // The deadlines of the two protocols begin when it is known which of them is spoken.

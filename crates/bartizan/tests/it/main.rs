@@ -30,6 +30,7 @@ mod identity;
 mod inventory;
 mod metrics;
 mod monitor;
+mod nested;
 mod network;
 mod oauth;
 mod quotas;

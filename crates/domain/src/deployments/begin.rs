@@ -102,7 +102,7 @@ impl Op for BeginDeployment {
         let version = present.map(|row| row.version);
         let precondition = Precondition { version, absent: version.is_none(), present: false };
         let put = PutResource { id, location, tags, properties, precondition };
-        let under_way = cx.house().deployments.begin(run);
+        let under_way = cx.house().deployments.begin(run, cx.caller())?;
         let written = put.apply_with(cx, changes).await?;
         Ok(Begun { written, plan, under_way })
     }

@@ -6,6 +6,7 @@
 mod begin;
 mod expression;
 mod fault;
+mod known;
 mod order;
 mod parameters;
 mod progress;

@@ -6,7 +6,7 @@ use kernel::Result;
 use serde_json::{Map, Value, json};
 
 use super::{
-    expression::{Evaluator, Surroundings, parameters_in},
+    expression::{Budget, Evaluator, Surroundings, parameters_in},
     fault::{invalid, unsupported},
 };
 
@@ -158,8 +158,8 @@ fn declaration<'a>(name: &'a str, rules: &'a Value) -> Result<Declared<'a>> {
 fn default_of(one: &Declared<'_>, known: &BTreeMap<String, Value>, surroundings: &Surroundings) -> Result<Value> {
     let missing = || invalid(format_args!("the parameter `{}` has neither a value nor a default", one.name));
     let default = one.rules.get("defaultValue").ok_or_else(missing)?;
-    let (none, names, references) = (Map::new(), BTreeMap::new(), BTreeMap::new());
-    let mut evaluator = Evaluator::new(surroundings, known, &none, &names, &references);
+    let (none, names, references, budget) = (Map::new(), BTreeMap::new(), BTreeMap::new(), Budget::default());
+    let mut evaluator = Evaluator::new(surroundings, known, &none, &names, &references, &budget);
     evaluator.is_default = true;
     evaluator.known(one.name, default)
 }

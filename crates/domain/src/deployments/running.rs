@@ -5,11 +5,24 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use kernel::{Caller, Error, Kind, Result, Who};
 use uuid::Uuid;
 
-/// Those under way, and whether each is to stop.
+/// Deployments of one caller at a time. Those that wait for one nested in them count too.
+const MOST_OF_ONE: usize = 16;
+
+/// Those under way.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Running(Arc<Mutex<HashMap<Uuid, bool>>>);
+pub(crate) struct Running(Arc<Mutex<HashMap<Uuid, State>>>);
+
+/// How one stands.
+#[derive(Clone, Debug)]
+struct State {
+    /// Whether it is to stop.
+    is_cancelled: bool,
+    /// Who began it.
+    by: String,
+}
 
 /// One that is under way, for as long as this is held.
 #[derive(Debug)]
@@ -19,13 +32,28 @@ pub struct UnderWay {
 }
 
 impl Running {
-    fn open(&self) -> MutexGuard<'_, HashMap<Uuid, bool>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<Uuid, State>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn begin(&self, run: Uuid) -> UnderWay {
-        self.open().insert(run, false);
-        UnderWay { run, running: self.clone() }
+    /// Begins one for a caller.
+    ///
+    /// # Errors
+    /// `Throttled` when too many of that caller are under way.
+    pub(super) fn begin(&self, run: Uuid, caller: &Caller) -> Result<UnderWay> {
+        let by = match &caller.who {
+            Who::Principal(principal) => principal.id.to_string(),
+            Who::Run(run) => run.run.to_string(),
+            Who::House | Who::Nobody => String::new(),
+        };
+        let mut all = self.open();
+        if all.values().filter(|state| state.by == by).count() >= MOST_OF_ONE {
+            let why =
+                format!("{MOST_OF_ONE} deployments of yours are under way, and no more can be; wait for one to end");
+            return Err(Error::new(Kind::Throttled, why).coded("DeploymentQuotaExceeded"));
+        }
+        all.insert(run, State { is_cancelled: false, by });
+        Ok(UnderWay { run, running: self.clone() })
     }
 
     pub(super) fn holds(&self, run: Uuid) -> bool {
@@ -34,8 +62,8 @@ impl Running {
 
     /// Asks one to stop; whether it was under way.
     pub(super) fn cancel(&self, run: Uuid) -> bool {
-        self.open().get_mut(&run).is_some_and(|is_cancelled| {
-            *is_cancelled = true;
+        self.open().get_mut(&run).is_some_and(|state| {
+            state.is_cancelled = true;
             true
         })
     }
@@ -44,12 +72,32 @@ impl Running {
 impl UnderWay {
     /// Whether it is to stop before its next step.
     pub fn is_cancelled(&self) -> bool {
-        self.running.open().get(&self.run).copied().unwrap_or(true)
+        self.running.open().get(&self.run).is_none_or(|state| state.is_cancelled)
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.running.open().remove(&self.run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::Source;
+
+    use super::*;
+
+    #[test]
+    fn so_many_of_one_caller_are_under_way_and_another_may_begin_when_one_ends() {
+        let running = Running::default();
+        let (one, other) = (Caller::house(), Caller::nobody(Source::internal()));
+        let mut held: Vec<_> = (0..MOST_OF_ONE).map(|_| running.begin(Uuid::new_v4(), &one).unwrap()).collect();
+        assert_eq!(running.begin(Uuid::new_v4(), &other).unwrap_err().kind(), Kind::Throttled);
+        held.pop();
+        let last = Uuid::new_v4();
+        let begun = running.begin(last, &one).unwrap();
+        assert!(running.holds(last) && !begun.is_cancelled());
+        assert!(running.cancel(last) && begun.is_cancelled());
     }
 }

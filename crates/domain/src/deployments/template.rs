@@ -9,8 +9,9 @@ use kernel::{ResourceId, Result};
 use serde_json::{Map, Value, json};
 
 use super::{
-    expression::{Evaluator, LARGEST, Surroundings, Wanted, below},
+    expression::{Budget, Evaluator, LARGEST, Surroundings, Wanted, below},
     fault::{invalid, unsupported},
+    known::{self, Known},
     order,
     parameters::{self, Parameters},
     shape::{MOST_RESOURCES, child_of, growth, inner_template, is_nothing, is_secure, loop_of, relative, sent},
@@ -19,6 +20,7 @@ use super::{
 /// Azure's bounds.
 const MOST_VARIABLES: usize = 512;
 const MOST_OUTPUTS: usize = 64;
+
 /// A resource that is to be made.
 #[derive(Clone)]
 pub struct Step {
@@ -44,7 +46,8 @@ pub struct Plan {
     variables: Map<String, Value>,
     outputs: Map<String, Value>,
     names: BTreeMap<String, ResourceId>,
-    references: BTreeMap<String, Value>,
+    references: Known,
+    budget: Budget,
     /// In the order in which they are made.
     steps: Vec<Step>,
 }
@@ -84,7 +87,8 @@ impl Plan {
             variables,
             outputs,
             names: BTreeMap::new(),
-            references: BTreeMap::new(),
+            references: Known::default(),
+            budget: Budget::default(),
             steps: Vec::new(),
         };
         let resources = match template.get("resources") {
@@ -100,8 +104,8 @@ impl Plan {
     }
 
     fn evaluator(&self) -> Evaluator<'_> {
-        let Self { surroundings, parameters, variables, names, references, .. } = self;
-        Evaluator::new(surroundings, &parameters.values, variables, names, references)
+        let Self { surroundings, parameters, variables, names, references, budget, .. } = self;
+        Evaluator::new(surroundings, &parameters.values, variables, names, &references.by_id, budget)
     }
 
     /// Reads the resources: their ids, conditions and loops.
@@ -220,6 +224,8 @@ impl Plan {
         for at in 0..self.steps.len() {
             edges.push(self.wanted(at)?.into_iter().map(|wanted| wanted.id).collect::<Vec<_>>());
         }
+        let referred: BTreeSet<&str> = edges.iter().flatten().map(ResourceId::folded).collect();
+        known::check(referred.len())?;
         self.steps = order::by_need(std::mem::take(&mut self.steps), &edges)?;
         Ok(())
     }
@@ -309,9 +315,17 @@ impl Plan {
         Ok(evaluator.take_wanted())
     }
 
+    /// Whether a resource was looked at: each is once.
+    pub fn knows(&self, id: &ResourceId) -> bool {
+        self.references.has(id)
+    }
+
     /// A resource as it is now.
-    pub fn know(&mut self, id: &ResourceId, resource: Value) {
-        self.references.insert(id.folded().to_owned(), resource);
+    ///
+    /// # Errors
+    /// `Invalid` when that is one too many, or more than is kept.
+    pub fn know(&mut self, id: &ResourceId, resource: Value) -> Result<()> {
+        self.references.keep(id, resource)
     }
 
     /// What is sent to make a step's resource.

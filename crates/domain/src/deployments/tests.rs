@@ -94,12 +94,12 @@ fn references_are_known_once_the_resource_is() {
     let wanted = plan.wanted(1).unwrap();
     assert_eq!(wanted.len(), 2);
     let a = wanted[0].id.clone();
-    plan.know(&a, json!({"name": "a", "properties": {"x": "v"}}));
+    plan.know(&a, json!({"name": "a", "properties": {"x": "v"}})).unwrap();
     assert!(plan.wanted(1).unwrap().is_empty());
     let b = plan.steps()[1].clone();
     assert_eq!(plan.body(&b).unwrap()["properties"]["x"], "v-a");
     assert_eq!(plan.wanted_of_outputs().unwrap()[0].id, b.id);
-    plan.know(&b.id, json!({"properties": {"y": "z"}}));
+    plan.know(&b.id, json!({"properties": {"y": "z"}})).unwrap();
     assert_eq!(plan.outputs().unwrap()["o"], json!({"type": "string", "value": "z"}));
 }
 
@@ -227,4 +227,25 @@ fn a_need_of_what_is_not_made_counts_for_those_of_its_name_that_are() {
     other["type"] = json!("M.X/others");
     let resources = json!([thing("last", &["a", "[resourceId('M.X/things', 'a')]"]), off, other]);
     assert_eq!(order(&read(json!({"resources": resources}), json!({})).unwrap()), ["a", "last"]);
+}
+
+#[test]
+fn references_and_evaluations_are_bounded_for_the_whole_deployment() {
+    let id = |number: usize| format!("{GROUP}/providers/M.X/things/t{number}");
+    let all: serde_json::Map<String, Value> =
+        (0..801).map(|n| (format!("p{n}"), json!(format!("[reference('{}').x]", id(n))))).collect();
+    let referring = |all: &Map<String, Value>| {
+        let one = json!({"type": "M.X/things", "apiVersion": "1", "name": "a", "properties": all});
+        json!({"resources": [one]})
+    };
+    assert!(refusal(referring(&all), json!({})).contains("more than 800 resources"));
+    let few = all.into_iter().take(800).collect();
+    read(referring(&few), json!({})).unwrap();
+
+    // Each resource is small enough by itself; together they are not.
+    let large = json!({"type": "M.X/things", "apiVersion": "1", "name": "[concat('a', copyIndex())]",
+        "copy": {"name": "loop", "count": 40}, "properties": {"of": "[concat(variables('big'), variables('big'))]"}});
+    let template = json!({"variables": {"big": "x".repeat(600_000)}, "resources": [large]});
+    let said = refusal(template, json!({}));
+    assert!(said.contains("bytes in all"), "{said}");
 }

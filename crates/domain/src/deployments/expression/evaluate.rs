@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use kernel::{ResourceId, Result};
@@ -16,6 +17,9 @@ use super::{
 
 /// Most bytes that one evaluation of a template makes, all results together.
 pub(in super::super) const LARGEST: usize = 4 << 20;
+/// Most bytes that all evaluations of a deployment make together: each resource is evaluated when the template is read, and again
+/// when it is made.
+const LARGEST_IN_ALL: usize = 64 << 20;
 /// How deep values and variables may nest.
 const DEEPEST: usize = 64;
 
@@ -32,21 +36,21 @@ pub(in super::super) struct Surroundings {
     pub deployment: Value,
 }
 
-/// What an evaluation may still cost.
+/// What one deployment may still make by evaluating, from its reading to its outputs. Shared by all its evaluations.
 #[derive(Debug)]
-pub(in super::super) struct Budget(Cell<usize>);
+pub(in super::super) struct Budget(AtomicUsize);
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Cell::new(LARGEST))
+        Self(AtomicUsize::new(LARGEST_IN_ALL))
     }
 }
 
 impl Budget {
-    fn spend(&self, value: &Value) -> Result<()> {
-        let left = self.0.get().checked_sub(size_of(value));
-        self.0.set(left.ok_or_else(|| invalid(format_args!("it grows beyond {LARGEST} bytes")))?);
-        Ok(())
+    fn spend(&self, size: usize) -> Result<()> {
+        let spent = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size));
+        let why = |_| invalid(format_args!("evaluating it makes more than {LARGEST_IN_ALL} bytes in all"));
+        spent.map(drop).map_err(why)
     }
 }
 
@@ -98,7 +102,8 @@ pub(in super::super) struct Evaluator<'a> {
     pub keeps_later: bool,
     /// Whether `newGuid()` is in its place: in defaults of parameters.
     pub is_default: bool,
-    budget: Budget,
+    left: Cell<usize>,
+    budget: &'a Budget,
     memory: RefCell<HashMap<String, Term>>,
     open: RefCell<Vec<String>>,
     wanted: RefCell<Vec<Wanted>>,
@@ -111,6 +116,7 @@ impl<'a> Evaluator<'a> {
         variables: &'a Map<String, Value>,
         names: &'a BTreeMap<String, ResourceId>,
         references: &'a BTreeMap<String, Value>,
+        budget: &'a Budget,
     ) -> Self {
         Self {
             surroundings,
@@ -121,7 +127,8 @@ impl<'a> Evaluator<'a> {
             copy: None,
             keeps_later: false,
             is_default: false,
-            budget: Budget::default(),
+            left: Cell::new(LARGEST),
+            budget,
             memory: RefCell::default(),
             open: RefCell::default(),
             wanted: RefCell::default(),
@@ -201,9 +208,16 @@ impl<'a> Evaluator<'a> {
             },
         };
         if let Term::Known(value) = &term {
-            self.budget.spend(value)?;
+            self.spend(value)?;
         }
         Ok(term)
+    }
+
+    fn spend(&self, value: &Value) -> Result<()> {
+        let size = size_of(value);
+        let left = self.left.get().checked_sub(size);
+        self.left.set(left.ok_or_else(|| invalid(format_args!("it grows beyond {LARGEST} bytes")))?);
+        self.budget.spend(size)
     }
 
     fn call(&self, name: &str, arguments: &[Expr], depth: usize) -> Result<Term> {

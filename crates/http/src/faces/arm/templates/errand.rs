@@ -50,6 +50,11 @@ impl Errand {
         })
     }
 
+    /// How many deployments this request is nested in.
+    pub(super) fn depth(&self) -> u8 {
+        self.inside.depth()
+    }
+
     pub(super) fn house(&self) -> &House {
         &self.house
     }

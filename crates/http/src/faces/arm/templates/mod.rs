@@ -26,6 +26,8 @@ use crate::{Doors, Guest, guest::parse_json, serve};
 use errand::Errand;
 
 const SUBSCRIPTION: &str = "/subscriptions/{subscription}";
+/// Deployments within deployments; Azure's bound.
+const DEEPEST: u8 = 5;
 
 /// The doors of deployments.
 pub(super) fn doors(doors: Doors) -> Doors {
@@ -99,6 +101,10 @@ async fn put_deployment(guest: Guest) -> Result<Response, Fault> {
     let id = guest.resource(0)?;
     let caller = guest.admitted::<BeginDeployment>(&id).await?;
     let (shell, errand) = (guest.shell(), Errand::of(&guest)?);
+    if errand.depth() > DEEPEST {
+        let why = format!("deployments are nested at most {DEEPEST} deep");
+        return Err(Error::new(Kind::Invalid, why).coded("InvalidTemplate").into());
+    }
     let mut body: PutDeployment = body_of(guest).await?;
     let (location, tags) = (body.location.take().unwrap_or_default(), body.tags.take().unwrap_or_default());
     let request = request_of(body)?;

@@ -120,12 +120,18 @@ impl Run<'_> {
 
     async fn look_up(&self, plan: &mut Plan, wanted: Vec<Wanted>, api_version: &str) -> Result<(), Stop> {
         for Wanted { id, api_version: own } in wanted {
+            if plan.knows(&id) {
+                continue;
+            }
+            if self.under_way.is_cancelled() {
+                return Err(Stop::Canceled);
+            }
             let version = own.as_deref().unwrap_or(api_version);
             let reply = self.errand.ask(Method::GET, &id, version, None).await?;
             if reply.status != StatusCode::OK {
                 return Err(Stop::Failed(reply.status.as_u16(), reply.fault(&id)));
             }
-            plan.know(&id, reply.body);
+            plan.know(&id, reply.body)?;
         }
         Ok(())
     }
