@@ -15,6 +15,7 @@ PINS = [
     "azure-identity==1.27.0",
     "azure-mgmt-resource==26.0.0",
     "azure-mgmt-resource-deployments==2.0.0",
+    "azure-mgmt-resource-policy==1.0.0",
     "azure-mgmt-authorization==4.0.0",
     "azure-mgmt-machinelearningservices==1.0.1",
     "azure-mgmt-monitor==7.0.0",
@@ -47,6 +48,7 @@ from azure.mgmt.authorization import AuthorizationManagementClient  # noqa: E402
 from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient  # noqa: E402
 from azure.mgmt.monitor import MonitorManagementClient  # noqa: E402
 from azure.mgmt.resource.deployments import DeploymentsMgmtClient  # noqa: E402
+from azure.mgmt.resource.policy import PolicyClient  # noqa: E402
 from azure.mgmt.resource.resources import ResourceManagementClient  # noqa: E402
 from azure.mgmt.storage import StorageManagementClient  # noqa: E402
 
@@ -296,6 +298,52 @@ check("and is ended", access.role_assignment_schedule_requests.create(workspace.
 gone = {**asked, "request_type": "AdminRemove"}
 access.role_eligibility_schedule_requests.create(workspace.id, str(uuid.uuid4()), gone)
 check("eligibility is gone", list(access.role_eligibility_schedules.list_for_scope(workspace.id)) == [])
+
+policies = PolicyClient(owner, SUBSCRIPTION, **options)
+rule = {
+    "if": {"allOf": [
+        {"field": "type", "equals": "Microsoft.MachineLearningServices/workspaces"},
+        {"field": "tags['owner']", "exists": "false"},
+    ]},
+    "then": {"effect": "[parameters('effect')]"},
+}
+effect = {"type": "String", "allowedValues": ["Audit", "Deny"], "defaultValue": "Audit"}
+asked = {"displayName": "Owned", "policyType": "Custom", "mode": "Indexed", "policyRule": rule, "parameters": {"effect": effect}}
+defined = policies.policy_definitions.create_or_update("azure-owned", {"properties": asked})
+check("a policy is defined", (defined.name, defined.policy_type, defined.mode) == ("azure-owned", "Custom", "Indexed"))
+found = policies.policy_definitions.get("azure-owned")
+check("it is read as it was written", found.policy_rule == rule and found.parameters["effect"].default_value == "Audit")
+check("it is listed with those that ship", {"azure-owned", "required-tag"} <= {p.name for p in policies.policy_definitions.list()})
+check("those that ship are listed alone", all(p.policy_type == "BuiltIn" for p in policies.policy_definitions.list_built_in()))
+check("one that ships is read", policies.policy_definitions.get_built_in("required-tag").parameters["tagName"].type == "String")
+bad = raises(HttpResponseError, lambda: policies.policy_definitions.create_or_update("x", {"properties": {**asked, "policyRule": {}}}))
+check("a rule that makes no sense is a 400", bad and bad.status_code == 400)
+wanted = {"displayName": "Owned here", "policyDefinitionId": defined.id, "parameters": {"effect": {"value": "Deny"}}}
+assigned = policies.policy_assignments.create(group.id, "azure-owned", {"properties": wanted})
+check("it is assigned", (assigned.scope, assigned.enforcement_mode) == (group.id, "Default"))
+check("the assignment is read", policies.policy_assignments.get(group.id, "azure-owned").policy_definition_id == defined.id)
+check("and by its id", policies.policy_assignments.get_by_id(assigned.id).parameters["effect"].value == "Deny")
+check("it is listed at the group", ["azure-owned"] == [a.name for a in policies.policy_assignments.list_for_resource_group("azure-rg")])
+check("and in the subscription", "azure-owned" in [a.name for a in policies.policy_assignments.list()])
+
+
+def workspace_of(tags):
+    made = ml.workspaces.begin_create_or_update("azure-rg", "azure-owned", {"location": "local", "tags": tags})
+    return made.result() if hasattr(made, "result") else made
+
+
+denied = raises(HttpResponseError, lambda: workspace_of({}))
+check("what it denies is refused", denied and (denied.status_code, denied.error.code) == (403, "RequestDisallowedByPolicy"))
+check("the refusal names both", denied and assigned.id in str(denied) and defined.id in str(denied))
+check("what it allows is made", workspace_of({"owner": "suite"}).tags == {"owner": "suite"})
+held = raises(HttpResponseError, lambda: policies.policy_definitions.delete("azure-owned"))
+check("a definition that is assigned is not deleted", held and held.status_code == 409)
+policies.policy_assignments.delete(group.id, "azure-owned")
+gone = raises(ResourceNotFoundError, lambda: policies.policy_assignments.get(group.id, "azure-owned"))
+check("an assignment is deleted", gone and gone.status_code == 404)
+check("and counts no more", workspace_of({}).name == "azure-owned")
+policies.policy_definitions.delete("azure-owned")
+check("a definition is deleted", raises(ResourceNotFoundError, lambda: policies.policy_definitions.get("azure-owned")))
 
 monitor = MonitorManagementClient(owner, SUBSCRIPTION, **options)
 events = list(monitor.activity_logs.list(filter=f"resourceUri eq '{workspace.id}'"))
