@@ -33,6 +33,7 @@ mod monitor;
 mod nested;
 mod network;
 mod oauth;
+mod pages;
 mod quotas;
 mod signin;
 mod spelling;

@@ -12,7 +12,11 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use wire::arm;
 
-use super::{Fault, GROUP, list, named, show};
+use super::{
+    Fault, GROUP, list, named,
+    pages::{Clauses, Pages},
+    show,
+};
 use crate::{Doors, Guest};
 
 /// The doors of subscriptions and groups.
@@ -66,9 +70,11 @@ fn view_group(row: &Row<Resource<ResourceGroup>>) -> arm::Resource<Value> {
 }
 
 async fn list_groups(guest: Guest) -> Result<Response, Fault> {
+    let (pages, filter) = (Pages::of(&guest, "$skiptoken")?, Clauses::of(&guest, &["tagName", "tagValue"])?);
     let op = ListResources::<ResourceGroup>::new(guest.resource(1)?);
     let rows = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(list(rows.iter().map(view_group).collect()))
+    let chosen = rows.into_iter().filter(|row| filter.fit_tags(&row.value.tags));
+    Ok(pages.answer(&guest, chosen, |row| &row.value.id, view_group))
 }
 
 async fn get_group(guest: Guest) -> Result<Response, Fault> {

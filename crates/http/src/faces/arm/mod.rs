@@ -19,6 +19,7 @@ mod log_stores;
 mod models;
 mod network;
 mod operations;
+mod pages;
 mod policy_states;
 mod private_endpoints;
 mod providers;

@@ -15,7 +15,9 @@ use kernel::{Error, Kind};
 use serde_json::{Value, json};
 use wire::arm;
 
-use super::{Fault, GROUP, WORKSPACE, identities, list, named, network, precondition, show, view::id_field};
+use super::{
+    Fault, GROUP, WORKSPACE, identities, list, named, network, pages::Pages, precondition, show, view::id_field,
+};
 use crate::{Doors, Guest};
 
 /// The doors of workspaces.
@@ -97,15 +99,17 @@ fn properties(guest: &Guest, resource: &Resource<Workspace>) -> arm::Workspace {
 }
 
 async fn list_in_subscription(guest: Guest) -> Result<Response, Fault> {
+    let pages = Pages::of(&guest, "$skip")?;
     let op = ListWorkspacesInSubscription { subscription: guest.param("subscription")? };
     let rows = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(list(rows.iter().map(|row| view(&guest, row)).collect()))
+    Ok(pages.answer(&guest, rows, |row| &row.value.id, |row| view(&guest, row)))
 }
 
 async fn list_in_group(guest: Guest) -> Result<Response, Fault> {
+    let pages = Pages::of(&guest, "$skip")?;
     let op = ListResources::<Workspace>::new(guest.resource(3)?);
     let rows = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(list(rows.iter().map(|row| view(&guest, row)).collect()))
+    Ok(pages.answer(&guest, rows, |row| &row.value.id, |row| view(&guest, row)))
 }
 
 async fn list_deleted(guest: Guest) -> Result<Response, Fault> {
