@@ -27,6 +27,8 @@ const ROOT: &str = "";
 const SUBSCRIPTION: &str = "/subscriptions/{subscription}";
 /// Roles are assigned at companions too: a workspace's identity holds some there.
 const COMPANIONS: [&str; 4] = [KeyVault::TYPE, StorageAccount::TYPE, Registry::TYPE, Telemetry::TYPE];
+/// And at one object of a vault.
+const IN_VAULTS: [&str; 3] = ["certificates", "keys", "secrets"];
 
 /// The doors of role assignments and definitions, deny assignments, and what is asked about them.
 pub(super) fn doors(mut doors: Doors) -> Doors {
@@ -63,14 +65,20 @@ pub(super) fn doors(mut doors: Doors) -> Doors {
             doors = policies::assignments(doors, &base);
         }
     }
-    for kind in COMPANIONS {
-        let base = format!("{GROUP}/providers/{kind}/{{companion}}/providers/Microsoft.Authorization/roleAssignments");
-        let one = format!("{base}/{{name}}");
+    let companions = COMPANIONS.iter().map(|kind| format!("{GROUP}/providers/{kind}/{{companion}}"));
+    let vault = format!("{GROUP}/providers/{}/{{companion}}", KeyVault::TYPE);
+    let objects = IN_VAULTS.iter().map(|kind| format!("{vault}/{kind}/{{object}}"));
+    for scope in companions.chain(objects) {
+        let at = |place: &str| format!("{scope}/providers/Microsoft.Authorization/{place}");
+        let (all, one) = (at("roleAssignments"), at("roleAssignments/{name}"));
         doors = doors
-            .open::<ListRoleAssignments, _, _>(Method::GET, &base, assignments::list_assignments)
+            .open::<ListRoleAssignments, _, _>(Method::GET, &all, assignments::list_assignments)
             .open::<GetRoleAssignment, _, _>(Method::GET, &one, assignments::get_assignment)
             .open::<PutRoleAssignment, _, _>(Method::PUT, &one, assignments::put_assignment)
-            .open::<DeleteRoleAssignment, _, _>(Method::DELETE, &one, assignments::delete_assignment);
+            .open::<DeleteRoleAssignment, _, _>(Method::DELETE, &one, assignments::delete_assignment)
+            .open::<ListRoleDefinitions, _, _>(Method::GET, &at("roleDefinitions"), definitions::list_definitions)
+            .open::<GetRoleDefinition, _, _>(Method::GET, &at("roleDefinitions/{name}"), definitions::get_definition)
+            .open::<ExplainAccess, _, _>(Method::POST, &at("explain"), insight::explain);
     }
     doors = policies::definitions(doors);
     let operations = "/providers/Microsoft.Authorization/providerOperations";
