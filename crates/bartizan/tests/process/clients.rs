@@ -112,6 +112,14 @@ fn azure_s_own_clients() {
     run(&served, "azure_suite.py", &[]);
 }
 
+/// Over names of their own below the suffix, which the suite resolves to this machine.
+#[test]
+fn key_vault_s_own_clients() {
+    let served = Served::with_workspace();
+    run(&served, "keyvault_suite.py", &[]);
+    served.good(&["verify-log", "--data-dir", served.data().to_str().unwrap()]);
+}
+
 #[test]
 fn azure_monitor_s_own_clients() {
     let served = Served::start();
