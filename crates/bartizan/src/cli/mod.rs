@@ -19,6 +19,7 @@ mod identity;
 mod identity_provider;
 pub(crate) mod image;
 pub(crate) mod job;
+mod keyvault;
 mod login;
 mod metrics;
 pub(crate) mod model;
@@ -123,6 +124,9 @@ enum Command {
     /// Companions of workspaces: storage accounts, vaults, telemetry stores, registries, and their keys.
     #[command(subcommand)]
     Companion(companion::Command),
+    /// Key vaults: vaults themselves, their deletion and recovery, and the secrets they hold.
+    #[command(subcommand, name = "keyvault")]
+    KeyVault(keyvault::Command),
     /// Quotas of cores, by family of machines.
     #[command(subcommand)]
     Quota(quota::Command),
@@ -196,6 +200,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Network(command) => block_on(command.run()),
         Command::Workspace(command) => block_on(command.run()),
         Command::Companion(command) => block_on(command.run()),
+        Command::KeyVault(command) => block_on(command.run()),
         Command::Quota(command) => block_on(command.run()),
         Command::Compute(command) => block_on(command.run()),
         Command::Datastore(command) => block_on(command.run()),

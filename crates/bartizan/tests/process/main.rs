@@ -19,6 +19,7 @@ mod elevation;
 mod formats;
 mod identities;
 mod jobs;
+mod keyvault;
 mod quickstart;
 mod refusals;
 mod served;

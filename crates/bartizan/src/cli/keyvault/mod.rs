@@ -1,0 +1,36 @@
+//! Key vaults: vaults themselves, and what they hold.
+
+mod at_vault;
+mod secret;
+mod vault;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+pub(super) use at_vault::{AtVault, VaultOptions};
+
+use crate::failure::Failure;
+
+/// Commands on vaults and what they hold.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Secrets: text that somebody gave, in versions.
+    ///
+    /// Owning a vault gives no right to what it holds: assign a role such as `Key Vault Secrets Officer` or `Key Vault Secrets User`
+    /// at the vault, or at one secret (`{vault id}/secrets/{name}`). The vault is named by --vault-name or BARTIZAN_KEY_VAULT.
+    #[command(subcommand)]
+    Secret(secret::Command),
+    #[command(flatten)]
+    Vault(vault::Command),
+}
+
+impl Command {
+    /// Runs the command.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Secret(command) => command.run().await,
+            Self::Vault(command) => command.run().await,
+        }
+    }
+}
