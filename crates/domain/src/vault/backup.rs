@@ -159,3 +159,18 @@ fn stage<K: Kind>(opened: &Opened, name: &ObjectName, bundle: &Bundle<K>, change
     changes.put(&opened.shelf, &Row::new(id, object.clone()))?;
     Ok(object)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::Secret;
+
+    /// To the byte what `docs/formats/vault-backup.md` shows: old backups always open.
+    const FIRST: &str = r#"{"name":"db-password","whole":null,"versions":[{"id":"6f9619ff-8b86-d011-b42d-00c04fc964ff","attributes":{"enabled":true,"not_before":1,"expires":2,"created":1700000000,"updated":1700000000},"tags":{"a":"b"},"content":{"value":"…","content_type":"text/plain"}}]}"#;
+
+    #[test]
+    fn a_backup_of_the_first_format_opens() {
+        let bundle: Bundle<Secret> = serde_json::from_str(FIRST).unwrap();
+        assert_eq!(serde_json::to_string(&bundle).unwrap(), FIRST);
+    }
+}

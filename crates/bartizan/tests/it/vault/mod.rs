@@ -1,6 +1,7 @@
 //! Vaults through their doors: who may what, what is kept, what is refused.
 
 mod doors;
+mod resources;
 mod secrets;
 mod stand;
 
