@@ -81,6 +81,15 @@ const ALL: &[Alias] = &[
     alias(Deployment::TYPE, "instanceType", |facts| stored(facts, "/plan/instance_type")),
     alias(Deployment::TYPE, "appInsightsEnabled", |facts| stored(facts, "/plan/app_insights")),
     alias(Deployment::TYPE, "model", |facts| stored(facts, "/image/model")),
+    // What is not said of a vault is as it is made.
+    alias(KeyVault::TYPE, "enablePurgeProtection", |facts| {
+        json!(stored(facts, "/purge_protection").as_bool().unwrap_or(false))
+    }),
+    alias(KeyVault::TYPE, "enableRbacAuthorization", |_| json!(true)),
+    alias(KeyVault::TYPE, "enableSoftDelete", |_| json!(true)),
+    alias(KeyVault::TYPE, "softDeleteRetentionInDays", |facts| {
+        json!(stored(facts, "/retention_days").as_u64().unwrap_or(90))
+    }),
     alias(KeyVault::TYPE, "tenantId", |facts| stored(facts, "/tenant")),
     alias(VirtualNetwork::TYPE, "addressSpace.addressPrefixes", |facts| stored(facts, "/address_space")),
     alias(VirtualNetwork::TYPE, "addressSpace.addressPrefixes[*]", |facts| stored(facts, "/address_space")),
