@@ -7,7 +7,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Activity, Changes, Cx, House, Op, Outcome, Row};
-use crate::access::{ApprovalRequest, approved_request};
+use crate::{
+    access::{ApprovalRequest, approved_request},
+    resources::contents,
+};
 
 /// What an operation may do that takes approvals where a rule says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,17 +60,30 @@ impl Guarded {
     }
 }
 
+/// The part of what is approved that says what is in a resource group.
+const CONTENTS: &str = "contents";
+
+/// What a caller asks for, before anybody knows whether it takes approval.
+pub(super) struct Asked {
+    guarded: Guarded,
+    /// A resource group that is removed with all that is in it.
+    removes: Option<ResourceId>,
+}
+
 /// What is guarded about an operation of this caller; none when nothing is, or nothing demands approvals anywhere.
-pub(super) fn guarded<O: Op>(house: &House, caller: &Caller, op: &O) -> Result<Option<Guarded>> {
+pub(super) fn guarded<O: Op>(house: &House, caller: &Caller, op: &O) -> Result<Option<Asked>> {
     if O::GUARDS.is_empty() || matches!(caller.who, Who::House) || !house.access().demands_approvals() {
         return Ok(None);
     }
-    op.guarded(house, caller).map(Some)
+    Ok(Some(Asked { guarded: op.guarded(house, caller)?, removes: op.removes().cloned() }))
 }
 
 /// Refuses an operation that lacks approvals, and keeps that it was asked for; holds the approval of one that has them.
-pub(super) async fn require<O: Op>(cx: &Cx<'_, O>, guarded: Result<Option<Guarded>>) -> Result<()> {
-    let Some(guarded) = guarded? else { return Ok(()) };
+pub(super) async fn require<O: Op>(cx: &Cx<'_, O>, asked: Result<Option<Asked>>) -> Result<()> {
+    let Some(Asked { mut guarded, removes }) = asked? else { return Ok(()) };
+    if let (Some(group), Value::Object(body)) = (removes, &mut guarded.body) {
+        body.insert(String::from(CONTENTS), contents(cx, &group).await?);
+    }
     if let Some(row) = approved_request(cx, guarded).await? {
         cx.hold(row);
     }
@@ -80,6 +96,17 @@ pub(super) fn unsaid() -> Error {
 }
 
 impl<O: Op> Cx<'_, O> {
+    /// Refuses to remove a group in which something else is than when it was looked at for approval. To be asked after everything
+    /// that goes was read: what came since is not among it.
+    pub(crate) async fn require_contents(&self, group: &ResourceId) -> Result<()> {
+        let Some(approved) = self.approved_part(CONTENTS) else { return Ok(()) };
+        if contents(self, group).await? == approved {
+            return Ok(());
+        }
+        let why = "what is in the resource group changed at this moment; it takes approval as it is now";
+        Err(Error::new(Kind::Conflict, why).coded("ApprovalRequired"))
+    }
+
     /// Keeps a request for approval, in one commit with the record that the operation did not run for the want of it.
     /// Another may make room for it.
     pub(crate) async fn ask_for_approval(

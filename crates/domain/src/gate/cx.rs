@@ -143,6 +143,12 @@ impl<'a, O: Op> Cx<'a, O> {
         held.as_ref().and_then(|row| row.value.places.eligibility)
     }
 
+    /// A part of what was approved; none when nothing had to be.
+    pub(super) fn approved_part(&self, name: &str) -> Option<serde_json::Value> {
+        let held = self.approval.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref().and_then(|row| row.value.body.get(name).cloned())
+    }
+
     fn take_approval(&self) -> Option<Row<ApprovalRequest>> {
         self.approval.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -55,6 +55,10 @@ pub trait Op: Send + Sized {
     fn guarded(&self, _house: &House, _caller: &Caller) -> Result<Guarded> {
         Err(approval::unsaid())
     }
+    /// The resource group that it removes whole: what is in it is part of what is approved.
+    fn removes(&self) -> Option<&ResourceId> {
+        None
+    }
     /// What it means.
     fn run(self, cx: &Cx<'_, Self>) -> impl Future<Output = Result<Self::Output>> + Send;
 }

@@ -97,6 +97,10 @@ impl Op for DeleteResourceGroup {
         Ok(guarded)
     }
 
+    fn removes(&self) -> Option<&ResourceId> {
+        Some(&self.id)
+    }
+
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let (shelf, row) = find::<ResourceGroup, _>(cx, &self.id).await?;
         let workspaces = cx.all::<Resource<Workspace>>(&shelf, &collection::<Workspace>(&shelf, &self.id)).await?;
@@ -126,6 +130,7 @@ impl Op for DeleteResourceGroup {
         remove_networks(cx, &shelf, &self.id, &mut changes).await?;
         remove_all::<UserAssignedIdentity, _>(cx, &shelf, &self.id, &mut changes).await?;
         end_managed(cx, &mut changes, &self.id).await?;
+        cx.require_contents(&self.id).await?;
         cx.commit(changes).await
     }
 }

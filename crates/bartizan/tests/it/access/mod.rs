@@ -6,6 +6,7 @@ mod elevation;
 mod insight;
 mod matrix;
 mod roles;
+mod whole_group;
 
 use domain::access::{CONTRIBUTOR, READER};
 use kernel::Secret;

@@ -1,0 +1,50 @@
+//! What is in a resource group: what goes with it when it is deleted.
+
+use std::collections::BTreeMap;
+
+use kernel::{Error, ResourceId, Result};
+use serde_json::{Value, json};
+
+use super::{
+    KeyVault, LogStore, Registry, Resource, ResourceType, StorageAccount, Telemetry, UserAssignedIdentity, collection,
+};
+use crate::{
+    alerts::{ActionGroup, MetricAlert},
+    gate::{Cx, Op},
+    network::{PrivateEndpoint, VirtualNetwork},
+};
+
+/// Resources that are named; of more, people see the number, and the digest is of all.
+const MOST_NAMED: usize = 500;
+
+/// What is in a group, as approvers of its deletion read it: which resources, how many, and a digest that changes when one comes,
+/// goes, or is replaced by another of its name.
+pub(crate) async fn contents<O: Op>(cx: &Cx<'_, O>, group: &ResourceId) -> Result<Value> {
+    let mut found = BTreeMap::new();
+    add::<StorageAccount, _>(cx, group, &mut found).await?;
+    add::<KeyVault, _>(cx, group, &mut found).await?;
+    add::<Telemetry, _>(cx, group, &mut found).await?;
+    add::<LogStore, _>(cx, group, &mut found).await?;
+    add::<Registry, _>(cx, group, &mut found).await?;
+    add::<MetricAlert, _>(cx, group, &mut found).await?;
+    add::<ActionGroup, _>(cx, group, &mut found).await?;
+    add::<VirtualNetwork, _>(cx, group, &mut found).await?;
+    add::<PrivateEndpoint, _>(cx, group, &mut found).await?;
+    add::<UserAssignedIdentity, _>(cx, group, &mut found).await?;
+    let text = serde_json::to_vec(&found).map_err(Error::internal)?;
+    let named: Vec<&String> = found.keys().take(MOST_NAMED).collect();
+    Ok(json!({"count": found.len(), "resources": named, "sha256": seal::sha256_hex(&text)}))
+}
+
+/// Adds those of one type: each by its id, with what tells it from others that had or will have that id.
+async fn add<P: ResourceType, O: Op>(
+    cx: &Cx<'_, O>,
+    group: &ResourceId,
+    found: &mut BTreeMap<String, String>,
+) -> Result<()> {
+    let shelf = cx.system();
+    for row in cx.all::<Resource<P>>(shelf, &collection::<P>(shelf, group)).await? {
+        found.insert(row.value.id.to_string(), row.value.guid.to_string());
+    }
+    Ok(())
+}
