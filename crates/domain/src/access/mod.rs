@@ -42,6 +42,7 @@ pub use definitions::{
     DeleteRoleDefinition, GetRoleDefinition, ListOperations, ListRoleDefinitions, PutRoleDefinition, RoleForm,
 };
 pub use deny::{DeleteDenyAssignment, DenyAssignment, GetDenyAssignment, ListDenyAssignments, PutDenyAssignment};
+pub(crate) use elevation::SweepRoleRequests;
 pub use elevation::{
     ActivationApproval, ActivationTerms, Asked, Bounds, Eligibility, EligibilityInstances, EligibilityRequests,
     EligibilitySchedules, Expiry, GetSchedule, GetScheduleRequest, ListScheduleRequests, ListSchedules,

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    access::{SweepApprovals, end_what_has_ended},
+    access::{SweepApprovals, SweepRoleRequests, end_what_has_ended},
     alerts::keep_watching,
     compute::{ListDueRuns, Task},
     delivery::keep_delivering,
@@ -89,8 +89,8 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         if let Err(fault) = sync_what_is_due(&house).await {
             tracing::error!(?fault, "keys of workspaces could not be synced; it is tried again");
         }
-        if let Err(fault) = enter(&house, &Caller::house(), SweepApprovals).await {
-            tracing::error!(?fault, "old requests for approval could not be removed; it is tried again");
+        if let Err(fault) = forget_old_requests(&house).await {
+            tracing::error!(?fault, "old requests for approvals and roles could not be removed; it is tried again");
         }
         if is_over(&mut stop, KEYS).await {
             return;
@@ -179,6 +179,15 @@ pub async fn purge_vaults_due(house: &House) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes requests, for approvals and for roles, that are long over.
+///
+/// # Errors
+/// When they cannot be read or removed; the next look tries again.
+pub async fn forget_old_requests(house: &House) -> Result<()> {
+    enter(house, &Caller::house(), SweepApprovals).await?;
+    enter(house, &Caller::house(), SweepRoleRequests).await
 }
 
 /// Lets workspaces take over keys of their companions that were regenerated an hour ago.

@@ -3,6 +3,7 @@
 mod approvals;
 mod approved;
 mod elevation;
+mod forgotten;
 mod insight;
 mod matrix;
 mod roles;

@@ -20,6 +20,7 @@ pub(crate) use request::{approved_request, forget_requests_within};
 pub use rules::{DeleteApprovalRule, GetApprovalRule, ListApprovalRules, PutApprovalRule};
 pub(super) use rules::{check_approvers, remove_rules_within, require_not_named};
 pub(crate) use sweep::SweepApprovals;
+pub(super) use sweep::remove_old;
 
 use kernel::{Action, Class, PrincipalId, ResourceId};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kernel::{Action, Class, ResourceId, Result};
 
 use super::{ApprovalRequest, ApprovalState};
-use crate::gate::{Changes, Cx, Op};
+use crate::gate::{Changes, Cx, Op, Record, Row};
 
 /// How long a request stays readable after its time.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -23,19 +23,24 @@ impl Op for SweepApprovals {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let mut changes = Changes::new();
-        let mut count: usize = 0;
-        for row in cx.all::<ApprovalRequest>(cx.system(), b"").await? {
+        let mut old = cx.all::<ApprovalRequest>(cx.system(), b"").await?;
+        old.retain(|row| {
             let is_old = row.value.expires_at.plus(KEPT) <= cx.now();
-            if is_old && row.value.state(cx.now()) != ApprovalState::Open {
-                changes.delete(cx.system(), &row);
-                count = count.saturating_add(1);
-            }
-        }
-        if changes.is_empty() {
-            return Ok(());
-        }
-        cx.note("removed", count.to_string());
-        cx.commit(changes).await
+            is_old && row.value.state(cx.now()) != ApprovalState::Open
+        });
+        remove_old(cx, &old).await
     }
+}
+
+/// Removes rows that nobody needs any more, and says how many.
+pub(in crate::access) async fn remove_old<T: Record, O: Op>(cx: &Cx<'_, O>, old: &[Row<T>]) -> Result<()> {
+    if old.is_empty() {
+        return Ok(());
+    }
+    let mut changes = Changes::new();
+    for row in old {
+        changes.delete(cx.system(), row);
+    }
+    cx.note("removed", old.len().to_string());
+    cx.commit(changes).await
 }

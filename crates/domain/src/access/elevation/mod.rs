@@ -9,6 +9,7 @@ mod eligibility;
 mod ending;
 mod list;
 mod request;
+mod sweep;
 
 pub use activation::RequestRole;
 pub use eligibility::RequestEligibility;
@@ -19,6 +20,7 @@ pub use list::{
     ListScheduleRequests, ListSchedules, RoleInstances, RoleRequests, RoleSchedules, Schedule, ScheduleType, Whose,
 };
 pub use request::{Asked, Expiry, RequestKind, RequestType, ScheduleRequest, Ticket};
+pub(crate) use sweep::SweepRoleRequests;
 
 use std::time::Duration;
 
