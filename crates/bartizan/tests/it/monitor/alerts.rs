@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use super::receiver::{Receiver, Request};
 use crate::house::{TestHouse, Who};
 
+mod cut;
+
 type Token<'a> = Option<&'a Secret<String>>;
 
 fn rule_place(test: &TestHouse, name: &str) -> String {
