@@ -6,7 +6,11 @@ use clap::{Args, Subcommand};
 use outbound::Method;
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, secret};
+use super::{
+    Session, SessionOptions,
+    named::{self, Named},
+    secret,
+};
 use crate::failure::Failure;
 
 /// Commands on action groups.
@@ -18,16 +22,6 @@ pub enum ActionGroup {
     List(#[command(flatten)] SessionOptions),
     /// Delete one. Rules that name it tell nobody there any more.
     Delete(Named),
-}
-
-/// An action group.
-#[derive(Args)]
-pub struct Named {
-    /// Its name.
-    #[arg(short, long)]
-    name: String,
-    #[command(flatten)]
-    session: SessionOptions,
 }
 
 /// What an action group shall be.
@@ -86,28 +80,12 @@ impl ActionGroup {
     pub async fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Create(create) => {
-                let (session, place) = create.named.open().await?;
-                let body = json!({"location": "global", "properties": create.properties()?});
-                create.named.session.output.entry(&session.put(&place, &body).await?, GROUPS)
+                let body = |_: &Session| Ok(json!({"location": "global", "properties": create.properties()?}));
+                create.named.put(collection, body, GROUPS).await
             }
-            Self::List(options) => {
-                let session = Session::open(&options).await?;
-                options.output.entries(&session.list(&collection(&session)?).await?, GROUPS)
-            }
-            Self::Delete(named) => {
-                let (session, place) = named.open().await?;
-                session.delete(&place).await?;
-                named.session.output.done(&format!("action group {} is gone", named.name), &Value::Null)
-            }
+            Self::List(options) => named::list(options, collection, GROUPS).await,
+            Self::Delete(named) => named.delete(collection, "action group").await,
         }
-    }
-}
-
-impl Named {
-    async fn open(&self) -> Result<(Session, String), Failure> {
-        let session = Session::open(&self.session).await?;
-        let place = format!("{}/{}", collection(&session)?, self.name);
-        Ok((session, place))
     }
 }
 

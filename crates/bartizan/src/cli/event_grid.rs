@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions};
+use super::{
+    Session, SessionOptions,
+    named::{self, Named},
+};
 use crate::failure::Failure;
 
 /// Commands on pushed events.
@@ -19,7 +22,7 @@ pub enum Command {
 /// Commands on event subscriptions.
 #[derive(Subcommand)]
 pub enum Subscriptions {
-    /// Create one, or replace it. The webhook is asked first whether it wants events.
+    /// Create one, or replace it: under a name of 3 to 64 letters, digits or hyphens. The webhook is asked first whether it wants events.
     Create(Box<Create>),
     /// List those of the workspace.
     List(#[command(flatten)] SessionOptions),
@@ -27,16 +30,6 @@ pub enum Subscriptions {
     Show(Named),
     /// Delete one.
     Delete(Named),
-}
-
-/// A subscription.
-#[derive(Args)]
-pub struct Named {
-    /// Its name: 3 to 64 letters, digits or hyphens.
-    #[arg(short, long)]
-    name: String,
-    #[command(flatten)]
-    session: SessionOptions,
 }
 
 /// How events are wrapped.
@@ -93,33 +86,13 @@ impl Command {
         let Self::EventSubscription(command) = self;
         match command {
             Subscriptions::Create(create) => {
-                let (session, place) = create.named.open().await?;
-                let made = session.put(&place, &json!({"properties": create.properties()?})).await?;
-                create.named.session.output.entry(&made, ROWS)
+                let body = |_: &Session| Ok(json!({"properties": create.properties()?}));
+                create.named.put(collection, body, ROWS).await
             }
-            Subscriptions::List(options) => {
-                let session = Session::open(&options).await?;
-                options.output.entries(&session.list(&collection(&session)?).await?, ROWS)
-            }
-            Subscriptions::Show(named) => {
-                let (session, place) = named.open().await?;
-                let found: Value = session.get(&place).await?;
-                named.session.output.entry(&found, ROWS)
-            }
-            Subscriptions::Delete(named) => {
-                let (session, place) = named.open().await?;
-                session.delete(&place).await?;
-                named.session.output.done(&format!("event subscription {} is gone", named.name), &Value::Null)
-            }
+            Subscriptions::List(options) => named::list(options, collection, ROWS).await,
+            Subscriptions::Show(named) => named.show(collection, ROWS).await,
+            Subscriptions::Delete(named) => named.delete(collection, "event subscription").await,
         }
-    }
-}
-
-impl Named {
-    async fn open(&self) -> Result<(Session, String), Failure> {
-        let session = Session::open(&self.session).await?;
-        let place = format!("{}/{}", collection(&session)?, self.name);
-        Ok((session, place))
     }
 }
 

@@ -6,7 +6,10 @@ use clap::{Args, Subcommand};
 use outbound::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Session, SessionOptions};
+use super::{
+    Session, SessionOptions,
+    named::{self, Named},
+};
 use crate::failure::Failure;
 
 /// Commands on metrics.
@@ -74,16 +77,6 @@ pub enum Alert {
     Show(Named),
     /// Delete one. Its alert, if one stands, is resolved.
     Delete(Named),
-}
-
-/// A rule.
-#[derive(Args)]
-pub struct Named {
-    /// Its name.
-    #[arg(short, long)]
-    name: String,
-    #[command(flatten)]
-    session: SessionOptions,
 }
 
 /// What a rule shall be.
@@ -205,36 +198,17 @@ fn collection(session: &Session) -> Result<String, Failure> {
     Ok(format!("{}/providers/Microsoft.Insights/metricAlerts", session.group()?))
 }
 
-impl Named {
-    async fn open(&self) -> Result<(Session, String), Failure> {
-        let session = Session::open(&self.session).await?;
-        let place = format!("{}/{}", collection(&session)?, self.name);
-        Ok((session, place))
-    }
-}
-
 impl Alert {
     async fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Create(create) => {
-                let (session, place) = create.named.open().await?;
-                let body = json!({"location": "global", "properties": create.properties(&session)?});
-                create.named.session.output.entry(&session.put(&place, &body).await?, RULES)
+                let body =
+                    |session: &Session| Ok(json!({"location": "global", "properties": create.properties(session)?}));
+                create.named.put(collection, body, RULES).await
             }
-            Self::List(options) => {
-                let session = Session::open(&options).await?;
-                options.output.entries(&session.list(&collection(&session)?).await?, RULES)
-            }
-            Self::Show(named) => {
-                let (session, place) = named.open().await?;
-                let found: Value = session.get(&place).await?;
-                named.session.output.entry(&found, RULES)
-            }
-            Self::Delete(named) => {
-                let (session, place) = named.open().await?;
-                session.delete(&place).await?;
-                named.session.output.done(&format!("alert rule {} is gone", named.name), &Value::Null)
-            }
+            Self::List(options) => named::list(options, collection, RULES).await,
+            Self::Show(named) => named.show(collection, RULES).await,
+            Self::Delete(named) => named.delete(collection, "alert rule").await,
         }
     }
 }

@@ -24,6 +24,7 @@ mod login;
 mod metrics;
 pub(crate) mod model;
 mod monitor;
+mod named;
 mod network;
 mod network_rule;
 mod output;
