@@ -12,7 +12,7 @@ mod watch;
 pub use condition::{Aggregation, Condition, Conditions, Operator, Span};
 pub use group::{ActionGroup, DeleteActionGroup, PutActionGroup, ReceiverWanted, Webhook};
 pub use put::{PutMetricAlert, RuleChange};
-pub use read::{GetAlert, GetRule, ListAlerts, ListInSubscription, ListRules, RuleStatus};
+pub use read::{GetAlert, GetRule, ListAlerts, ListRules, RuleStatus};
 pub(crate) use receiver::{Receiver, end_receivers};
 pub use rule::{MetricAlert, Watched};
 pub use state::{Alert, Moment, Watch};

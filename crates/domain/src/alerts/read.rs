@@ -1,7 +1,5 @@
 //! Reading rules with where they stand, and alerts.
 
-use std::marker::PhantomData;
-
 use kernel::{Action, Class, Error, ResourceId, Result, SubscriptionId, Timestamp};
 use uuid::Uuid;
 
@@ -97,36 +95,6 @@ impl Op for ListRules {
         }
         found.sort_by(|a, b| a.row.value.id.cmp(&b.row.value.id));
         Ok(found)
-    }
-}
-
-/// Lists all of a type in a subscription that the caller may read.
-#[derive(Debug)]
-pub struct ListInSubscription<P> {
-    subscription: SubscriptionId,
-    kind: PhantomData<fn() -> P>,
-}
-
-impl<P> ListInSubscription<P> {
-    /// Asks for those of this subscription.
-    pub fn new(subscription: SubscriptionId) -> Self {
-        Self { subscription, kind: PhantomData }
-    }
-}
-
-impl<P: ResourceType> Op for ListInSubscription<P> {
-    const ACTION: Action = P::READ;
-    type Output = Vec<Row<Resource<P>>>;
-
-    fn scope(&self) -> ResourceId {
-        ResourceId::subscription(self.subscription)
-    }
-
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let mut rows = in_subscription::<P, _>(cx, &self.scope()).await?;
-        rows.retain(|row| cx.may(&P::READ, &row.value.id));
-        rows.sort_by(|a, b| a.value.id.cmp(&b.value.id));
-        Ok(rows)
     }
 }
 

@@ -291,48 +291,62 @@ async fn all<O: Op>(cx: &Cx<'_, O>, about: RequestKind, at: &ResourceId) -> Resu
 
 fn of_eligibility<O: Op>(cx: &Cx<'_, O>, row: &Row<Eligibility>, at: &ResourceId) -> Option<Schedule> {
     let held = &row.value;
-    (!held.window.is_over(cx.now())).then_some(())?;
+    let shown = Held { name: &row.id, scope: &held.scope, role: held.role, whose: (held.principal, held.kind) };
     Some(Schedule {
-        name: Uuid::from_slice(&row.id).ok()?,
-        scope: held.scope.clone(),
-        role: held.role,
-        role_name: cx.house().access().role(held.role).map(|role| role.role_name.clone()),
-        principal: held.principal,
-        kind: held.kind,
-        principal_name: cx.house().identity.name_of(held.principal),
-        window: Some(held.window),
-        is_in_force: held.window.holds(cx.now()),
-        is_inherited: held.scope != *at,
-        is_of_group: held.kind == PrincipalKind::Group,
-        linked: None,
         request: Some(held.request),
         terms: Some(held.terms.clone()),
-        created_at: held.created_at,
         updated_at: held.updated_at,
+        ..shown.schedule(cx, at, Some(held.window), held.created_at)?
     })
 }
 
 fn of_assignment<O: Op>(cx: &Cx<'_, O>, row: &Row<RoleAssignment>, at: &ResourceId) -> Option<Schedule> {
     let held = &row.value;
     let bounds = held.bounds.as_ref();
-    let window = bounds.map(|bounds| bounds.window);
-    (!window.is_some_and(|window| window.is_over(cx.now()))).then_some(())?;
+    let shown = Held { name: &row.id, scope: &held.scope, role: held.role, whose: (held.principal, held.kind) };
     Some(Schedule {
-        name: Uuid::from_slice(&row.id).ok()?,
-        scope: held.scope.clone(),
-        role: held.role,
-        role_name: cx.house().access().role(held.role).map(|role| role.role_name.clone()),
-        principal: held.principal,
-        kind: held.kind,
-        principal_name: cx.house().identity.name_of(held.principal),
-        window,
-        is_in_force: window.is_none_or(|window| window.holds(cx.now())),
-        is_inherited: held.scope != *at,
-        is_of_group: held.kind == PrincipalKind::Group,
         linked: bounds.and_then(|bounds| bounds.eligibility),
         request: bounds.map(|bounds| bounds.request),
-        terms: None,
-        created_at: held.created_at,
-        updated_at: held.created_at,
+        ..shown.schedule(cx, at, bounds.map(|bounds| bounds.window), held.created_at)?
     })
+}
+
+/// What an eligibility and an assignment have in common.
+struct Held<'a> {
+    name: &'a [u8],
+    scope: &'a ResourceId,
+    role: Uuid,
+    whose: (PrincipalId, PrincipalKind),
+}
+
+impl Held<'_> {
+    /// As it is shown to who asks at a scope; none when it is over.
+    fn schedule<O: Op>(
+        self,
+        cx: &Cx<'_, O>,
+        at: &ResourceId,
+        window: Option<Window>,
+        created_at: Timestamp,
+    ) -> Option<Schedule> {
+        let (house, (principal, kind)) = (cx.house(), self.whose);
+        (!window.is_some_and(|window| window.is_over(cx.now()))).then_some(())?;
+        Some(Schedule {
+            name: Uuid::from_slice(self.name).ok()?,
+            scope: self.scope.clone(),
+            role: self.role,
+            role_name: house.access().role(self.role).map(|role| role.role_name.clone()),
+            principal,
+            kind,
+            principal_name: house.identity.name_of(principal),
+            window,
+            is_in_force: window.is_none_or(|window| window.holds(cx.now())),
+            is_inherited: self.scope != at,
+            is_of_group: kind == PrincipalKind::Group,
+            linked: None,
+            request: None,
+            terms: None,
+            created_at,
+            updated_at: created_at,
+        })
+    }
 }

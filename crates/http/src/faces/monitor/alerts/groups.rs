@@ -2,10 +2,10 @@
 
 use axum::response::{IntoResponse, Response};
 use domain::{
-    alerts::{ActionGroup, DeleteActionGroup, ListInSubscription, PutActionGroup, ReceiverWanted},
+    alerts::{ActionGroup, DeleteActionGroup, PutActionGroup, ReceiverWanted},
     delivery::SinkKey,
     gate::{Row, enter},
-    resources::{GetResource, ListResources, Resource, ResourceType},
+    resources::{GetResource, ListInSubscription, ListResources, Resource, ResourceType},
 };
 use http::{Method, StatusCode};
 use kernel::{Error, Kind, Result, Secret};
