@@ -77,6 +77,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("argon2", &["seal"]),
     ("jsonwebtoken", &["seal"]),
     ("rcgen", &["seal"]),
+    ("cryptoki", &["store"]),
     ("rusqlite", &["store"]),
     ("reqwest", &["outbound"]),
     ("axum", &["http"]),

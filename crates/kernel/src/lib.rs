@@ -12,6 +12,7 @@ mod limit;
 mod log;
 mod ports;
 mod resource_id;
+mod root_key;
 mod sealed;
 mod secret;
 
@@ -23,10 +24,10 @@ pub use id::{AppId, BlobId, CorrelationId, InvalidId, PrincipalId, RunId, Subscr
 pub use limit::Limits;
 pub use log::{Chain, Link, LogRow};
 pub use ports::{
-    Agreement, Batch, BlobStore, Capabilities, Change, ComputeDriver, KeyProvider, LaunchSpec, Launched, MetaStore,
-    NoWeb, ProcessState, SealedStream, Sealing, StoreError, StoreResult, Versioned, Wall, Web, WebAnswer, WebError,
-    WebMethod, WebReply, WebRequest,
+    Batch, BlobStore, Capabilities, Change, ComputeDriver, LaunchSpec, Launched, MetaStore, NoWeb, ProcessState,
+    SealedStream, StoreError, StoreResult, Versioned, Wall, Web, WebAnswer, WebError, WebMethod, WebReply, WebRequest,
 };
 pub use resource_id::ResourceId;
+pub use root_key::{Agreement, KeyProvider, Sealing, Stretch};
 pub use sealed::Sealed;
 pub use secret::Secret;

@@ -38,6 +38,9 @@ pub enum StoreError {
     /// A refused or unreadable root key, or what is not a wrapped key.
     #[error("{0}")]
     Key(String),
+    /// Whoever holds the root key did not answer, or not in time; it may answer later.
+    #[error("{0}")]
+    KeyAway(String),
 }
 
 /// A driver's result.
@@ -52,6 +55,9 @@ impl From<StoreError> for crate::Error {
             StoreError::Missing => (Kind::NotFound, "the stored object was not found"),
             StoreError::Full(_) => (Kind::Unavailable, "the server's storage is full; reads still work"),
             StoreError::Broken(_) => (Kind::Unavailable, "the server's storage failed; nothing was changed"),
+            StoreError::KeyAway(_) => {
+                (Kind::Unavailable, "the provider of the server's root key does not answer; try again later")
+            }
             StoreError::Failed(_) | StoreError::Newer(_) | StoreError::Locked(_) | StoreError::Key(_) => {
                 (Kind::Unavailable, "the server's storage is not available; try again later")
             }
@@ -154,28 +160,6 @@ pub trait BlobStore: Send + Sync {
 
     /// Removes it; removing what is not there is fine.
     async fn delete(&self, id: BlobId) -> StoreResult<()>;
-}
-
-/// How two parts agree on what a wrapped key is for; bound into the wrapping.
-pub type Agreement<'a> = &'a [u8];
-
-/// Raw authenticated encryption that a key provider on this machine borrows from `seal`: drivers hold no cryptography.
-pub trait Sealing: Send + Sync {
-    /// Encrypts under a 32-byte key, bound to `purpose`.
-    fn seal(&self, key: &Secret<Vec<u8>>, purpose: Agreement<'_>, plain: &[u8]) -> StoreResult<Sealed>;
-    /// Decrypts what `seal` made; any other key, purpose or byte fails.
-    fn open(&self, key: &Secret<Vec<u8>>, purpose: Agreement<'_>, sealed: &Sealed) -> StoreResult<Secret<Vec<u8>>>;
-}
-
-/// Holds a root key and wraps other keys with it; the root key never leaves the provider.
-#[async_trait]
-pub trait KeyProvider: Send + Sync {
-    /// Wraps a key for a purpose.
-    async fn wrap(&self, purpose: Agreement<'_>, key: &Secret<Vec<u8>>) -> StoreResult<Sealed>;
-    /// Unwraps what `wrap` made for the same purpose.
-    async fn unwrap(&self, purpose: Agreement<'_>, wrapped: &Sealed) -> StoreResult<Secret<Vec<u8>>>;
-    /// For people: kind and place of the key, never the key.
-    fn describe(&self) -> String;
 }
 
 /// One wall of a jail, as found on a target.

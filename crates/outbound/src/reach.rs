@@ -17,6 +17,8 @@ pub struct Reach {
     pub networks: Vec<Network>,
     /// PEM of certificate authorities that are trusted beside the system's own; empty for none.
     pub ca_pem: Vec<u8>,
+    /// Whether these alone are trusted, and the system's own are not.
+    pub is_pinned: bool,
 }
 
 /// A server, as an operator names it: `login.example.org`, `login.example.org:8443`, `tls://logs.example.org:6514` for what is

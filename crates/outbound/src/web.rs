@@ -143,8 +143,10 @@ impl WebClient {
 
     fn trust(&self) -> Result<ClientConfig> {
         let mut roots = RootCertStore::empty();
-        // A certificate of the system's that cannot be read is one less to trust, and no reason to stop.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if !self.reach.is_pinned {
+            // A certificate of the system's that cannot be read is one less to trust, and no reason to stop.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
         if !self.reach.ca_pem.is_empty() {
             add_authorities(&mut roots, &self.reach.ca_pem)?;
         }

@@ -1,11 +1,13 @@
-//! Wrapping under a root key that a provider on this machine holds.
+//! Wrapping under a root key that a provider on this machine holds, and making one from a passphrase.
 
+use argon2::{Algorithm, Argon2, Params, Version};
 use bytes::Bytes;
-use kernel::{Agreement, Sealed, Sealing, Secret, StoreError, StoreResult};
+use kernel::{Agreement, Sealed, Sealing, Secret, StoreError, StoreResult, Stretch};
 
 use crate::{
     SealError,
     aead::{self, NONCE, Xaes},
+    random,
 };
 
 const FORMAT: u8 = 1;
@@ -45,5 +47,22 @@ impl Sealing for RootSealing {
         let (nonce, body) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Truncated { what: WHAT })?;
         let plain = key_of(key)?.open(nonce, &aad(purpose), body, WHAT).map_err(StoreError::from)?;
         Ok(Secret::new(plain))
+    }
+    fn fresh(&self) -> StoreResult<Secret<Vec<u8>>> {
+        Ok(Secret::new(random::<32>()?.to_vec()))
+    }
+
+    fn stretch(&self, passphrase: &Secret<String>, salt: &[u8], cost: Stretch) -> StoreResult<Secret<Vec<u8>>> {
+        let refused = |_| SealError::Refused("make a key from a passphrase");
+        let params = Params::new(cost.memory_kib, cost.passes, 1, Some(32)).map_err(refused)?;
+        let mut key = vec![0; 32];
+        let made = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(
+            passphrase.expose().as_bytes(),
+            salt,
+            &mut key,
+        );
+        let key = Secret::new(key);
+        made.map_err(refused)?;
+        Ok(key)
     }
 }

@@ -1,11 +1,14 @@
 //! Which drivers a server uses: a closed choice, joined to the ports in one place.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use kernel::{BlobStore, Chain, MetaStore, StoreResult};
+use kernel::{BlobStore, Chain, KeyProvider, MetaStore, Sealing, StoreResult};
 use serde::Deserialize;
 
-use crate::{blob, meta};
+use crate::{blob, key, meta};
 
 /// The choice of drivers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -41,6 +44,63 @@ pub enum BlobConfig {
     },
     /// Nothing is kept: for tests and demonstrations.
     Memory,
+}
+
+/// The holders of a root key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum KeyConfig {
+    /// A file of 32 random bytes.
+    File {
+        /// The file, outside the data directory.
+        path: PathBuf,
+    },
+    /// Made from a passphrase.
+    Passphrase {
+        /// Where it is read at each start.
+        from: key::PassphraseSource,
+    },
+    /// A transit engine.
+    Transit(key::TransitConfig),
+    /// A PKCS#11 token.
+    Pkcs11(key::Pkcs11Config),
+}
+
+/// What the choice of a root key is opened with.
+pub struct KeySurroundings<'a> {
+    /// What drivers borrow.
+    pub sealing: Arc<dyn Sealing>,
+    /// Whether there is no data yet, so that a missing key may be made.
+    pub is_new: bool,
+    /// The directory of systemd's credentials, if there is one.
+    pub credentials: Option<&'a Path>,
+}
+
+/// Opens the chosen holder of the root key. A file or a token's key is made when there is none and no data needs one; a transit
+/// key is the engine's operator's to make.
+///
+/// # Errors
+/// `Key` with one sentence that says what to do, `KeyAway` when the holder cannot be reached.
+pub async fn open_key(config: &KeyConfig, around: KeySurroundings<'_>) -> StoreResult<Arc<dyn KeyProvider>> {
+    let KeySurroundings { sealing, is_new, credentials } = around;
+    Ok(match config {
+        KeyConfig::File { path } if is_new && !path.exists() => {
+            let fresh = sealing.fresh()?;
+            Arc::new(key::KeyFile::create(path, &fresh, sealing)?)
+        }
+        KeyConfig::File { path } => Arc::new(key::KeyFile::open(path, sealing)?),
+        KeyConfig::Passphrase { from } => {
+            Arc::new(key::Passphrase::new(from.read(credentials)?, &from.describe(), sealing))
+        }
+        KeyConfig::Transit(config) => Arc::new(key::Transit::new(config.clone(), sealing)?),
+        KeyConfig::Pkcs11(config) => {
+            let token = key::Pkcs11::new(config.clone(), sealing);
+            if is_new {
+                token.make().await?;
+            }
+            Arc::new(token)
+        }
+    })
 }
 
 /// The opened drivers.

@@ -8,9 +8,9 @@
 //! | --- | --- |
 //! | `MetaStore` | [`meta::Sqlite`], [`meta::Memory`] |
 //! | `BlobStore` | [`blob::LocalDisk`], [`blob::Memory`] |
-//! | `KeyProvider` | [`key::KeyFile`] |
+//! | `KeyProvider` | [`key::KeyFile`], [`key::Passphrase`], [`key::Transit`], [`key::Pkcs11`] |
 //!
-//! A new driver is one file, one variant of [`MetaConfig`] or [`BlobConfig`], and one line in `tests/it` that runs the
+//! A new driver is one file, one variant of [`MetaConfig`], [`BlobConfig`] or [`KeyConfig`], and one line in `tests/it` that runs the
 //! conformance suite.
 
 pub mod blob;
@@ -21,4 +21,4 @@ pub mod key;
 mod lock;
 pub mod meta;
 
-pub use config::{BlobConfig, Config, MetaConfig, Stores, open};
+pub use config::{BlobConfig, Config, KeyConfig, KeySurroundings, MetaConfig, Stores, open, open_key};

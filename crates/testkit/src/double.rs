@@ -1,7 +1,9 @@
 //! Doubles of what `seal` lends to drivers. They notice changed bytes; they keep nothing secret.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
-use kernel::{Agreement, BlobId, Chain, Link, LogRow, Sealed, Sealing, Secret, StoreError, StoreResult};
+use kernel::{Agreement, BlobId, Chain, Link, LogRow, Sealed, Sealing, Secret, StoreError, StoreResult, Stretch};
 
 /// A value that counts as sealed.
 pub fn sealed(bytes: impl AsRef<[u8]>) -> Sealed {
@@ -57,6 +59,19 @@ impl Sealing for ToySealing {
         let (masked, found) = sealed.bytes().split_last_chunk::<8>().ok_or_else(refused)?;
         let plain = Secret::new(mask(key, masked));
         if tag(key, purpose, plain.expose()) == *found { Ok(plain) } else { Err(refused()) }
+    }
+
+    fn fresh(&self) -> StoreResult<Secret<Vec<u8>>> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let words = (0_u8..4).flat_map(|word| checksum(&[b"fresh", &[word], &number]).to_be_bytes());
+        Ok(Secret::new(words.collect()))
+    }
+
+    fn stretch(&self, passphrase: &Secret<String>, salt: &[u8], cost: Stretch) -> StoreResult<Secret<Vec<u8>>> {
+        let cost = [cost.memory_kib.to_be_bytes(), cost.passes.to_be_bytes()].concat();
+        let word = |word: u8| checksum(&[passphrase.expose().as_bytes(), salt, &cost, &[word]]).to_be_bytes();
+        Ok(Secret::new((0_u8..4).flat_map(word).collect()))
     }
 }
 

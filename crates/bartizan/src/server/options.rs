@@ -78,7 +78,12 @@ impl ServeOptions {
             std::fs::read(path).map_err(|fault| Failure::new(format!("cannot read {}: {fault}", path.display())))
         };
         let ca_pem = self.outbound_ca.as_ref().map(read).transpose()?.unwrap_or_default();
-        Ok(Reach { hosts: self.outbound_host.clone(), networks: self.outbound_network.clone(), ca_pem })
+        Ok(Reach {
+            hosts: self.outbound_host.clone(),
+            networks: self.outbound_network.clone(),
+            ca_pem,
+            is_pinned: false,
+        })
     }
 
     /// The cache of prepared environments, as an absolute path.

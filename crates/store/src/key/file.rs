@@ -4,32 +4,46 @@
 //! bartizan-root-key-v1
 //! <32 bytes in base64>
 //! ```
+//!
+//! A rotation writes the new key to `F.next`. Once everything is wrapped under it, the old key gets the name `F.old` and the new
+//! one takes `F`. A start between the two finds both, and goes on from whichever opens what is stored.
 
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kernel::{Agreement, KeyProvider, Sealed, Sealing, Secret, StoreError, StoreResult};
-use nix::{fcntl::OFlag, unistd::geteuid};
 
+use super::secret_file;
 use crate::{disk, fault};
 
 const MAGIC: &str = "bartizan-root-key-v1";
 const KEY_BYTES: usize = 32;
+const NEXT: &str = ".next";
+const OLD: &str = ".old";
 /// The magic line and the key's line with their ends, and one byte more to notice what is too long.
 const MOST_BYTES: usize = MAGIC.len() + 1 + 44 + 1 + 1;
 
 /// Holds the root key that it read from a file; wraps and unwraps with it.
 pub struct KeyFile {
     path: PathBuf,
-    root: Secret<Vec<u8>>,
+    held: RwLock<Held>,
     sealing: Arc<dyn Sealing>,
+}
+
+struct Held {
+    /// The key in the file.
+    root: Secret<Vec<u8>>,
+    /// The one in `F.next`.
+    next: Option<Secret<Vec<u8>>>,
+    /// Whether we are the ones who rotate: `next` wraps already.
+    turned: bool,
 }
 
 impl KeyFile {
@@ -50,9 +64,7 @@ impl KeyFile {
                 path.display()
             )));
         }
-        let mut draft = path.as_os_str().to_owned();
-        draft.push(".new");
-        let draft = PathBuf::from(draft);
+        let draft = beside(path, ".new");
         let written = write(&draft, root).and_then(|()| fs::hard_link(&draft, path));
         // Also when writing failed; and what a power cut left is replaced by `write`.
         let cleared = fs::remove_file(&draft);
@@ -72,45 +84,112 @@ impl KeyFile {
     /// `Key`, with one sentence that says what to do: the file is missing, open to others, someone else's, or not a key
     /// file.
     pub fn open(path: &Path, sealing: Arc<dyn Sealing>) -> StoreResult<Self> {
-        let place = path.display();
-        let refuse = |why: String| Err(StoreError::Key(why));
-        // Not blocking: opening a pipe would wait for ever.
-        let opened = fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
-        let mut file = match opened {
-            Ok(file) => file,
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                return refuse(format!(
-                    "the key file `{place}` is missing; put it back, without it the data cannot be read"
-                ));
-            }
-            Err(cause) => return refuse(format!("the key file `{place}` cannot be opened ({cause})")),
-        };
-        let about = file.metadata().map_err(|cause| fault::io(format!("cannot read the key file `{place}`"), cause))?;
-        if !about.is_file() {
-            return refuse(format!("the key file `{place}` is not a regular file; name one that is"));
-        }
-        let me = geteuid().as_raw();
-        if about.uid() != me {
-            return refuse(format!("the key file `{place}` belongs to another user; run `chown {me} {place}`"));
-        }
-        if about.permissions().mode() & 0o077 != 0 {
-            return refuse(format!("the key file `{place}` is open to other users; run `chmod 600 {place}`"));
-        }
+        let missing = "put it back, without it the data cannot be read";
+        let mut file = secret_file::open(path, "key file", missing)?;
         match read(&mut file)? {
-            Some(root) => Ok(Self { path: path.to_owned(), root, sealing }),
-            None => refuse(format!("`{place}` is not a key file or is damaged; restore it from its backup")),
+            Some(root) => {
+                let next = found_next(path)?;
+                Ok(Self { path: path.to_owned(), held: RwLock::new(Held { root, next, turned: false }), sealing })
+            }
+            None => Err(StoreError::Key(format!(
+                "`{}` is not a key file or is damaged; restore it from its backup",
+                path.display()
+            ))),
         }
     }
+
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_mut(&self) -> RwLockWriteGuard<'_, Held> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The new key takes the file's name; the old one keeps another, for backups that were made under it.
+    fn take_over(&self) -> StoreResult<()> {
+        let mut held = self.held_mut();
+        let Some(next) = held.next.clone() else { return Ok(()) };
+        let said = |cause| fault::io(format!("cannot replace the key file `{}`", self.path.display()), cause);
+        match fs::hard_link(&self.path, beside(&self.path, OLD)) {
+            // Of a settling that was cut off.
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && is_same(&self.path) => {}
+            other => other.map_err(said)?,
+        }
+        fs::rename(beside(&self.path, NEXT), &self.path).map_err(said)?;
+        disk::sync_parent(&self.path).map_err(said)?;
+        *held = Held { root: next, next: None, turned: false };
+        Ok(())
+    }
+}
+
+/// The key in `F.next`: of a rotation that has not been settled.
+fn found_next(path: &Path) -> StoreResult<Option<Secret<Vec<u8>>>> {
+    let next = beside(path, NEXT);
+    if !next.try_exists().unwrap_or(false) {
+        return Ok(None);
+    }
+    read(&mut secret_file::open(&next, "key file", "put it back")?)
+}
+
+fn beside(path: &Path, word: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(word);
+    PathBuf::from(name)
+}
+
+/// Whether the old key has its second name already.
+fn is_same(path: &Path) -> bool {
+    let of = |path: &Path| fs::metadata(path).ok().map(|about| (about.dev(), about.ino()));
+    of(path).is_some_and(|about| of(&beside(path, OLD)) == Some(about))
 }
 
 #[async_trait]
 impl KeyProvider for KeyFile {
     async fn wrap(&self, purpose: Agreement<'_>, key: &Secret<Vec<u8>>) -> StoreResult<Sealed> {
-        self.sealing.seal(&self.root, purpose, key.expose())
+        let held = self.held();
+        let newest = held.next.as_ref().filter(|_| held.turned).unwrap_or(&held.root);
+        self.sealing.seal(newest, purpose, key.expose())
     }
 
     async fn unwrap(&self, purpose: Agreement<'_>, wrapped: &Sealed) -> StoreResult<Secret<Vec<u8>>> {
-        self.sealing.open(&self.root, purpose, wrapped)
+        let (by_next, is_left) = {
+            let held = self.held();
+            let refused = match self.sealing.open(&held.root, purpose, wrapped) {
+                Ok(key) => return Ok(key),
+                Err(fault) => fault,
+            };
+            let Some(next) = &held.next else { return Err(refused) };
+            (self.sealing.open(next, purpose, wrapped).map_err(|_| refused)?, !held.turned)
+        };
+        // What is stored is under the next key, and nobody is rotating: the last rotation ended before it was settled.
+        if is_left && let Err(fault) = self.take_over() {
+            tracing::warn!(%fault, "the rotated root key could not take its file's name; it is tried again at the next start");
+        }
+        Ok(by_next)
+    }
+
+    async fn rotate(&self) -> StoreResult<()> {
+        if beside(&self.path, OLD).try_exists().unwrap_or(true) {
+            return Err(StoreError::Key(format!(
+                "`{}` is the key of the last rotation, which backups from before it need; move it to where you keep such \
+                 keys, then rotate again",
+                beside(&self.path, OLD).display()
+            )));
+        }
+        let root = self.sealing.fresh()?;
+        let (draft, next) = (beside(&self.path, ".new"), beside(&self.path, NEXT));
+        let written = write(&draft, &root).and_then(|()| fs::rename(&draft, &next));
+        written
+            .and_then(|()| disk::sync_parent(&next))
+            .map_err(|cause| fault::io(format!("cannot write the key file `{}`", next.display()), cause))?;
+        let mut held = self.held_mut();
+        (held.next, held.turned) = (Some(root), true);
+        Ok(())
+    }
+
+    async fn settle(&self) -> StoreResult<()> {
+        self.take_over()
     }
 
     fn describe(&self) -> String {

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use kernel::{Secret, StoreError};
+use kernel::{KeyProvider, Secret, StoreError};
 use store::key::KeyFile;
 use testkit::ToySealing;
 
@@ -104,4 +104,40 @@ fn the_description_names_the_file_and_not_the_key() {
     let path = dir.path().join("root.key");
     let described = kernel::KeyProvider::describe(&create(&path).unwrap());
     assert!(described.contains("root.key") && !described.contains("BwcH"), "{described}");
+}
+
+#[tokio::test]
+async fn a_rotation_keeps_the_old_key_under_another_name_and_never_over_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root.key");
+    let before = { create(&path).unwrap() };
+    let old = fs::read(&path).unwrap();
+    before.rotate().await.unwrap();
+    assert_eq!(fs::read(&path).unwrap(), old, "the file has its key until everything is under the next one");
+    before.settle().await.unwrap();
+    assert_ne!(fs::read(&path).unwrap(), old);
+    assert_eq!(fs::read(dir.path().join("root.key.old")).unwrap(), old);
+    assert!(!dir.path().join("root.key.next").exists());
+    for name in ["root.key", "root.key.old"] {
+        assert_eq!(fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+    }
+    let again = before.rotate().await;
+    assert!(matches!(&again, Err(StoreError::Key(why)) if why.contains("root.key.old")), "{again:?}");
+    assert_eq!(fs::read(dir.path().join("root.key.old")).unwrap(), old);
+}
+
+#[tokio::test]
+async fn a_settling_that_was_cut_off_is_finished_by_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root.key");
+    let file = create(&path).unwrap();
+    file.rotate().await.unwrap();
+    let wrapped = file.wrap(b"p", &Secret::new(vec![1; 32])).await.unwrap();
+    // The old key has its second name; the new one has not taken the first.
+    fs::hard_link(&path, dir.path().join("root.key.old")).unwrap();
+    drop(file);
+    let again = open(&path).unwrap();
+    again.unwrap(b"p", &wrapped).await.unwrap();
+    assert!(!dir.path().join("root.key.next").exists() && dir.path().join("root.key.old").exists());
+    open(&path).unwrap().unwrap(b"p", &wrapped).await.unwrap();
 }

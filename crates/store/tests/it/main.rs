@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod bao;
 mod key_file;
 mod local_disk;
+mod passphrase;
+mod pkcs11;
 mod sqlite;
+mod transit;
 
 use std::sync::Arc;
 
@@ -53,6 +57,11 @@ async fn key_file_conforms() {
         key::KeyFile::create(&path, &root, sealing).unwrap()
     };
     conformance::key(Persistence::Kept, open).await;
+    let root = Secret::new(vec![7; 32]);
+    let rotating = tempfile::tempdir().unwrap();
+    let path = rotating.path().join("root.key");
+    drop(key::KeyFile::create(&path, &root, Arc::new(ToySealing)).unwrap());
+    conformance::rotating_key(async |_| key::KeyFile::open(&path, Arc::new(ToySealing)).unwrap()).await;
 }
 
 #[tokio::test]

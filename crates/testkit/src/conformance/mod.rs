@@ -10,7 +10,7 @@ mod meta;
 mod meta_log;
 
 pub use blob::blob;
-pub use key::key;
+pub use key::{away, dear_key, key, rotating_key};
 pub use meta::meta;
 
 /// Whether what was acknowledged outlives the driver's handle.
