@@ -14,6 +14,7 @@ pub mod network;
 pub mod operations;
 pub mod platform_metrics;
 pub mod resources;
+pub mod safekeeping;
 pub mod scoring;
 pub mod snapshots;
 pub mod tracking;

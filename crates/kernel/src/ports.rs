@@ -98,6 +98,16 @@ pub enum Change {
     },
 }
 
+/// A copy of a whole store as it was at one moment.
+pub struct MetaCopy {
+    /// Number and link of its newest log row.
+    pub head: (u64, Link),
+    /// Bytes of the copy.
+    pub length: u64,
+    /// The copy, in the driver's own form.
+    pub pieces: SealedStream,
+}
+
 /// Changes and log records that become durable together or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
@@ -135,12 +145,20 @@ pub trait MetaStore: Send + Sync {
     /// Number and link of the newest log row; `(0, zeros)` when the log is empty.
     async fn log_head(&self) -> StoreResult<(u64, Link)>;
 
+    /// A copy of everything as it is at one moment between the call and its return, while others read and write.
+    async fn copy(&self) -> StoreResult<MetaCopy> {
+        Err(StoreError::Failed("this storage cannot be copied while it is used".into()))
+    }
+
     /// Checks the medium's own integrity; the text of what is wrong otherwise.
     async fn check(&self) -> StoreResult<()>;
 }
 
 /// A stream of sealed pieces, in order.
 pub type SealedStream = BoxStream<'static, StoreResult<Sealed>>;
+
+/// While it lives, no blob is removed.
+pub type BlobHold = Box<dyn Send + Sync>;
 
 /// Sealed bytes under opaque ids. Written once, never changed.
 #[async_trait]
@@ -158,8 +176,13 @@ pub trait BlobStore: Send + Sync {
     /// At most `limit` ids greater than `after`, in order.
     async fn list(&self, after: Option<BlobId>, limit: usize) -> StoreResult<Vec<BlobId>>;
 
-    /// Removes it; removing what is not there is fine.
+    /// Removes it; removing what is not there is fine. While somebody holds the blobs it stays, and goes after that.
     async fn delete(&self, id: BlobId) -> StoreResult<()>;
+
+    /// Holds what is there, so that it can be copied: deletions wait until the hold is dropped.
+    async fn hold(&self) -> StoreResult<BlobHold> {
+        Err(StoreError::Failed("this storage cannot be copied while it is used".into()))
+    }
 }
 
 /// One wall of a jail, as found on a target.

@@ -491,6 +491,119 @@ def passwords():
     })
 
 
+# --- keys wrapped under a passphrase ----------------------------------------------------------------------------------------
+
+def passphrases():
+    words, purpose = b"correct horse battery staple", b"system keyring"
+    salt, nonce = fixed("passphrase salt", 16), fixed("passphrase nonce", 24)
+
+    def wrap(words, memory=1024, passes=2, purpose=purpose):
+        head = b"\2" + struct.pack(">II", memory, passes) + salt
+        root = Argon2id(salt=salt, length=32, iterations=passes, lanes=1, memory_cost=memory).derive(words)
+        bound = struct.pack(">I", len(purpose)) + purpose + head
+        return head + b"\1" + nonce + xaes(root, nonce, b"bartizan root v1\0" + bound, ONE)
+
+    good = wrap(words)
+    cases = []
+
+    def case(name, wrapped, words=words, purpose=purpose, opens=None, fails=None):
+        entry = {"name": name, "passphrase": words.decode(), "purpose": purpose.decode(), "wrapped": wrapped.hex()}
+        entry.update({"opens": opens.hex()} if opens is not None else {"fails": fails})
+        cases.append(entry)
+
+    case("the system keyring", good, opens=ONE)
+    case("at another cost", wrap(words, 4096, 1), opens=ONE)
+    case("another passphrase", good, words=b"correct horse battery stable", fails="does not open")
+    case("another purpose", good, purpose=b"system keyrings", fails="does not open")
+    case("a cheaper cost in the head", flip(good, 8, 3), fails="does not open")
+    case("a flipped bit in the salt", flip(good, 10), fails="does not open")
+    case("a flipped bit", flip(good, 60), fails="does not open")
+    case("one byte short", good[:-1], fails="does not open")
+    case("cut within the head", good[:20], fails="truncated")
+    case("cut behind the head", good[:25], fails="truncated")
+    case("nothing", b"", fails="truncated")
+    case("memory beyond bounds", flip(good, 1), fails="asks for more")
+    case("passes beyond bounds", flip(good, 7), fails="asks for more")
+    case("of a key file", b"\1" + good[26:], fails="a key file")
+    write("passphrase-v1.json", {"what": "docs/formats/root-key.md", "cases": cases})
+
+
+# --- backups ----------------------------------------------------------------------------------------------------------------
+
+def backups():
+    def number(value, width):
+        return b"%0*o\0" % (width - 1, value)
+
+    def header(name, size):
+        fields = [
+            (name.encode(), 100), (number(0o600, 8), 8), (number(0, 8), 8), (number(0, 8), 8), (number(size, 12), 12),
+            (number(0, 12), 12), (b" " * 8, 8), (b"0", 1), (b"", 100), (b"ustar\x0000", 8),
+        ]
+        block = b"".join(value.ljust(width, b"\0") for value, width in fields).ljust(512, b"\0")
+        return block[:148] + number(sum(block), 8) + block[156:]
+
+    def member(name, content):
+        return header(name, len(content)) + content + bytes(-len(content) % 512)
+
+    private = Ed25519PrivateKey.from_private_bytes(fixed("backup key", 32))
+    public = private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    blobs = {name: f"blobs/{uuid.UUID(bytes=fixed(name, 16))}" for name in ("one", "two")}
+    members = [
+        ("meta.sqlite", fixed("metadata", 700)),
+        ("activity-log.pub", f"bartizan-log-key-v1 {b64(public)}\n".encode()),
+        (blobs["one"], fixed("content one", 512)),
+        (blobs["two"], fixed("content two", 512)),
+        ("ca.pem", b""),
+    ]
+
+    def line(name, content):
+        return f"{hashlib.sha256(content).hexdigest()} {len(content)} {name}\n"
+
+    def manifest(lists, count, size, form="bartizan-backup-v1", origin="bartizan.backup/"):
+        body = f"{origin}6f9619ff-8b86-d011-b42d-00c04fc964ff\n3\n{b64(fixed('last link', 32))}\n2026-01-31T12:00:00.5Z\n"
+        body += f"{form}\nrelease 0.1.0\nmembers {count}\nbytes {size}\n"
+        body += "".join(f"list {hashlib.sha256(text).hexdigest()} {name}\n" for name, text in lists)
+        signature = hashlib.sha256(public).digest()[:4] + private.sign(body.encode())
+        return f"{body}\n— {b64(signature)}\n".encode()
+
+    def archive(members, lists=None, **more):
+        text = "".join(line(*one) for one in members).encode()
+        lists = [("lists/00000001", text)] if lists is None else lists
+        signed = manifest(lists, len(members), sum(len(content) for _, content in members), **more)
+        whole = b"".join(member(*one) for one in members) + b"".join(member(*one) for one in lists)
+        return whole + member("manifest", signed) + bytes(1024)
+
+    good = archive(members)
+    swapped = [members[0], members[1], (blobs["one"], members[3][1]), (blobs["two"], members[2][1]), members[4]]
+    cut = b"".join(member(*one) for one in members[:3])
+    cases = []
+
+    def case(name, data, opens=None, fails=None):
+        cases.append({"name": name, "archive": b64(data), **({"opens": opens} if opens else {"fails": fails})})
+
+    case("a backup", good, opens={"members": 5, "bytes": sum(len(content) for _, content in members), "records": 3})
+    case("cut between members", cut, fails="not whole")
+    case("cut before its end", good[:-512], fails="not whole")
+    case("nothing", b"", fails="not whole")
+    case("a block behind its end", good + bytes(512), fails="damaged")
+    case("a flipped bit in a member", flip(good, 600), fails="damaged")
+    case("a flipped bit between members", flip(good, 512 + 701), fails="damaged")
+    case("a flipped bit in a header", flip(good, 105), fails="damaged")
+    both = b"".join(member(*one) for one in swapped)
+    case("members that were swapped", both + good[len(both):], fails="damaged")
+    less = b"".join(member(*one) for one in members[:4])
+    case("a member taken out", less + good[len(both):], fails="damaged")
+    case("a list of something else", archive(members, [("lists/00000001", line(*members[0]).encode())]), fails="damaged")
+    case("no list", archive(members, []), fails="damaged")
+    case("another order", archive([members[1], members[0]] + members[2:]), fails="damaged")
+    case("a name that leads elsewhere", member("../x", b"x") + good, fails="damaged")
+    at = good.index(b"release 0.1.0")
+    case("a changed manifest", flip(good, at + 10), fails="not signed")
+    case("a checkpoint as its manifest", archive(members, origin="bartizan.activity-log/"), fails="damaged")
+    case("format 2", archive(members, form="bartizan-backup-v2"), fails="newer")
+    write("backup-v1.json", {"what": "docs/formats/backup.md", "public": f"bartizan-log-key-v1 {b64(public)}", "cases": cases})
+
+
 if __name__ == "__main__":
     keyrings()
     records()
@@ -499,3 +612,5 @@ if __name__ == "__main__":
     activity_log()
     tokens()
     passwords()
+    passphrases()
+    backups()

@@ -1,16 +1,26 @@
-//! What this machine can enforce.
+//! What this machine can enforce, and whether the root key opens what is here.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use serde_json::Value;
+use domain::gate::{RootKeyUse, root_key_use};
+use serde_json::{Value, json};
 
 use super::{Format, say};
-use crate::{failure::Failure, server::local_target};
+use crate::{
+    failure::Failure,
+    server::{RootKeyOptions, local_target, open_holder},
+};
 
-/// Probes the walls of a jail by really building them. Exit code 1 when one is missing.
+/// Probes the walls of a jail by really building them, and whether the root key opens the data directory, if there is one. Exit
+/// code 1 when a wall is missing or the key does not open it.
 #[derive(Args)]
 pub struct Doctor {
+    /// The data directory whose root key is tried.
+    #[arg(long, value_name = "D", default_value = "bartizan-data")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    root_key: RootKeyOptions,
     /// How to print the result.
     #[arg(short = 'o', long, value_enum, default_value = "table")]
     output: Format,
@@ -18,18 +28,34 @@ pub struct Doctor {
 
 impl Doctor {
     /// Runs the probes.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub async fn run(self) -> Result<ExitCode, Failure> {
         let capabilities = local_target()?.capabilities();
-        let walls: Vec<Value> =
+        let mut walls: Vec<Value> =
             capabilities.walls.iter().map(|wall| serde_json::to_value(wall).unwrap_or_default()).collect();
+        let key = if self.data_dir.join("meta").exists() { Some(self.root_key_use().await) } else { None };
+        let opens = key.as_ref().is_none_or(Result::is_ok);
+        walls.extend(key.map(|key| match key {
+            Ok(RootKeyUse { provider, version }) => {
+                let version = version.map(|version| format!(", {version}")).unwrap_or_default();
+                json!({"name": "root-key", "stands": true, "note": format!("{provider}{version}")})
+            }
+            Err(fault) => json!({"name": "root-key", "stands": false, "note": fault.to_string()}),
+        }));
         self.output.entries(&walls, &[("Wall", "/name"), ("Stands", "/stands"), ("Note", "/note")])?;
         let missing = capabilities.missing();
         if missing.is_empty() {
-            return Ok(ExitCode::SUCCESS);
+            return Ok(if opens { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         if self.output == Format::Table {
             say(&format!("missing: {}; jobs run without these, and their records say so", missing.join(", ")));
         }
         Ok(ExitCode::FAILURE)
+    }
+
+    /// Who holds the root key, and whether it opens what is here. Works beside a running server.
+    async fn root_key_use(&self) -> Result<RootKeyUse, Failure> {
+        let meta = store::meta::Sqlite::open_read_only(&self.data_dir.join("meta"))?;
+        let root = open_holder(&self.root_key.choice(&self.data_dir)?, false).await?;
+        Ok(root_key_use(&meta, root.as_ref()).await?)
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod activity_log;
 mod ad;
 mod alerts;
 mod approval;
+mod backup;
 mod baseline;
 mod companion;
 mod compute;
@@ -35,6 +36,7 @@ mod provider;
 mod quota;
 mod remembered;
 mod role;
+mod root_key;
 mod secret;
 pub(crate) mod serve;
 pub(crate) mod session;
@@ -161,6 +163,11 @@ enum Command {
     /// Bring events elsewhere, and query the log tables.
     #[command(subcommand)]
     Monitor(monitor::Command),
+    Backup(Box<backup::Backup>),
+    Restore(backup::Restore),
+    /// The root key, under which everything is sealed.
+    #[command(subcommand)]
+    RootKey(Box<root_key::Command>),
     /// Verify an activity log offline: its chain and its signed checkpoints. Names the first bad or missing record.
     VerifyLog(verify_log::VerifyLog),
     /// What this machine can enforce around jobs, and what is missing.
@@ -213,8 +220,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::EventGrid(command) => block_on(command.run()),
         Command::ActivityLog(command) => block_on(command.run()),
         Command::Monitor(command) => block_on(command.run()),
+        Command::Backup(command) => block_on(command.run()),
+        Command::Restore(command) => block_on(command.run()),
+        Command::RootKey(command) => block_on(command.run()),
         Command::VerifyLog(command) => block_on(command.run()),
-        Command::Doctor(command) => command.run(),
+        Command::Doctor(command) => block_on(command.run()),
     }
 }
 

@@ -64,10 +64,10 @@ pub(crate) async fn stop_signal() -> Result<(), Failure> {
 /// After a first start: says what was made and where the credentials are. They are nowhere else.
 fn announce(server: &Server, options: &ServeOptions) {
     let Some(first) = &server.founded else { return };
-    let key = options.root_key();
+    let key = server.data().root_key().describe();
     say(&format!("tenant        {}", first.charter.tenant));
     say(&format!("subscription  {}", first.charter.subscription));
-    say(&format!("root key      {} (keep a copy elsewhere: without it the data cannot be read)", key.display()));
+    say(&format!("root key      {key} (keep a copy elsewhere: without it the data cannot be read)"));
     let env = options.env_file();
     say(&format!("credentials   {} (mode 0600; `source` it, or move its content to a safe place)", env.display()));
 }

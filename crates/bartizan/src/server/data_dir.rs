@@ -8,11 +8,11 @@ use std::{
     sync::Arc,
 };
 
-use kernel::{KeyProvider, Secret};
-use seal::{RootSealing, Sha256Chain};
-use store::{BlobConfig, Config, MetaConfig, Stores, key::KeyFile};
+use kernel::KeyProvider;
+use seal::Sha256Chain;
+use store::{BlobConfig, Config, MetaConfig, Stores};
 
-use super::ServeOptions;
+use super::{INCOMPLETE, RootKeyOptions, open_holder};
 use crate::failure::Failure;
 
 /// An opened data directory, locked against other servers.
@@ -25,8 +25,9 @@ pub struct DataDir {
 
 impl DataDir {
     /// Opens it, making directory and root key when there is no data yet.
-    pub fn open(options: &ServeOptions) -> Result<Self, Failure> {
-        let path = std::path::absolute(&options.data_dir)?;
+    pub async fn open(data_dir: &Path, root_key: &RootKeyOptions) -> Result<Self, Failure> {
+        let path = std::path::absolute(data_dir)?;
+        refuse_incomplete(&path)?;
         let is_new = !path.join("meta").exists();
         fs::DirBuilder::new()
             .recursive(true)
@@ -34,13 +35,32 @@ impl DataDir {
             .create(&path)
             .map_err(|fault| Failure::new(format!("cannot make the data directory {}: {fault}", path.display())))?;
         refuse_lost_store(&path, is_new)?;
-        let root = open_root_key(&options.root_key(), is_new)?;
+        let root = open_holder(&root_key.choice(data_dir)?, is_new).await?;
+        Self::with(path, root)
+    }
+
+    /// Opens one that holds a server's data already: tools make none.
+    pub async fn open_existing(data_dir: &Path, root_key: &RootKeyOptions) -> Result<Self, Failure> {
+        refuse_incomplete(data_dir)?;
+        if !data_dir.join("meta").exists() {
+            let why = "holds no server's data; name its data directory with --data-dir";
+            return Err(Failure::usage(format!("{} {why}", data_dir.display())));
+        }
+        Self::open(data_dir, root_key).await
+    }
+
+    /// Opens one that is being restored.
+    pub(super) fn open_unfinished(path: &Path, root: Arc<dyn KeyProvider>) -> Result<Self, Failure> {
+        Self::with(path.to_owned(), root)
+    }
+
+    fn with(path: PathBuf, root: Arc<dyn KeyProvider>) -> Result<Self, Failure> {
         let config = Config {
             meta: MetaConfig::Sqlite { dir: path.join("meta") },
             blob: BlobConfig::LocalDisk { dir: path.join("blobs") },
         };
         let stores = store::open(&config, Arc::new(Sha256Chain))?;
-        Ok(Self { path, stores, root: Arc::new(root) })
+        Ok(Self { path, stores, root })
     }
 
     /// Where it is.
@@ -106,13 +126,13 @@ fn refuse_lost_store(path: &Path, is_new: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn open_root_key(path: &Path, is_new: bool) -> Result<KeyFile, Failure> {
-    let sealing = Arc::new(RootSealing);
-    if is_new && !path.exists() {
-        let key = Secret::new(seal::random::<32>().map_err(kernel::Error::from)?.to_vec());
-        return Ok(KeyFile::create(path, &key, sealing)?);
+/// What a restore left that did not end is no data directory.
+fn refuse_incomplete(path: &Path) -> Result<(), Failure> {
+    if !path.join(INCOMPLETE).exists() {
+        return Ok(());
     }
-    Ok(KeyFile::open(path, sealing)?)
+    let why = "holds a restore that did not end; remove the directory, and restore again";
+    Err(Failure::new(format!("{} {why}", path.display())))
 }
 
 /// Writes a file under a temporary name, makes it durable, and renames it.

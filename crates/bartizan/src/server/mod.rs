@@ -4,7 +4,9 @@ mod checkpoints;
 mod data_dir;
 mod env_file;
 mod options;
+mod restored;
 mod retention;
+mod root_key;
 mod services;
 
 pub(crate) use checkpoints::read_all as read_checkpoints;
@@ -12,7 +14,9 @@ pub use checkpoints::{CHECKPOINTS, PUBLIC_KEY};
 pub use data_dir::DataDir;
 pub use env_file::EnvFile;
 pub use options::ServeOptions;
+pub use restored::{INCOMPLETE, Unpacked, unpack};
 pub use retention::CUTS;
+pub use root_key::{RootKeyOptions, open_holder, read_choice};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -58,7 +62,7 @@ impl Server {
     /// Opens the data directory, founds the house if it is new, binds the port and starts serving.
     pub async fn start(options: &ServeOptions) -> Result<Self, Failure> {
         compute::forbid_core_dumps()?;
-        let data = DataDir::open(options)?;
+        let data = DataDir::open(&options.data_dir, &options.root_key).await?;
         let socket = bind(options.listen).await?;
         let address = socket.local_addr()?;
         let sockets = data.socket_dir()?;
@@ -145,6 +149,13 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
 pub fn local_target() -> Result<Arc<dyn ComputeDriver>, Failure> {
     let config = LocalConfig { executable: std::env::current_exe()?, python: None };
     Ok(Arc::new(LocalComputer::new(config)?))
+}
+
+/// Opens the house of a data directory that nobody serves. Tools work in it as the house itself.
+pub async fn open_at_rest(data: &DataDir) -> Result<House, Failure> {
+    let web: Arc<dyn Web> = Arc::new(kernel::NoWeb);
+    let settings = Settings { ca_pem: data.read_public("ca.pem")?.unwrap_or_default(), ..Settings::default() };
+    open_house(data, &local_target()?, &web, settings).await
 }
 
 async fn open_house(

@@ -8,6 +8,7 @@ use std::{
 use clap::Args;
 use outbound::{Host, Network, Reach};
 
+use super::RootKeyOptions;
 use crate::failure::Failure;
 
 /// Options of `serve`, `init` and `quickstart`.
@@ -22,10 +23,9 @@ pub struct ServeOptions {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     pub listen: SocketAddr,
 
-    /// File of the root key, outside the data directory, mode 0600. Made at the first start; keep a copy elsewhere:
-    /// without it the data cannot be read. Default: beside the data directory, as `D.key`.
-    #[arg(long, value_name = "FILE")]
-    pub root_key: Option<PathBuf>,
+    /// Who holds the root key.
+    #[command(flatten)]
+    pub root_key: RootKeyOptions,
 
     /// Where prepared Python environments are cached. Default: the user's cache directory.
     #[arg(long, value_name = "DIR")]
@@ -62,11 +62,6 @@ pub struct ServeOptions {
 }
 
 impl ServeOptions {
-    /// The root key's file.
-    pub fn root_key(&self) -> PathBuf {
-        self.root_key.clone().unwrap_or_else(|| beside(&self.data_dir, "key"))
-    }
-
     /// The file with the credentials of a first start.
     pub fn env_file(&self) -> PathBuf {
         beside(&self.data_dir, "env")
@@ -98,7 +93,7 @@ impl ServeOptions {
 }
 
 /// `D.key` beside `D`.
-fn beside(data_dir: &Path, extension: &str) -> PathBuf {
+pub(super) fn beside(data_dir: &Path, extension: &str) -> PathBuf {
     let mut name = data_dir.file_name().unwrap_or_default().to_os_string();
     name.push(".");
     name.push(extension);

@@ -22,4 +22,6 @@ mod jobs;
 mod keyvault;
 mod quickstart;
 mod refusals;
+mod root_key;
+mod safekeeping;
 mod served;

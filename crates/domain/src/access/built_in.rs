@@ -23,6 +23,8 @@ pub const USER_ACCESS_ADMINISTRATOR: Uuid = uuid!("18d7d88d-d35e-4fb5-a5c3-7773c
 pub const DATA_SCIENTIST: Uuid = uuid!("f6c7c914-8db3-469d-8ca1-694a8f32e121");
 /// Making and managing computes.
 pub const COMPUTE_OPERATOR: Uuid = uuid!("e503ece1-11d0-4e8e-8e2c-7a6c3bf38815");
+/// Copying everything, sealed as it is, and seeing who holds the root key. Ours: Azure has nobody who could.
+pub const BACKUP_OPERATOR: Uuid = uuid!("b4c0a7d2-5e3f-4a61-9b8e-2f7d10c6e945");
 /// Writing and assigning policies.
 pub const RESOURCE_POLICY_CONTRIBUTOR: Uuid = uuid!("36243c78-bf99-498c-9df9-86d9f8d28608");
 /// Reading, writing and deleting what a storage account holds.
@@ -134,6 +136,13 @@ const OF_RESOURCES: &[Shipped] = &[
             "Microsoft.MachineLearningServices/workspaces/computes/*",
             "Microsoft.MachineLearningServices/workspaces/notebooks/vm/*",
         ],
+        &[],
+    ),
+    (
+        BACKUP_OPERATOR,
+        "Bartizan Backup Operator",
+        "Makes backups of the whole server, which stay sealed under its root key. Reads nothing that is in them.",
+        &["Microsoft.Authorization/backups/write", "Microsoft.Authorization/rootKey/read"],
         &[],
     ),
     (

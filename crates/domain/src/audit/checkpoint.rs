@@ -51,7 +51,7 @@ impl Op for LogKey {
 }
 
 /// The key itself, which the first start made.
-pub(super) async fn key<O: Op>(cx: &Cx<'_, O>) -> Result<CheckpointKey> {
+pub(crate) async fn key<O: Op>(cx: &Cx<'_, O>) -> Result<CheckpointKey> {
     let row = stored(cx).await?.ok_or_else(|| Error::internal("the log's key was never made"))?;
     Ok(CheckpointKey::from_pkcs8(&Secret::new(row.value.document.clone()))?)
 }

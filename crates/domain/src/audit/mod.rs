@@ -8,12 +8,13 @@ mod retention;
 mod sign_ins;
 mod verify;
 
+pub(crate) use checkpoint::key as signing_key;
 pub use checkpoint::{LogKey, SignCheckpoint};
 pub use export::{ExportActivities, ExportLog};
 pub use filter::{ActivityFilter, View};
 pub use list::{ListActivities, Listed, Page};
 pub(crate) use list::{Span, scan};
-pub(crate) use retention::{check_front, said_retention};
+pub(crate) use retention::{check_front, cut_text, said_retention};
 pub use retention::{CutLog, GetCut, GetRetention, PutRetention, Retention, SignCut, is_cut};
 pub use sign_ins::{ListSignIns, SignInFilter, is_interactive};
 pub use verify::{Finding, LogVerifier, Verified};

@@ -127,9 +127,13 @@ impl Op for GetCut {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<String> {
-        let found = cx.get::<StoredCut>(cx.system(), ONLY).await?;
-        found.map(|row| row.value.text).ok_or_else(|| Error::not_found("a cut of the activity log"))
+        cut_text(cx).await?.ok_or_else(|| Error::not_found("a cut of the activity log"))
     }
+}
+
+/// The newest cut's text, if there was a cut.
+pub(crate) async fn cut_text<O: Op>(cx: &Cx<'_, O>) -> Result<Option<String>> {
+    Ok(cx.get::<StoredCut>(cx.system(), ONLY).await?.map(|row| row.value.text))
 }
 
 /// Signs the cut that is due, if one is: whole segments, all of whose records are older than they must be kept. It removes

@@ -16,6 +16,8 @@ struct Pending {
 #[derive(Default)]
 pub struct Changes {
     pending: Vec<Pending>,
+    /// The system's keyring, wrapped anew: it lies on no shelf.
+    root: Option<Change>,
 }
 
 impl Changes {
@@ -41,7 +43,11 @@ impl Changes {
 
     /// Whether nothing is to be changed.
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && self.root.is_none()
+    }
+
+    pub(super) fn put_root(&mut self, change: Change) {
+        self.root = Some(change);
     }
 
     /// The rows of a table that are to be written, each as it will be, at the version that it will have.
@@ -60,7 +66,8 @@ impl Changes {
     }
 
     pub(super) fn seal(self) -> Result<Vec<Change>> {
-        self.pending.into_iter().map(Pending::seal).collect()
+        let sealed = self.pending.into_iter().map(Pending::seal);
+        sealed.chain(self.root.map(Ok)).collect()
     }
 }
 

@@ -61,6 +61,11 @@ pub struct House {
     web: Arc<dyn Web>,
     clock: Arc<dyn Clock>,
     keys: Keys,
+    root: Arc<dyn KeyProvider>,
+    /// Whoever wraps the system's keyring anew waits here.
+    pub(super) rewrapping: tokio::sync::Mutex<()>,
+    /// Who copies everything: one at a time.
+    pub(crate) copying: Arc<tokio::sync::Semaphore>,
     reads: PendingReads,
     anonymous_denials: AtomicU64,
     access: ArcSwap<Access>,
@@ -109,6 +114,9 @@ impl House {
             web: parts.web,
             clock: parts.clock,
             keys,
+            root: parts.root,
+            rewrapping: tokio::sync::Mutex::default(),
+            copying: Arc::new(tokio::sync::Semaphore::new(1)),
             reads: PendingReads::default(),
             anonymous_denials: AtomicU64::new(0),
             access: ArcSwap::default(),
@@ -197,6 +205,10 @@ impl House {
 
     pub(super) fn web(&self) -> &dyn Web {
         self.web.as_ref()
+    }
+
+    pub(super) fn root(&self) -> &dyn KeyProvider {
+        self.root.as_ref()
     }
 
     pub(super) fn keys(&self) -> &Keys {

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use kernel::{Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Secret};
+use kernel::{Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Sealed, Secret, StoreError, Versioned};
 use seal::{Keyring, Ring};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -50,6 +50,19 @@ impl Drop for OwnKeyring {
     }
 }
 
+pub(super) async fn unwrapped(wrapped: &Sealed, root: &dyn KeyProvider) -> Result<Secret<Vec<u8>>> {
+    root.unwrap(PURPOSE, wrapped).await.map_err(|fault| {
+        let why = format!("the root key ({}) does not open this data directory: {fault}", root.describe());
+        Error::new(Kind::Unavailable, why)
+    })
+}
+
+/// What a provider says when it does not want, in words that its operator can act on.
+pub(super) fn root_fault(root: &dyn KeyProvider, fault: &StoreError) -> Error {
+    let kind = if matches!(fault, StoreError::KeyAway(_)) { Kind::Unavailable } else { Kind::Conflict };
+    Error::new(kind, format!("the root key ({}) cannot be used for that: {fault}", root.describe()))
+}
+
 /// Opened rings.
 pub(super) struct Keys {
     system: Shelf,
@@ -68,13 +81,7 @@ impl Keys {
     /// Opens the system keyring with the root key, or makes one when the store is empty.
     pub(super) async fn open(meta: &dyn MetaStore, root: &dyn KeyProvider) -> Result<Self> {
         let keyring = match meta.get(ROOT_KEY).await? {
-            Some(stored) => {
-                let material = root.unwrap(PURPOSE, &stored.value).await.map_err(|fault| {
-                    let why = format!("the root key ({}) does not open this data directory: {fault}", root.describe());
-                    Error::new(Kind::Unavailable, why)
-                })?;
-                Keyring::from_bytes(&material)?
-            }
+            Some(stored) => Keyring::from_bytes(&unwrapped(&stored.value, root).await?)?,
             None => {
                 let fresh = Keyring::generate()?;
                 let value = root.wrap(PURPOSE, &fresh.to_bytes()).await?;
@@ -85,6 +92,28 @@ impl Keys {
         };
         let system = Shelf::new(Shelf::SYSTEM, Arc::new(keyring.ring()?));
         Ok(Self { system, opened: Mutex::default() })
+    }
+
+    /// The system's keyring as it lies in a store, under another root key or another version of the same one.
+    pub(super) async fn rewrapped(
+        meta: &dyn MetaStore,
+        from: &dyn KeyProvider,
+        to: &dyn KeyProvider,
+    ) -> Result<Change> {
+        let stored = Self::stored(meta).await?;
+        let material = unwrapped(&stored.value, from).await?;
+        let value = to.wrap(PURPOSE, &material).await.map_err(|fault| root_fault(to, &fault))?;
+        // Nothing is replaced by what does not open.
+        let again = unwrapped(&value, to).await?;
+        if again.expose() != material.expose() {
+            return Err(Error::internal("the root key did not give back what it wrapped"));
+        }
+        Ok(Change::Put { key: ROOT_KEY.into(), version: stored.version.saturating_add(1), value })
+    }
+
+    pub(super) async fn stored(meta: &dyn MetaStore) -> Result<Versioned> {
+        let stored = meta.get(ROOT_KEY).await?;
+        stored.ok_or_else(|| Error::new(Kind::Unavailable, "the store holds no keyring; restore it from a backup"))
     }
 
     pub(super) fn system(&self) -> &Shelf {

@@ -6,6 +6,7 @@ mod deleted;
 mod deployments;
 mod images;
 mod network;
+mod safekeeping;
 mod scoring;
 mod stand;
 mod tracking;

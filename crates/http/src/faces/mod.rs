@@ -8,6 +8,7 @@ pub mod graph;
 pub mod keyvault;
 pub mod mlflow;
 pub mod monitor;
+pub mod safekeeping;
 pub mod score;
 pub mod signin;
 
@@ -23,6 +24,7 @@ pub fn doors() -> Doors {
         .face(keyvault::doors)
         .face(agent::doors)
         .face(monitor::doors)
+        .face(safekeeping::doors)
         .face(score::doors)
         .face(mlflow::doors)
         .face(signin::doors)

@@ -177,6 +177,12 @@ impl KeyProvider for KeyFile {
                 beside(&self.path, OLD).display()
             )));
         }
+        if self.held().turned {
+            // Whether what is stored is under `F.next` is not known here, so that is not replaced.
+            return Err(StoreError::Key(String::from(
+                "the last rotation of the root key did not end; restart the server, which finishes it, then rotate again",
+            )));
+        }
         let root = self.sealing.fresh()?;
         let (draft, next) = (beside(&self.path, ".new"), beside(&self.path, NEXT));
         let written = write(&draft, &root).and_then(|()| fs::rename(&draft, &next));

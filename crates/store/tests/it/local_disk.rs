@@ -99,3 +99,27 @@ fn a_second_server_is_told_who_holds_the_data() {
     drop(first);
     LocalDisk::open(dir.path()).unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_blobs_are_held_none_goes_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = LocalDisk::open(dir.path()).unwrap();
+    let put = async |number| {
+        disk.put(blob_id(number), stream::iter([Ok(sealed(b"content"))]).boxed()).await.unwrap();
+    };
+    for number in [1, 2, 3] {
+        put(number).await;
+    }
+    let (first, second) = (disk.hold().await.unwrap(), disk.hold().await.unwrap());
+    disk.delete(blob_id(1)).await.unwrap();
+    drop(first);
+    disk.delete(blob_id(2)).await.unwrap();
+    assert_eq!(disk.list(None, 9).await.unwrap().len(), 3, "somebody holds them still");
+    drop(second);
+    // They go on a thread of their own.
+    while disk.list(None, 9).await.unwrap() != [blob_id(3)] {
+        tokio::task::yield_now().await;
+    }
+    disk.delete(blob_id(3)).await.unwrap();
+    assert_eq!(disk.list(None, 9).await.unwrap(), []);
+}

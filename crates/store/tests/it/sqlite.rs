@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::StreamExt;
 use kernel::{Batch, Change, MetaStore, StoreError};
 use rusqlite::Connection;
 use store::meta::Sqlite;
@@ -186,4 +187,54 @@ fn a_directory_without_data_cannot_be_read() {
     assert!(Sqlite::open_read_only(dir.path()).is_err());
     assert!(Sqlite::open_read_only(&dir.path().join("missing")).is_err());
     assert!(dir.path().read_dir().unwrap().next().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_of_one_moment_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("one");
+    let store = Arc::new(open(&place).unwrap());
+    let write = async |number: u64| {
+        let change = Change::Put { key: Bytes::from(number.to_be_bytes().to_vec()), version: 1, value: sealed(b"v") };
+        store.commit(Batch { changes: vec![change], records: vec![sealed(b"r")] }).await.unwrap();
+    };
+    for number in 0..200 {
+        write(number).await;
+    }
+    // While somebody writes on.
+    let busy = async {
+        for number in 200..600 {
+            write(number).await;
+        }
+    };
+    let copying = async {
+        let mut copies = Vec::new();
+        for number in 0..5 {
+            let mut copy = store.copy().await.unwrap();
+            let again = dir.path().join(format!("copy-{number}"));
+            let mut file = Sqlite::place(&again).unwrap();
+            while let Some(piece) = copy.pieces.next().await {
+                std::io::Write::write_all(&mut file, piece.unwrap().bytes()).unwrap();
+            }
+            assert_eq!(file.metadata().unwrap().len(), copy.length);
+            copies.push((again, copy.head));
+        }
+        copies
+    };
+    let ((), copies) = futures::join!(busy, copying);
+    for (again, head) in copies {
+        assert!(Sqlite::place(&again).is_err(), "never over one that is there");
+        let copied = open(&again).unwrap();
+        copied.check().await.unwrap();
+        assert_eq!(copied.log_head().await.unwrap(), head);
+        // A change and its record are one commit, so there are as many of each.
+        let values = u64::try_from(copied.scan(b"", None, 9999).await.unwrap().len()).unwrap();
+        assert!(values == head.0 && values >= 200, "{values} values, {} records", head.0);
+    }
+    let left: Vec<_> = place.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("copy-")), "{left:?}");
+    drop(store);
+    std::fs::write(place.join("copy-1-0"), "of one that was killed").unwrap();
+    open(&place).unwrap();
+    assert!(!place.join("copy-1-0").exists());
 }

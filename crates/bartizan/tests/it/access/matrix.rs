@@ -125,9 +125,11 @@ async fn every_action_in_the_rooms_is_in_the_catalogue() {
 const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.AlertsManagement/alerts/sweep/action",
     "Microsoft.Authorization/approvalRequests/sweep",
+    "Microsoft.Authorization/backups/restore/action",
     "Microsoft.Authorization/roleAssignmentScheduleRequests/sweep",
     "Microsoft.Authorization/roleAssignmentSchedules/end/action",
     "Microsoft.Authorization/roleEligibilitySchedules/end/action",
+    "Microsoft.Authorization/rootKey/move/action",
     "Microsoft.Directory/certificates/issue/action",
     "Microsoft.Directory/grants/revoke/action",
     "Microsoft.Directory/grants/stale/delete",

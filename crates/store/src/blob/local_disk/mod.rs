@@ -11,8 +11,10 @@
 //! from the open directory `objects`, one step at a time and never through a symbolic link, so that a planted link leads
 //! nowhere.
 //!
-//! A deletion is not synced: what comes back after a power cut is ciphertext that nothing points to.
+//! A deletion is not synced: what comes back after a power cut is ciphertext that nothing points to. While a backup is made
+//! deletions wait in memory, and what is forgotten there by a stop is that same ciphertext.
 
+mod hold;
 mod read;
 mod shelf;
 mod write;
@@ -23,14 +25,15 @@ mod tests;
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use kernel::{BlobId, BlobStore, SealedStream, StoreResult};
+use kernel::{BlobHold, BlobId, BlobStore, SealedStream, StoreResult};
 
-use self::shelf::Shelf;
+use self::{hold::Holds, shelf::Shelf};
 use crate::fault::blocking;
 
 /// Keeps blobs as files in a directory of this machine.
 pub struct LocalDisk {
     shelf: Arc<Shelf>,
+    holds: Arc<Holds>,
 }
 
 impl LocalDisk {
@@ -40,7 +43,7 @@ impl LocalDisk {
     /// `Locked` while another server writes there, with one sentence that says what to do; `Full` and `Failed` for
     /// faults of the medium.
     pub fn open(dir: &Path) -> StoreResult<Self> {
-        Ok(Self { shelf: Arc::new(Shelf::open(dir)?) })
+        Ok(Self::on(Shelf::open(dir)?))
     }
 
     /// Opens `{dir}/objects` for reading only, beside a running server or after it is gone. Refuses `put` and `delete`.
@@ -48,7 +51,11 @@ impl LocalDisk {
     /// # Errors
     /// `Failed` when there is no such directory.
     pub fn open_read_only(dir: &Path) -> StoreResult<Self> {
-        Ok(Self { shelf: Arc::new(Shelf::open_read_only(dir)?) })
+        Ok(Self::on(Shelf::open_read_only(dir)?))
+    }
+
+    fn on(shelf: Shelf) -> Self {
+        Self { shelf: Arc::new(shelf), holds: Arc::default() }
     }
 }
 
@@ -75,7 +82,11 @@ impl BlobStore for LocalDisk {
 
     async fn delete(&self, id: BlobId) -> StoreResult<()> {
         self.shelf.may_write()?;
-        let shelf = Arc::clone(&self.shelf);
-        blocking(move || shelf.remove(id)).await
+        let (shelf, holds) = (Arc::clone(&self.shelf), Arc::clone(&self.holds));
+        blocking(move || holds.remove(&shelf, id)).await
+    }
+
+    async fn hold(&self) -> StoreResult<BlobHold> {
+        Ok(self.holds.begin(&self.shelf))
     }
 }

@@ -1,6 +1,6 @@
 //! What the disk's driver does when the disk fails.
 
-use std::{fs::File, io, path::Path, sync::Arc};
+use std::{fs::File, io, path::Path};
 
 use futures::{StreamExt, stream};
 use kernel::{BlobStore, SealedStream, StoreError};
@@ -12,7 +12,7 @@ use super::{
 };
 
 fn open(dir: &Path, calls: Calls) -> LocalDisk {
-    LocalDisk { shelf: Arc::new(Shelf::open_with(dir, calls).unwrap()) }
+    LocalDisk::on(Shelf::open_with(dir, calls).unwrap())
 }
 
 fn pieces(count: usize) -> SealedStream {

@@ -4,10 +4,11 @@
 //! per batch, so that a stale batch undoes only itself, and answers after that transaction is on the disk
 //! (`synchronous=FULL`, write-ahead log). Reads run on connections of their own and see the last commit.
 //!
-//! What lies in the directory: `meta.sqlite` with its `-wal` and `-shm`, and `lock`. Only ciphertext and keys made of ids
+//! What lies in the directory: `meta.sqlite` with its `-wal` and `-shm`, `lock`, and while a backup is made a `copy-…`. Only ciphertext and keys made of ids
 //! are in there; temporary structures stay in memory.
 
 mod check;
+mod copy;
 mod format;
 mod reader;
 mod writer;
@@ -18,7 +19,7 @@ mod tests;
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use kernel::{Batch, Chain, Link, LogRow, MetaStore, StoreResult, Versioned};
+use kernel::{Batch, Chain, Link, LogRow, MetaCopy, MetaStore, StoreResult, Versioned};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
@@ -73,6 +74,7 @@ impl Sqlite {
     fn open_tuned(dir: &Path, chain: Arc<dyn Chain>, tuning: Tuning) -> StoreResult<Self> {
         let dir = disk::private_dir(dir)?;
         let lock = lock::hold(&dir.join("lock"), &dir)?;
+        copy::sweep(&dir);
         let file = dir.join(FILE);
         let connection = format::open_for_writing(&file, tuning.max_pages)?;
         let readers = Readers::new(file);
@@ -102,6 +104,16 @@ impl Sqlite {
         }
         readers.with(format::known)??;
         Ok(Self::reading(readers))
+    }
+
+    /// Makes the empty file of a database in `dir`, for a copy that is put back. The directory is made too, and has none.
+    ///
+    /// # Errors
+    /// `Failed` when there is one.
+    pub fn place(dir: &Path) -> StoreResult<std::fs::File> {
+        let file = disk::private_dir(dir)?.join(FILE);
+        let said = || format!("cannot make `{}`", file.display());
+        disk::ours().write(true).create_new(true).open(&file).map_err(|cause| fault::io(said(), cause))
     }
 
     fn reading(readers: Readers) -> Self {
@@ -169,6 +181,11 @@ impl MetaStore for Sqlite {
 
     async fn log_head(&self) -> StoreResult<(u64, Link)> {
         self.readers.with(reader::head)
+    }
+
+    async fn copy(&self) -> StoreResult<MetaCopy> {
+        let readers = Arc::clone(&self.readers);
+        blocking(move || copy::copy(&readers)).await
     }
 
     async fn check(&self) -> StoreResult<()> {
