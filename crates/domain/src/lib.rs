@@ -17,6 +17,7 @@ pub mod resources;
 pub mod safekeeping;
 pub mod scoring;
 pub mod snapshots;
+pub mod storage;
 pub mod tracking;
 pub mod vault;
 pub mod work;

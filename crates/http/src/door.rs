@@ -47,6 +47,14 @@ impl Doors {
         self
     }
 
+    /// Names another operation behind a route that is open: `which` is what of the query tells it apart. The route's handler chooses.
+    #[must_use]
+    pub fn beside<O: Op>(mut self, method: Method, path: &str, which: &str) -> Self {
+        let path = if which.is_empty() { path.to_owned() } else { format!("{path}?{which}") };
+        self.list.push(Door { method, path, action: O::ACTION, guards: O::GUARDS });
+        self
+    }
+
     /// Adds a face's routes.
     #[must_use]
     pub fn face(self, open: impl FnOnce(Self) -> Self) -> Self {

@@ -17,6 +17,9 @@ use crate::{
 /// Under which names of their own resources are reached, and the path-style twin of each.
 const TWINS: [(&str, &str); 2] = [(".vault", "/vaults"), (".blob.core", "/blob")];
 
+/// Below this, the path is a name of its own.
+const BLOBS: &str = "/blob/";
+
 /// How the client wrote the address: what signatures are computed over, and links are made of.
 #[derive(Clone, Debug)]
 pub struct AskedAs {
@@ -66,7 +69,10 @@ impl Front {
             Some(home) => format!("{home}{}", request.uri().path()),
             None => request.uri().path().to_owned(),
         };
-        path::decode(&path)?;
+        // Names of blobs may hold anything, an escaped slash too; their own face reads them.
+        if !path.starts_with(BLOBS) {
+            path::decode(&path)?;
+        }
         if is_addressed(&path) {
             let asked = request.uri();
             let authority = asked.authority().map(|authority| authority.to_string());
@@ -146,6 +152,12 @@ mod tests {
         assert_eq!(routed("/x", &["a.vault.bartizan.test", "b.vault.bartizan.test"]), None);
         assert_eq!(routed("https://a.vault.bartizan.test/x", &["localhost"]), None);
         assert_eq!(routed("/../x", &["a.vault.bartizan.test"]), None);
+    }
+
+    #[test]
+    fn a_blob_s_name_is_left_to_its_own_face() {
+        assert_eq!(routed("/c/a%2Fb%5Cc", &["acc.blob.core.bartizan.test"]).unwrap(), "/blob/acc/c/a%2Fb%5Cc");
+        assert_eq!(routed("/vaults/v/secrets/a%2Fb", &["localhost"]), None);
     }
 
     #[test]

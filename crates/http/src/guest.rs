@@ -17,12 +17,12 @@ use domain::{
     identity::identify,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, Method, header, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use kernel::{Caller, Error, Kind, Limits, ResourceId, Result, Source};
 use serde::de::DeserializeOwned;
 
-use crate::{front::AskedAs, inside::Inside, path};
+use crate::{AskedAs, inside::Inside, path};
 
 /// What all handlers share.
 #[derive(Clone)]
@@ -87,6 +87,16 @@ impl Guest {
     /// Where the request came from.
     pub fn source(&self) -> Source {
         self.parts.extensions.get::<Source>().cloned().unwrap_or_else(Source::internal)
+    }
+
+    /// How the client wrote the address, where the resource has a name of its own.
+    pub(crate) fn asked_as(&self) -> Option<&AskedAs> {
+        self.parts.extensions.get::<AskedAs>()
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.parts.method
     }
 
     /// The server's own doors, for what follows from this request.

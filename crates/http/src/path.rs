@@ -13,7 +13,7 @@ fn decode_segment(segment: &str) -> Option<String> {
     is_plain.then_some(text)
 }
 
-fn unescape(text: &str, plus_is_space: bool) -> Option<String> {
+pub(crate) fn unescape(text: &str, plus_is_space: bool) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{AppId, CorrelationId, PrincipalId, ResourceId, RunId, TenantId, WorkspaceId};
+use crate::{Action, AppId, CorrelationId, PrincipalId, ResourceId, RunId, TenantId, WorkspaceId};
 
 /// Who asks, and from where.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub enum Who {
     Principal(Principal),
     /// The code of one run, through its run token.
     Run(RunCaller),
+    /// Whoever holds a key of a resource, or something that was signed with one.
+    Keyed(KeyCaller),
     /// The server's own background work.
     House,
 }
@@ -89,6 +91,19 @@ pub struct RunCaller {
     pub on_behalf_of: PrincipalId,
     /// The only actions its token is for; all that are open to runs when none is listed.
     pub only: Vec<String>,
+}
+
+/// Whoever holds a key of a resource, or something that was signed with one: no principal, so no role gives it anything.
+#[derive(Clone, Debug)]
+pub struct KeyCaller {
+    /// What was shown, for the log: `key1`, `service SAS signed with key2`. Never the key.
+    pub credential: String,
+    /// The only scope it may touch.
+    pub scope: ResourceId,
+    /// The only actions it is for; none when nothing is listed.
+    pub only: Vec<Action>,
+    /// Who delegated it: it may do what that principal may, and no more.
+    pub on_behalf_of: Option<PrincipalId>,
 }
 
 /// Where a request came from.

@@ -17,7 +17,7 @@ mod sealed;
 mod secret;
 
 pub use action::{Action, Class};
-pub use caller::{Caller, Principal, PrincipalKind, Proof, RunCaller, Source, Who};
+pub use caller::{Caller, KeyCaller, Principal, PrincipalKind, Proof, RunCaller, Source, Who};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, Kind, Result};
 pub use id::{AppId, BlobId, CorrelationId, InvalidId, PrincipalId, RunId, SubscriptionId, TenantId, WorkspaceId};

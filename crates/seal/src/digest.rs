@@ -43,6 +43,28 @@ impl Sha256 {
     }
 }
 
+/// An MD5 (RFC 1321) in the making: what storage clients check a transfer by, and nothing is trusted for.
+#[derive(Clone, Default)]
+pub struct Md5(md5::Context);
+
+impl fmt::Debug for Md5 {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Md5")
+    }
+}
+
+impl Md5 {
+    /// Takes in more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.consume(bytes);
+    }
+
+    /// The digest.
+    pub fn finish(self) -> [u8; 16] {
+        self.0.finalize().0
+    }
+}
+
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)

@@ -15,6 +15,7 @@ mod access;
 mod arm;
 mod audit;
 mod baseline;
+mod blobs;
 mod browser;
 mod companions;
 mod datastores;

@@ -29,6 +29,12 @@ pub const BACKUP_OPERATOR: Uuid = uuid!("b4c0a7d2-5e3f-4a61-9b8e-2f7d10c6e945");
 pub const RESOURCE_POLICY_CONTRIBUTOR: Uuid = uuid!("36243c78-bf99-498c-9df9-86d9f8d28608");
 /// Reading, writing and deleting what a storage account holds.
 pub const BLOB_DATA_CONTRIBUTOR: Uuid = uuid!("ba92f5b4-2d11-453d-a403-e96b0029c9fe");
+/// The same, and who may do what there.
+pub const BLOB_DATA_OWNER: Uuid = uuid!("b7e6dc6d-f1e8-4753-8033-0f276bb0955b");
+/// Reading what a storage account holds.
+pub const BLOB_DATA_READER: Uuid = uuid!("2a2b9908-6ea1-4ae2-8e65-a410df84e7d1");
+/// Getting a key to sign with, which gives nothing by itself.
+pub const BLOB_DELEGATOR: Uuid = uuid!("db58b8e5-c6ad-4a2a-8342-4190687cbf4a");
 /// Managing the whole directory: everything below, keys, policies, and who holds directory roles.
 pub const APPLICATION_ADMINISTRATOR: Uuid = uuid!("9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3");
 /// Managing people and groups.
@@ -161,24 +167,53 @@ const OF_RESOURCES: &[Shipped] = &[
 ];
 
 /// Those of data: id, name, words, actions, data actions.
-const OF_DATA: &[Shipped] = &[(
-    BLOB_DATA_CONTRIBUTOR,
-    "Storage Blob Data Contributor",
-    "Allows for read, write and delete access to Azure Storage blob containers and data.",
-    &[
-        "Microsoft.Storage/storageAccounts/blobServices/containers/delete",
-        "Microsoft.Storage/storageAccounts/blobServices/containers/read",
-        "Microsoft.Storage/storageAccounts/blobServices/containers/write",
-        "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
-    ],
-    &[
-        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete",
-        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
-        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
-        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/move/action",
-        "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action",
-    ],
-)];
+const OF_DATA: &[Shipped] = &[
+    (
+        BLOB_DATA_CONTRIBUTOR,
+        "Storage Blob Data Contributor",
+        "Allows for read, write and delete access to Azure Storage blob containers and data.",
+        &[
+            "Microsoft.Storage/storageAccounts/blobServices/containers/delete",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/read",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/write",
+            "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
+        ],
+        &[
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/move/action",
+            "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action",
+        ],
+    ),
+    (
+        BLOB_DATA_OWNER,
+        "Storage Blob Data Owner",
+        "Allows for full access to Azure Storage blob containers and data, including assigning POSIX access control.",
+        &[
+            "Microsoft.Storage/storageAccounts/blobServices/containers/*",
+            "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
+        ],
+        &["Microsoft.Storage/storageAccounts/blobServices/containers/blobs/*"],
+    ),
+    (
+        BLOB_DATA_READER,
+        "Storage Blob Data Reader",
+        "Allows for read access to Azure Storage blob containers and data.",
+        &[
+            "Microsoft.Storage/storageAccounts/blobServices/containers/read",
+            "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
+        ],
+        &["Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"],
+    ),
+    (
+        BLOB_DELEGATOR,
+        "Storage Blob Delegator",
+        "Allows for generation of a user delegation key which can be used to sign SAS tokens.",
+        &["Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action"],
+        &[],
+    ),
+];
 
 const OF_DIRECTORY: &[Shipped] = &[
     (

@@ -105,7 +105,8 @@ fn is_by(actor: &Actor, caller: &str) -> bool {
         Actor::Run { on_behalf_of, run } => {
             on_behalf_of.to_string().eq_ignore_ascii_case(caller) || run.as_str() == caller
         }
-        Actor::Nobody | Actor::ServiceKey { .. } | Actor::House => false,
+        Actor::AccountKey { on_behalf_of: Some(by), .. } => by.to_string().eq_ignore_ascii_case(caller),
+        Actor::Nobody | Actor::ServiceKey { .. } | Actor::AccountKey { .. } | Actor::House => false,
     };
     is_id || actor.label().eq_ignore_ascii_case(caller)
 }

@@ -78,6 +78,7 @@ pub(crate) fn identity(actor: &Actor) -> (Value, String) {
         Actor::Principal { id, kind, .. } => json!({"oid": id, "principalType": format!("{kind:?}")}),
         Actor::Run { run, on_behalf_of } => json!({"run": run, "onBehalfOf": on_behalf_of}),
         Actor::ServiceKey { key } => json!({"key": key}),
+        Actor::AccountKey { credential, on_behalf_of } => json!({"key": credential, "onBehalfOf": on_behalf_of}),
         Actor::House | Actor::Nobody => json!({}),
     };
     (claims, actor.label())

@@ -44,7 +44,7 @@ impl Running {
         let by = match &caller.who {
             Who::Principal(principal) => principal.id.to_string(),
             Who::Run(run) => run.run.to_string(),
-            Who::House | Who::Nobody => String::new(),
+            Who::House | Who::Keyed(_) | Who::Nobody => String::new(),
         };
         let mut all = self.open();
         if all.values().filter(|state| state.by == by).count() >= MOST_OF_ONE {

@@ -67,6 +67,11 @@ pub(super) fn may(house: &House, caller: &Caller, action: &Action, scope: &Resou
             let is_listed = run.only.is_empty() || run.only.iter().any(|name| name == action.name());
             action.is_open_to_runs() && is_listed && scope.is_within(&run.scope)
         }
+        Who::Keyed(key) => {
+            let is_for = key.only.iter().any(|only| only.name() == action.name()) && scope.is_within(&key.scope);
+            let may_delegate = |of| house.identity.is_enabled(of) && house.access().allows(of, action, scope);
+            is_for && key.on_behalf_of.is_none_or(may_delegate)
+        }
         Who::Principal(principal) => {
             let access = house.access();
             access.allows(principal.id, action, scope)
@@ -80,6 +85,7 @@ pub(super) fn may(house: &House, caller: &Caller, action: &Action, scope: &Resou
 fn refusal(house: &House, caller: &Caller, action: &Action, scope: &ResourceId) -> Error {
     let may_know = match &caller.who {
         Who::Run(run) => scope.is_within(&run.scope),
+        Who::Keyed(key) => scope.is_within(&key.scope),
         Who::Principal(principal) => house.access().reads_around(principal.id, scope),
         Who::House | Who::Nobody => false,
     };
@@ -89,6 +95,7 @@ fn refusal(house: &House, caller: &Caller, action: &Action, scope: &ResourceId) 
     let who = match &caller.who {
         Who::Principal(principal) => format!("the client `{}` with object id `{}`", principal.name, principal.id),
         Who::Run(run) => format!("run `{}`", run.run),
+        Who::Keyed(key) => format!("whoever shows the {}", key.credential),
         Who::House | Who::Nobody => String::from("the caller"),
     };
     Error::new(

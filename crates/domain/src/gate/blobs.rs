@@ -59,6 +59,13 @@ async fn open(blobs: &dyn BlobStore, shelf: &[u8; 16], blob: &BlobRef, range: Ra
     }
 }
 
+impl BlobRef {
+    /// Names the stored object: two references with one id share it.
+    pub(crate) fn id(&self) -> BlobId {
+        self.id
+    }
+}
+
 impl<O: Op> Cx<'_, O> {
     /// Seals and stores a stream; durable when it returns, real once a committed record holds the reference.
     /// `TooLarge` when it has more than `most` bytes.
@@ -85,13 +92,18 @@ impl<O: Op> Cx<'_, O> {
 
     /// Opens blobs as one stream, each when the one before it was read to its end; the first at once, as above.
     pub async fn open_blobs(&self, shelf: &Shelf, blobs: Vec<BlobRef>) -> Result<ByteStream> {
+        self.open_parts(shelf, blobs.into_iter().map(|blob| (blob, Range::ALL)).collect()).await
+    }
+
+    /// The same of parts of blobs.
+    pub async fn open_parts(&self, shelf: &Shelf, parts: Vec<(BlobRef, Range)>) -> Result<ByteStream> {
         let (store, shelf) = (Arc::clone(self.house().blobs()), *shelf.id());
-        let mut rest = blobs.into_iter();
-        let Some(first) = rest.next() else { return Ok(stream::empty().boxed()) };
-        let first = open(store.as_ref(), &shelf, &first, Range::ALL).await?;
-        let later = stream::iter(rest).then(move |blob| {
+        let mut rest = parts.into_iter();
+        let Some((first, range)) = rest.next() else { return Ok(stream::empty().boxed()) };
+        let first = open(store.as_ref(), &shelf, &first, range).await?;
+        let later = stream::iter(rest).then(move |(blob, range)| {
             let store = Arc::clone(&store);
-            async move { open(store.as_ref(), &shelf, &blob, Range::ALL).await }
+            async move { open(store.as_ref(), &shelf, &blob, range).await }
         });
         Ok(first.chain(later.try_flatten()).boxed())
     }

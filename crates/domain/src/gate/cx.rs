@@ -21,6 +21,7 @@ use super::{
 use crate::{
     access::{self, ApprovalRequest},
     governance, identity, network, scoring,
+    storage::Accounts,
 };
 
 /// The detail of a record that names what was asked for beside the operation's own action.
@@ -267,6 +268,7 @@ impl<'a, O: Op> Cx<'a, O> {
         let touches_networks = changes.touches(network::TABLES);
         let touches_policies = changes.touches(governance::TABLES);
         let touches_services = changes.touches(scoring::TABLES);
+        let touches_accounts = changes.touches(Accounts::TABLES);
         let touches_keys = changes.touches(&[OwnKeyring::TABLE]);
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
         let changes = changes.seal()?;
@@ -290,6 +292,9 @@ impl<'a, O: Op> Cx<'a, O> {
         }
         if touches_services || touches_keys {
             self.house.scoring.forget_services();
+        }
+        if touches_accounts || touches_keys {
+            self.house.accounts.forget();
         }
         if touches_networks {
             self.house.refresh_networks().await;

@@ -28,6 +28,7 @@ use crate::{
     network::Networks,
     scoring::Scoring,
     signal::Signals,
+    storage::Accounts,
 };
 
 /// The table name under which log records are sealed.
@@ -86,6 +87,8 @@ pub struct House {
     pub(crate) identity: Identity,
     /// What the scoring room keeps in memory.
     pub(crate) scoring: Scoring,
+    /// Storage accounts that were looked up.
+    pub(crate) accounts: Accounts,
     /// Deployments of templates that are under way.
     pub(crate) deployments: Running,
     /// When runs were heard last.
@@ -130,6 +133,7 @@ impl House {
             settings: parts.settings,
             identity: Identity::default(),
             scoring: Scoring::default(),
+            accounts: Accounts::default(),
             deployments: Running::default(),
             pulses: Pulses::default(),
             signals: Signals::default(),
@@ -187,7 +191,7 @@ impl House {
         self.faults.load(Ordering::Acquire) > 0
     }
 
-    pub(super) fn count_anonymous_denial(&self) {
+    pub(crate) fn count_anonymous_denial(&self) {
         self.anonymous_denials.fetch_add(1, Ordering::Relaxed);
     }
 

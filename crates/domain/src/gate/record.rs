@@ -61,6 +61,14 @@ pub enum Actor {
         /// Which one: `primary` or `secondary`.
         key: String,
     },
+    /// Whoever holds a key of a storage account, or a signature that was made with one or delegated.
+    AccountKey {
+        /// What was shown: `key1`, `service SAS signed with key2`.
+        credential: String,
+        /// Who delegated it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on_behalf_of: Option<PrincipalId>,
+    },
     /// The server's own background work.
     House,
 }
@@ -97,6 +105,7 @@ impl Actor {
             Who::Nobody => Self::Nobody,
             Who::House => Self::House,
             Who::Run(run) => Self::Run { run: run.run.clone(), on_behalf_of: run.on_behalf_of },
+            Who::Keyed(key) => Self::AccountKey { credential: key.credential.clone(), on_behalf_of: key.on_behalf_of },
             Who::Principal(principal) => {
                 Self::Principal { id: principal.id, kind: principal.kind, name: principal.name.clone() }
             }
@@ -109,6 +118,8 @@ impl Actor {
             Self::Nobody => String::from("anonymous"),
             Self::House => String::from("bartizan"),
             Self::ServiceKey { key } => format!("service key {key}"),
+            Self::AccountKey { credential, on_behalf_of: None } => credential.clone(),
+            Self::AccountKey { credential, on_behalf_of: Some(by) } => format!("{credential} of {by}"),
             Self::Run { run, on_behalf_of } => format!("run {run} for {on_behalf_of}"),
             Self::Principal { name, .. } => name.clone(),
         }

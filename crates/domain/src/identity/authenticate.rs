@@ -24,19 +24,22 @@ pub async fn identify(house: &House, bearer: &str, source: Source) -> Result<Cal
 
 /// What a token must have been issued for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
+pub enum Audience<'a> {
     /// The management and tracking faces.
     Management,
     /// What vaults hold.
     Vault,
+    /// What this storage account holds.
+    Storage(&'a str),
 }
 
-impl Audience {
+impl Audience<'_> {
     /// What a verified token is remembered by: one that opens one face is unknown to the others.
     fn digest(self, bearer: &str) -> [u8; 32] {
         match self {
             Self::Management => Sha256::of(bearer.as_bytes()),
             Self::Vault => Sha256::of(format!("vault\n{bearer}").as_bytes()),
+            Self::Storage(account) => Sha256::of(format!("storage {account}\n{bearer}").as_bytes()),
         }
     }
 
@@ -44,6 +47,7 @@ impl Audience {
         match self {
             Self::Management => claims::is_management(house.settings(), audience),
             Self::Vault => claims::is_vault(house.settings(), audience),
+            Self::Storage(account) => claims::is_storage(house.settings(), account, audience),
         }
     }
 
@@ -57,7 +61,7 @@ impl Audience {
 ///
 /// # Errors
 /// As [`identify`].
-pub async fn identify_at(house: &House, bearer: &str, source: Source, audience: Audience) -> Result<Caller> {
+pub async fn identify_at(house: &House, bearer: &str, source: Source, audience: Audience<'_>) -> Result<Caller> {
     let digest = audience.digest(bearer);
     let now = house.now();
     let verified = &house.identity.verified;
@@ -88,7 +92,7 @@ pub async fn identify_at(house: &House, bearer: &str, source: Source, audience: 
             }
         }
         Who::Run(run) if !compute::is_alive(house, run).await? => return Err(refused()),
-        Who::Run(_) | Who::House | Who::Nobody => {}
+        Who::Run(_) | Who::Keyed(_) | Who::House | Who::Nobody => {}
     }
     Ok(Caller { who, source })
 }
@@ -98,7 +102,7 @@ fn verify(
     house: &House,
     bearer: &str,
     now: Timestamp,
-    audience: Audience,
+    audience: Audience<'_>,
 ) -> Result<(Who, Timestamp, Option<Uuid>, i64)> {
     let state = house.identity.state();
     let tenant = state.tenant.ok_or_else(refused)?;
@@ -151,7 +155,7 @@ fn is_recent(house: &House, who: &Who, issued_at: i64) -> bool {
         Who::Principal(principal) => {
             house.identity.member(principal.id).is_some_and(|member| member.tokens_from() <= issued_at)
         }
-        Who::Run(_) | Who::House | Who::Nobody => true,
+        Who::Run(_) | Who::Keyed(_) | Who::House | Who::Nobody => true,
     }
 }
 

@@ -201,8 +201,22 @@ pub(super) fn is_management(settings: &Settings, audience: &str) -> bool {
     audience == settings.url.trim_end_matches('/') || MANAGEMENT.contains(&audience)
 }
 
+/// The audience that opens every storage account.
+const STORAGE: &str = "https://storage.azure.com";
+
+/// Whether a token for this audience opens a storage account.
+pub(super) fn is_storage(settings: &Settings, account: &str, audience: &str) -> bool {
+    audience == STORAGE || own_account(settings, audience).is_some_and(|own| own.eq_ignore_ascii_case(account))
+}
+
+/// The one account that an audience names: `https://{account}.blob.core.{suffix}`.
+fn own_account<'a>(settings: &Settings, audience: &'a str) -> Option<&'a str> {
+    let name = audience.strip_prefix("https://")?.strip_suffix(&settings.suffix)?.strip_suffix(".blob.core.")?;
+    (!name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric())).then_some(name)
+}
+
 fn is_data(settings: &Settings, audience: &str) -> bool {
-    audience == "https://storage.azure.com" || is_vault(settings, audience)
+    audience == STORAGE || own_account(settings, audience).is_some() || is_vault(settings, audience)
 }
 
 /// With the port, as the challenge of a vault has it, or without.

@@ -222,7 +222,7 @@ fn builder<O: Op>(cx: &Cx<'_, O>) -> String {
     match &cx.caller().who {
         Who::Principal(principal) => principal.id.to_string(),
         Who::Run(run) => run.on_behalf_of.to_string(),
-        Who::House | Who::Nobody => String::new(),
+        Who::Keyed(_) | Who::House | Who::Nobody => String::new(),
     }
 }
 

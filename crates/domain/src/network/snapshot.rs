@@ -66,9 +66,12 @@ pub(crate) fn refusal(house: &House, caller: &Caller, scope: &ResourceId) -> Opt
         return None;
     }
     if let Some(vault) = scope.vault() {
-        return refusal_of_vault(&networks, caller, &vault);
+        return refusal_of_data(&networks, caller, vault.folded(), ("vault", "ForbiddenByFirewall"));
     }
-    let workspace = scope.workspace()?;
+    let Some(workspace) = scope.workspace() else {
+        let held = scope.enclosing().find(|scope| scope.ends_with("/blobservices"))?.strip_suffix("/blobservices")?;
+        return refusal_of_data(&networks, caller, held, ("storage account", "AuthorizationFailure"));
+    };
     if networks.is_closed {
         let why = "network rules cannot be read just now, so no workspace can be reached; try again";
         return Some(Error::new(Kind::Unavailable, why));
@@ -80,21 +83,28 @@ pub(crate) fn refusal(house: &House, caller: &Caller, scope: &ResourceId) -> Opt
     guard.refusal(caller.source.address, &workspace)
 }
 
-/// The same for what a vault holds. Its management is not bound: whoever may change the rules is not locked out by them.
-fn refusal_of_vault(networks: &Networks, caller: &Caller, vault: &ResourceId) -> Option<Error> {
+/// The same for what a vault or a storage account holds. Its management is not bound: whoever may change the rules is not locked out
+/// by them.
+fn refusal_of_data(
+    networks: &Networks,
+    caller: &Caller,
+    held: &str,
+    (kind, code): (&str, &'static str),
+) -> Option<Error> {
     if networks.is_closed {
-        let why = "network rules cannot be read just now, so no vault can be reached; try again";
+        let why = format!("network rules cannot be read just now, so no {kind} can be reached; try again");
         return Some(Error::new(Kind::Unavailable, why));
     }
-    let guard = networks.guards.get(vault.folded())?;
+    let guard = networks.guards.get(held)?;
     let address = caller.source.address;
     let is_in = |networks: &[Network]| address.is_some_and(|peer| networks.iter().any(|net| net.contains(peer)));
     if is_in(&guard.private) || guard.rules.lets_in(is_in) {
         return None;
     }
     let peer = address.map_or_else(|| String::from("unknown"), |address| address.to_canonical().to_string());
-    let why = format!("the client address `{peer}` is not authorized to reach the vault `{}`", vault.name());
-    Some(Error::new(Kind::Denied, why).coded("ForbiddenByFirewall"))
+    let name = held.rsplit('/').next().unwrap_or_default();
+    let why = format!("the client address `{peer}` is not authorized to reach the {kind} `{name}`");
+    Some(Error::new(Kind::Denied, why).coded(code))
 }
 
 impl Networks {
@@ -114,7 +124,7 @@ impl Guard {
         let of = match &caller.who {
             Who::Run(run) => Some(run.workspace),
             Who::Principal(principal) => principal.proof.run.as_ref().map(|(workspace, _)| *workspace),
-            Who::House | Who::Nobody => None,
+            Who::Keyed(_) | Who::House | Who::Nobody => None,
         };
         caller.source.is_here && of == Some(self.workspace)
     }

@@ -87,6 +87,16 @@ impl AccountKeys {
     }
 }
 
+/// The keys of a resource, as the server itself checks signatures with them; none for one from before there were keys that
+/// nobody has looked at yet.
+pub(crate) async fn keys_of(house: &House, of: Uuid) -> Result<Vec<AccountKey>> {
+    let row = house.peek::<AccountKeys>(house.system(), of.as_bytes()).await?;
+    Ok(row.map(|row| row.value.shown()).unwrap_or_default())
+}
+
+/// The table of keys.
+pub(crate) const KEYS_TABLE: &str = AccountKeys::TABLE;
+
 fn fresh_value() -> Result<String> {
     Ok(seal::new_account_key()?.expose().clone())
 }

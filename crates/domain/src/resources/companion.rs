@@ -39,8 +39,25 @@ fn most_days() -> u16 {
 }
 
 /// A storage account: containers of sealed blobs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StorageAccount {}
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct StorageAccount {
+    /// `Standard_LRS` and the like: a name for clients, and no other disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<String>,
+    /// `StorageV2` and the like; the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Whether the two keys, and what is signed with them, are refused.
+    #[serde(default)]
+    pub refuses_keys: bool,
+}
+
+impl StorageAccount {
+    /// Whether the two keys, and what is signed with them, are taken.
+    pub fn takes_keys(&self) -> bool {
+        !self.refuses_keys
+    }
+}
 
 /// An image registry; made when the first image is built.
 #[derive(Clone, Debug, Serialize, Deserialize)]

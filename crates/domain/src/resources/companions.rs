@@ -12,6 +12,7 @@ use super::{
 use crate::{
     access::remove_within,
     gate::{Changes, Cx, Op, Row},
+    network,
 };
 
 /// What can be a companion of a workspace.
@@ -34,7 +35,7 @@ impl Companion for StorageAccount {
     const HAS_ADDRESS: bool = true;
 
     fn fresh(_: TenantId) -> Self {
-        Self {}
+        Self::default()
     }
 
     fn of(workspace: &Workspace) -> Option<&ResourceId> {
@@ -226,6 +227,16 @@ pub(super) async fn groups<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<ResourceId>> {
     Ok(found)
 }
 
+/// Every resource of a type that lies directly below a resource group.
+pub(crate) async fn everywhere<P: ResourceType, O: Op>(cx: &Cx<'_, O>) -> Result<Vec<Row<Resource<P>>>> {
+    let system = cx.system();
+    let mut found = Vec::new();
+    for group in groups(cx).await? {
+        found.extend(cx.all::<Resource<P>>(system, &collection::<P>(system, &group)).await?);
+    }
+    Ok(found)
+}
+
 /// Every workspace there is.
 pub(super) async fn workspaces<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<Row<Resource<Workspace>>>> {
     let system = cx.system();
@@ -269,6 +280,7 @@ impl<P: Companion> Op for DeleteCompanion<P> {
         let mut changes = Changes::new();
         changes.delete(&shelf, &row);
         account_keys::forget(cx, row.value.guid, &mut changes).await?;
+        network::forget(cx, &mut changes, row.value.guid.into()).await?;
         address::end(cx, &row.value, &mut changes).await?;
         remove_within(cx, &self.id, &[], &mut changes).await?;
         cx.commit(changes).await

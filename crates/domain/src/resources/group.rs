@@ -16,7 +16,7 @@ use crate::{
     alerts::{ActionGroup, MetricAlert, end_receivers},
     deployments::forget_deployments,
     gate::{Changes, Cx, Guard, Guarded, House, Op, Shelf},
-    network::remove_networks,
+    network::{self, remove_networks},
 };
 
 /// A resource group: a scope for resources and for access.
@@ -143,6 +143,7 @@ async fn remove_companions<P: Companion, O: Op>(
 ) -> Result<()> {
     for row in cx.all::<Resource<P>>(shelf, &collection::<P>(shelf, parent)).await? {
         account_keys::forget(cx, row.value.guid, changes).await?;
+        network::forget(cx, changes, row.value.guid.into()).await?;
         address::end(cx, &row.value, changes).await?;
         changes.delete(shelf, &row);
     }

@@ -21,6 +21,7 @@ mod name;
 mod quota;
 mod resource;
 mod scope;
+mod storage_account;
 mod subscription;
 mod support_app;
 mod target;
@@ -31,10 +32,12 @@ mod workspace_keys;
 mod workspace_parts;
 
 pub use account_keys::{AccountKey, Keyed, ListAccountKeys, RegenerateAccountKey};
+pub(crate) use account_keys::{KEYS_TABLE, keys_of};
 pub(crate) use address::found as found_address;
 pub use address::{Addressed, FindAddress, FoundAddresses};
 pub use cloud::{Cloud, GetCloud};
 pub use companion::{KeyVault, Registry, StorageAccount, Telemetry};
+pub(crate) use companions::everywhere;
 pub use companions::{CheckCompanionName, Companion, DeleteCompanion, NameAnswer, PutCompanion};
 pub(crate) use contents::contents;
 pub use datastore::{Datastore, DatastoreKind};
@@ -61,6 +64,7 @@ pub use resource::{
 };
 pub(crate) use resource::{collection, find, row_id};
 pub(crate) use scope::{require_scope, require_scope_around};
+pub use storage_account::{AccountWanted, PutStorageAccount};
 pub(crate) use subscription::signed_in;
 pub use subscription::{GetSubscription, ListSubscriptions, ListTenants, Subscription};
 pub use target::Target;

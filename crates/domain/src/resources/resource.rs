@@ -100,7 +100,7 @@ fn initiator<O: Op>(cx: &Cx<'_, O>) -> (String, String) {
             (principal.id.to_string(), kind.to_owned())
         }
         Who::Run(run) => (run.on_behalf_of.to_string(), String::from("ManagedIdentity")),
-        Who::House | Who::Nobody => (String::new(), String::from("ManagedIdentity")),
+        Who::Keyed(_) | Who::House | Who::Nobody => (String::new(), String::from("ManagedIdentity")),
     }
 }
 

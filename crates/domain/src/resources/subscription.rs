@@ -50,7 +50,7 @@ pub(crate) fn signed_in<O: Op>(cx: &Cx<'_, O>) -> Result<kernel::PrincipalId> {
     match &cx.caller().who {
         Who::Principal(principal) => Ok(principal.id),
         Who::Run(_) => Err(Error::not_found("a subscription for a run's token")),
-        Who::Nobody | Who::House => {
+        Who::Nobody | Who::Keyed(_) | Who::House => {
             Err(Error::new(kernel::Kind::Unauthenticated, "a bearer token in the `Authorization` header is required"))
         }
     }

@@ -197,7 +197,7 @@ impl PutWorkspace {
         let named = companion_name(self.id.name(), workspace);
         let is_new = self.request.storage_account.is_none();
         let (storage_account, _, guid) =
-            maker.companion(&group, self.request.storage_account, &named, StorageAccount {}).await?;
+            maker.companion(&group, self.request.storage_account, &named, StorageAccount::default()).await?;
         let storage = maker.keys::<StorageAccount>(&storage_account, guid, is_new).await?;
         let (key_vault, _, _) =
             maker.companion(&group, self.request.key_vault, &named, KeyVault::of_tenant(tenant)).await?;

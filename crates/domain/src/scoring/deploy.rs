@@ -371,7 +371,7 @@ fn principal<O: Op>(cx: &Cx<'_, O>) -> PrincipalId {
     match &cx.caller().who {
         Who::Principal(principal) => principal.id,
         Who::Run(run) => run.on_behalf_of,
-        Who::House | Who::Nobody => PrincipalId::from(Uuid::nil()),
+        Who::Keyed(_) | Who::House | Who::Nobody => PrincipalId::from(Uuid::nil()),
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn caller_name<O: Op>(cx: &Cx<'_, O>) -> String {
     match &cx.caller().who {
         Who::Principal(principal) => principal.name.clone(),
         Who::Run(run) => format!("run {}", run.run),
-        Who::House | Who::Nobody => String::new(),
+        Who::Keyed(_) | Who::House | Who::Nobody => String::new(),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     platform_metrics::keep_counting,
     resources::{ListDuePurges, ListDueSyncs, ListDueVaults, PurgeDue, PurgeDueVault},
     scoring::flush_requests,
+    storage::sweep_accounts,
     vault::purge_objects_due,
 };
 
@@ -91,6 +92,9 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(fault) = forget_old_requests(&house).await {
             tracing::error!(?fault, "old requests for approvals and roles could not be removed; it is tried again");
+        }
+        if let Err(fault) = sweep_accounts(&house).await {
+            tracing::error!(?fault, "storage accounts could not be swept; it is tried again");
         }
         if is_over(&mut stop, KEYS).await {
             return;

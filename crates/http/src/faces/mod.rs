@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod arm;
+pub mod blob;
 pub mod entra;
 pub mod federation;
 pub mod graph;
@@ -23,6 +24,7 @@ pub fn doors() -> Doors {
         .face(arm::doors)
         .face(keyvault::doors)
         .face(agent::doors)
+        .face(blob::doors)
         .face(monitor::doors)
         .face(safekeeping::doors)
         .face(score::doors)

@@ -41,7 +41,7 @@ pub fn doors(doors: Doors) -> Doors {
 async fn admitted<O: Op>(guest: &Guest) -> Result<(Caller, AgentAddress)> {
     let scope = match guest.caller().await?.who {
         Who::Run(run) => run.scope,
-        Who::Principal(_) | Who::House | Who::Nobody => ResourceId::root(),
+        Who::Principal(_) | Who::Keyed(_) | Who::House | Who::Nobody => ResourceId::root(),
     };
     let caller = guest.admitted::<O>(&scope).await?;
     Ok((caller, AgentAddress { run: guest.param("run")?, scope }))

@@ -17,7 +17,7 @@ use kernel::{Error, Kind, ResourceId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Fault, GROUP, list, named, precondition, show};
+use super::{Fault, GROUP, list, named, precondition, show, storage_accounts};
 use crate::{Doors, Guest};
 
 /// The doors of companions.
@@ -27,7 +27,10 @@ pub(super) fn doors(doors: Doors) -> Doors {
     let names = "/subscriptions/{subscription}/providers/Microsoft.Storage/checkNameAvailability";
     doors
         .open::<CheckCompanionName<StorageAccount>, _, _>(Method::POST, names, check_name)
+        .face(made_plainly::<Registry>)
+        .face(made_plainly::<Telemetry>)
         .face(companion::<StorageAccount>)
+        .face(storage_accounts::doors)
         .face(companion::<Registry>)
         .face(companion::<Telemetry>)
         .open::<ListAccountKeys<StorageAccount>, _, _>(Method::POST, &format!("{account}/listKeys"), list_keys)
@@ -52,8 +55,13 @@ fn companion<P: Shown>(doors: Doors) -> Doors {
         .open::<ListInSubscription<P>, _, _>(Method::GET, &everywhere, list_everywhere::<P>)
         .open::<ListResources<P>, _, _>(Method::GET, &all, list_all::<P>)
         .open::<GetResource<P>, _, _>(Method::GET, &one, get::<P>)
-        .open::<PutCompanion<P>, _, _>(Method::PUT, &one, put::<P>)
         .open::<DeleteCompanion<P>, _, _>(Method::DELETE, &one, delete::<P>)
+}
+
+/// Those of which nothing is set beside their labels.
+fn made_plainly<P: Shown>(doors: Doors) -> Doors {
+    let one = format!("{GROUP}/providers/{}/{{companion}}", P::TYPE);
+    doors.open::<PutCompanion<P>, _, _>(Method::PUT, &one, put::<P>)
 }
 
 /// What ARM shows of a companion.
@@ -62,14 +70,22 @@ trait Shown: Companion {
     const CREATED: StatusCode;
 
     fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value;
+
+    /// The whole resource.
+    fn whole(guest: &Guest, row: &Row<Resource<Self>>) -> wire::arm::Resource<Value> {
+        show(row, Self::view(guest, row))
+    }
 }
 
 impl Shown for StorageAccount {
     const CREATED: StatusCode = StatusCode::OK;
 
     fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
-        let blob = guest.house().settings().own_url(row.value.id.name(), "blob.core");
-        json!({"primaryEndpoints": {"blob": blob}, "provisioningState": "Succeeded"})
+        storage_accounts::view(guest, row)
+    }
+
+    fn whole(guest: &Guest, row: &Row<Resource<Self>>) -> wire::arm::Resource<Value> {
+        storage_accounts::whole(guest, row)
     }
 }
 
@@ -93,19 +109,19 @@ impl Shown for Telemetry {
 async fn list_all<P: Shown>(guest: Guest) -> Result<Response, Fault> {
     let op = ListResources::<P>::new(guest.resource(3)?);
     let rows = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(list(rows.iter().map(|row| show(row, P::view(&guest, row))).collect()))
+    Ok(list(rows.iter().map(|row| P::whole(&guest, row)).collect()))
 }
 
 async fn list_everywhere<P: Shown>(guest: Guest) -> Result<Response, Fault> {
     let op = ListInSubscription::<P>::new(guest.param("subscription")?);
     let rows = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(list(rows.iter().map(|row| show(row, P::view(&guest, row))).collect()))
+    Ok(list(rows.iter().map(|row| P::whole(&guest, row)).collect()))
 }
 
 async fn get<P: Shown>(guest: Guest) -> Result<Response, Fault> {
     let op = GetResource::<P>::new(guest.resource(0)?);
     let row = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(named(StatusCode::OK, show(&row, P::view(&guest, &row))))
+    Ok(named(StatusCode::OK, P::whole(&guest, &row)))
 }
 
 /// What is read of a PUT; kinds, tiers and what SDKs echo are not bound.
@@ -128,7 +144,7 @@ async fn put<P: Shown>(guest: Guest) -> Result<Response, Fault> {
     let op = PutCompanion::<P>::new(id, body.location.unwrap_or_default(), body.tags.unwrap_or_default(), precondition);
     let written = enter(shell.house(), &caller, op).await?;
     let status = if written.is_new { P::CREATED } else { StatusCode::OK };
-    Ok(named(status, show(&written.row, P::view(&shell, &written.row))))
+    Ok(named(status, P::whole(&shell, &written.row)))
 }
 
 /// Whoever asks for a wall must not believe that it stands.

@@ -25,6 +25,7 @@ mod private_endpoints;
 mod providers;
 mod quotas;
 mod snapshots;
+mod storage_accounts;
 mod templates;
 mod vaults;
 mod view;

@@ -104,7 +104,9 @@ fn user(actor: &Actor) -> Value {
         Actor::Run { run, on_behalf_of } => {
             json!({"uid": on_behalf_of, "name": format!("run {run}"), "type_id": 4, "type": "Service"})
         }
-        Actor::ServiceKey { .. } => json!({"name": actor.label(), "type_id": 99, "type": "Other"}),
+        Actor::ServiceKey { .. } | Actor::AccountKey { .. } => {
+            json!({"name": actor.label(), "type_id": 99, "type": "Other"})
+        }
         Actor::House => json!({"name": actor.label(), "type_id": 3, "type": "System"}),
         Actor::Nobody => json!({"name": actor.label(), "type_id": 0, "type": "Unknown"}),
     }

@@ -1,0 +1,127 @@
+//! A storage account as its data plane sees it: found by its name, with its shelf and its keys, and kept in memory until something
+//! that it hangs on changes.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use kernel::{Caller, Error, Kind, ResourceId, Result, Secret};
+use uuid::Uuid;
+
+use super::ContainerName;
+use crate::{
+    gate::{House, Shelf, enter},
+    resources::{FindAddress, Resource, StorageAccount, keys_of, row_id},
+};
+
+/// Accounts kept ready; more than this and all are looked up anew.
+const MOST: usize = 1024;
+
+/// A storage account, ready to be asked.
+pub struct Account {
+    /// Its resource.
+    pub id: ResourceId,
+    /// Its GUID.
+    pub guid: Uuid,
+    pub(super) shelf: Shelf,
+    /// Name and bytes of each key.
+    pub(super) keys: Vec<(String, Secret<Vec<u8>>)>,
+    /// Whether the keys, and what was signed with them, are taken at all.
+    pub(super) takes_keys: bool,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Account({})", self.id)
+    }
+}
+
+impl Account {
+    /// Its name, as it is part of the address.
+    pub fn name(&self) -> &str {
+        self.id.name()
+    }
+
+    /// Where permissions for the whole service are looked up.
+    pub fn service(&self) -> ResourceId {
+        self.id.child(["blobServices", "default"]).unwrap_or_else(|_| self.id.clone())
+    }
+
+    /// Where permissions for a container, and for what lies in it, are looked up.
+    pub fn container(&self, name: &ContainerName) -> ResourceId {
+        self.service().child(["containers", name.as_str()]).unwrap_or_else(|_| self.id.clone())
+    }
+}
+
+/// Accounts that were looked up.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    known: Mutex<HashMap<String, Arc<Account>>>,
+    /// Rises when accounts may have changed, so that a look-up that began before is not kept.
+    generation: AtomicU64,
+}
+
+impl Accounts {
+    /// The tables that an account hangs on.
+    pub(crate) const TABLES: &'static [&'static str] = &["address", "resource", crate::resources::KEYS_TABLE];
+
+    /// Something that accounts hang on has changed.
+    pub(crate) fn forget(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.known().clear();
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Arc<Account>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, generation: u64, name: String, account: &Arc<Account>) {
+        let mut known = self.known();
+        if self.generation.load(Ordering::SeqCst) != generation {
+            return;
+        }
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(name, Arc::clone(account));
+    }
+}
+
+/// Finds the account with this name. Says nothing to a caller: that is for what is asked of it.
+///
+/// # Errors
+/// `Unavailable` when the store is.
+pub(super) async fn locate(house: &House, name: &str) -> Result<Option<Arc<Account>>> {
+    let name = name.to_ascii_lowercase();
+    if let Some(known) = house.accounts.known().get(&name) {
+        return Ok(Some(Arc::clone(known)));
+    }
+    let generation = house.accounts.generation.load(Ordering::SeqCst);
+    let found = enter(house, &Caller::house(), FindAddress::<StorageAccount>::new(&name)).await?;
+    let Some(found) = found else { return Ok(None) };
+    let system = house.system();
+    let row = house.peek::<Resource<StorageAccount>>(system, &row_id::<StorageAccount>(system, &found.id)).await?;
+    let Some(row) = row else { return Ok(None) };
+    let shelf = match house.shelf(found.guid).await {
+        Err(fault) if fault.kind() == Kind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let keys = keys_of(house, found.guid).await?.into_iter().map(|key| {
+        let bytes = STANDARD.decode(key.value.expose()).map_err(Error::internal)?;
+        Ok((key.name, Secret::new(bytes)))
+    });
+    let account = Arc::new(Account {
+        id: found.id,
+        guid: found.guid,
+        shelf,
+        keys: keys.collect::<Result<_>>()?,
+        takes_keys: row.value.properties.takes_keys(),
+    });
+    house.accounts.keep(generation, name, &account);
+    Ok(Some(account))
+}

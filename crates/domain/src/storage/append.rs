@@ -1,0 +1,112 @@
+//! Appending to append blobs.
+
+use kernel::{Error, Kind, ResourceId, Result};
+
+use super::{
+    blob::{Blob, BlobKind, Guard, InContainer},
+    body::Body,
+    container::ATTEMPTS,
+    content::MOST_BLOCKS,
+    etag, fault,
+    put::Addition,
+};
+use crate::gate::{Changes, Cx, Op};
+
+/// Adds a block at the end of an append blob.
+#[derive(Debug)]
+pub struct AppendBlock {
+    /// Which.
+    pub at: InContainer,
+    /// Its bytes.
+    pub body: Body,
+    /// The length that the blob must have.
+    pub position: Option<u64>,
+    /// The length that it may not exceed afterwards.
+    pub most: Option<u64>,
+    /// What must hold.
+    pub guard: Guard,
+}
+
+/// What an append did.
+#[derive(Debug)]
+pub struct Appended {
+    /// The blob as it is now.
+    pub blob: Blob,
+    /// Where the block begins.
+    pub offset: u64,
+    /// The block's MD5, base64, where it was measured.
+    pub md5: Option<String>,
+}
+
+impl Addition for AppendBlock {
+    type Output = Appended;
+
+    fn place(&self) -> ResourceId {
+        self.at.scope()
+    }
+
+    async fn write<O: Op>(self, cx: &Cx<'_, O>, _: bool) -> Result<Appended> {
+        let Self { at, body, position, most, guard } = self;
+        let terms = Terms { position, most, guard };
+        let container = at.container(cx).await?;
+        terms.hold(&at.find(cx, &container, None).await?.value, 0, cx)?;
+        let (block, md5) = body.store(cx, at.shelf()).await?;
+        cx.note("bytes", block.length.to_string());
+        for _ in 0..ATTEMPTS {
+            let mut row = match at.find(cx, &container, None).await {
+                Ok(row) => row,
+                Err(fault) => return Err(undo(cx, &block, fault).await),
+            };
+            if let Err(fault) = terms.hold(&row.value, block.length, cx) {
+                return Err(undo(cx, &block, fault).await);
+            }
+            let offset = row.value.length;
+            let mut changes = Changes::new();
+            row.value.content.append(cx, at.shelf(), &mut changes, block.clone()).await?;
+            row.value.length = offset.saturating_add(block.length);
+            row.value.set_mark(etag::fresh(cx.now())?);
+            changes.put(at.shelf(), &row)?;
+            match cx.commit(changes).await {
+                Err(fault) if fault.kind() == Kind::Stale => {}
+                Err(fault) => return Err(undo(cx, &block, fault).await),
+                Ok(()) => return Ok(Appended { blob: row.value, offset, md5 }),
+            }
+        }
+        Err(undo(cx, &block, fault::too_fast()).await)
+    }
+}
+
+async fn undo<O: Op>(cx: &Cx<'_, O>, block: &crate::gate::BlobRef, fault: Error) -> Error {
+    cx.drop_blob(block).await;
+    fault
+}
+
+struct Terms {
+    position: Option<u64>,
+    most: Option<u64>,
+    guard: Guard,
+}
+
+impl Terms {
+    fn hold<O: Op>(&self, blob: &Blob, more: u64, cx: &Cx<'_, O>) -> Result<()> {
+        if blob.kind != BlobKind::Append {
+            return Err(fault::wrong_kind());
+        }
+        self.guard.hold_for_write(blob, cx.now())?;
+        if self.position.is_some_and(|position| position != blob.length) {
+            let why = "The append position condition specified was not met.";
+            return Err(fault::lease("AppendPositionConditionNotMet", why));
+        }
+        if self.most.is_some_and(|most| blob.length.saturating_add(more) > most) {
+            return Err(fault::lease(
+                "MaxBlobSizeConditionNotMet",
+                "The max blob size condition specified was not met.",
+            ));
+        }
+        if blob.blocks() >= u64::try_from(MOST_BLOCKS).unwrap_or(u64::MAX) {
+            let why = "The committed block count cannot exceed the maximum limit of 50,000 blocks.";
+            return Err(fault::conflict("BlockCountExceedsLimit", why));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,328 @@
+//! How callers of a storage account prove themselves: by a bearer token, by one of the two keys, or by a signature that was made
+//! with a key or with what a principal delegated. What comes out is a caller for the gate, which decides as for everybody.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use kernel::{Action, Caller, Error, KeyCaller, Kind, PrincipalId, Result, Secret, Source, Who};
+
+use super::{
+    Account, BlobName, ContainerName, Sas,
+    account::locate,
+    container, delegation, fault,
+    sas::{self, Kind as SasKind},
+};
+use crate::{
+    gate::House,
+    identity::{Audience, identify_at},
+};
+
+/// What a request shows.
+#[derive(Debug)]
+pub enum Credential {
+    /// Nothing.
+    Nothing,
+    /// A bearer token.
+    Bearer(Secret<String>),
+    /// A code of the request under a key.
+    SharedKey {
+        /// The account that it names.
+        account: String,
+        /// The code, base64.
+        code: String,
+        /// The request in canonical form; more than one, where clients differ in the order of headers.
+        texts: Vec<String>,
+    },
+    /// A signature in the query.
+    Sas(Sas),
+}
+
+/// What an operation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The service.
+    Service,
+    /// A container.
+    Container,
+    /// A blob.
+    Blob,
+}
+
+impl Level {
+    /// Its letter among the resource types of a signature for an account.
+    fn letter(self) -> char {
+        match self {
+            Self::Service => 's',
+            Self::Container => 'c',
+            Self::Blob => 'o',
+        }
+    }
+}
+
+/// What an operation needs, in each form of permission.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// The permission of roles.
+    pub action: Action,
+    /// What it is about.
+    pub level: Level,
+    /// The letters of a signature for an account of which one is enough; none when no signature is.
+    pub letters: &'static str,
+    /// The same of a signature for a container or blob.
+    pub own_letters: &'static str,
+    /// What lets add without replacing: permission and letters.
+    pub adding: Option<(Action, &'static str)>,
+}
+
+impl Need {
+    /// An operation on a blob, for which all signatures ask the same.
+    pub const fn blob(action: Action, letters: &'static str) -> Self {
+        Self { action, level: Level::Blob, letters, own_letters: letters, adding: None }
+    }
+
+    /// An operation on a container or the service, for which only signatures for the account are enough.
+    pub const fn account(action: Action, level: Level, letters: &'static str) -> Self {
+        Self { action, level, letters, own_letters: "", adding: None }
+    }
+
+    /// The same, where adding is enough as long as nothing is replaced.
+    #[must_use]
+    pub const fn or_adding(self, action: Action, letters: &'static str) -> Self {
+        Self { adding: Some((action, letters)), ..self }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Aim<'a> {
+    /// The account, as the address names it.
+    pub account: &'a str,
+    /// The container.
+    pub container: Option<&'a ContainerName>,
+    /// The blob.
+    pub blob: Option<&'a BlobName>,
+    /// The snapshot, as the query has it; empty without one.
+    pub snapshot: &'a str,
+}
+
+/// A caller that was established.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The account.
+    pub account: Arc<Account>,
+    /// Who asks.
+    pub caller: Caller,
+    /// Whether the caller may add and not replace.
+    pub is_adding: bool,
+    /// The signature that was shown.
+    pub sas: Option<Sas>,
+}
+
+/// Establishes who asks for something of a storage account.
+///
+/// # Errors
+/// `Unauthenticated` without a credential and for a bad token; `Denied` with the service's own codes for keys and signatures;
+/// `NotFound` for an account that is not there, to whoever holds a token.
+pub async fn arrive(
+    house: &House,
+    source: Source,
+    aim: Aim<'_>,
+    credential: Credential,
+    need: &Need,
+) -> Result<Arrival> {
+    let account = locate(house, aim.account).await?;
+    match credential {
+        Credential::Nothing => {
+            house.count_anonymous_denial();
+            let why = "the request has no credential: a bearer token, a shared key, or a signature in the query";
+            Err(Error::new(Kind::Unauthenticated, why).coded("NoAuthenticationInformation"))
+        }
+        Credential::Bearer(token) => {
+            let caller = identify_at(house, token.expose(), source, Audience::Storage(aim.account)).await?;
+            let account = account.ok_or_else(|| Error::not_found("the storage account"))?;
+            let is_adding = adds_only(house, &caller, &account, aim, need);
+            Ok(Arrival { account, caller, is_adding, sas: None })
+        }
+        Credential::SharedKey { account: named, code, texts } => {
+            let account = known(house, account)?;
+            if !named.eq_ignore_ascii_case(account.name()) {
+                return Err(refused(house, "the `Authorization` header names another account"));
+            }
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let key = signing_key(&account, &texts, &code).ok_or_else(|| {
+                refused(house, "the signature in the `Authorization` header does not fit the request")
+            })?;
+            require_keys_taken(&account)?;
+            let only = vec![need.action];
+            let who = KeyCaller { credential: key, scope: account.id.clone(), only, on_behalf_of: None };
+            Ok(Arrival { account, caller: Caller { who: Who::Keyed(who), source }, is_adding: false, sas: None })
+        }
+        Credential::Sas(sas) => {
+            let account = known(house, account)?;
+            signed(house, source, account, aim, sas, need).await
+        }
+    }
+}
+
+fn known(house: &House, account: Option<Arc<Account>>) -> Result<Arc<Account>> {
+    account.ok_or_else(|| refused(house, "the signature does not fit"))
+}
+
+/// Counted like any refusal of nobody: whoever shows no good credential leaves no record.
+fn refused(house: &House, why: &str) -> Error {
+    house.count_anonymous_denial();
+    fault::unproven(why)
+}
+
+fn adds_only(house: &House, caller: &Caller, account: &Account, aim: Aim<'_>, need: &Need) -> bool {
+    let (Who::Principal(principal), Some((adding, _))) = (&caller.who, need.adding) else { return false };
+    let scope = aim.container.map_or_else(|| account.service(), |container| account.container(container));
+    let access = house.access();
+    !access.allows(principal.id, &need.action, &scope) && access.allows(principal.id, &adding, &scope)
+}
+
+fn require_keys_taken(account: &Account) -> Result<()> {
+    if account.takes_keys {
+        return Ok(());
+    }
+    let why = "Key based authentication is not permitted on this storage account.";
+    Err(fault::not_for_this("KeyBasedAuthenticationNotPermitted", why))
+}
+
+/// Which of the keys made a code of one of these texts. All are compared, so that the time does not tell which came close.
+fn signing_key(account: &Account, texts: &[&str], code: &str) -> Option<String> {
+    let code = STANDARD.decode(code).ok()?;
+    let mut found = None;
+    for (name, key) in &account.keys {
+        for text in texts {
+            if seal::is_message_code(key, text.as_bytes(), &code) {
+                found = Some(name.clone());
+            }
+        }
+    }
+    found
+}
+
+/// A caller with a signature: first whether it is one, then whether it is for this.
+async fn signed(
+    house: &House,
+    source: Source,
+    account: Arc<Account>,
+    aim: Aim<'_>,
+    sas: Sas,
+    need: &Need,
+) -> Result<Arrival> {
+    let kind = sas.kind().inspect_err(|_| house.count_anonymous_denial())?;
+    let resource = resource_of(&account, aim, &sas, kind)?;
+    let snapshot = if sas.get("sr") == "bs" { aim.snapshot } else { "" };
+    let text = sas.text(kind, account.name(), &resource, snapshot);
+    let (credential, on_behalf_of) = match kind {
+        SasKind::Account | SasKind::Service => {
+            let key = signing_key(&account, &[&text], sas.get("sig"))
+                .ok_or_else(|| refused(house, "the signature does not fit"))?;
+            require_keys_taken(&account)?;
+            let kind = if kind == SasKind::Account { "account SAS" } else { "service SAS" };
+            (format!("{kind} signed with {key}"), None)
+        }
+        SasKind::Delegated => {
+            let by = delegation::delegator(house, &account, &sas, &text)
+                .await?
+                .ok_or_else(|| refused(house, "the signature does not fit"))?;
+            (String::from("user delegation SAS"), Some(by))
+        }
+    };
+    let (start, expiry, letters) = bounds(house, &account, aim, &sas, kind).await?;
+    sas::in_time(&start, &expiry, house.now())?;
+    sas::by_protocol(sas.get("spr"))?;
+    sas::from_there(sas.get("sip"), source.address)?;
+    require_kind(&sas, kind, need)?;
+    let enough = if kind == SasKind::Account { need.letters } else { need.own_letters };
+    let has = |wanted: &str| wanted.chars().any(|letter| letters.contains(letter));
+    let is_adding = !has(enough) && need.adding.is_some_and(|(_, wanted)| has(wanted));
+    // One that permits neither is nobody's for the gate, which refuses it and writes down by whom it was.
+    let mut only = Vec::new();
+    if has(enough) {
+        only.push(need.action);
+    }
+    if let (true, Some((adding, _))) = (is_adding, need.adding) {
+        only.push(adding);
+    }
+    let scope = match aim.container {
+        Some(container) if kind != SasKind::Account => account.container(container),
+        _ => account.id.clone(),
+    };
+    let who = Who::Keyed(KeyCaller { credential, scope, only, on_behalf_of });
+    Ok(Arrival { account, caller: Caller { who, source }, is_adding, sas: Some(sas) })
+}
+
+/// What a signature is over: what is asked for, as far as it is of that kind. Another container, or another blob, gives another text.
+fn resource_of(account: &Account, aim: Aim<'_>, sas: &Sas, kind: SasKind) -> Result<String> {
+    if kind == SasKind::Account {
+        return Ok(String::new());
+    }
+    let mismatch = || fault::unproven("the signature is for another resource");
+    let container = aim.container.ok_or_else(mismatch)?.as_str();
+    let name = account.name();
+    match (sas.get("sr"), aim.blob) {
+        ("c", _) => Ok(format!("/blob/{name}/{container}")),
+        ("b", Some(blob)) => Ok(format!("/blob/{name}/{container}/{}", blob.as_str())),
+        ("bs", Some(blob)) if !aim.snapshot.is_empty() => Ok(format!("/blob/{name}/{container}/{}", blob.as_str())),
+        _ => Err(mismatch()),
+    }
+}
+
+/// Start, end and permissions: of the signature, or of the stored policy that it names. Never of both.
+async fn bounds(
+    house: &House,
+    account: &Account,
+    aim: Aim<'_>,
+    sas: &Sas,
+    kind: SasKind,
+) -> Result<(String, String, String)> {
+    let own = |name: &str| sas.get(name).to_owned();
+    let policy_name = sas.get("si");
+    if policy_name.is_empty() {
+        return Ok((own("st"), own("se"), own("sp")));
+    }
+    if kind != SasKind::Service {
+        return Err(fault::unproven("only a service SAS names a stored policy"));
+    }
+    let missing = || fault::unproven("the signature names no policy of the container");
+    let name = aim.container.ok_or_else(missing)?;
+    let container = container::peek(house, account, name).await?.ok_or_else(missing)?;
+    let policy = container.policies.into_iter().find(|policy| policy.id == policy_name).ok_or_else(missing)?;
+    let one = |own: String, stored: String| match (own.is_empty(), stored.is_empty()) {
+        (false, false) => Err(fault::unproven("signature and policy both say the same field")),
+        (true, _) => Ok(stored),
+        (false, true) => Ok(own),
+    };
+    Ok((one(own("st"), policy.start)?, one(own("se"), policy.expiry)?, one(own("sp"), policy.permission)?))
+}
+
+/// Whether a signature is for what the operation is about at all.
+fn require_kind(sas: &Sas, kind: SasKind, need: &Need) -> Result<()> {
+    if kind == SasKind::Account {
+        if !sas.get("ss").contains('b') {
+            let why = "This request is not authorized to perform this operation using this service.";
+            return Err(fault::not_for_this("AuthorizationServiceMismatch", why));
+        }
+        if !sas.get("srt").contains(need.level.letter()) {
+            return Err(wrong_resource());
+        }
+        return Ok(());
+    }
+    match (need.level, sas.get("sr")) {
+        (Level::Blob, "c" | "b" | "bs") | (Level::Container, "c") => Ok(()),
+        _ => Err(wrong_resource()),
+    }
+}
+
+fn wrong_resource() -> Error {
+    let why = "This request is not authorized to perform this operation using this resource type.";
+    fault::not_for_this("AuthorizationResourceTypeMismatch", why)
+}
+
+/// Whose name a record gives to what this caller does.
+pub(super) fn delegator_of(caller: &Caller) -> Option<PrincipalId> {
+    caller.principal().map(|principal| principal.id)
+}

@@ -1,0 +1,254 @@
+//! What a blob holds: one sealed object, or blocks in pages of rows, so that neither 50,000 blocks nor a thousand appends make any
+//! row grow without bound.
+
+use std::collections::BTreeSet;
+
+use kernel::{BlobId, Result};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    blob::{Blob, DeletedBlob, family},
+    container::Container,
+    fault,
+};
+use crate::gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Record, Row, Shelf};
+
+/// Blocks of one blob; Azure's bound.
+pub(super) const MOST_BLOCKS: usize = 50_000;
+/// Blocks in one row.
+const PAGE: usize = 256;
+
+/// Where the bytes are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Content {
+    /// Nowhere: there are none.
+    Nothing,
+    /// In one object.
+    One(BlobRef),
+    /// In blocks.
+    Blocks {
+        /// By which their rows are found. Rows of one id are only ever added to.
+        id: Uuid,
+        /// For each full or last row: where its last block ends, in bytes of the blob.
+        ends: Vec<u64>,
+        /// How many blocks.
+        count: u64,
+    },
+}
+
+/// One block.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Block {
+    /// Its id, as the client wrote it; empty for an appended one.
+    pub id: String,
+    /// Its bytes.
+    pub blob: BlobRef,
+}
+
+/// At most [`PAGE`] blocks in a row.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Page {
+    blocks: Vec<Block>,
+}
+
+impl Record for Page {
+    const TABLE: &'static str = "blob-blocks";
+}
+
+fn page_id(content: Uuid, index: usize) -> Vec<u8> {
+    let mut id = content.as_bytes().to_vec();
+    id.extend(u32::try_from(index).unwrap_or(u32::MAX).to_be_bytes());
+    id
+}
+
+fn length_of(blocks: &[Block]) -> u64 {
+    blocks.iter().fold(0, |sum, block| sum.saturating_add(block.blob.length))
+}
+
+impl Content {
+    /// How many blocks there are.
+    pub(super) fn count(&self) -> u64 {
+        match self {
+            Self::Blocks { count, .. } => *count,
+            Self::Nothing | Self::One(_) => 0,
+        }
+    }
+
+    /// New content of these blocks, its length in bytes, and the rows that hold it.
+    pub(super) fn of_blocks(blocks: Vec<Block>) -> (Self, u64, Vec<Row<Page>>) {
+        let (id, count) = (Uuid::new_v4(), u64::try_from(blocks.len()).unwrap_or(u64::MAX));
+        let (mut ends, mut end, mut rows) = (Vec::new(), 0_u64, Vec::new());
+        let mut rest = blocks.into_iter();
+        loop {
+            let page: Vec<Block> = rest.by_ref().take(PAGE).collect();
+            if page.is_empty() {
+                let content = if rows.is_empty() { Self::Nothing } else { Self::Blocks { id, ends, count } };
+                return (content, end, rows);
+            }
+            end = end.saturating_add(length_of(&page));
+            rows.push(Row::new(page_id(id, ends.len()), Page { blocks: page }));
+            ends.push(end);
+        }
+    }
+
+    /// All blocks.
+    pub(super) async fn blocks<O: Op>(&self, cx: &Cx<'_, O>, shelf: &Shelf) -> Result<Vec<Block>> {
+        let Self::Blocks { id, count, .. } = self else { return Ok(Vec::new()) };
+        let rows = cx.all::<Page>(shelf, id.as_bytes()).await?;
+        let most = usize::try_from(*count).unwrap_or(usize::MAX);
+        // A snapshot of something that was appended to since has the first ones alone.
+        Ok(rows.into_iter().flat_map(|row| row.value.blocks).take(most).collect())
+    }
+
+    /// Adds a block at the end. The row that grows is part of the commit, so two who append at once cannot both win.
+    pub(super) async fn append<O: Op>(
+        &mut self,
+        cx: &Cx<'_, O>,
+        shelf: &Shelf,
+        changes: &mut Changes,
+        blob: BlobRef,
+    ) -> Result<()> {
+        let length = blob.length;
+        let block = Block { id: String::new(), blob };
+        let Self::Blocks { id, ends, count } = self else {
+            let (content, _, rows) = Self::of_blocks(vec![block]);
+            for row in &rows {
+                changes.put(shelf, row)?;
+            }
+            *self = content;
+            return Ok(());
+        };
+        let last = usize::try_from(*count).unwrap_or(usize::MAX).checked_rem(PAGE).unwrap_or(0);
+        let end = ends.last().copied().unwrap_or(0).saturating_add(length);
+        if last == 0 {
+            changes.put(shelf, &Row::new(page_id(*id, ends.len()), Page { blocks: vec![block] }))?;
+            ends.push(end);
+        } else {
+            let place = page_id(*id, ends.len().saturating_sub(1));
+            let row = cx.get::<Page>(shelf, &place).await?;
+            let mut row = row.ok_or_else(|| kernel::Error::internal("a page of blocks is missing"))?;
+            row.value.blocks.truncate(last);
+            row.value.blocks.push(block);
+            changes.put(shelf, &row)?;
+            ends.pop();
+            ends.push(end);
+        }
+        *count = count.saturating_add(1);
+        Ok(())
+    }
+
+    /// Opens bytes `range.from .. range.from + range.length` of a blob of `length` bytes. Of its blocks only those that are needed are
+    /// looked up.
+    pub(super) async fn open<O: Op>(
+        &self,
+        cx: &Cx<'_, O>,
+        shelf: &Shelf,
+        length: u64,
+        range: Range,
+    ) -> Result<ByteStream> {
+        let end = range.from.saturating_add(range.length).min(length);
+        let (id, ends) = match self {
+            Self::Nothing => return cx.open_parts(shelf, Vec::new()).await,
+            Self::One(blob) => return cx.open_blob(shelf, blob, range).await,
+            Self::Blocks { id, ends, .. } => (*id, ends),
+        };
+        let first = ends.partition_point(|end| *end <= range.from);
+        let mut at = first.checked_sub(1).and_then(|index| ends.get(index)).copied().unwrap_or(0);
+        let mut parts = Vec::new();
+        let mut index = first;
+        while at < end && index < ends.len() {
+            let page = cx.get::<Page>(shelf, &page_id(id, index)).await?;
+            let page = page.ok_or_else(fault::no_blob)?;
+            for block in page.value.blocks {
+                let (start, stop) = (at, at.saturating_add(block.blob.length));
+                at = stop;
+                let from = range.from.max(start).saturating_sub(start);
+                let upto = end.min(stop).saturating_sub(start);
+                if start < end && upto > from {
+                    parts.push((block.blob, Range { from, length: upto.saturating_sub(from) }));
+                }
+            }
+            index = index.saturating_add(1);
+        }
+        cx.open_parts(shelf, parts).await
+    }
+
+    fn shares_rows_with(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Blocks { id, .. }, Self::Blocks { id: other, .. }) if id == other)
+    }
+}
+
+/// Sealed objects that nothing names once a commit is done.
+#[derive(Debug, Default)]
+pub(super) struct Loose(Vec<BlobRef>);
+
+impl Loose {
+    /// Notes what the staged blocks of a replaced list held.
+    pub(super) fn add(&mut self, blob: BlobRef) {
+        self.0.push(blob);
+    }
+
+    /// Takes over those of another.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Removes them.
+    pub(super) async fn drop<O: Op>(self, cx: &Cx<'_, O>) {
+        for blob in &self.0 {
+            cx.drop_blob(blob).await;
+        }
+    }
+}
+
+/// Lets go of the contents of blobs of one name: removes their rows with `changes`, and gives what is to be removed after the commit.
+/// What the blob's other versions, or `kept`, still hold stays.
+pub(super) async fn release<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    container: &Container,
+    gone: &[&Blob],
+    kept: &[BlobRef],
+    changes: &mut Changes,
+) -> Result<Loose> {
+    let Some(name) = gone.first().map(|blob| blob.name.as_str()) else { return Ok(Loose::default()) };
+    let place = family(shelf, container, name);
+    let mut others: Vec<Blob> = cx.all::<Blob>(shelf, &place).await?.into_iter().map(|row| row.value).collect();
+    others.extend(cx.all::<DeletedBlob>(shelf, &place).await?.into_iter().map(|row| row.value.0));
+    others.retain(|other| gone.iter().all(|blob| blob.etag != other.etag || blob.snapshot != other.snapshot));
+    let mut used: BTreeSet<BlobId> = kept.iter().map(BlobRef::id).collect();
+    for other in &others {
+        used.extend(objects(cx, shelf, &other.content).await?.iter().map(BlobRef::id));
+    }
+    let mut loose = Loose::default();
+    let mut seen: Vec<&Content> = Vec::new();
+    for blob in gone {
+        let is_shared = |content: &&Content| content.shares_rows_with(&blob.content);
+        let stays = others.iter().map(|other| &other.content).any(|content| is_shared(&content));
+        if stays || seen.iter().any(is_shared) {
+            continue;
+        }
+        seen.push(&blob.content);
+        for object in objects(cx, shelf, &blob.content).await? {
+            if used.insert(object.id()) {
+                loose.add(object);
+            }
+        }
+        if let Content::Blocks { id, .. } = &blob.content {
+            for row in cx.all::<Page>(shelf, id.as_bytes()).await? {
+                changes.delete(shelf, &row);
+            }
+        }
+    }
+    Ok(loose)
+}
+
+/// The sealed objects of a content.
+async fn objects<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, content: &Content) -> Result<Vec<BlobRef>> {
+    Ok(match content {
+        Content::Nothing => Vec::new(),
+        Content::One(blob) => vec![blob.clone()],
+        Content::Blocks { .. } => content.blocks(cx, shelf).await?.into_iter().map(|block| block.blob).collect(),
+    })
+}
