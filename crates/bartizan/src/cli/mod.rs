@@ -42,6 +42,7 @@ pub(crate) mod serve;
 pub(crate) mod session;
 mod sign_in;
 mod snapshot;
+mod storage;
 pub(crate) mod verify_log;
 mod workspace;
 
@@ -127,9 +128,12 @@ enum Command {
     /// Companions of workspaces: storage accounts, vaults, telemetry stores, registries, and their keys.
     #[command(subcommand)]
     Companion(companion::Command),
-    /// Key vaults: vaults themselves, their deletion and recovery, and the secrets they hold.
+    #[command(subcommand)]
     #[command(subcommand, name = "keyvault")]
+    /// Key vaults: vaults themselves, their deletion and recovery, and the secrets they hold.
+    /// What storage accounts hold: containers and blobs.
     KeyVault(keyvault::Command),
+    Storage(storage::Command),
     /// Quotas of cores, by family of machines.
     #[command(subcommand)]
     Quota(quota::Command),
@@ -209,6 +213,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Workspace(command) => block_on(command.run()),
         Command::Companion(command) => block_on(command.run()),
         Command::KeyVault(command) => block_on(command.run()),
+        Command::Storage(command) => block_on(command.run()),
         Command::Quota(command) => block_on(command.run()),
         Command::Compute(command) => block_on(command.run()),
         Command::Datastore(command) => block_on(command.run()),

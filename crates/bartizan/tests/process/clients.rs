@@ -120,6 +120,16 @@ fn key_vault_s_own_clients() {
     served.good(&["verify-log", "--data-dir", served.data().to_str().unwrap()]);
 }
 
+/// With rclone's own backend as the second opinion.
+#[test]
+fn azure_blob_s_own_client() {
+    let served = Served::start();
+    if let Err(why) = have("rclone", &["rclone"]) {
+        println!("{why}");
+    }
+    run(&served, "blob_suite.py", &[]);
+}
+
 #[test]
 fn azure_monitor_s_own_clients() {
     let served = Served::start();

@@ -46,7 +46,7 @@ pub struct SweepAccount {
 }
 
 impl Op for SweepAccount {
-    const ACTION: Action = Action::new("Microsoft.Storage/storageAccounts/blobServices/sweep/action", Class::DataWrite);
+    const ACTION: Action = Action::new("Microsoft.Storage/storageAccounts/blobServices/sweep", Class::Open);
     type Output = usize;
 
     fn scope(&self) -> ResourceId {

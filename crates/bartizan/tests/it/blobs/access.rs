@@ -172,7 +172,7 @@ async fn x02_the_log_names_the_key_that_was_shown_and_what_was_refused() {
     stage.test.house.flush_reads().await.unwrap();
     let owner = stage.callers.token(Who::Owner);
     let place = format!(
-        "{}/providers/Microsoft.Insights/eventtypes/management/values?api-version=2015-04-01&view=all&$filter={}",
+        "{}/providers/Microsoft.Insights/eventtypes/management/values?api-version=2015-04-01&view=full&reads=true&$filter={}",
         stage.test.subscription(),
         escaped(&format!("eventTimestamp ge '{}'", stage.at(-60)))
     );
