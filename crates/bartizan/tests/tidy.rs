@@ -73,6 +73,7 @@ const WALLS: &[(&str, &[&str])] = &[
 
 /// Outside crates with only one home.
 const HOMES: &[(&str, &[&str])] = &[
+    ("aes-kw", &["seal"]),
     ("aws-lc-rs", &["seal"]),
     ("argon2", &["seal"]),
     ("jsonwebtoken", &["seal"]),

@@ -22,6 +22,7 @@ mod root;
 mod signing;
 mod token;
 mod totp;
+mod vault_key;
 
 pub use assertion::{AssertionCertificate, AssertionClaims, ClientAssertion};
 pub use blob::{BlobKey, BlobOpener, BlobSealer, BlobSummary, SEGMENT, sealed_length};
@@ -41,3 +42,7 @@ pub use root::RootSealing;
 pub use signing::{CheckpointKey, CheckpointVerifier, SignedCheckpoint};
 pub use token::{PublicKey, TokenKey, TokenKeys};
 pub use totp::TotpSecret;
+pub use vault_key::{
+    EncryptionAlgorithm, SignatureAlgorithm, VaultCiphertext, VaultCurve, VaultKey, VaultKeyFault, VaultKeyShape,
+    VaultPrivateKey, VaultPublicKey,
+};

@@ -13,8 +13,8 @@ import struct
 import uuid
 from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives import hashes, keywrap, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -604,6 +604,74 @@ def backups():
     write("backup-v1.json", {"what": "docs/formats/backup.md", "public": f"bartizan-log-key-v1 {b64(public)}", "cases": cases})
 
 
+# --- vault keys ---------------------------------------------------------------------------------------------------------
+
+def prime(label, size):
+    """A prime with its two highest bits set, good for the exponent 65537."""
+    found = int.from_bytes(fixed(label, size), "big") | 3 << (size * 8 - 2) | 1
+
+    def is_prime(n):
+        odd, twos = n - 1, 0
+        while odd % 2 == 0:
+            odd, twos = odd // 2, twos + 1
+        for base in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37):
+            power = pow(base, odd, n)
+            if power in (1, n - 1):
+                continue
+            for _ in range(twos - 1):
+                power = pow(power, 2, n)
+                if power == n - 1:
+                    break
+            else:
+                return False
+        return True
+
+    while (found - 1) % 65537 == 0 or not is_prime(found):
+        found += 2
+    return found
+
+
+def vault_keys():
+    digest = fixed("digest", 64)
+
+    def pkcs8(key):
+        form = (serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return key.private_bytes(*form)
+
+    p, q = prime("vault key p", 128), prime("vault key q", 128)
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    crt = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+    modulus = rsa.RSAPrivateNumbers(p, q, d, *crt, public).private_key()
+    signature = modulus.sign(digest[:32], padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))
+    number = b64url((p * q).to_bytes(256, "big"))
+    cases = [{"name": "RSA", "stored": (b"\1\1" + pkcs8(modulus)).hex(), "public": {"kty": "RSA", "n": number, "e": "AQAB"},
+              "algorithm": "RS256", "digest": digest[:32].hex(), "signature": signature.hex()}]
+    curves = [(2, "P-256", "ES256", ec.SECP256R1(), 32, hashes.SHA256()), (3, "P-384", "ES384", ec.SECP384R1(), 48, hashes.SHA384()),
+              (4, "P-521", "ES512", ec.SECP521R1(), 66, hashes.SHA512())]
+    for kind, crv, algorithm, curve, width, function in curves:
+        key = ec.derive_private_key(int.from_bytes(fixed(f"vault key {crv}", width), "big") >> 8, curve)
+        numbers = key.public_key().public_numbers()
+        message = digest[: function.digest_size]
+        r, s = utils.decode_dss_signature(key.sign(message, ec.ECDSA(utils.Prehashed(function), deterministic_signing=True)))
+        cases.append({"name": crv, "stored": (bytes([1, kind]) + pkcs8(key)).hex(),
+                      "public": {"kty": "EC", "crv": crv, "x": b64url(numbers.x.to_bytes(width, "big")), "y": b64url(numbers.y.to_bytes(width, "big"))},
+                      "algorithm": algorithm, "digest": message.hex(), "signature": (r.to_bytes(width, "big") + s.to_bytes(width, "big")).hex()})
+    for bits in (128, 192, 256):
+        key = fixed(f"vault key {bits}", bits // 8)
+        cases.append({"name": f"{bits} bits", "stored": (b"\1\5" + key).hex(), "public": {"kty": "oct", "bits": bits},
+                      "algorithm": f"A{bits}KW", "plain": digest[:32].hex(), "wrapped": keywrap.aes_key_wrap(key, digest[:32]).hex()})
+    stored = bytes.fromhex(cases[1]["stored"])
+    bad = [("nothing", b""), ("a format byte alone", b"\1"), ("no private half", b"\1\2"), ("a later format", b"\2" + stored[1:]),
+           ("a type that nobody knows", b"\1\6" + stored[2:]), ("another curve", b"\1\3" + stored[2:]), ("RSA on a curve", b"\1\1" + stored[2:]),
+           ("cut", stored[:-1]), ("a symmetric key of 64 bits", b"\1\5" + bytes(8))]
+    write("vault-key-v1.json", {
+        "what": "docs/formats/vault-key.md",
+        "good": cases,
+        "bad": [{"name": name, "stored": data.hex()} for name, data in bad],
+    })
+
+
 if __name__ == "__main__":
     keyrings()
     records()
@@ -614,3 +682,4 @@ if __name__ == "__main__":
     passwords()
     passphrases()
     backups()
+    vault_keys()

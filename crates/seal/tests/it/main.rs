@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod vault_key;
+mod wycheproof;
+
 use std::{fs, path::Path};
 
 use kernel::{BlobId, Chain, Sealed, Sealing, Secret, StoreError};
@@ -286,6 +289,7 @@ const FROZEN: &[(&str, usize)] = &[
     ("activity-log-v1.json", 33),
     ("token-v1.json", 45),
     ("password-v1.json", 6),
+    ("vault-key-v1.json", 16),
 ];
 
 #[test]
