@@ -29,6 +29,7 @@ use crate::{
     scoring::Scoring,
     signal::Signals,
     storage::Accounts,
+    vault::HeldKeys,
 };
 
 /// The table name under which log records are sealed.
@@ -89,6 +90,8 @@ pub struct House {
     pub(crate) scoring: Scoring,
     /// Storage accounts that were looked up.
     pub(crate) accounts: Accounts,
+    /// What the vault room keeps in memory.
+    pub(crate) vault: HeldKeys,
     /// Deployments of templates that are under way.
     pub(crate) deployments: Running,
     /// When runs were heard last.
@@ -134,6 +137,7 @@ impl House {
             identity: Identity::default(),
             scoring: Scoring::default(),
             accounts: Accounts::default(),
+            vault: HeldKeys::default(),
             deployments: Running::default(),
             pulses: Pulses::default(),
             signals: Signals::default(),

@@ -119,6 +119,7 @@ impl<K: Kind> Op for RestoreObject<K> {
             }
             let mut changes = Changes::new();
             let object = stage(&opened, &name, &bundle, &mut changes)?;
+            K::restored(cx, &opened.shelf, &opened.row_id::<K>(&name), &object.whole, &mut changes).await?;
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Fault::Stale => {}
                 done => return done.map(|()| Shown::current(object, opened.recovery())),

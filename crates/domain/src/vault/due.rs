@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use kernel::{Action, Caller, Class, Kind as Fault, ResourceId, Result};
 
 use super::{
-    Kind, ObjectName, Secret,
+    Key, Kind, ObjectName, Secret,
     delete::purge,
     object::{Object, Resting},
     opened::{open, scope_of},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The vaults there are. It changes nothing, and so leaves no record.
-struct ListVaults;
+pub(super) struct ListVaults;
 
 impl Op for ListVaults {
     const ACTION: Action = Action::new("Microsoft.KeyVault/vaults/purgeDue/action", Class::Open);
@@ -91,6 +91,7 @@ impl<K: Kind> Op for PurgeDue<K> {
 pub async fn purge_objects_due(house: &House) -> Result<()> {
     for vault in enter(house, &Caller::house(), ListVaults).await? {
         purge_in::<Secret>(house, &vault).await?;
+        purge_in::<Key>(house, &vault).await?;
     }
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! What differs between secrets, keys and certificates.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, future::Future};
 
 use kernel::{Action, Result};
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::gate::{Changes, Cx, Op, Shelf};
 
 /// A kind of object. Everything that is the same for all kinds is written over this.
 pub trait Kind: Clone + Debug + Send + Sync + 'static {
@@ -53,4 +55,18 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// `Invalid`, naming the field.
     fn patch(content: &mut Self::Content, patch: Self::Patch) -> Result<()>;
+
+    /// Adds what else must be there, once an object with this row id is brought back from a backup.
+    ///
+    /// # Errors
+    /// When it cannot be read or sealed.
+    fn restored<O: Op>(
+        _cx: &Cx<'_, O>,
+        _shelf: &Shelf,
+        _id: &[u8],
+        _whole: &Self::Whole,
+        _changes: &mut Changes,
+    ) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
 }

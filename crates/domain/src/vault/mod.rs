@@ -11,6 +11,7 @@ mod backup;
 mod change;
 mod delete;
 mod due;
+mod keys;
 mod kind;
 mod name;
 mod object;
@@ -24,6 +25,14 @@ pub use backup::{BackupObject, RestoreObject};
 pub use change::UpdateObject;
 pub use delete::{DeleteObject, DeletedObject, GetDeletedObject, ListDeletedObjects, PurgeObject, RecoverObject};
 pub use due::purge_objects_due;
+pub use keys::{
+    CipherForm, CreateKey, Decrypt, Deed, DigestForm, Encrypt, EncryptionAlgorithm, GetRandomBytes, GetRotationPolicy,
+    ImportKey, Key, KeyContent, KeyOperation, KeyPatch, KeyType, KeyWhole, LifetimeAct, LifetimeAction,
+    PutRotationPolicy, ReleaseKey, RotateKey, RotationPolicy, Sign, SignatureAlgorithm, Span, Trigger, UnwrapKey,
+    UseKey, Used, VaultCiphertext, VaultCurve, VaultKeyShape, VaultPrivateKey, VaultPublicKey, Verify, WrapKey,
+    look_after_rotations,
+};
+pub(crate) use keys::HeldKeys;
 pub use kind::Kind;
 pub use name::{ObjectName, VersionId};
 pub use object::{Deletion, Object, Version};

@@ -60,6 +60,11 @@ impl Opened {
         Recovery { days: properties.retention_days, is_purgeable: !properties.purge_protection }
     }
 
+    /// Whether the vault is of the premium tier.
+    pub(super) fn is_premium(&self) -> bool {
+        self.vault.value.properties.sku == "premium"
+    }
+
     /// The row id of an object's name.
     pub(super) fn row_id<K: Kind>(&self, name: &ObjectName) -> Vec<u8> {
         self.shelf.name_id::<Object<K>>(&name.folded())

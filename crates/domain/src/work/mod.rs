@@ -22,7 +22,7 @@ use crate::{
     resources::{ListDuePurges, ListDueSyncs, ListDueVaults, PurgeDue, PurgeDueVault},
     scoring::flush_requests,
     storage::sweep_accounts,
-    vault::purge_objects_due,
+    vault::{look_after_rotations, purge_objects_due},
 };
 
 /// Reads are recorded at most this late.
@@ -87,6 +87,9 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         if let Err(fault) = purge_objects_due(&house).await {
             tracing::error!(?fault, "deleted objects of vaults could not be purged; it is tried again");
         }
+        if let Err(fault) = look_after_rotations(&house).await {
+            tracing::error!(?fault, "keys of vaults could not be rotated; it is tried again");
+        }
         if let Err(fault) = sync_what_is_due(&house).await {
             tracing::error!(?fault, "keys of workspaces could not be synced; it is tried again");
         }
@@ -102,12 +105,13 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Removes roles whose time is over. They are honoured no more already; this writes it down.
+/// Removes roles whose time is over. They are honoured no more already; this writes it down. Keys that nobody uses go from memory.
 async fn end_roles(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     while !is_over(&mut stop, TICK).await {
         if let Err(fault) = end_what_has_ended(&house).await {
             tracing::error!(?fault, "roles whose time is over could not be removed; it is tried again");
         }
+        house.vault.forget_idle(house.now());
     }
 }
 

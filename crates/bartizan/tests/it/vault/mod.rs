@@ -1,7 +1,9 @@
 //! Vaults through their doors: who may what, what is kept, what is refused.
 
 mod doors;
+mod keys;
 mod resources;
+mod rotation;
 mod secrets;
 mod stand;
 

@@ -4,6 +4,7 @@
 //! answered with a challenge before anything else is looked at, since clients send their first request without token and body.
 
 mod error;
+mod keys;
 mod secrets;
 mod shape;
 mod version;
@@ -17,5 +18,5 @@ use crate::Doors;
 
 /// The doors of this face.
 pub fn doors(doors: Doors) -> Doors {
-    doors.face(secrets::doors)
+    doors.face(keys::doors).face(secrets::doors)
 }

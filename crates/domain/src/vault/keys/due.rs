@@ -1,0 +1,159 @@
+//! What the server does by itself in the life of a key: rotating it when its policy says so, and telling of its end.
+
+use kernel::{Action, Caller, Class, Kind as Fault, ResourceId, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Key, LifetimeAct,
+    rotate::{ROTATE, rotate},
+};
+use crate::{
+    gate::{Changes, Cx, House, Op, Record, Row, Shelf, enter},
+    resources::Addressed,
+    vault::{
+        Object, ObjectName,
+        due::ListVaults,
+        opened::{open, scope_of},
+    },
+};
+
+/// Says that a key of this vault has a rotation policy. By the key's own id, on the vault's shelf, so that looking for what is due
+/// reads few keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Rotating {}
+
+impl Record for Rotating {
+    const TABLE: &'static str = "vault-key-rotating";
+}
+
+/// Marks a key as one with a rotation policy, with `changes`.
+pub(super) async fn mark<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &[u8], changes: &mut Changes) -> Result<()> {
+    if cx.get::<Rotating>(shelf, id).await?.is_none() {
+        changes.put(shelf, &Row::new(id, Rotating {}))?;
+    }
+    Ok(())
+}
+
+/// What is due for keys of a vault. Marks of keys that are gone it removes, which nobody needs to know.
+struct ListDue {
+    vault: Addressed,
+}
+
+impl Op for ListDue {
+    const ACTION: Action = ListVaults::ACTION;
+    type Output = Vec<(ObjectName, LifetimeAct)>;
+
+    fn scope(&self) -> ResourceId {
+        self.vault.id.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let opened = open(cx, &self.vault).await?;
+        let (mut due, mut gone) = (Vec::new(), Changes::new());
+        for mark in cx.all::<Rotating>(&opened.shelf, b"").await? {
+            match cx.get::<Object<Key>>(&opened.shelf, &mark.id).await? {
+                None => {
+                    gone.delete(&opened.shelf, &mark);
+                }
+                Some(row) if row.value.deletion.is_some() => {}
+                Some(row) => {
+                    let name = ObjectName::new(&row.value.name)?;
+                    let acts = [LifetimeAct::Rotate, LifetimeAct::Notify];
+                    let act = acts.into_iter().find(|act| is_due(&row.value, *act, cx.now().seconds()));
+                    due.extend(act.map(|act| (name, act)));
+                }
+            }
+        }
+        if !gone.is_empty() {
+            cx.keep(gone).await?;
+        }
+        Ok(due)
+    }
+}
+
+/// A key that somebody disabled is left alone until it is enabled again.
+fn is_due(object: &Object<Key>, act: LifetimeAct, now: i64) -> bool {
+    let (current, whole) = (&object.current, &object.whole);
+    let is_over = act == LifetimeAct::Notify && whole.told == Some(current.id);
+    let due_at = whole.policy.as_ref().and_then(|policy| policy.due_at(act, current));
+    current.attributes.enabled && !is_over && due_at.is_some_and(|at| at <= now)
+}
+
+/// Rotates a key whose time has come.
+struct RotateDue {
+    vault: Addressed,
+    name: ObjectName,
+}
+
+impl Op for RotateDue {
+    const ACTION: Action = ROTATE;
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        scope_of::<Key>(&self.vault, &self.name)
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let opened = open(cx, &self.vault).await?;
+        let row = opened.object::<Key, _>(cx, &self.name).await?;
+        if is_due(&row.value, LifetimeAct::Rotate, cx.now().seconds()) {
+            rotate(cx, &opened, &self.name).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes into the log that a key's current version ends soon: once for each version.
+struct TellOfEnd {
+    vault: Addressed,
+    name: ObjectName,
+}
+
+impl Op for TellOfEnd {
+    const ACTION: Action = Action::new("Microsoft.KeyVault/vaults/keys/nearExpiry/action", Class::Control);
+    type Output = ();
+
+    fn scope(&self) -> ResourceId {
+        scope_of::<Key>(&self.vault, &self.name)
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        let opened = open(cx, &self.vault).await?;
+        let mut row = opened.object::<Key, _>(cx, &self.name).await?;
+        if !is_due(&row.value, LifetimeAct::Notify, cx.now().seconds()) {
+            return Ok(());
+        }
+        cx.note("version", row.value.current.id.to_string());
+        let end = row.value.current.attributes.expires.unwrap_or_default();
+        cx.note("expires", kernel::Timestamp(end.saturating_mul(1000)).rfc3339());
+        row.value.whole.told = Some(row.value.current.id);
+        let mut changes = Changes::new();
+        changes.put(&opened.shelf, &row)?;
+        cx.commit(changes).await
+    }
+}
+
+/// Rotates what is due in all vaults, and tells of what ends soon.
+///
+/// # Errors
+/// When what is due cannot be found out; what fails for one key is logged and left to the next look.
+pub async fn look_after_rotations(house: &House) -> Result<()> {
+    for vault in enter(house, &Caller::house(), ListVaults).await? {
+        let due = match enter(house, &Caller::house(), ListDue { vault: vault.clone() }).await {
+            // It was deleted since.
+            Err(fault) if fault.kind() == Fault::NotFound => continue,
+            due => due?,
+        };
+        for (name, act) in due {
+            let (vault, key) = (vault.clone(), name.as_str().to_owned());
+            let done = match act {
+                LifetimeAct::Rotate => enter(house, &Caller::house(), RotateDue { vault, name }).await,
+                LifetimeAct::Notify => enter(house, &Caller::house(), TellOfEnd { vault, name }).await,
+            };
+            if let Err(fault) = done {
+                tracing::warn!(%key, ?fault, "a key of a vault could not be looked after");
+            }
+        }
+    }
+    Ok(())
+}
