@@ -10,6 +10,7 @@ import sys
 
 PINS = [
     "azure-identity==1.27.0",
+    "azure-keyvault-keys==4.11.3",
     "azure-keyvault-secrets==4.12.0",
     "azure-mgmt-authorization==4.0.0",
     "azure-mgmt-keyvault==14.1.0",
@@ -34,9 +35,9 @@ if "BARTIZAN_SUITE_READY" not in os.environ:
     reenter(parser.parse_args().cache)
 
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["BARTIZAN_CA"]
-from keyvault import stage, secrets, vaults  # noqa: E402
+from keyvault import keys, stage, secrets, vaults  # noqa: E402
 
-PARTS = [vaults, secrets]
+PARTS = [vaults, secrets, keys]
 
 for part in PARTS:
     print(f"--- {part.__name__}", flush=True)

@@ -128,11 +128,11 @@ enum Command {
     /// Companions of workspaces: storage accounts, vaults, telemetry stores, registries, and their keys.
     #[command(subcommand)]
     Companion(companion::Command),
-    #[command(subcommand)]
+    /// Key vaults: vaults themselves, their deletion and recovery, and the secrets and keys they hold.
     #[command(subcommand, name = "keyvault")]
-    /// Key vaults: vaults themselves, their deletion and recovery, and the secrets they hold.
-    /// What storage accounts hold: containers and blobs.
     KeyVault(keyvault::Command),
+    /// What storage accounts hold: containers and blobs.
+    #[command(subcommand)]
     Storage(storage::Command),
     /// Quotas of cores, by family of machines.
     #[command(subcommand)]

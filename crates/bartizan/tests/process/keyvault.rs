@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::served::Served;
 
 /// A server whose owner may do everything in the vault `kv1`.
-fn with_vault() -> Served {
+pub(crate) fn with_vault() -> Served {
     let served = Served::with_workspace();
     let made = served.json(&["keyvault", "create", "-n", "kv1", "--retention-days", "7"]);
     let id = made["id"].as_str().unwrap();

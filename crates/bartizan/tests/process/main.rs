@@ -25,3 +25,4 @@ mod refusals;
 mod root_key;
 mod safekeeping;
 mod served;
+mod vault_keys;

@@ -1,6 +1,7 @@
 //! Key vaults: vaults themselves, and what they hold.
 
 mod at_vault;
+mod key;
 mod secret;
 mod vault;
 
@@ -15,6 +16,12 @@ use crate::failure::Failure;
 /// Commands on vaults and what they hold.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Keys: made here or brought, used here alone.
+    ///
+    /// Owning a vault gives no right to its keys: assign a role such as `Key Vault Crypto Officer` or `Key Vault Crypto User` at the
+    /// vault, or at one key (`{vault id}/keys/{name}`). The vault is named by --vault-name or BARTIZAN_KEY_VAULT.
+    #[command(subcommand)]
+    Key(key::Command),
     /// Secrets: text that somebody gave, in versions.
     ///
     /// Owning a vault gives no right to what it holds: assign a role such as `Key Vault Secrets Officer` or `Key Vault Secrets User`
@@ -29,6 +36,7 @@ impl Command {
     /// Runs the command.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Key(command) => command.run().await,
             Self::Secret(command) => command.run().await,
             Self::Vault(command) => command.run().await,
         }
