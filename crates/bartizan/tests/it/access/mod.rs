@@ -4,6 +4,7 @@ mod approvals;
 mod approved;
 mod elevation;
 mod forgotten;
+mod guarded;
 mod insight;
 mod matrix;
 mod roles;
