@@ -123,8 +123,8 @@ async fn a_companion_s_name_fits_and_its_address_is_its_own() {
     }
     let account = place(&test, "Microsoft.Storage/storageAccounts", "mine");
     for asked in [
-        json!({"properties": {"networkAcls": {"defaultAction": "Deny"}}}),
-        json!({"properties": {"publicNetworkAccess": "Disabled"}}),
+        json!({"properties": {"networkAcls": {"virtualNetworkRules": [{"id": "/subscriptions/s"}]}}}),
+        json!({"properties": {"allowBlobPublicAccess": true}}),
         json!({"properties": {"encryption": {"keySource": "Microsoft.Keyvault"}}}),
     ] {
         assert_eq!(test.ask(owner, Method::PUT, &account, Some(&asked)).await.0, 400, "no wall that is not there");
