@@ -90,6 +90,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("landlock", &["compute"]),
     ("seccompiler", &["compute"]),
     ("clap", &["bartizan"]),
+    ("regex", &["domain"]),
+    ("aho-corasick", &["compute"]),
 ];
 
 /// Names in a manifest's `[dependencies]`.

@@ -16,6 +16,7 @@ pub mod platform_metrics;
 pub mod resources;
 pub mod safekeeping;
 pub mod scoring;
+pub mod secrets;
 pub mod snapshots;
 pub mod storage;
 pub mod tracking;

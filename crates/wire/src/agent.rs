@@ -10,6 +10,7 @@
 //! | `POST …/logs/{name}?offset=N` | raw bytes | 204; bytes the server already has are skipped |
 //! | `PUT …/artifacts/{path}` | raw bytes | 204 |
 //! | `GET …/identity?resource=R[&client_id= \| &object_id= \| &msi_res_id=]` | | [`IdentityToken`] |
+//! | `GET …/secrets` | | [`Secrets`]: what the run's own variables name with `secret://…` |
 //! | `POST …/finish` | [`Finish`] | 204 |
 //!
 //! All but `start` carry the run token as bearer. Errors are [`Problem`] with a 4xx; 404 or 401 after `finish`.
@@ -55,6 +56,14 @@ pub struct IdentityToken {
     pub client_id: String,
 }
 
+/// The secrets that the variables of a run name. It has no `Debug`: nothing prints it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    /// Values by variable; variables that name no secret are not among them.
+    pub values: BTreeMap<String, String>,
+}
+
 /// First words of an agent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,7 +86,8 @@ pub struct Assignment {
     pub work: Work,
     /// The Python environment it runs in.
     pub environment: Environment,
-    /// Environment variables of the user's program, beside those the agent sets itself.
+    /// Environment variables of the user's program, beside those the agent sets itself. Secrets are only named here
+    /// (`secret://name`): the agent fetches their values apart ([`Secrets`]).
     pub variables: BTreeMap<String, String>,
     /// Path below the server that user code may call through the in-jail proxy, with the run token added; nothing else
     /// passes. For example `/mlflow/v1.0/subscriptions/…/workspaces/ws1`.

@@ -169,6 +169,8 @@ pub struct WorkspaceInput {
     pub encryption: Option<Value>,
     /// Days for which the workspace can be recovered after its deletion: 1 to 14.
     pub soft_delete_retention_in_days: Option<u8>,
+    /// `Warn` or `Refuse`: what becomes of jobs and deployments in which a secret is written out. Our own; Azure has none.
+    pub secret_detection: Option<String>,
     /// `True` recovers the deleted workspace that has this name. A boolean is taken as well.
     pub allow_recover_soft_deleted_workspace: Option<Value>,
 }
@@ -234,6 +236,9 @@ pub struct Workspace {
     pub soft_delete_enabled: bool,
     /// For so many days.
     pub soft_delete_retention_in_days: u8,
+    /// `Warn` or `Refuse`: what becomes of secrets that are written out. Our own.
+    #[serde(default)]
+    pub secret_detection: String,
     /// RFC 3339, of a deleted one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_deleted_at: Option<String>,

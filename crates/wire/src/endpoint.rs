@@ -182,6 +182,9 @@ pub struct Deployment {
     pub scale_settings: BTreeMap<String, Value>,
     /// Free properties.
     pub properties: BTreeMap<String, String>,
+    /// What somebody should look at. Our own.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Body of `POST …/regenerateKeys`.

@@ -60,7 +60,8 @@ pub struct Submit {
     /// Experiment.
     #[arg(long, default_value = "Default")]
     experiment: String,
-    /// Environment variable for the program, NAME=VALUE; can be given several times. Not for secrets: values are stored.
+    /// Environment variable for the program, NAME=VALUE; can be given several times. Values are stored, so secrets are named only:
+    /// NAME=secret://DB-PASSWORD is that secret of the workspace's key vault.
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
     /// Memory in MiB.
@@ -144,6 +145,14 @@ impl Command {
     }
 }
 
+/// Tells what the server found to warn of.
+pub fn warn(resource: &Value) {
+    let warnings = resource.pointer("/properties/warnings").and_then(Value::as_array);
+    for warning in warnings.into_iter().flatten().filter_map(Value::as_str) {
+        tell(&format!("warning: {warning}"));
+    }
+}
+
 /// Reads a job.
 pub async fn show(session: &Session, name: &str) -> Result<Value, Failure> {
     session.get(&format!("{}/jobs/{name}", session.workspace()?)).await
@@ -193,6 +202,7 @@ impl Submit {
         };
         let job =
             session.put(&format!("{}/jobs/{name}", session.workspace()?), &self.body(&session, &code.code_id)?).await?;
+        warn(&job);
         if !self.wait {
             return self.session.output.entry(&job, ROWS);
         }

@@ -29,6 +29,10 @@ pub struct Update {
     /// Days for which it can be recovered after its deletion: 1 to 14.
     #[arg(long)]
     retention_days: Option<u8>,
+    /// What becomes of jobs and deployments whose variables or command line look as if they held a secret: `warn`, or
+    /// `refuse`. `secret://NAME` in a variable names one of the workspace's key vault instead.
+    #[arg(long, value_enum, ignore_case = true)]
+    secret_detection: Option<Detection>,
     /// Whether others than approved private endpoints may reach it at all.
     #[arg(long, value_enum, ignore_case = true)]
     public_network_access: Option<Access>,
@@ -50,6 +54,15 @@ pub enum Access {
     Enabled,
     /// Approved private endpoints only.
     Disabled,
+}
+
+/// What becomes of secrets that are written out.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Detection {
+    /// A warning.
+    Warn,
+    /// A refusal.
+    Refuse,
 }
 
 /// Commands on the addresses that may reach a workspace.
@@ -79,6 +92,7 @@ const ROWS: &[(&str, &str)] = &[
     ("Name", "/name"),
     ("Public network access", "/properties/publicNetworkAccess"),
     ("IP allow-list", "/properties/ipAllowlist"),
+    ("Secret detection", "/properties/secretDetection"),
     ("Description", "/properties/description"),
 ];
 const COLUMNS: &[(&str, &str)] = &[("Network", "/value"), ("Action", "/action")];
@@ -92,11 +106,16 @@ impl Update {
             Access::Enabled => "Enabled",
             Access::Disabled => "Disabled",
         });
+        let detection = self.secret_detection.map(|detection| match detection {
+            Detection::Warn => "Warn",
+            Detection::Refuse => "Refuse",
+        });
         let list = (self.ip_allow_all || !self.ip_allow.is_empty()).then_some(self.ip_allow);
         let given = [
             ("friendlyName", json!(self.friendly_name)),
             ("description", json!(self.description)),
             ("softDeleteRetentionInDays", json!(self.retention_days)),
+            ("secretDetection", json!(detection)),
             ("publicNetworkAccess", json!(access)),
             ("ipAllowlist", json!(list)),
         ];

@@ -36,6 +36,7 @@ mod network;
 mod oauth;
 mod pages;
 mod quotas;
+mod run_secrets;
 mod signin;
 mod spelling;
 mod vault;

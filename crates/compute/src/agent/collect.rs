@@ -27,6 +27,7 @@ use nix::{
 
 use super::{
     logs::Log,
+    redact::Screen,
     server::{Server, ServerError},
 };
 
@@ -108,11 +109,50 @@ async fn note_skipped(log: &Log, skipped: &[String]) {
 /// Follows the files below `logs` of the working directory.
 #[derive(Debug, Default)]
 pub struct Follower {
-    sent: BTreeMap<PathBuf, u64>,
+    logs: BTreeMap<PathBuf, Followed>,
     total: u64,
 }
 
+/// One of them.
+#[derive(Debug)]
+struct Followed {
+    /// How much of the file was read.
+    read: u64,
+    /// How much the server has.
+    sent: u64,
+    screen: Screen,
+    /// What the server did not take yet.
+    waits: Bytes,
+}
+
+impl Followed {
+    /// Sends what waits; gives how much that was.
+    async fn send(&mut self, server: &Server, name: &Path) -> Result<u64, ServerError> {
+        if self.waits.is_empty() {
+            return Ok(0);
+        }
+        server.log(&format!("logs/{}", shown(name)), self.sent, self.waits.clone()).await?;
+        let count = u64::try_from(self.waits.len()).unwrap_or(u64::MAX);
+        self.waits = Bytes::new();
+        self.sent = self.sent.saturating_add(count);
+        Ok(count)
+    }
+}
+
 impl Follower {
+    /// Sends the last of what was held back, since it could have been the beginning of a secret.
+    pub async fn end(&mut self, server: &Server) -> Result<(), ServerError> {
+        for (name, log) in &mut self.logs {
+            let rest = log.screen.end();
+            log.waits = [log.waits.as_ref(), rest.as_ref()].concat().into();
+            match log.send(server, name).await {
+                Ok(_) | Err(ServerError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Sends what was appended since the last time.
     pub async fn look(&mut self, server: &Server, work: &Path) -> Result<(), ServerError> {
         let Ok(base) = below(work, "logs") else { return Ok(()) };
@@ -120,23 +160,23 @@ impl Follower {
         found.walk(&base, &mut Vec::new(), MOST_LOGS);
         for name in found.files {
             let Ok((file, length)) = open_file(&base, &name) else { continue };
-            let sent = self.sent.entry(name.clone()).or_default();
-            while *sent < length && self.total < MOST_LOG_BYTES {
-                let mut piece = vec![0; PIECE.min(usize::try_from(length - *sent).unwrap_or(PIECE))];
-                let Ok(count) = file.read_at(&mut piece, *sent) else { break };
+            let new = || Followed { read: 0, sent: 0, screen: server.redactor().screen(), waits: Bytes::new() };
+            let log = self.logs.entry(name.clone()).or_insert_with(new);
+            while self.total < MOST_LOG_BYTES {
+                match log.send(server, &name).await {
+                    Ok(count) => self.total = self.total.saturating_add(count),
+                    Err(ServerError::Refused(_)) => break,
+                    Err(error) => return Err(error),
+                }
+                let left = length.saturating_sub(log.read);
+                let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
+                let Ok(count) = file.read_at(&mut piece, log.read) else { break };
                 if count == 0 {
                     break;
                 }
                 piece.truncate(count);
-                let artifact = format!("logs/{}", shown(&name));
-                match server.log(&artifact, *sent, Bytes::from(piece)).await {
-                    Ok(()) => {}
-                    Err(ServerError::Refused(_)) => break,
-                    Err(error) => return Err(error),
-                }
-                let count = u64::try_from(count).unwrap_or(u64::MAX);
-                *sent = sent.saturating_add(count);
-                self.total = self.total.saturating_add(count);
+                log.read = log.read.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+                log.waits = log.screen.push(Bytes::from(piece));
             }
         }
         Ok(())

@@ -14,6 +14,7 @@ use super::{
     collect::{self, Follower},
     heartbeat::{Stop, stopped},
     logs::Log,
+    secrets::Secrets,
     server::{Server, ServerError},
     snapshot::{self, FetchError},
     supervise::{Bounds, carry, supervise},
@@ -33,12 +34,14 @@ const LOOK: Duration = Duration::from_millis(1500);
 
 impl Agent {
     /// Runs a job to its end.
+    #[expect(clippy::too_many_arguments, reason = "what was prepared for it, each by its own hand")]
     pub async fn job(
         &self,
         assignment: &Assignment,
         files: &[SnapshotFile],
         command: &str,
         environment: &Prepared,
+        secrets: &Secrets,
         progress: &Progress,
         stop: &mut watch::Receiver<Stop>,
     ) -> Outcome {
@@ -55,7 +58,7 @@ impl Agent {
         let watched_memory = (!cgroup.bounds_memory()).then(|| mebibytes(assignment.limits.memory_mib));
         let mut binds = environment.binds();
         binds.extend(self.scratch.binds());
-        let mut environment_variables = variables(&assignment.variables);
+        let mut environment_variables = variables(&assignment.variables, secrets);
         let tracking = format!("http://127.0.0.1:{PORT}{}", assignment.workspace_path);
         environment_variables.insert(String::from("MLFLOW_TRACKING_URI"), tracking);
         // Where Azure's libraries ask for tokens of managed identities, and where those tokens can be used.
@@ -138,6 +141,7 @@ impl Agent {
         let work = self.scratch.work();
         let mut follower = following.end().await;
         follower.look(&self.server, &work).await?;
+        follower.end(&self.server).await?;
         collect::outputs(&self.server, log, &work, mebibytes(assignment.limits.scratch_mib)).await.map(drop)
     }
 }

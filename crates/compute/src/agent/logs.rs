@@ -59,8 +59,8 @@ impl Sending {
 }
 
 async fn send(server: Arc<Server>, mut waiting: mpsc::Receiver<Bytes>) -> Result<(), ServerError> {
-    let mut offset = 0_u64;
-    let mut full = false;
+    let mut screen = server.redactor().screen();
+    let mut kept = Kept { server, offset: 0, full: false };
     let mut batch = BytesMut::with_capacity(BATCH);
     while let Some(first) = waiting.recv().await {
         batch.extend_from_slice(&first);
@@ -71,24 +71,34 @@ async fn send(server: Arc<Server>, mut waiting: mpsc::Receiver<Bytes>) -> Result
                 Ok(None) | Err(_) => break,
             }
         }
-        if full {
-            // The program goes on; its further words are read and dropped.
-            batch.clear();
-            continue;
-        }
-        let room = usize::try_from(MOST.saturating_sub(offset)).unwrap_or(usize::MAX);
-        if batch.len() > room {
-            full = true;
-            batch.truncate(room);
-            batch.extend_from_slice(
-                format!("\n[bartizan] the log ends here: it reached {} MiB, what follows is dropped\n", MOST >> 20)
-                    .as_bytes(),
-            );
-        }
-        let piece = batch.split().freeze();
-        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-        server.log(PROGRAM_LOG, offset, piece).await?;
-        offset = offset.saturating_add(length);
+        kept.add(screen.push(batch.split().freeze())).await?;
     }
-    Ok(())
+    kept.add(screen.end()).await
+}
+
+/// The log as the server has it.
+struct Kept {
+    server: Arc<Server>,
+    offset: u64,
+    full: bool,
+}
+
+impl Kept {
+    async fn add(&mut self, mut piece: Bytes) -> Result<(), ServerError> {
+        // The program goes on; its further words are read and dropped.
+        if self.full || piece.is_empty() {
+            return Ok(());
+        }
+        let room = usize::try_from(MOST.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        if piece.len() > room {
+            self.full = true;
+            let end =
+                format!("\n[bartizan] the log ends here: it reached {} MiB, what follows is dropped\n", MOST >> 20);
+            piece = [piece.slice(..room).as_ref(), end.as_bytes()].concat().into();
+        }
+        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        self.server.log(PROGRAM_LOG, self.offset, piece).await?;
+        self.offset = self.offset.saturating_add(length);
+        Ok(())
+    }
 }

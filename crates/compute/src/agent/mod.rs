@@ -5,10 +5,13 @@
 //! system in memory that vanishes with it, however it ends.
 
 mod collect;
+mod forms;
 mod heartbeat;
 mod https;
 mod job;
 mod logs;
+mod redact;
+mod secrets;
 pub(crate) mod server;
 mod service;
 mod snapshot;

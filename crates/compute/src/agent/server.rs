@@ -1,9 +1,10 @@
 //! The server as the agent sees it: the calls of `wire::agent`, each with its patience.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,9 +14,12 @@ use http_body_util::{BodyExt, Limited};
 use kernel::Secret;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep, timeout};
-use wire::agent::{Assignment, Finish, Heartbeat, IdentityToken, Orders, Problem, Start, Status};
+use wire::agent::{Assignment, Finish, Heartbeat, IdentityToken, Orders, Problem, Secrets, Start, Status};
 
-use super::transport::{Body, Transport, empty, full};
+use super::{
+    redact::Redactor,
+    transport::{Body, Transport, empty, full},
+};
 
 /// The largest JSON answer.
 const LARGEST_ANSWER: usize = 16 << 20;
@@ -46,12 +50,14 @@ pub struct Server {
     transport: Arc<dyn Transport>,
     run: String,
     token: Mutex<Secret<String>>,
+    /// What is hidden in all that is told.
+    redactor: Mutex<Redactor>,
 }
 
 impl Server {
     /// Speaks for `run` with its bootstrap token, until `start` brings the run token.
     pub fn new(transport: Arc<dyn Transport>, run: &str, token: Secret<String>) -> Self {
-        Self { transport, run: encoded(run), token: Mutex::new(token) }
+        Self { transport, run: encoded(run), token: Mutex::new(token), redactor: Mutex::default() }
     }
 
     /// The first call. It works once, so an answer that got lost cannot be asked for again: only a server that was never
@@ -69,15 +75,45 @@ impl Server {
         }
     }
 
+    /// Hides secrets from now on: in states, in the last word, and in logs that are screened.
+    pub fn hide(&self, redactor: Redactor) {
+        *self.redactor.lock().unwrap_or_else(PoisonError::into_inner) = redactor;
+    }
+
+    /// What hides the secrets of the run.
+    pub fn redactor(&self) -> Redactor {
+        self.redactor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn redacted(&self, message: Option<&str>) -> Option<String> {
+        message.map(|text| self.redactor().text(text))
+    }
+
     /// Tells where the run stands.
     pub async fn status(&self, status: &Status) -> Result<(), ServerError> {
-        patiently(PATIENCE, || self.tell(Method::POST, "status", status)).await
+        let status = Status { state: status.state, message: self.redacted(status.message.as_deref()) };
+        patiently(PATIENCE, || self.tell(Method::POST, "status", &status)).await
     }
 
     /// A sign of life; answers with what the server wants.
     pub async fn heartbeat(&self, wait: Duration) -> Result<Orders, ServerError> {
         let beat = Heartbeat { wait_seconds: wait.as_secs() };
         self.ask(Method::POST, "heartbeat", &beat).await
+    }
+
+    /// The secrets that the run's variables name.
+    pub async fn secrets(&self) -> Result<BTreeMap<String, Secret<String>>, ServerError> {
+        patiently(PATIENCE, || async {
+            let answer = self.exchange(self.request(Method::GET, "secrets", empty())?, CALL_TIME).await?;
+            let text = Limited::new(answer.into_body(), LARGEST_ANSWER).collect();
+            let text = timeout(CALL_TIME, text).await.map_err(|_| ServerError::Away(io::ErrorKind::TimedOut.into()))?;
+            let text = text.map_err(|error| ServerError::Away(io::Error::other(error)))?.to_bytes();
+            // The parser's words may quote what it read.
+            let unread = |_| ServerError::Refused(String::from("its answer to `secrets` cannot be read"));
+            let Secrets { values } = serde_json::from_slice(&text).map_err(unread)?;
+            Ok(values.into_iter().map(|(variable, value)| (variable, Secret::new(value))).collect())
+        })
+        .await
     }
 
     /// Appends to a log at an offset; bytes the server has already are skipped, so it may be repeated.
@@ -115,7 +151,8 @@ impl Server {
 
     /// The last word.
     pub async fn finish(&self, finish: &Finish, patience: Duration) -> Result<(), ServerError> {
-        patiently(patience, || self.tell(Method::POST, "finish", finish)).await
+        let finish = Finish { message: self.redacted(finish.message.as_deref()), ..finish.clone() };
+        patiently(patience, || self.tell(Method::POST, "finish", &finish)).await
     }
 
     /// A token of one of the run's managed identities. Only a person's program waits for it, so it is not repeated.

@@ -13,6 +13,7 @@ use wire::agent::{Assignment, Engine, Layer, RunState};
 use super::{
     heartbeat::{Stop, stopped},
     logs::Log,
+    secrets::Secrets,
     snapshot,
     supervise::{Bounds, carry, supervise},
     work::{Agent, Outcome, Progress, described, mebibytes, variables},
@@ -47,12 +48,14 @@ const LISTENER: &str = "3";
 
 impl Agent {
     /// Serves until told to stop.
+    #[expect(clippy::too_many_arguments, reason = "what was prepared for it, each by its own hand")]
     pub async fn service(
         &self,
         assignment: &Assignment,
         layers: &[Layer],
         engine: &Engine,
         environment: &Prepared,
+        secrets: &Secrets,
         progress: &Progress,
         stop: &mut watch::Receiver<Stop>,
     ) -> Outcome {
@@ -67,7 +70,7 @@ impl Agent {
         if let Err(error) = fetched {
             return self.failed(format!("the image could not be fetched: {}", described(&error)));
         }
-        let (spec, listener) = match self.service_spec(assignment, engine, environment) {
+        let (spec, listener) = match self.service_spec(assignment, engine, environment, secrets) {
             Ok(made) => made,
             Err(error) => return self.failed(format!("the replica could not be made: {error}")),
         };
@@ -107,13 +110,14 @@ impl Agent {
         assignment: &Assignment,
         engine: &Engine,
         environment: &Prepared,
+        secrets: &Secrets,
     ) -> io::Result<(Spec, OwnedFd)> {
         let socket = self.socket.as_deref().ok_or_else(|| io::Error::other("the launcher gave no socket"))?;
         let mut binds = environment.binds();
         binds.extend(self.scratch.binds());
         binds.push(Bind::read_only(std::env::current_exe()?, OWN_BINARY));
         binds.extend(image_binds(&self.scratch.image())?);
-        let mut environment_variables = variables(&assignment.variables);
+        let mut environment_variables = variables(&assignment.variables, secrets);
         let mut argv: Vec<String> = [OWN_BINARY, "model-server", "--listen-fd", LISTENER].map(String::from).to_vec();
         match engine {
             Engine::Onnx { model } => {

@@ -10,6 +10,7 @@ use wire::agent::{Assignment, RunState, Status, Work};
 
 use super::{
     heartbeat::{Stop, stopped},
+    secrets::{self, Secrets},
     server::Server,
     supervise::Cause,
 };
@@ -77,19 +78,32 @@ impl Agent {
             reason = stopped(stop) => Err(self.stopped(reason)),
             done = self.prepare(assignment, &progress) => done.map_err(|error| self.failed(described(&error))),
         };
+        // Only now: what builds the environment runs the code of others.
+        let prepared = match prepared {
+            Ok(environment) => self.secrets(assignment, stop).await.map(|secrets| (environment, secrets)),
+            Err(outcome) => Err(outcome),
+        };
         let outcome = match (prepared, &assignment.work) {
             (Err(outcome), _) => outcome,
-            (Ok(environment), Work::Job { files, command }) => {
-                self.job(assignment, files, command, &environment, &progress, stop).await
+            (Ok((environment, secrets)), Work::Job { files, command }) => {
+                self.job(assignment, files, command, &environment, &secrets, &progress, stop).await
             }
-            (Ok(environment), Work::Service { layers, engine }) => {
-                self.service(assignment, layers, engine, &environment, &progress, stop).await
+            (Ok((environment, secrets)), Work::Service { layers, engine }) => {
+                self.service(assignment, layers, engine, &environment, &secrets, &progress, stop).await
             }
         };
         drop(progress);
         // States are told in order; the last word comes after them.
         let _ended = telling.await;
         outcome
+    }
+
+    async fn secrets(&self, assignment: &Assignment, stop: &mut watch::Receiver<Stop>) -> Result<Secrets, Outcome> {
+        tokio::select! {
+            biased;
+            reason = stopped(stop) => Err(self.stopped(reason)),
+            fetched = secrets::fetch(&self.server, assignment) => fetched.map_err(|error| self.failed(described(&error))),
+        }
     }
 
     async fn prepare(&self, assignment: &Assignment, progress: &Progress) -> Result<Prepared, EnvironmentError> {
@@ -223,14 +237,16 @@ impl Progress {
     }
 }
 
-/// The program's environment: what makes Python work, then what the server says.
-pub fn variables(given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// The program's environment: what makes Python work, then what the server says, with secrets in the place of their names.
+pub fn variables(given: &BTreeMap<String, String>, secrets: &Secrets) -> BTreeMap<String, String> {
     let mut variables = Prepared::variables();
+    let value_of =
+        |name: &String, value: &String| secrets.get(name).map_or_else(|| value.clone(), |one| one.expose().clone());
     variables.extend(
         given
             .iter()
             .filter(|(name, value)| is_variable(name, value))
-            .map(|(name, value)| (name.clone(), value.clone())),
+            .map(|(name, value)| (name.clone(), value_of(name, value))),
     );
     variables
 }

@@ -169,7 +169,6 @@ const RESERVED: &[&str] = &[
     "Microsoft.MachineLearningServices/workspaces/listStorageAccountKeys/action",
     "Microsoft.MachineLearningServices/workspaces/metadata/artifacts/delete",
     "Microsoft.MachineLearningServices/workspaces/metadata/secrets/delete",
-    "Microsoft.MachineLearningServices/workspaces/metadata/secrets/read",
     "Microsoft.MachineLearningServices/workspaces/metadata/secrets/write",
     "Microsoft.MachineLearningServices/workspaces/metadata/snapshots/delete",
     "Microsoft.MachineLearningServices/workspaces/metrics/resource/write",

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    JailLimits, Launch, LaunchState, NewJob, Work, command,
+    JailLimits, Launch, LaunchState, NewJob, Work,
     identity::identities_of_job,
     launch::{launch_state, record_launch},
 };
 use crate::{
     gate::{Changes, Cx, Op, Row, Shelf},
     resources::{Resource, ResourceType, SystemData, Target, collection, find, row_id, workspace_shelf},
+    secrets::{Given, admit},
     snapshots::{CodeVersion, find_manifest, read_text},
     tracking::{RunSeed, begin_run},
 };
@@ -93,13 +94,10 @@ impl Op for PutJob {
         let principal = cx.caller().principal();
         let principal = principal.ok_or_else(|| Error::new(Kind::Denied, "only a principal can submit a job"))?;
         let (rendered, limits) = self.job.check()?;
-        let warnings: Vec<String> = command::suspicious(&self.job.variables)
-            .into_iter()
-            .map(|name| format!("the environment variable `{name}` looks like a secret; keep secrets in a vault"))
-            .collect();
-        for warning in &warnings {
-            cx.note("warning", warning);
-        }
+        let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
+        let NewJob { variables, command, inputs, .. } = &self.job;
+        let given = Given { variables, said: variables, command: Some((command, inputs)) };
+        let warnings = admit(cx, (&shelf, &workspace), given).await?;
         for _ in 0..ATTEMPTS {
             let (by, name) = (principal.id, principal.name.clone());
             match self.once(cx, &run, by, name, rendered.clone(), limits.clone(), warnings.clone()).await {

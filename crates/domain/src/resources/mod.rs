@@ -71,7 +71,7 @@ pub use target::Target;
 pub(crate) use vaults::every_vault;
 pub use vaults::{PutVault, VaultWanted};
 pub use workspace::{ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Wanted, Workspace, WorkspaceRequest};
-pub(crate) use workspace_identity::{grant_registry, require_for_images, require_for_runs};
+pub(crate) use workspace_identity::{grant_registry, require_for_images, require_for_runs, require_for_secrets};
 pub(crate) use workspace_keys::ListDueSyncs;
 pub use workspace_keys::{ListWorkspaceKeys, ResyncKeys, WorkspaceKeys};
 pub(crate) use workspace_parts::companion_name;

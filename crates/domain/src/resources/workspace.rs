@@ -22,6 +22,7 @@ use crate::{
     governance::amend,
     identity::{Member, require_room},
     network::{self, NetworkRequest},
+    secrets::SecretDetection,
 };
 
 /// A workspace.
@@ -49,6 +50,9 @@ pub struct Workspace {
     /// Its edition.
     #[serde(default)]
     pub edition: Edition,
+    /// What becomes of jobs and deployments in which a secret is written out.
+    #[serde(default)]
+    pub secret_detection: SecretDetection,
 }
 
 /// As Azure has it when nobody says.
@@ -91,6 +95,8 @@ pub struct WorkspaceRequest {
     pub retention_days: Option<u8>,
     /// The edition; basic when nobody says.
     pub edition: Option<Edition>,
+    /// What becomes of secrets that are written out; a warning when nobody says.
+    pub secret_detection: Option<SecretDetection>,
     /// Recover the deleted workspace that has this name, if there is one.
     pub recover: bool,
 }
@@ -172,7 +178,8 @@ impl PutWorkspace {
     /// What an update shall change.
     fn wanted(self) -> Wanted {
         let WorkspaceRequest { friendly_name, description, network, retention_days, edition, .. } = self.request;
-        Wanted { tags: Some(self.tags), friendly_name, description, network, retention_days, edition }
+        let secret_detection = self.request.secret_detection;
+        Wanted { tags: Some(self.tags), friendly_name, description, network, retention_days, edition, secret_detection }
     }
 
     async fn create(self, cx: &Cx<'_, Self>) -> Result<Written<Resource<Workspace>>> {
@@ -240,6 +247,7 @@ impl PutWorkspace {
             tenant,
             retention_days,
             edition: self.request.edition.unwrap_or_default(),
+            secret_detection: self.request.secret_detection.unwrap_or_default(),
         };
         let system = cx.system();
         let _turn = cx.house().assigning.lock().await;
@@ -299,6 +307,8 @@ pub struct Wanted {
     pub retention_days: Option<u8>,
     /// Another edition: from basic to enterprise, by owners alone.
     pub edition: Option<Edition>,
+    /// What becomes of secrets that are written out.
+    pub secret_detection: Option<SecretDetection>,
 }
 
 impl Op for PatchWorkspace {
@@ -322,7 +332,7 @@ async fn rewrite<O: Op>(
     wanted: Wanted,
 ) -> Result<Row<Resource<Workspace>>> {
     let workspace = &mut row.value;
-    let Wanted { tags, friendly_name, description, mut network, retention_days, edition } = wanted;
+    let Wanted { tags, friendly_name, description, mut network, retention_days, edition, secret_detection } = wanted;
     if let Some(tags) = tags {
         name::check_tags(&tags)?;
         workspace.tags = tags;
@@ -341,6 +351,10 @@ async fn rewrite<O: Op>(
     if let Some(edition) = edition {
         edition::require_change(cx, workspace, edition).await?;
         workspace.properties.edition = edition;
+    }
+    if let Some(mode) = secret_detection {
+        cx.note("secretDetection", mode.word());
+        workspace.properties.secret_detection = mode;
     }
     workspace.system.touch(cx);
     amend(cx, workspace, Some(&mut network))?;

@@ -98,6 +98,19 @@ pub(crate) async fn require_for_images<O: Op>(
     require(cx, shelf, workspace, &Registry::WRITE, &place, "Contributor").await
 }
 
+/// Refuses when the identity may not read the secrets of the workspace's vault.
+///
+/// # Errors
+/// As [`require_for_runs`].
+pub(crate) async fn require_for_secrets<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    workspace: &Resource<Workspace>,
+) -> Result<()> {
+    let vault = &workspace.properties.key_vault;
+    require(cx, shelf, workspace, &READ_SECRETS, vault, "Key Vault Administrator").await
+}
+
 async fn require<O: Op>(
     cx: &Cx<'_, O>,
     shelf: &Shelf,

@@ -84,11 +84,13 @@ impl Op for PutDeployment {
         let endpoint = find_endpoint(cx, &shelf, &self.id.parent()).await?;
         auth::decide(kind, endpoint.value.properties.form, self.request.auth)?;
         self.refuse_second(cx, &shelf).await?;
+        let kept = present.as_ref().filter(|_| self.is_patch).map(|row| &row.value.properties.plan.variables);
+        let warnings = self.request.admit_secrets(cx, &self.id, kept).await?;
         let source = self.source(cx, &shelf, present.is_some()).await?;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match self.apply(cx, &source).await {
+            match self.apply(cx, &source, &warnings).await {
                 Err(fault) if fault.kind() == Kind::Stale && attempt < ATTEMPTS && !is_set(&self.precondition) => {}
                 other => return other,
             }
@@ -149,7 +151,7 @@ impl PutDeployment {
         Ok(Source::Built(Box::new(images::build(cx, shelf, recipe).await?)))
     }
 
-    async fn apply(&self, cx: &Cx<'_, Self>, source: &Source) -> Result<Deployed> {
+    async fn apply(&self, cx: &Cx<'_, Self>, source: &Source, warnings: &[String]) -> Result<Deployed> {
         let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
         let mut endpoint = find_endpoint(cx, &shelf, &self.id.parent()).await?;
         let id = row_id::<Deployment>(&shelf, &self.id);
@@ -175,6 +177,9 @@ impl PutDeployment {
             None => Row::new(id, fresh(cx, &self.id, &endpoint, &image, kind)?),
         };
         self.plan(&mut row.value)?;
+        if self.request.variables.is_some() || !self.is_patch {
+            row.value.properties.warnings = warnings.to_vec();
+        }
         self.hold(cx, &shelf, &mut changes, &row.value, &image, is_new).await?;
         let workspace_id = workspace.value.id.clone();
         let operation = self.roll(cx, &shelf, &workspace_id, &mut changes, &mut row.value, &image, is_new).await?;
@@ -356,6 +361,7 @@ fn fresh<O: Op>(
         retry_at: None,
         operation: None,
         log: None,
+        warnings: Vec::new(),
     };
     Ok(Resource {
         id,

@@ -40,6 +40,9 @@ pub struct Deployment {
     pub operation: Option<Uuid>,
     /// The launch whose log is shown: the last one that began.
     pub log: Option<RunId>,
+    /// What somebody should look at.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// What a caller decides about a deployment.

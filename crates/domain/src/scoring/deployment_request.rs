@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::{AuthWords, KeyPair, RequestSettings, ServiceKind, endpoint::check_labels};
 use crate::{
     compute::check_variables,
-    gate::{Guard, Guarded},
+    gate::{Cx, Guard, Guarded, Op},
     images::{Code, ImageRef},
+    resources::workspace_shelf,
+    secrets::{Given, admit},
 };
 
 /// Largest memory limit, in MiB.
@@ -66,6 +68,21 @@ impl DeploymentRequest {
             guarded.secret = Some(keys.joined());
         }
         guarded
+    }
+
+    /// Refuses variables that must not be said (`kept` are those that stay when none are). The replica's secrets are read in the
+    /// name of who deploys it, whether they name them now or somebody did before. Gives back warnings.
+    pub(super) async fn admit_secrets<O: Op>(
+        &self,
+        cx: &Cx<'_, O>,
+        id: &ResourceId,
+        kept: Option<&BTreeMap<String, String>>,
+    ) -> Result<Vec<String>> {
+        let none = BTreeMap::new();
+        let said = self.variables.as_ref();
+        let given = Given { variables: said.or(kept).unwrap_or(&none), said: said.unwrap_or(&none), command: None };
+        let (shelf, workspace) = workspace_shelf(cx, id).await?;
+        admit(cx, (&shelf, &workspace), given).await
     }
 
     /// All of it but the keys, as approvers read it.

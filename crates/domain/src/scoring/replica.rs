@@ -261,6 +261,7 @@ mod tests {
             retry_at: None,
             operation: None,
             log: None,
+            warnings: Vec::new(),
         }
     }
 

@@ -18,6 +18,7 @@ mod object;
 mod opened;
 mod read;
 mod secrets;
+mod usable;
 mod version;
 
 pub use attributes::{Attributes, AttributesForm};
@@ -39,3 +40,4 @@ pub use object::{Deletion, Object, Version};
 pub use opened::Recovery;
 pub use read::{GetObject, ListObjects, ListVersions, Page, Paging, Shown};
 pub use secrets::{Secret, SecretContent, SecretPatch, SetSecret};
+pub(crate) use usable::require_usable;

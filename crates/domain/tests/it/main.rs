@@ -8,5 +8,6 @@ mod images;
 mod network;
 mod safekeeping;
 mod scoring;
+mod secrets;
 mod stand;
 mod tracking;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use domain::{
     compute::{
-        AgentAddress, AppendLog, FinishRun, GetRunFile, GetRunIdentityToken, GetRunLayer, Heartbeat, PutRunArtifact,
-        ReportStatus, StartRun,
+        AgentAddress, AppendLog, FinishRun, GetRunFile, GetRunIdentityToken, GetRunLayer, GetRunSecrets, Heartbeat,
+        PutRunArtifact, ReportStatus, StartRun,
     },
     gate::{ByteStream, Op, enter},
     identity::IdentityChoice,
@@ -33,6 +33,7 @@ pub fn doors(doors: Doors) -> Doors {
         .open::<AppendLog, _, _>(Method::POST, &format!("{run}/logs/{{*name}}"), append_log)
         .open::<PutRunArtifact, _, _>(Method::PUT, &format!("{run}/artifacts/{{*path}}"), put_artifact)
         .open::<GetRunIdentityToken, _, _>(Method::GET, &format!("{run}/identity"), get_identity_token)
+        .open::<GetRunSecrets, _, _>(Method::GET, &format!("{run}/secrets"), get_secrets)
         .open::<FinishRun, _, _>(Method::POST, &format!("{run}/finish"), finish_run)
 }
 
@@ -134,6 +135,13 @@ async fn get_identity_token(guest: Guest) -> Result<Response, Fault> {
         client_id: client.to_string(),
     };
     Ok(axum::Json(view).into_response())
+}
+
+async fn get_secrets(guest: Guest) -> Result<Response, Fault> {
+    let (caller, address) = admitted::<GetRunSecrets>(&guest).await?;
+    let found = enter(guest.house(), &caller, GetRunSecrets { address }).await?;
+    let values = found.into_iter().map(|(variable, value)| (variable, value.expose().clone())).collect();
+    Ok(axum::Json(agent::Secrets { values }).into_response())
 }
 
 async fn finish_run(guest: Guest) -> Result<Response, Fault> {

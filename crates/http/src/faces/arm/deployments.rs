@@ -63,6 +63,7 @@ fn view(row: &Row<Resource<Deployment>>) -> arm::Resource<endpoint::Deployment> 
         instance_type: plan.instance_type.clone(),
         scale_settings: BTreeMap::from([(String::from("scaleType"), Value::from("Default"))]),
         properties: plan.properties.clone(),
+        warnings: deployment.warnings.clone(),
     };
     arm::Resource {
         sku: Some(arm::Sku { name: String::from("Default"), tier: None, capacity: Some(1) }),

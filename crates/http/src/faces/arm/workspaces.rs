@@ -9,6 +9,7 @@ use domain::{
         ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Resource, Target, Wanted, Workspace,
         WorkspaceRequest,
     },
+    secrets::SecretDetection,
 };
 use http::{Method, StatusCode};
 use kernel::{Error, Kind};
@@ -93,6 +94,7 @@ fn properties(guest: &Guest, resource: &Resource<Workspace>) -> arm::Workspace {
         ml_flow_tracking_uri: format!("azureml://{host}/mlflow/v1.0{}", resource.id),
         soft_delete_enabled: true,
         soft_delete_retention_in_days: workspace.retention_days,
+        secret_detection: workspace.secret_detection.word().to_owned(),
         soft_deleted_at: None,
         scheduled_purge_date: None,
     }
@@ -146,6 +148,7 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
             network,
             retention_days: body.properties.soft_delete_retention_in_days,
             edition: edition(body.sku.as_ref())?,
+            secret_detection: secret_detection(body.properties.secret_detection.as_deref())?,
             recover: is_true(body.properties.allow_recover_soft_deleted_workspace.as_ref())?,
         },
         precondition,
@@ -159,6 +162,10 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
 
 fn edition(sku: Option<&arm::Sku>) -> Result<Option<Edition>, Error> {
     sku.map(|sku| sku.name.parse()).transpose()
+}
+
+fn secret_detection(word: Option<&str>) -> Result<Option<SecretDetection>, Error> {
+    word.map(str::parse).transpose()
 }
 
 /// Azure's clients send this one flag as a word.
@@ -208,6 +215,7 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
             network,
             retention_days: body.properties.soft_delete_retention_in_days,
             edition: edition(body.sku.as_ref())?,
+            secret_detection: secret_detection(body.properties.secret_detection.as_deref())?,
         },
         precondition,
     };

@@ -1,0 +1,5 @@
+//! Secrets in runs: named in variables, handed to the run's agent alone, and looked for where they should not be.
+
+mod handed;
+mod literal;
+mod stand;

@@ -1,0 +1,211 @@
+//! Hiding the secrets that a program was given in what it says: each value, in the forms in which programs print it, becomes `***`,
+//! wherever pieces of the stream begin and end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use bytes::Bytes;
+use kernel::Secret;
+
+use super::forms::forms;
+
+/// What stands in place of a secret.
+const HIDDEN: &[u8] = b"***";
+
+/// Knows what to hide. Cheap to copy.
+#[derive(Clone, Default)]
+pub struct Redactor(Option<Arc<Known>>);
+
+struct Known {
+    search: AhoCorasick,
+    /// All forms of all values, by their first byte: for what a piece may end within.
+    forms: BTreeMap<u8, Vec<Secret<Vec<u8>>>>,
+    longest: usize,
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Redactor(***)")
+    }
+}
+
+impl Redactor {
+    /// Hides these values, and their usual encodings.
+    ///
+    /// # Errors
+    /// When there is too much of them to be looked for.
+    pub fn new<'a>(values: impl Iterator<Item = &'a Secret<String>>) -> Result<Self, aho_corasick::BuildError> {
+        let all: BTreeSet<Vec<u8>> = values.flat_map(|value| forms(value.expose())).collect();
+        if all.is_empty() {
+            return Ok(Self(None));
+        }
+        // All matches count, those within and across others too: what is left of a secret whose neighbour was hidden shows.
+        let search = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&all)?;
+        let longest = all.iter().map(Vec::len).max().unwrap_or_default();
+        let mut forms: BTreeMap<u8, Vec<Secret<Vec<u8>>>> = BTreeMap::new();
+        for form in all {
+            let first = form.first().copied().unwrap_or_default();
+            forms.entry(first).or_default().push(Secret::new(form));
+        }
+        Ok(Self(Some(Arc::new(Known { search, forms, longest }))))
+    }
+
+    /// A whole text.
+    pub fn text(&self, text: &str) -> String {
+        if self.0.is_none() {
+            return text.to_owned();
+        }
+        let mut screen = self.screen();
+        let mut shown = screen.push(Bytes::copy_from_slice(text.as_bytes())).to_vec();
+        shown.extend_from_slice(&screen.end());
+        String::from_utf8_lossy(&shown).into_owned()
+    }
+
+    /// For one stream.
+    pub fn screen(&self) -> Screen {
+        Screen { known: self.0.clone(), held: Vec::new(), hidden: 0 }
+    }
+}
+
+/// One stream, piece by piece. What could be the beginning of a secret is held back until more of it is known.
+#[derive(Default)]
+pub struct Screen {
+    known: Option<Arc<Known>>,
+    /// The end of what was pushed: shorter than the longest form.
+    held: Vec<u8>,
+    /// How many of these belong to a secret for which `***` was shown already.
+    hidden: usize,
+}
+
+impl fmt::Debug for Screen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Screen({} held)", self.held.len())
+    }
+}
+
+impl Screen {
+    /// Takes a piece; gives what can be shown.
+    pub fn push(&mut self, piece: Bytes) -> Bytes {
+        let Some(known) = self.known.clone() else { return piece };
+        let mut data = std::mem::take(&mut self.held);
+        data.extend_from_slice(&piece);
+        let hold = known.may_go_on(&data);
+        self.show(&known, &data, hold)
+    }
+
+    /// The rest, at the end of the stream.
+    pub fn end(&mut self) -> Bytes {
+        let Some(known) = self.known.clone() else { return Bytes::new() };
+        let data = std::mem::take(&mut self.held);
+        self.show(&known, &data, data.len())
+    }
+
+    /// Shows all before `hold` and keeps the rest.
+    fn show(&mut self, known: &Known, data: &[u8], hold: usize) -> Bytes {
+        let mut matches: Vec<(usize, usize)> =
+            known.search.find_overlapping_iter(data).map(|found| (found.start(), found.end())).collect();
+        matches.sort_unstable();
+        let part = |from: usize, to: usize| data.get(from..to).unwrap_or_default();
+        let mut shown = Vec::with_capacity(data.len());
+        let mut at = self.hidden;
+        for (start, end) in matches {
+            // It is found again when what is held is looked at with what follows.
+            if start >= hold {
+                break;
+            }
+            if start >= at {
+                shown.extend_from_slice(part(at, start));
+                shown.extend_from_slice(HIDDEN);
+            }
+            at = at.max(end);
+        }
+        shown.extend_from_slice(part(at, hold));
+        self.held = part(hold, data.len()).to_vec();
+        self.hidden = at.saturating_sub(hold);
+        Bytes::from(shown)
+    }
+}
+
+impl Known {
+    /// From where on the data may be the beginning of something to hide, whose rest is still to come.
+    fn may_go_on(&self, data: &[u8]) -> usize {
+        let earliest = data.len().saturating_sub(self.longest.saturating_sub(1));
+        let begins = |at: &usize| {
+            let end = data.get(*at..).unwrap_or_default();
+            let forms = end.first().and_then(|first| self.forms.get(first));
+            let goes_on = |form: &Secret<Vec<u8>>| form.expose().len() > end.len() && form.expose().starts_with(end);
+            forms.is_some_and(|forms| forms.iter().any(goes_on))
+        };
+        (earliest..data.len()).find(begins).unwrap_or(data.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redactor(values: &[&str]) -> Redactor {
+        let values: Vec<Secret<String>> = values.iter().map(|value| Secret::new((*value).to_owned())).collect();
+        Redactor::new(values.iter()).unwrap()
+    }
+
+    fn in_pieces(redactor: &Redactor, text: &[u8], size: usize) -> String {
+        let mut screen = redactor.screen();
+        let mut shown = Vec::new();
+        for piece in text.chunks(size) {
+            shown.extend_from_slice(&screen.push(Bytes::copy_from_slice(piece)));
+        }
+        shown.extend_from_slice(&screen.end());
+        String::from_utf8(shown).unwrap()
+    }
+
+    #[test]
+    fn a_value_is_hidden_wherever_pieces_end() {
+        let redactor = redactor(&["hunter2hunter2", "zweites-Geheimnis ü\nmit Zeile"]);
+        let text = "a hunter2hunter2 b hunter2 hunter2hunterhunter2hunter2 zweites-Geheimnis ü\nmit Zeile. zweites-";
+        let due = "a *** b hunter2 hunter2hunter*** ***. zweites-";
+        for size in 1..text.len() + 1 {
+            assert_eq!(in_pieces(&redactor, text.as_bytes(), size), due, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn values_that_overlap_leave_nothing() {
+        let redactor = redactor(&["abcdef", "defghi", "abcdefgh", "xxxxxx"]);
+        for (text, due) in [
+            ("-abcdefghi-", "-***-"),
+            ("abcdefabcdef", "******"),
+            ("abcdefgh", "***"),
+            ("abcde", "abcde"),
+            ("xxxxxxx.xxxxx", "***.xxxxx"),
+            ("xxxxxxxxxxxxxxxxxxx", "***"),
+        ] {
+            for size in 1..text.len() + 1 {
+                assert_eq!(in_pieces(&redactor, text.as_bytes(), size), due, "{text} in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_secret_is_shown_at_once() {
+        let redactor = redactor(&["hunter2hunter2"]);
+        let mut screen = redactor.screen();
+        assert_eq!(screen.push(Bytes::from_static(b"epoch 1: loss 0.5\n")), "epoch 1: loss 0.5\n");
+        assert_eq!(screen.push(Bytes::from_static(b"a hunt")), "a ");
+        assert_eq!(screen.push(Bytes::from_static(b"ing")), "hunting");
+        assert_eq!(screen.end(), "");
+    }
+
+    #[test]
+    fn without_secrets_all_is_shown_and_nothing_prints_one() {
+        let none = redactor(&["short"]);
+        assert_eq!(none.text("a short text"), "a short text");
+        let some = redactor(&["hunter2hunter2"]);
+        assert_eq!(some.text("it is hunter2hunter2!"), "it is ***!");
+        assert!(!format!("{some:?} {:?}", some.screen()).contains("hunter"));
+    }
+}

@@ -1,0 +1,35 @@
+//! What a workspace does about secrets that are written out where they are named only.
+
+use kernel::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// What becomes of a job or deployment whose variables or command line look as if they held a secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SecretDetection {
+    /// It is taken, with a warning.
+    #[default]
+    Warn,
+    /// It is refused.
+    Refuse,
+}
+
+impl SecretDetection {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Warn => "Warn",
+            Self::Refuse => "Refuse",
+        }
+    }
+}
+
+impl std::str::FromStr for SecretDetection {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Warn, Self::Refuse]
+            .into_iter()
+            .find(|mode| mode.word().eq_ignore_ascii_case(text))
+            .ok_or_else(|| Error::invalid("properties.secretDetection", "must be `Warn` or `Refuse`"))
+    }
+}
