@@ -38,6 +38,9 @@ pub enum StoreError {
     /// A refused or unreadable root key, or what is not a wrapped key.
     #[error("{0}")]
     Key(String),
+    /// What this driver does not do.
+    #[error("{0}")]
+    Unable(&'static str),
     /// Whoever holds the root key did not answer, or not in time; it may answer later.
     #[error("{0}")]
     KeyAway(String),
@@ -55,6 +58,7 @@ impl From<StoreError> for crate::Error {
             StoreError::Missing => (Kind::NotFound, "the stored object was not found"),
             StoreError::Full(_) => (Kind::Unavailable, "the server's storage is full; reads still work"),
             StoreError::Broken(_) => (Kind::Unavailable, "the server's storage failed; nothing was changed"),
+            StoreError::Unable(what) => (Kind::Unsupported, *what),
             StoreError::KeyAway(_) => {
                 (Kind::Unavailable, "the provider of the server's root key does not answer; try again later")
             }
@@ -147,7 +151,7 @@ pub trait MetaStore: Send + Sync {
 
     /// A copy of everything as it is at one moment between the call and its return, while others read and write.
     async fn copy(&self) -> StoreResult<MetaCopy> {
-        Err(StoreError::Failed("this storage cannot be copied while it is used".into()))
+        Err(StoreError::Unable("this storage cannot be copied while it is used"))
     }
 
     /// Checks the medium's own integrity; the text of what is wrong otherwise.
@@ -181,7 +185,7 @@ pub trait BlobStore: Send + Sync {
 
     /// Holds what is there, so that it can be copied: deletions wait until the hold is dropped.
     async fn hold(&self) -> StoreResult<BlobHold> {
-        Err(StoreError::Failed("this storage cannot be copied while it is used".into()))
+        Err(StoreError::Unable("this storage cannot be copied while it is used"))
     }
 }
 

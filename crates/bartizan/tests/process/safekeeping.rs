@@ -236,7 +236,7 @@ fn only_who_may_make_backups_does() {
     let served = Served::with_workspace();
     let dir = tempfile::tempdir().unwrap();
     let made = served.json(&["ad", "sp", "create", "--name", "keeper"]);
-    let credentials = [("AZURE_CLIENT_ID", &made["appId"]), ("AZURE_CLIENT_SECRET", &made["password"])];
+    let credentials = [("AZURE_CLIENT_ID", &made["clientId"]), ("AZURE_CLIENT_SECRET", &made["clientSecret"])];
     let keeper = |arguments: &[&str]| {
         let mut command = Command::new(BARTIZAN);
         command.args(arguments).envs(&served.env);
@@ -248,7 +248,7 @@ fn only_who_may_make_backups_does() {
     assert!(!keeper(&["backup", "--to", text(&file)]).0);
     assert!(!file.exists() && !dir.path().join("b.tar.part").exists());
     let role = ["role", "assignment", "create", "--role", "Bartizan Backup Operator", "--scope", "/", "--assignee"];
-    served.good(&[&role[..], &[made["appId"].as_str().unwrap()]].concat());
+    served.good(&[&role[..], &[made["objectId"].as_str().unwrap()]].concat());
     let (is_good, told) = keeper(&["backup", "--to", text(&file)]);
     assert!(is_good, "{told}");
     assert!(keeper(&["root-key", "show"]).0);

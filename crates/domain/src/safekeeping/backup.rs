@@ -79,7 +79,7 @@ impl Op for MakeBackup {
 
 fn uncopyable(fault: StoreError) -> Error {
     match fault {
-        StoreError::Full(_) => Error::from(fault),
+        StoreError::Full(_) | StoreError::Unable(_) => Error::from(fault),
         fault => Error::new(Kind::Unavailable, "the server's storage could not be copied; see the server's log")
             .because(fault),
     }

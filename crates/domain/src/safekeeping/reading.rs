@@ -192,7 +192,10 @@ impl<R: Read> ReadBackup<R> {
         let own = CheckpointVerifier::from_line(&self.log_key).ok_or_else(|| damaged("it has no public key"))?;
         let signed = self.pinned.as_ref().unwrap_or(&own).verify(&text).map_err(|_| UnpackFault::Unsigned)?;
         let manifest = Manifest::read(&signed);
-        let is_other = |text: &str| text.lines().nth(4).is_some_and(|line| line.starts_with("bartizan-backup-v"));
+        let is_other = |text: &str| {
+            signed.origin.starts_with(archive::ORIGIN)
+                && text.lines().nth(4).is_some_and(|line| line.starts_with("bartizan-backup-v"))
+        };
         let manifest = match manifest {
             Some(manifest) => manifest,
             None if is_other(&text) => return Err(UnpackFault::Newer),
