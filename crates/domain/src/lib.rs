@@ -4,6 +4,7 @@ pub mod access;
 pub mod alerts;
 pub mod audit;
 pub mod compute;
+pub mod customer_keys;
 pub mod delivery;
 pub mod deployments;
 pub mod gate;

@@ -44,6 +44,11 @@ pub fn new_account_key() -> Result<Secret<String>, SealError> {
     Ok(Secret::new(STANDARD.encode(random::<64>()?)))
 }
 
+/// A key that seals one thing, and is wrapped itself: 256 bits.
+pub fn new_sealing_key() -> Result<Secret<Vec<u8>>, SealError> {
+    Ok(Secret::new(random::<32>()?.to_vec()))
+}
+
 /// A key of a web service: 256 bits.
 pub fn new_service_key() -> Result<Secret<String>, SealError> {
     Ok(Secret::new(format!("bzk_{}", URL_SAFE_NO_PAD.encode(random::<32>()?))))

@@ -165,8 +165,8 @@ pub struct WorkspaceInput {
     /// Not offered yet; refused when true.
     #[serde(default, deserialize_with = "bool_or_word")]
     pub hbi_workspace: Option<bool>,
-    /// Not offered yet; refused unless absent or disabled.
-    pub encryption: Option<Value>,
+    /// The customer's key that shall hold its data; fixed once it is made.
+    pub encryption: Option<crate::encryption::Encryption>,
     /// Days for which the workspace can be recovered after its deletion: 1 to 14.
     pub soft_delete_retention_in_days: Option<u8>,
     /// `Warn` or `Refuse`: what becomes of jobs and deployments in which a secret is written out. Our own; Azure has none.
@@ -245,6 +245,9 @@ pub struct Workspace {
     /// RFC 3339, of a deleted one: when the server purges it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_purge_date: Option<String>,
+    /// The customer's key that holds its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<crate::encryption::Encryption>,
 }
 
 /// A list. `next_link` is an absolute URL, or absent on the last page.

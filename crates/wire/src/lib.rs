@@ -10,6 +10,7 @@ pub mod conditional_access;
 pub mod deployment;
 pub mod diagnostics;
 pub mod elevation;
+pub mod encryption;
 pub mod endpoint;
 pub mod event_grid;
 pub mod graph;

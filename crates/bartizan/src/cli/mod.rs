@@ -13,6 +13,7 @@ mod compute;
 mod datastore;
 mod deployment;
 mod doctor;
+mod encryption;
 pub(crate) mod endpoint;
 mod event_grid;
 mod group;

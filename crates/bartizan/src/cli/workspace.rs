@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use outbound::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, network_rule, role, session::json_or_null};
+use super::{Session, SessionOptions, encryption, network_rule, role, session::json_or_null};
 use crate::failure::Failure;
 
 /// Commands on workspaces.
@@ -34,6 +34,8 @@ pub enum Command {
         #[command(flatten)]
         companions: Companions,
         #[command(flatten)]
+        key: encryption::NewKey,
+        #[command(flatten)]
         session: SessionOptions,
     },
     /// List those of the resource group, or of the subscription when no group is set.
@@ -46,6 +48,9 @@ pub enum Command {
         session: SessionOptions,
     },
     Update(network_rule::Update),
+    /// The key that holds one's data.
+    #[command(subcommand)]
+    Encryption(encryption::Command),
     /// The addresses that may reach one.
     #[command(subcommand)]
     NetworkRule(network_rule::Command),
@@ -182,6 +187,7 @@ impl Command {
                 create_resource_group,
                 exist_ok,
                 companions,
+                key,
                 session,
             } => {
                 let open = Session::open(&session).await?;
@@ -194,6 +200,7 @@ impl Command {
                     "keyVault": companions.key_vault,
                     "applicationInsights": companions.app_insights,
                     "containerRegistry": companions.container_registry,
+                    "encryption": key.body(),
                 }});
                 session.output.entry(&create(&open, &name, &body, exist_ok).await?, ROWS)
             }
@@ -212,6 +219,7 @@ impl Command {
                 session.output.entry(&found, ROWS)
             }
             Self::Update(update) => update.run().await,
+            Self::Encryption(command) => command.run().await,
             Self::NetworkRule(command) => command.run().await,
             Self::Share { name, user, role, session } => {
                 let open = Session::open(&session).await?;

@@ -29,20 +29,57 @@ pub(crate) async fn grant_managed<O: Op>(
             continue;
         }
         given.push((principal, role, scope));
-        let assignment = RoleAssignment {
-            scope: scope.clone(),
-            role: *role,
-            principal: *principal,
-            kind: PrincipalKind::ServicePrincipal,
-            created_by: cx.caller().principal().map_or(*principal, |caller| caller.id),
-            created_at: cx.now(),
-            bounds: None,
-        };
-        changes.put(cx.system(), &Row::new(Uuid::new_v4().as_bytes().as_slice(), assignment))?;
+        give(cx, *principal, *role, scope, changes)?;
     }
     if !given.is_empty() {
         cx.note("grants", given.len().to_string());
         changes.put(cx.system(), &epoch)?;
     }
     Ok(())
+}
+
+fn give<O: Op>(
+    cx: &Cx<'_, O>,
+    principal: PrincipalId,
+    role: Uuid,
+    scope: &ResourceId,
+    changes: &mut Changes,
+) -> Result<()> {
+    let assignment = RoleAssignment {
+        scope: scope.clone(),
+        role,
+        principal,
+        kind: PrincipalKind::ServicePrincipal,
+        created_by: cx.caller().principal().map_or(principal, |caller| caller.id),
+        created_at: cx.now(),
+        bounds: None,
+    };
+    changes.put(cx.system(), &Row::new(Uuid::new_v4().as_bytes().as_slice(), assignment)).map(drop)
+}
+
+/// Gives such a principal a role at one scope, and takes it back at the one where it was held before. The caller holds `assigning`.
+pub(crate) async fn move_managed_grant<O: Op>(
+    cx: &Cx<'_, O>,
+    principal: PrincipalId,
+    role: Uuid,
+    (from, to): (Option<&ResourceId>, &ResourceId),
+    changes: &mut Changes,
+) -> Result<()> {
+    let epoch = Epoch::read(cx).await?;
+    let mut is_held = false;
+    for row in cx.all::<RoleAssignment>(cx.system(), b"").await? {
+        let held = &row.value;
+        if held.principal != principal || held.role != role || held.bounds.is_some() {
+            continue;
+        }
+        if held.scope == *to {
+            is_held = true;
+        } else if Some(&held.scope) == from {
+            changes.delete(cx.system(), &row);
+        }
+    }
+    if !is_held {
+        give(cx, principal, role, to, changes)?;
+    }
+    changes.put(cx.system(), &epoch).map(drop)
 }

@@ -54,7 +54,7 @@ pub use explain::{Because, DeniedBy, ExplainAccess, Explanation, Offer};
 pub(crate) use granting::{require_all_of, require_lasting, require_power_over, require_power_to_end};
 pub(crate) use lasting::Lasting;
 pub use lint::{Finding, LintRoles, Linted, Rule};
-pub(crate) use managed_grants::grant_managed;
+pub(crate) use managed_grants::{grant_managed, move_managed_grant};
 pub use role::{Authored, Permissions, RoleDefinition};
 pub use snapshot::{Access, Rows};
 pub use suggest::{SuggestRole, Suggestion};

@@ -320,7 +320,7 @@ impl Access {
     }
 
     /// Whether the principal holds this role at the scope or above, by itself or through groups.
-    pub(super) fn holds_at(&self, principal: PrincipalId, role: Uuid, scope: &ResourceId) -> bool {
+    pub(crate) fn holds_at(&self, principal: PrincipalId, role: Uuid, scope: &ResourceId) -> bool {
         let is_here = |held: &str| scope.enclosing().any(|here| here == held);
         self.grants_of(principal).iter().any(|(held, grant)| grant.role.definition.id == role && is_here(held))
     }

@@ -164,6 +164,9 @@ pub(crate) struct LiveRun {
     pub(crate) launched: Option<Launched>,
     /// How often its start was tried.
     pub(crate) attempts: u32,
+    /// When its process was ended because the customer's key of its workspace could not be used any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) locked_at: Option<Timestamp>,
 }
 
 impl Record for LiveRun {
@@ -201,6 +204,7 @@ pub fn record_launch<O: Op>(
         not_before: now,
         launched: None,
         attempts: 0,
+        locked_at: None,
     };
     let system = cx.system();
     changes.put(shelf, &Row::new(shelf.name_id::<Lease>(run.as_str()), Lease { ended_at: None }))?;

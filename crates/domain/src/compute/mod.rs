@@ -52,5 +52,5 @@ pub use read_log::{GetJobLog, ListJobLogs, LogPiece};
 pub use rest::RestReplicas;
 pub use run_secrets::GetRunSecrets;
 pub use state::RunState;
-pub(crate) use sweep::{ListDueRuns, Task};
+pub(crate) use sweep::{DueRun, ListDueRuns, Task};
 pub(crate) use tail::tail_log;

@@ -18,7 +18,7 @@ pub(crate) async fn running_jobs<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<ResourceId
 }
 
 fn holds_a_place(live: &LiveRun) -> bool {
-    live.is_job && live.tried_at.is_some()
+    live.is_job && live.tried_at.is_some() && live.locked_at.is_none()
 }
 
 /// The places that are taken. The target is one machine, whatever location a workspace says it is in.

@@ -10,7 +10,10 @@ use super::{
     places::Places,
     start::{HOUSE_WRITE, MOST_ATTEMPTS, StartLaunch, named, stop},
 };
-use crate::gate::{Changes, Cx, Happening, Op, Row};
+use crate::{
+    customer_keys::KEY_UNAVAILABLE,
+    gate::{Changes, Cx, Happening, Op, Row},
+};
 
 /// How long a start may take until it counts as lost with the server that began it.
 const STUCK: Duration = Duration::from_secs(60);
@@ -29,6 +32,9 @@ pub(crate) enum Due {
     Return,
     /// It ends now, for this reason.
     End(Reason),
+    /// The customer's key of its workspace may not be used any more: its process ends at once, and what became of it is written
+    /// down when the key is back.
+    Lock,
     /// It ended; its process and its place here go.
     Release,
 }
@@ -46,6 +52,8 @@ pub(crate) enum Reason {
     NeverCame,
     /// It runs on beyond its time.
     Overdue,
+    /// The customer's key could not be used any more.
+    Locked,
 }
 
 impl Reason {
@@ -57,6 +65,7 @@ impl Reason {
             Self::Gone => "the agent on the compute target ended without a word",
             Self::Stubborn => "ended by force after it did not end on request",
             Self::NeverCame => "the agent on the compute target never began the run",
+            Self::Locked => "ended because the customer-managed key of its workspace could not be used any more",
             Self::Overdue => "the time limit was reached, and the run did not end by itself",
         };
         let state = if was_canceled || self == Self::Overdue { RunState::Canceled } else { RunState::Failed };
@@ -126,6 +135,9 @@ impl ListDueRuns {
             Ok(shelf) => shelf,
             // The workspace is gone, and its runs with it.
             Err(fault) if fault.kind() == Kind::NotFound => return Ok(Some(Due::Release)),
+            Err(fault) if fault.code() == Some(KEY_UNAVAILABLE) => {
+                return Ok(self.is_to_be_locked(cx, live).await.then_some(Due::Lock));
+            }
             Err(fault) => return Err(fault),
         };
         let id = shelf.name_id::<LaunchState>(live.run.as_str());
@@ -159,6 +171,18 @@ impl ListDueRuns {
         }
         Ok(due)
     }
+
+    /// Whether the process of a run whose key may not be used is still to be ended. What was begun and has no process yet ends itself
+    /// when it finds its place here changed.
+    async fn is_to_be_locked(&self, cx: &Cx<'_, Self>, live: &LiveRun) -> bool {
+        if live.tried_at.is_none() || live.locked_at.is_none() {
+            return live.tried_at.is_some();
+        }
+        match &live.launched {
+            Some(launched) if self.asks_target => !matches!(cx.compute().state(launched).await, Ok(ProcessState::Gone)),
+            _ => false,
+        }
+    }
 }
 
 /// What is due about a run that waits no more.
@@ -176,6 +200,9 @@ fn judge(
         let may_still_start = live.launched.is_none() && live.tried_at.is_some_and(|tried| now.since(tried) < STUCK);
         let is_time = is_gone || now.since(ended) >= FAREWELL;
         return (is_time && !may_still_start).then_some(Due::Release);
+    }
+    if live.locked_at.is_some() {
+        return Some(Due::End(Reason::Locked));
     }
     if is_gone {
         return Some(Due::End(Reason::Gone));
@@ -223,6 +250,7 @@ impl Op for SweepRun {
         cx.note("run", self.live.value.run.as_str());
         match self.due {
             Due::Release => self.release(cx).await,
+            Due::Lock => self.lock(cx).await,
             Due::Silence | Due::Return => self.change(cx).await,
             Due::End(_) => {
                 self.change(cx).await?;
@@ -265,7 +293,7 @@ impl SweepRun {
                     cx.note("state", row.value.state.word());
                     changes.put(&shelf, &row)?;
                 }
-                Due::Start | Due::Silence | Due::Return | Due::End(_) | Due::Release => return Ok(()),
+                Due::Start | Due::Silence | Due::Return | Due::End(_) | Due::Lock | Due::Release => return Ok(()),
             }
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Kind::Stale => {}
@@ -276,6 +304,18 @@ impl SweepRun {
             }
         }
         Ok(())
+    }
+
+    async fn lock(&self, cx: &Cx<'_, Self>) -> Result<()> {
+        let mut live = self.live.clone();
+        if let Some(launched) = &live.value.launched {
+            stop(cx, launched).await;
+        }
+        live.value.locked_at = Some(cx.now());
+        cx.note("state", "locked");
+        let mut changes = Changes::new();
+        changes.put(cx.system(), &live)?;
+        cx.commit(changes).await
     }
 
     async fn release(&self, cx: &Cx<'_, Self>) -> Result<()> {
@@ -301,6 +341,11 @@ pub(crate) enum Task {
 }
 
 impl DueRun {
+    /// Whether it must not wait for others: its process has what it may not have any more.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.due == Due::Lock
+    }
+
     pub(crate) fn task(self) -> Task {
         match self.due {
             Due::Start => Task::Start(StartLaunch { live: self.live }),
@@ -333,6 +378,7 @@ mod tests {
             not_before: at(0),
             launched: has_process.then(|| Launched { handle: String::from("h") }),
             attempts,
+            locked_at: None,
         }
     }
 

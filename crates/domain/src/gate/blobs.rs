@@ -12,7 +12,7 @@ use seal::{BlobKey, BlobOpener, BlobSealer, BlobSummary};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::{Cx, Op, Shelf};
+use super::{Cx, Op, Shelf, shelf::Latch};
 
 /// Plaintext in pieces.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -42,16 +42,18 @@ impl Range {
     pub const ALL: Self = Self { from: 0, length: u64::MAX };
 }
 
-async fn open(blobs: &dyn BlobStore, shelf: &[u8; 16], blob: &BlobRef, range: Range) -> Result<ByteStream> {
+async fn open(blobs: &dyn BlobStore, shelf: &Shelf, blob: &BlobRef, range: Range) -> Result<ByteStream> {
+    shelf.latch().hold()?;
     let mut header = Vec::new();
     let mut pieces = blobs.get(blob.id, 0, BlobOpener::HEADER).await?;
     while let Some(piece) = pieces.try_next().await? {
         header.extend_from_slice(piece.bytes());
     }
     let wanted = (range.from, range.length);
-    let (opener, (start, size)) = BlobOpener::new(&blob.key, shelf, blob.id, blob.length, &header, wanted)?;
+    let (opener, (start, size)) = BlobOpener::new(&blob.key, shelf.id(), blob.id, blob.length, &header, wanted)?;
     let sealed = blobs.get(blob.id, start, size).await?;
-    let state = Opening { opener, sealed, ready: VecDeque::new(), is_over: false };
+    let latch = shelf.latch().clone();
+    let state = Opening { opener, sealed, latch, ready: VecDeque::new(), is_over: false };
     let mut plain = stream::try_unfold(state, Opening::next).boxed();
     match plain.try_next().await? {
         Some(piece) => Ok(stream::once(async move { Ok(piece) }).chain(plain).boxed()),
@@ -87,7 +89,7 @@ impl<O: Op> Cx<'_, O> {
     /// Opens a range of a blob. The first piece is fetched before it returns, so that a missing or damaged blob is an
     /// error here and not in the middle of a reply.
     pub async fn open_blob(&self, shelf: &Shelf, blob: &BlobRef, range: Range) -> Result<ByteStream> {
-        open(self.house().blobs().as_ref(), shelf.id(), blob, range).await
+        open(self.house().blobs().as_ref(), shelf, blob, range).await
     }
 
     /// Opens blobs as one stream, each when the one before it was read to its end; the first at once, as above.
@@ -97,12 +99,12 @@ impl<O: Op> Cx<'_, O> {
 
     /// The same of parts of blobs.
     pub async fn open_parts(&self, shelf: &Shelf, parts: Vec<(BlobRef, Range)>) -> Result<ByteStream> {
-        let (store, shelf) = (Arc::clone(self.house().blobs()), *shelf.id());
+        let (store, shelf) = (Arc::clone(self.house().blobs()), shelf.clone());
         let mut rest = parts.into_iter();
         let Some((first, range)) = rest.next() else { return Ok(stream::empty().boxed()) };
         let first = open(store.as_ref(), &shelf, &first, range).await?;
         let later = stream::iter(rest).then(move |(blob, range)| {
-            let store = Arc::clone(&store);
+            let (store, shelf) = (Arc::clone(&store), shelf.clone());
             async move { open(store.as_ref(), &shelf, &blob, range).await }
         });
         Ok(first.chain(later.try_flatten()).boxed())
@@ -120,12 +122,14 @@ impl<O: Op> Cx<'_, O> {
 struct Opening {
     opener: BlobOpener,
     sealed: kernel::SealedStream,
+    latch: Latch,
     ready: VecDeque<Bytes>,
     is_over: bool,
 }
 
 impl Opening {
     async fn next(mut self) -> Result<Option<(Bytes, Self)>> {
+        self.latch.hold()?;
         loop {
             if let Some(piece) = self.ready.pop_front() {
                 return Ok(Some((piece, self)));

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     access::{self, ApprovalRequest},
+    customer_keys::CustomerKey,
     governance, identity, network, scoring,
     storage::Accounts,
 };
@@ -181,6 +182,29 @@ impl<'a, O: Op> Cx<'a, O> {
         Ok(shelf)
     }
 
+    /// Closes a shelf with a customer's key once `changes` are committed, whatever held it before.
+    pub(crate) async fn close_shelf(&self, of: impl Into<Uuid>, key: CustomerKey, changes: &mut Changes) -> Result<()> {
+        let (system, of) = (self.system(), of.into());
+        let row = self.get::<OwnKeyring>(system, of.as_bytes()).await?;
+        let mut row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
+        row.value = row.value.under(self.house, of, key).await?;
+        changes.put(system, &row).map(drop)
+    }
+
+    /// A new shelf that a customer's key closes; it lasts once `changes` are committed.
+    pub(crate) async fn found_closed_shelf(
+        &self,
+        of: impl Into<Uuid>,
+        key: CustomerKey,
+        changes: &mut Changes,
+    ) -> Result<Shelf> {
+        let of = of.into();
+        let (shelf, mut row) = self.house.keys().found(of)?;
+        row.value = row.value.under(self.house, of, key).await?;
+        changes.put::<OwnKeyring>(self.system(), &row)?;
+        Ok(shelf)
+    }
+
     /// Destroys a shelf's key once `changes` are committed: nothing under it can be read again.
     pub(crate) async fn forget_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<()> {
         let (system, of) = (self.system(), of.into());
@@ -213,7 +237,7 @@ impl<'a, O: Op> Cx<'a, O> {
         let row = row.ok_or_else(|| Error::not_found("the key of what was deleted"))?;
         changes.put(system, &Row::new(id.as_slice(), row.value.0.clone()))?;
         changes.delete(system, &row);
-        row.value.0.shelf(of)
+        row.value.0.open(self.house, of).await
     }
 
     /// Reads one row.

@@ -22,6 +22,7 @@ use crate::{
     access::{self, Access, Catalogue},
     audit,
     compute::Pulses,
+    customer_keys::CustomerKey,
     deployments::Running,
     governance::Policies,
     identity::Identity,
@@ -191,7 +192,7 @@ impl House {
     }
 
     /// Whether roles and principals could not be read after a change.
-    pub(super) fn is_blind(&self) -> bool {
+    pub(crate) fn is_blind(&self) -> bool {
         self.faults.load(Ordering::Acquire) > 0
     }
 
@@ -224,7 +225,19 @@ impl House {
     }
 
     pub(crate) async fn shelf(&self, of: impl Into<Uuid>) -> Result<Shelf> {
-        self.keys.shelf(self.meta(), of.into()).await
+        self.keys.shelf(self, of.into()).await
+    }
+
+    /// What customers' keys opened, with those keys.
+    pub(crate) fn held_shelves(&self) -> Vec<(Uuid, CustomerKey)> {
+        self.keys.held()
+    }
+
+    /// A customer's key was looked at again. When it may not be used any more, nothing that it opened is kept.
+    pub(crate) fn looked_at(&self, of: Uuid, key: &CustomerKey, at: Timestamp, outcome: &Result<()>) {
+        if self.keys.looked_at(of, key, at, outcome) {
+            self.scoring.forget_services();
+        }
     }
 
     /// Reads one row; only for what the gate itself must know before an operation runs.

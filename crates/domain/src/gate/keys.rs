@@ -4,22 +4,33 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use kernel::{Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Sealed, Secret, StoreError, Versioned};
-use seal::{Keyring, Ring};
+use kernel::{Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Sealed, Secret, StoreError, Timestamp, Versioned};
+use seal::Keyring;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Record, Row, Shelf};
+use super::{House, Record, Row, Shelf, shelf::Latch};
+use crate::customer_keys::{CustomerKey, HeldKeyring, Refusal};
 
+/// How long a shelf is used after its customer's key was last known to be allowed. The server's own work asks more often; this
+/// holds when that work is stuck.
+const TRUSTED: Duration = Duration::from_secs(45);
+/// How long a refusal is believed, so that whoever asks often does not fill the log.
+const AGAIN: Duration = Duration::from_secs(5);
 const ROOT_KEY: &[u8] = b"root\0keyring";
 const PURPOSE: &[u8] = b"system keyring";
 
-/// The keyring of what has data of its own (a workspace, a vault, a storage account, a registry), sealed for the system's shelf.
+/// The keyring of what has data of its own (a workspace, a vault, a storage account, a registry), sealed for the system's shelf:
+/// its material, or what its customer's key opens.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct OwnKeyring {
+    #[serde(default)]
     material: Vec<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<HeldKeyring>,
 }
 
 impl Record for OwnKeyring {
@@ -28,9 +39,26 @@ impl Record for OwnKeyring {
 
 impl OwnKeyring {
     /// The shelf that this keyring opens.
-    pub(super) fn shelf(&self, id: Uuid) -> Result<Shelf> {
-        let ring: Ring = Keyring::from_bytes(&Secret::new(self.material.clone()))?.ring()?;
-        Ok(Shelf::new(*id.as_bytes(), Arc::new(ring)))
+    pub(super) async fn open(&self, house: &House, id: Uuid) -> Result<Shelf> {
+        let material = match &self.held {
+            Some(held) => held.open(house, id).await?,
+            None => Secret::new(self.material.clone()),
+        };
+        Ok(Shelf::new(*id.as_bytes(), Arc::new(Keyring::from_bytes(&material)?.ring()?)))
+    }
+
+    /// The same keyring under a customer's key.
+    pub(super) async fn under(&self, house: &House, id: Uuid, key: CustomerKey) -> Result<Self> {
+        let material = match &self.held {
+            Some(held) => held.open(house, id).await?,
+            None => Secret::new(self.material.clone()),
+        };
+        Ok(Self { material: Vec::new(), held: Some(HeldKeyring::close(house, id, key, &material).await?) })
+    }
+
+    /// The customer's key that opens it, if it is a customer's.
+    pub(super) fn key(&self) -> Option<&CustomerKey> {
+        self.held.as_ref().map(HeldKeyring::key)
     }
 }
 
@@ -73,8 +101,46 @@ pub(super) struct Keys {
 /// not be kept after it.
 #[derive(Default)]
 struct Opened {
-    shelves: HashMap<Uuid, Shelf>,
+    shelves: HashMap<Uuid, Ready>,
+    /// What a customer's key did not open just now, and until when that is not tried again.
+    refused: HashMap<Uuid, (Timestamp, Refusal)>,
+    /// Whoever holds a shelf that a customer's key opened shares its latch, and finds it locked when the key may not be used.
+    latches: HashMap<Uuid, Latch>,
     generation: u64,
+}
+
+impl Opened {
+    /// The latch of what is open, or a new one when it was locked.
+    fn latch(&mut self, id: Uuid) -> Latch {
+        let held = self.latches.entry(id).or_default();
+        if held.is_locked() {
+            *held = Latch::default();
+        }
+        held.clone()
+    }
+
+    /// Forgets a shelf, and locks it for whoever holds it still.
+    fn close(&mut self, id: Uuid) {
+        self.shelves.remove(&id);
+        if let Some(latch) = self.latches.get(&id) {
+            latch.lock();
+        }
+    }
+}
+
+/// A shelf ready for use.
+#[derive(Clone)]
+struct Ready {
+    shelf: Shelf,
+    /// The customer's key that opened it, and when that was last known to be allowed.
+    key: Option<(CustomerKey, Timestamp)>,
+}
+
+impl Ready {
+    /// Whether it may be used without asking for the customer's key again.
+    fn is_good(&self, now: Timestamp) -> bool {
+        self.key.as_ref().is_none_or(|(_, known_at)| now < known_at.plus(TRUSTED))
+    }
 }
 
 impl Keys {
@@ -125,27 +191,77 @@ impl Keys {
         let keyring = Keyring::generate()?;
         let shelf = Shelf::new(*id.as_bytes(), Arc::new(keyring.ring()?));
         let material = keyring.to_bytes().expose().clone();
-        Ok((shelf, Row::new(id.as_bytes().as_slice(), OwnKeyring { material })))
+        Ok((shelf, Row::new(id.as_bytes().as_slice(), OwnKeyring { material, held: None })))
     }
 
     /// The shelf of what has this GUID.
-    pub(super) async fn shelf(&self, meta: &dyn MetaStore, id: Uuid) -> Result<Shelf> {
-        let generation = {
+    pub(super) async fn shelf(&self, house: &House, id: Uuid) -> Result<Shelf> {
+        let (now, generation) = (house.now(), {
             let opened = self.opened();
-            if let Some(shelf) = opened.shelves.get(&id) {
-                return Ok(shelf.clone());
+            match (opened.shelves.get(&id), opened.refused.get(&id)) {
+                (Some(ready), _) if ready.is_good(house.now()) => return Ok(ready.shelf.clone()),
+                (_, Some((until, refusal))) if house.now() < *until => return Err(refusal.error()),
+                _ => opened.generation,
             }
-            opened.generation
-        };
-        let key = self.system.key(OwnKeyring::TABLE, id.as_bytes());
-        let stored = meta.get(&key).await?.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
-        let row: Row<OwnKeyring> = self.system.open(&stored)?;
-        let shelf = row.value.shelf(id)?;
+        });
+        let row = house.peek::<OwnKeyring>(&self.system, id.as_bytes()).await?;
+        let row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
+        let outcome = row.value.open(house, id).await;
         let mut opened = self.opened();
-        if opened.generation == generation {
-            opened.shelves.insert(id, shelf.clone());
+        if opened.generation != generation {
+            return outcome;
         }
-        Ok(shelf)
+        match outcome {
+            Ok(shelf) => {
+                let key = row.value.key().map(|key| (key.clone(), now));
+                opened.refused.remove(&id);
+                let shelf = if key.is_some() { shelf.behind(opened.latch(id)) } else { shelf };
+                opened.shelves.insert(id, Ready { shelf: shelf.clone(), key });
+                Ok(shelf)
+            }
+            Err(fault) => {
+                opened.close(id);
+                if let Some(refusal) = Refusal::of(&fault) {
+                    opened.refused.insert(id, (now.plus(AGAIN), refusal));
+                }
+                drop(opened);
+                house.scoring.forget_services();
+                Err(fault)
+            }
+        }
+    }
+
+    /// The opened shelves that a customer's key opened, with that key.
+    pub(super) fn held(&self) -> Vec<(Uuid, CustomerKey)> {
+        let opened = self.opened();
+        let held = opened.shelves.iter().filter_map(|(id, ready)| Some((*id, ready.key.as_ref()?.0.clone())));
+        held.collect()
+    }
+
+    /// A customer's key was looked at again, at this time: it may be used on, or its shelf is closed. Whether it was closed.
+    pub(super) fn looked_at(&self, id: Uuid, key: &CustomerKey, at: Timestamp, outcome: &Result<()>) -> bool {
+        let mut opened = self.opened();
+        // Another key holds it by now.
+        if opened.shelves.get(&id).and_then(|ready| ready.key.as_ref()).is_none_or(|(held, _)| held != key) {
+            return false;
+        }
+        match outcome.as_ref().map_err(Refusal::of) {
+            Ok(()) => {
+                if let Some((_, known_at)) = opened.shelves.get_mut(&id).and_then(|ready| ready.key.as_mut()) {
+                    *known_at = at;
+                }
+                false
+            }
+            // That it cannot be found out says nothing, until the trust has run out.
+            Err(None) => false,
+            Err(Some(refusal)) => {
+                opened.close(id);
+                opened.refused.insert(id, (at.plus(AGAIN), refusal));
+                // A ring that is being opened meanwhile is not kept.
+                opened.generation = opened.generation.wrapping_add(1);
+                true
+            }
+        }
     }
 
     fn opened(&self) -> MutexGuard<'_, Opened> {
@@ -156,6 +272,7 @@ impl Keys {
     pub(super) fn forget_opened(&self) {
         let mut opened = self.opened();
         opened.shelves.clear();
+        opened.refused.clear();
         opened.generation = opened.generation.wrapping_add(1);
     }
 }

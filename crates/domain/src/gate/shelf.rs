@@ -1,17 +1,41 @@
 //! A shelf: the sealed view of one scope. Rooms get their own shelf, never the warehouse.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use kernel::{Result, Sealed, Versioned, WorkspaceId};
 use seal::{Place, Ring};
 
 use super::{Record, Row, table};
+use crate::customer_keys::Refusal;
 
 /// Whose data, under whose key.
 #[derive(Clone, Debug)]
 pub struct Shelf {
     id: [u8; 16],
     ring: Arc<Ring>,
+    latch: Latch,
+}
+
+/// Whether what a customer's key opened is locked again: shared by all who hold it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Latch(Arc<AtomicBool>);
+
+impl Latch {
+    pub(super) fn lock(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_locked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Refuses when it is locked.
+    pub(super) fn hold(&self) -> Result<()> {
+        if self.is_locked() { Err(Refusal::later()) } else { Ok(()) }
+    }
 }
 
 impl Shelf {
@@ -19,7 +43,16 @@ impl Shelf {
     pub(super) const SYSTEM: [u8; 16] = [0; 16];
 
     pub(super) fn new(id: [u8; 16], ring: Arc<Ring>) -> Self {
-        Self { id, ring }
+        Self { id, ring, latch: Latch::default() }
+    }
+
+    /// The same behind a latch.
+    pub(super) fn behind(self, latch: Latch) -> Self {
+        Self { latch, ..self }
+    }
+
+    pub(super) fn latch(&self) -> &Latch {
+        &self.latch
     }
 
     /// The workspace this shelf belongs to; none for the system's.
@@ -61,10 +94,12 @@ impl Shelf {
     }
 
     pub(super) fn seal(&self, table: &str, id: &[u8], version: u64, plain: &[u8]) -> Result<Sealed> {
+        self.latch.hold()?;
         Ok(self.ring.seal(Place { shelf: &self.id, table, id, version }, plain)?)
     }
 
     pub(super) fn open<T: Record>(&self, stored: &Versioned) -> Result<Row<T>> {
+        self.latch.hold()?;
         let prefix = T::TABLE.len().saturating_add(17);
         let id = stored.key.get(prefix..).unwrap_or_default();
         let place = Place { shelf: &self.id, table: T::TABLE, id, version: stored.version };

@@ -4,6 +4,7 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result, WorkspaceId};
 
 use super::{effect::Effect, facts::Facts, snapshot::Assigned};
 use crate::{
+    customer_keys::KEY_UNAVAILABLE,
     delivery::has_settings,
     gate::{Cx, Op, Shelf},
     network::{PrivateEndpoint, VirtualNetwork, network_of},
@@ -143,7 +144,12 @@ impl<O: Op> Scan<'_, '_, O> {
     }
 
     async fn within(&mut self, workspace: &Resource<Workspace>) -> Result<()> {
-        let shelf = self.cx.shelf(WorkspaceId::from(workspace.guid)).await?;
+        let shelf = match self.cx.shelf(WorkspaceId::from(workspace.guid)).await {
+            Ok(shelf) => shelf,
+            // Nothing can be said of what is in a workspace whose key is away.
+            Err(fault) if fault.code() == Some(KEY_UNAVAILABLE) => return Ok(()),
+            Err(fault) => return Err(fault),
+        };
         self.below::<Datastore>(&shelf, &workspace.id).await?;
         self.below::<Target>(&shelf, &workspace.id).await?;
         for endpoint in self.below::<Endpoint>(&shelf, &workspace.id).await? {

@@ -124,6 +124,10 @@ impl DeleteWorkspace {
             }
             found => found?,
         };
+        if row.value.properties.encryption.is_some() && !self.purge {
+            let why = "a workspace that a customer-managed key holds is deleted for good, and cannot be recovered; ask with `forceToPurge=true`";
+            return Err(Error::new(Kind::Conflict, why).coded("CustomerManagedKeyWorkspaceIsPurged"));
+        }
         let mut changes = Changes::new();
         changes.delete(&system, &row);
         hold_group(cx, &self.id, &mut changes).await?;

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     access::{CONTRIBUTOR, grant_managed},
+    customer_keys::{CRYPTO_GRANT, CustomerKey, KeyRequest, choose, require_same_key},
     gate::{Changes, Cx, Op, Row},
     governance::amend,
     identity::{Member, require_room},
@@ -53,6 +54,9 @@ pub struct Workspace {
     /// What becomes of jobs and deployments in which a secret is written out.
     #[serde(default)]
     pub secret_detection: SecretDetection,
+    /// The customer's key that holds its data; the server's own keyring does when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<CustomerKey>,
 }
 
 /// As Azure has it when nobody says.
@@ -97,6 +101,8 @@ pub struct WorkspaceRequest {
     pub edition: Option<Edition>,
     /// What becomes of secrets that are written out; a warning when nobody says.
     pub secret_detection: Option<SecretDetection>,
+    /// The customer's key that shall hold its data.
+    pub encryption: Option<KeyRequest>,
     /// Recover the deleted workspace that has this name, if there is one.
     pub recover: bool,
 }
@@ -177,9 +183,11 @@ impl Op for PutWorkspace {
 impl PutWorkspace {
     /// What an update shall change.
     fn wanted(self) -> Wanted {
-        let WorkspaceRequest { friendly_name, description, network, retention_days, edition, .. } = self.request;
-        let secret_detection = self.request.secret_detection;
-        Wanted { tags: Some(self.tags), friendly_name, description, network, retention_days, edition, secret_detection }
+        let WorkspaceRequest {
+            friendly_name, description, network, retention_days, edition, secret_detection, encryption, ..
+        } = self.request;
+        let tags = Some(self.tags);
+        Wanted { tags, friendly_name, description, network, retention_days, edition, secret_detection, encryption }
     }
 
     async fn create(self, cx: &Cx<'_, Self>) -> Result<Written<Resource<Workspace>>> {
@@ -195,10 +203,18 @@ impl PutWorkspace {
             cx.house().tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
         let workspace = WorkspaceId::random();
         let location = if self.location.is_empty() { String::from("local") } else { self.location };
+        let identity = PrincipalId::random();
         let mut changes = Changes::new();
         // A group that is deleted meanwhile makes this commit stale, and the reverse.
         hold_group(cx, &self.id, &mut changes).await?;
-        let shelf = cx.found_shelf(workspace, &mut changes)?;
+        let encryption = match &self.request.encryption {
+            Some(request) => Some(choose(cx, request, &self.id, &location, identity).await?),
+            None => None,
+        };
+        let shelf = match &encryption {
+            Some(key) => cx.found_closed_shelf(workspace, key.clone(), &mut changes).await?,
+            None => cx.found_shelf(workspace, &mut changes)?,
+        };
         let group = self.id.parent();
         let mut maker = Maker { cx, changes: &mut changes, location: &location };
         let named = companion_name(self.id.name(), workspace);
@@ -224,7 +240,6 @@ impl PutWorkspace {
         let instrumentation = telemetry.instrumentation_key;
         workspace_keys::of_new(cx, &shelf, &mut changes, NewKeys { storage, instrumentation, registry })?;
         require_room(cx)?;
-        let identity = PrincipalId::random();
         let member = Member {
             id: identity,
             kind: PrincipalKind::ServicePrincipal,
@@ -248,6 +263,7 @@ impl PutWorkspace {
             retention_days,
             edition: self.request.edition.unwrap_or_default(),
             secret_detection: self.request.secret_detection.unwrap_or_default(),
+            encryption,
         };
         let system = cx.system();
         let _turn = cx.house().assigning.lock().await;
@@ -267,6 +283,10 @@ impl PutWorkspace {
         changes.put(system, &row)?;
         network::change(cx, &mut changes, &row.value.id, workspace, &network).await?;
         let mut grants = workspace_identity::grants(&row.value);
+        // Once, and not among those that are given back: whoever takes it away locks the workspace.
+        if let Some(key) = &row.value.properties.encryption {
+            grants.push((identity, CRYPTO_GRANT, key.scope()?));
+        }
         let subscription = row.value.id.subscription_id().map(ResourceId::subscription);
         if let Some(subscription) = subscription
             && let Some(app) = support_app::ensure(cx, &subscription, &row.value.location, &mut changes).await?
@@ -309,6 +329,8 @@ pub struct Wanted {
     pub edition: Option<Edition>,
     /// What becomes of secrets that are written out.
     pub secret_detection: Option<SecretDetection>,
+    /// The customer's key, which can be said again and not be changed so.
+    pub encryption: Option<KeyRequest>,
 }
 
 impl Op for PatchWorkspace {
@@ -332,7 +354,17 @@ async fn rewrite<O: Op>(
     wanted: Wanted,
 ) -> Result<Row<Resource<Workspace>>> {
     let workspace = &mut row.value;
-    let Wanted { tags, friendly_name, description, mut network, retention_days, edition, secret_detection } = wanted;
+    let Wanted {
+        tags,
+        friendly_name,
+        description,
+        mut network,
+        retention_days,
+        edition,
+        secret_detection,
+        encryption,
+    } = wanted;
+    require_same_key(encryption.as_ref(), workspace.properties.encryption.as_ref())?;
     if let Some(tags) = tags {
         name::check_tags(&tags)?;
         workspace.tags = tags;

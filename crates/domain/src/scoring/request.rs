@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::endpoint::find_endpoint;
 use crate::{
+    customer_keys::KEY_UNAVAILABLE,
     gate::{Changes, Cx, House, Op, Record, Row, Shelf, enter},
     resources::workspace_shelf,
 };
@@ -167,6 +168,11 @@ pub async fn flush_requests(house: &House) -> Result<()> {
     }
     let mut outcome = Ok(());
     for (home, mut records) in homes {
+        // While its key is away they wait, and nobody is asked in vain.
+        if house.shelf(home.workspace).await.is_err_and(|fault| fault.code() == Some(KEY_UNAVAILABLE)) {
+            house.scoring.waiting.put_back(&home, records);
+            continue;
+        }
         while !records.is_empty() {
             let rest = records.split_off(records.len().min(CHUNK));
             let op = KeepRequests { home: home.clone(), records: records.clone() };

@@ -171,7 +171,15 @@ impl Op for ListListening {
         let mut found = Vec::new();
         for row in index::all(cx).await? {
             let listed = row.value;
-            let Some((shelf, _)) = workspace_of(cx, &listed).await? else { continue };
+            let shelf = match workspace_of(cx, &listed).await {
+                Ok(Some((shelf, _))) => shelf,
+                Ok(None) => continue,
+                // One workspace whose key is away does not stop the others.
+                Err(fault) => {
+                    tracing::debug!(?fault, service = %listed.endpoint, "a service could not be looked at");
+                    continue;
+                }
+            };
             let Some(deployment) = deployment_of(cx, &shelf, &listed).await? else { continue };
             found.extend(deployment.value.properties.replicas().map(|replica| Listening {
                 listed: listed.clone(),

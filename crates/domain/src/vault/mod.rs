@@ -26,14 +26,14 @@ pub use backup::{BackupObject, RestoreObject};
 pub use change::UpdateObject;
 pub use delete::{DeleteObject, DeletedObject, GetDeletedObject, ListDeletedObjects, PurgeObject, RecoverObject};
 pub use due::purge_objects_due;
-pub use keys::{
-    CipherForm, CreateKey, Decrypt, Deed, DigestForm, Encrypt, EncryptionAlgorithm, GetRandomBytes, GetRotationPolicy,
-    ImportKey, Key, KeyContent, KeyOperation, KeyPatch, KeyType, KeyWhole, LifetimeAct, LifetimeAction,
-    PutRotationPolicy, ReleaseKey, RotateKey, RotationPolicy, Sign, SignatureAlgorithm, Span, Trigger, UnwrapKey,
-    UseKey, Used, VaultCiphertext, VaultCurve, VaultKeyShape, VaultPrivateKey, VaultPublicKey, Verify, WrapKey,
-    look_after_rotations,
-};
 pub(crate) use keys::HeldKeys;
+pub use keys::{
+    CheckKey, CipherForm, CreateKey, Decrypt, Deed, DigestForm, Encrypt, EncryptionAlgorithm, GetRandomBytes,
+    GetRotationPolicy, ImportKey, Key, KeyContent, KeyOperation, KeyPatch, KeyType, KeyWhole, LifetimeAct,
+    LifetimeAction, PutRotationPolicy, ReleaseKey, RotateKey, RotationPolicy, Sign, SignatureAlgorithm, Span, Trigger,
+    UnwrapKey, UseKey, Used, VaultCiphertext, VaultCurve, VaultKeyShape, VaultPrivateKey, VaultPublicKey, Verify,
+    WrapKey, look_after_rotations,
+};
 pub use kind::Kind;
 pub use name::{ObjectName, VersionId};
 pub use object::{Deletion, Object, Version};

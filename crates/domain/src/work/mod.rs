@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use kernel::{Caller, Kind, Result};
 use tokio::{
     sync::watch,
@@ -14,7 +15,8 @@ use tokio::{
 use crate::{
     access::{SweepApprovals, SweepRoleRequests, end_what_has_ended},
     alerts::keep_watching,
-    compute::{ListDueRuns, Task},
+    compute::{DueRun, ListDueRuns, Task},
+    customer_keys::look_at_keys,
     delivery::keep_delivering,
     gate::{House, enter},
     identity::{SweepSignIns, look_after_tokens},
@@ -31,6 +33,8 @@ const FLUSH: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_secs(1);
 /// Signing keys, what hangs on tokens, and deleted workspaces are looked at this often.
 const KEYS: Duration = Duration::from_secs(600);
+/// Keys that customers hold are looked at this often while they are in use.
+const CUSTOMER_KEYS: Duration = Duration::from_secs(5);
 /// Between two looks, however many changes there are.
 const LEAST: Duration = Duration::from_millis(10);
 
@@ -43,6 +47,7 @@ pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
         tokio::spawn(keep_delivering(Arc::clone(&house), stop.clone())),
         tokio::spawn(rotate_and_remove(Arc::clone(&house), stop.clone())),
         tokio::spawn(end_roles(Arc::clone(&house), stop.clone())),
+        tokio::spawn(look_after_customer_keys(Arc::clone(&house), stop.clone())),
         tokio::spawn(look_after_runs(Arc::clone(&house), stop)),
     ];
     for task in tasks {
@@ -115,6 +120,13 @@ async fn end_roles(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+/// Closes what customers' keys opened once they may not be used any more.
+async fn look_after_customer_keys(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    while !is_over(&mut stop, CUSTOMER_KEYS).await {
+        look_at_keys(&house).await;
+    }
+}
+
 async fn look_after_runs(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     let mut changes = house.signals.subscribe();
     let mut asked_at = Instant::now();
@@ -143,22 +155,29 @@ async fn look_after_runs(house: Arc<House>, mut stop: watch::Receiver<bool>) {
 /// # Errors
 /// When what is due cannot be found out; what fails for one run is logged and left to the next look.
 pub async fn look_once(house: &Arc<House>, asks_target: bool) -> Result<()> {
-    let caller = Caller::house();
-    for run in enter(house, &caller, ListDueRuns { asks_target }).await? {
-        let name = run.live.value.run.clone();
-        let done = match run.task() {
-            Task::Start(op) => enter(house, &Caller::house(), op).await,
-            Task::Sweep(op) => enter(house, &Caller::house(), op).await,
-        };
-        match done {
-            Ok(()) => {}
-            Err(fault) if matches!(fault.kind(), Kind::Stale | Kind::Conflict) => {
-                tracing::debug!(run = %name, ?fault, "somebody else was faster");
-            }
-            Err(fault) => tracing::warn!(run = %name, ?fault, "a run could not be seen to"),
-        }
+    let due = enter(house, &Caller::house(), ListDueRuns { asks_target }).await?;
+    let (urgent, rest): (Vec<_>, Vec<_>) = due.into_iter().partition(DueRun::is_urgent);
+    // All at once: a process may take its time to end, and the others have no time to wait for it.
+    join_all(urgent.into_iter().map(|run| see_to(house, run))).await;
+    for run in rest {
+        see_to(house, run).await;
     }
     Ok(())
+}
+
+async fn see_to(house: &House, run: DueRun) {
+    let name = run.live.value.run.clone();
+    let done = match run.task() {
+        Task::Start(op) => enter(house, &Caller::house(), op).await,
+        Task::Sweep(op) => enter(house, &Caller::house(), op).await,
+    };
+    match done {
+        Ok(()) => {}
+        Err(fault) if matches!(fault.kind(), Kind::Stale | Kind::Conflict) => {
+            tracing::debug!(run = %name, ?fault, "somebody else was faster");
+        }
+        Err(fault) => tracing::warn!(run = %name, ?fault, "a run could not be seen to"),
+    }
 }
 
 /// Purges the deleted workspaces whose time is over.

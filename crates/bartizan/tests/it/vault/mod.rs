@@ -1,5 +1,6 @@
 //! Vaults through their doors: who may what, what is kept, what is refused.
 
+mod customer_keys;
 mod doors;
 mod keys;
 mod resources;

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a private half is read by an operation that uses it, and by nothing else: `KeyContent` shows it to nobody.
 
+mod check;
 mod create;
 mod deed;
 mod due;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, VersionId};
 use crate::gate::{Changes, Cx, Op, Shelf};
 
+pub use check::CheckKey;
 pub use create::{CreateKey, ImportKey};
 pub use deed::{
     CipherForm, Decrypt, Deed, DigestForm, Encrypt, ReleaseKey, Sign, UnwrapKey, UseKey, Used, Verify, WrapKey,
@@ -241,6 +243,14 @@ impl KeyContent {
     fn opened(&self) -> Result<VaultKey> {
         let bytes = Hidden::new(STANDARD.decode(&self.private).map_err(Error::internal)?);
         Ok(VaultKey::from_bytes(&bytes)?)
+    }
+
+    /// Bits of the modulus, if it is an RSA key.
+    pub(crate) fn rsa_bits(&self) -> Option<usize> {
+        match &self.public {
+            VaultPublicKey::Rsa { n, .. } => Some(n.len().saturating_mul(8)),
+            VaultPublicKey::Curve { .. } | VaultPublicKey::Symmetric { .. } => None,
+        }
     }
 
     /// What another key like it is made from.

@@ -8,6 +8,7 @@ mod companions;
 mod datastores;
 mod deployments;
 mod diagnose;
+mod encryption;
 mod endpoints;
 mod error;
 mod groups;
@@ -53,6 +54,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(identities::doors)
         .face(log_stores::doors)
         .face(workspaces::doors)
+        .face(encryption::doors)
         .face(network::doors)
         .face(virtual_networks::doors)
         .face(private_endpoints::doors)

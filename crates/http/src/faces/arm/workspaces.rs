@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use wire::arm;
 
 use super::{
-    Fault, GROUP, WORKSPACE, identities, list, named, network, pages::Pages, precondition, show, view::id_field,
+    Fault, GROUP, WORKSPACE, encryption, identities, list, named, network, pages::Pages, precondition, show,
+    view::id_field,
 };
 use crate::{Doors, Guest};
 
@@ -97,6 +98,7 @@ fn properties(guest: &Guest, resource: &Resource<Workspace>) -> arm::Workspace {
         secret_detection: workspace.secret_detection.word().to_owned(),
         soft_deleted_at: None,
         scheduled_purge_date: None,
+        encryption: workspace.encryption.as_ref().map(encryption::view),
     }
 }
 
@@ -149,6 +151,7 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
             retention_days: body.properties.soft_delete_retention_in_days,
             edition: edition(body.sku.as_ref())?,
             secret_detection: secret_detection(body.properties.secret_detection.as_deref())?,
+            encryption: encryption::asked(body.properties.encryption)?,
             recover: is_true(body.properties.allow_recover_soft_deleted_workspace.as_ref())?,
         },
         precondition,
@@ -186,11 +189,6 @@ fn refuse_what_is_not_offered(input: &arm::WorkspaceInput) -> Result<(), Error> 
             "`properties.hbiWorkspace`: high business impact is not supported yet",
         ));
     }
-    let is_enabled = |encryption: &Value| encryption.get("status").and_then(Value::as_str) != Some("Disabled");
-    if input.encryption.as_ref().is_some_and(is_enabled) {
-        let why = "`properties.encryption`: customer-managed keys are not supported yet; data is sealed under the server's key";
-        return Err(Error::new(Kind::Unsupported, why));
-    }
     Ok(())
 }
 
@@ -216,6 +214,7 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
             retention_days: body.properties.soft_delete_retention_in_days,
             edition: edition(body.sku.as_ref())?,
             secret_detection: secret_detection(body.properties.secret_detection.as_deref())?,
+            encryption: encryption::asked(body.properties.encryption)?,
         },
         precondition,
     };

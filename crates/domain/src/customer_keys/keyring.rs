@@ -1,0 +1,108 @@
+//! Closing a keyring with a customer's key, and opening it again.
+
+use futures::future::BoxFuture;
+use kernel::{Caller, Error, Kind, Principal, PrincipalKind, Proof, Result, Sealed, Sealing, Secret, Source, Who};
+use seal::{EncryptionAlgorithm, RootSealing};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{CustomerKey, locked};
+use crate::{
+    gate::{House, enter},
+    resources::{Addressed, FindAddress, KeyVault},
+    vault::{CipherForm, ObjectName, UnwrapKey, UseKey, WrapKey},
+};
+
+/// How a key of a vault wraps (RFC 7518 §4.3).
+const ALGORITHM: EncryptionAlgorithm = EncryptionAlgorithm::RsaOaep256;
+
+/// A keyring that a customer's key closes.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct HeldKeyring {
+    by: CustomerKey,
+    /// The key of 32 bytes that seals the keyring, wrapped by the customer's.
+    wrapped: Vec<u8>,
+    /// The keyring, sealed for whom it is.
+    sealed: Vec<u8>,
+}
+
+/// What a keyring is sealed for: this resource's, and no other's.
+fn purpose(of: Uuid) -> Vec<u8> {
+    [b"customer-held keyring\0".as_slice(), of.as_bytes()].concat()
+}
+
+impl HeldKeyring {
+    /// The customer's key.
+    pub(crate) fn key(&self) -> &CustomerKey {
+        &self.by
+    }
+
+    /// Closes a keyring. Wrapping takes no secret, so the server does it in its own name.
+    ///
+    /// # Errors
+    /// What the vault says of a key that cannot wrap.
+    pub(crate) async fn close(house: &House, of: Uuid, key: CustomerKey, material: &Secret<Vec<u8>>) -> Result<Self> {
+        let inner = seal::new_sealing_key()?;
+        let sealed = RootSealing.seal(&inner, &purpose(of), material.expose())?.into_bytes().to_vec();
+        let op = UseKey::<WrapKey> {
+            vault: address(house, &key).await?,
+            name: ObjectName::new(&key.name)?,
+            version: Some(key.version),
+            asked: form(inner),
+        };
+        let wrapped = enter(house, &Caller::house(), op).await?.done.value;
+        Ok(Self { by: key, wrapped, sealed })
+    }
+
+    /// Opens it, as the identity of whoever's data it holds. In a box, since opening the vault comes back here for the vault's own
+    /// keyring.
+    ///
+    /// # Errors
+    /// `Denied` with the code [`super::KEY_UNAVAILABLE`] when the key may not be used; `Unavailable` when that cannot be found out.
+    pub(crate) fn open<'a>(&'a self, house: &'a House, of: Uuid) -> BoxFuture<'a, Result<Secret<Vec<u8>>>> {
+        Box::pin(async move {
+            super::watch::look(house, &self.by).await?;
+            let inner = self.unwrap(house).await.map_err(|fault| match fault.kind() {
+                Kind::Unavailable | Kind::Internal | Kind::Throttled => fault,
+                _ => locked(&self.by, &fault),
+            })?;
+            Ok(RootSealing.open(&inner, &purpose(of), &Sealed::read_back(self.sealed.clone().into()))?)
+        })
+    }
+
+    async fn unwrap(&self, house: &House) -> Result<Secret<Vec<u8>>> {
+        let op = UseKey::<UnwrapKey> {
+            vault: address(house, &self.by).await?,
+            name: ObjectName::new(&self.by.name)?,
+            version: Some(self.by.version),
+            asked: form(Secret::new(self.wrapped.clone())),
+        };
+        Ok(enter(house, &identity(house, &self.by)?, op).await?.done)
+    }
+}
+
+fn form(value: Secret<Vec<u8>>) -> CipherForm {
+    CipherForm { algorithm: ALGORITHM, value, iv: None, tag: None, aad: Vec::new() }
+}
+
+/// Where the vault is now: a vault that was deleted is nowhere, and another one of its name is not the same.
+pub(super) async fn address(house: &House, key: &CustomerKey) -> Result<Addressed> {
+    let found = enter(house, &Caller::house(), FindAddress::<KeyVault>::new(key.vault.name())).await?;
+    found
+        .filter(|found| found.id == key.vault)
+        .ok_or_else(|| Error::not_found(format_args!("the vault `{}`", key.vault)))
+}
+
+/// The identity in whose name a key is unwrapped: the roles of that identity decide, and the log names it.
+fn identity(house: &House, key: &CustomerKey) -> Result<Caller> {
+    let tenant = house.tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
+    let principal = Principal {
+        id: key.identity,
+        tenant,
+        kind: PrincipalKind::ServicePrincipal,
+        app: None,
+        name: String::from("the identity of whoever's data it holds"),
+        proof: Proof::default(),
+    };
+    Ok(Caller { who: Who::Principal(principal), source: Source::internal() })
+}

@@ -1,0 +1,70 @@
+//! Whether somebody could unwrap with a key now, without unwrapping.
+
+use kernel::{Action, Class, Error, Kind as Fault, PrincipalId, ResourceId, Result};
+
+use super::{Key, KeyContent, KeyOperation, UnwrapKey, deed::Deed};
+use crate::{
+    access::KEY_VAULT_CRYPTO_SERVICE_ENCRYPTION_USER,
+    gate::{Cx, Op},
+    resources::Addressed,
+    vault::{
+        ObjectName, VersionId,
+        opened::{open, scope_of},
+        read::{find_version, require_enabled},
+    },
+};
+
+/// Asks whether a principal may unwrap with this version now: whether the key is there, enabled, within its time, for wrapping and
+/// unwrapping, and the principal holds the role that is for this (any other, however much it allows, counts for nothing here, so that
+/// taking that one away is enough). For the server itself, which holds what the key opened.
+#[derive(Debug)]
+pub struct CheckKey {
+    /// The vault.
+    pub vault: Addressed,
+    /// The key.
+    pub name: ObjectName,
+    /// Which version.
+    pub version: VersionId,
+    /// Who would unwrap; nobody yet when the key is only looked at.
+    pub by: Option<PrincipalId>,
+}
+
+impl Op for CheckKey {
+    const ACTION: Action = Action::new("Microsoft.KeyVault/vaults/keys/check/read", Class::Open);
+    type Output = KeyContent;
+
+    fn scope(&self) -> ResourceId {
+        scope_of::<Key>(&self.vault, &self.name)
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<KeyContent> {
+        let opened = open(cx, &self.vault).await?;
+        let object = opened.object::<Key, _>(cx, &self.name).await?;
+        let shown = find_version(cx, &opened, object, Some(self.version)).await?;
+        let (version, now) = (&shown.version, cx.now().seconds());
+        require_enabled(version, KeyOperation::UnwrapKey.name())?;
+        let denied = |code, why: &str| -> Result<KeyContent> { Err(Error::new(Fault::Denied, why).coded(code)) };
+        if version.attributes.not_before.is_some_and(|from| now < from) {
+            return denied("KeyNotYetValid", "the key is not valid yet");
+        }
+        if version.attributes.expires.is_some_and(|end| now >= end) {
+            return denied("KeyExpired", "the key has expired");
+        }
+        let needed = [KeyOperation::WrapKey, KeyOperation::UnwrapKey];
+        if !needed.iter().all(|operation| version.content.operations.contains(operation)) {
+            return denied("KeyOperationForbidden", "the key is not for wrapping and unwrapping");
+        }
+        let Some(by) = self.by else { return Ok(shown.version.content) };
+        if cx.house().is_blind() {
+            return Err(Error::new(Fault::Unavailable, "roles cannot be read just now, so nothing is decided"));
+        }
+        let (access, scope) = (cx.house().access(), self.scope());
+        let holds = access.holds_at(by, KEY_VAULT_CRYPTO_SERVICE_ENCRYPTION_USER, &scope);
+        if !holds || !access.allows(by, &UnwrapKey::ACTION, &scope) {
+            let why = "the identity of the workspace may not unwrap with it: it needs `Key Vault Crypto Service Encryption User` there";
+            return denied("Forbidden", why);
+        }
+        drop(access);
+        Ok(shown.version.content)
+    }
+}
