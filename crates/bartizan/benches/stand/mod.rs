@@ -134,6 +134,7 @@ pub struct Server {
     pub subscription: String,
     pub tenant: String,
     pub client: Client,
+    owner: (String, Secret<String>),
     dir: tempfile::TempDir,
 }
 
@@ -161,18 +162,28 @@ impl Server {
             found.unwrap().to_owned()
         };
         let client = Client::to_server(&url, &ca_pem, Timeouts::default()).unwrap();
+        let tenant = variable("AZURE_TENANT_ID");
+        let subscription = format!("/subscriptions/{}", variable("AZURE_SUBSCRIPTION_ID"));
+        let owner = (variable("AZURE_CLIENT_ID"), Secret::new(variable("AZURE_CLIENT_SECRET")));
+        let nothing = Secret::new(String::new());
+        let mut server = Self { child, url, ca_pem, token: nothing, subscription, tenant, client, owner, dir };
+        server.token = server.token_for("https://management.azure.com").await;
+        server
+    }
+
+    /// A token of the owner for a resource.
+    pub async fn token_for(&self, resource: &str) -> Secret<String> {
+        let scope = format!("{resource}/.default");
+        let (id, secret) = &self.owner;
         let form = [
             ("grant_type", "client_credentials"),
-            ("client_id", &variable("AZURE_CLIENT_ID")),
-            ("client_secret", &variable("AZURE_CLIENT_SECRET")),
-            ("scope", "https://management.azure.com/.default"),
+            ("client_id", id.as_str()),
+            ("client_secret", secret.expose().as_str()),
+            ("scope", &scope),
         ];
-        let tenant = variable("AZURE_TENANT_ID");
-        let place = format!("/{tenant}/oauth2/v2.0/token");
-        let answer: serde_json::Value = client.post(&place).form(&form).send_for_json().await.unwrap();
-        let token = Secret::new(answer["access_token"].as_str().unwrap().to_owned());
-        let subscription = format!("/subscriptions/{}", variable("AZURE_SUBSCRIPTION_ID"));
-        Self { child, url, ca_pem, token, subscription, tenant, client, dir }
+        let place = format!("/{}/oauth2/v2.0/token", self.tenant);
+        let answer: serde_json::Value = self.client.post(&place).form(&form).send_for_json().await.unwrap();
+        Secret::new(answer["access_token"].as_str().unwrap().to_owned())
     }
 
     /// Host and port.
