@@ -125,7 +125,7 @@ AuthorizationManagementClient(owner, SUBSCRIPTION, **options).role_assignments.c
     "11111111-2222-4333-8444-555555555501",
     {"role_definition_id": f"/providers/Microsoft.Authorization/roleDefinitions/{OWNER_OF_DATA}", "principal_id": oid},
 )
-keys = {key.key_name: key.value for key in storage.storage_accounts.list_keys("rg", ACCOUNT).keys}
+keys = {key["keyName"]: key["value"] for key in storage.storage_accounts.list_keys("rg", ACCOUNT)["keys"]}
 plain = {"max_single_put_size": 4 << 20, "max_block_size": 4 << 20, "retry_total": 1}
 service = BlobServiceClient(endpoint, credential=owner, **plain)
 keyed = BlobServiceClient(endpoint, credential=keys["key1"], **plain)
@@ -299,7 +299,7 @@ print("# rclone", flush=True)
 if not shutil.which("rclone"):
     print("skipped rclone is not installed")
 else:
-    key = storage.storage_accounts.list_keys("rg", ACCOUNT).keys[0].value
+    key = storage.storage_accounts.list_keys("rg", ACCOUNT)["keys"][0]["value"]
     path_style = f"{URL}/blob/{ACCOUNT}"
     with tempfile.TemporaryDirectory() as work:
         place = pathlib.Path(work)

@@ -156,4 +156,6 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.MachineLearningServices/workspaces/syncKeys/action",
     "Microsoft.Resources/addresses/find/read",
     "Microsoft.Resources/addresses/found/action",
+    "Microsoft.Storage/storageAccounts/blobServices/sweep",
+    "Microsoft.Storage/storageAccounts/sweep/read",
 ];
