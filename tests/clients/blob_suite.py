@@ -276,7 +276,7 @@ sas = generate_container_sas(ACCOUNT, "box", keys["key1"], policy_id="p")
 check("by a policy", signed(sas).get_blob_client("box", "copy").download_blob().readall() == b"later")
 box.set_container_access_policy({})
 check("that was taken back", raises(ClientAuthenticationError, lambda: signed(sas).get_blob_client("box", "copy").download_blob()))
-delegated = service.get_user_delegation_key(None, soon)
+delegated = service.get_user_delegation_key(past, soon)
 for kind, sas in (
     ("blob", generate_blob_sas(ACCOUNT, "box", "copy", user_delegation_key=delegated, permission="r", expiry=soon)),
     ("container", generate_container_sas(ACCOUNT, "box", user_delegation_key=delegated, permission="rl", expiry=soon)),
