@@ -283,16 +283,16 @@ for kind, sas in (
 ):
     check(f"delegated, of a {kind}", signed(sas).get_blob_client("box", "copy").download_blob().readall() == b"later")
 sas = generate_blob_sas(ACCOUNT, "box", "copy", account_key=keys["key1"], permission="r", expiry=soon)
-storage.storage_accounts.regenerate_key("rg", ACCOUNT, {"key_name": "key1"})
+storage.storage_accounts.regenerate_key("rg", ACCOUNT, {"keyName": "key1"})
 check("of a key that was made anew", raises(ClientAuthenticationError, lambda: signed(sas).get_blob_client("box", "copy").download_blob()))
 check("and the key itself", raises(ClientAuthenticationError, lambda: list(keyed.list_containers()), "AuthenticationFailed"))
 check("nobody", raises(ClientAuthenticationError, lambda: BlobServiceClient(endpoint, **plain).get_blob_client("box", "copy").download_blob()))
 
 print("# the account", flush=True)
-storage.storage_accounts.update("rg", ACCOUNT, {"network_rule_set": {"default_action": "Deny"}})
+storage.storage_accounts.update("rg", ACCOUNT, {"properties": {"networkAcls": {"defaultAction": "Deny"}}})
 check("an address that is not listed", raises(HttpResponseError, lambda: box.get_container_properties(), "AuthorizationFailure"))
-rules = {"default_action": "Deny", "ip_rules": [{"ip_address_or_range": "127.0.0.1"}]}
-storage.storage_accounts.update("rg", ACCOUNT, {"network_rule_set": rules})
+rules = {"defaultAction": "Deny", "ipRules": [{"value": "127.0.0.1"}]}
+storage.storage_accounts.update("rg", ACCOUNT, {"properties": {"networkAcls": rules}})
 check("and one that is", box.exists())
 
 print("# rclone", flush=True)
