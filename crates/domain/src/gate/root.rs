@@ -42,7 +42,7 @@ impl<O: Op> Cx<'_, O> {
         root.rotate().await.map_err(|fault| root_fault(root, &fault))?;
         let mut changes = Changes::new();
         changes.put_root(Keys::rewrapped(house.meta(), root, root).await?);
-        self.note("provider", &root.describe());
+        self.note("provider", root.describe());
         self.commit(changes).await?;
         if let Err(fault) = root.settle().await {
             tracing::warn!(%fault, "the old version of the root key could not be put away; it is tried again at the next start");
@@ -57,8 +57,8 @@ impl<O: Op> Cx<'_, O> {
         let _turn = house.rewrapping.lock().await;
         let mut changes = Changes::new();
         changes.put_root(Keys::rewrapped(house.meta(), from, to).await?);
-        self.note("from", &from.describe());
-        self.note("to", &to.describe());
+        self.note("from", from.describe());
+        self.note("to", to.describe());
         self.commit(changes).await?;
         root_key_use(house.meta(), to).await
     }
