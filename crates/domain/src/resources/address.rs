@@ -1,6 +1,6 @@
 //! Names that are part of an address: one resource's alone in the whole house, and where that resource is.
 
-use std::marker::PhantomData;
+use std::{collections::BTreeSet, marker::PhantomData};
 
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,9 @@ pub(super) async fn end<P: Companion, O: Op>(
     resource: &Resource<P>,
     changes: &mut Changes,
 ) -> Result<()> {
-    if let Some(row) = holder::<P, _>(cx, resource.id.name()).await? {
+    let held = holder::<P, _>(cx, resource.id.name()).await?;
+    // One that shares its name with another, from before names were one resource's alone, has neither.
+    if let Some(row) = held.filter(|row| row.value.guid == resource.guid) {
         changes.delete(cx.system(), &row);
         cx.forget_shelf(resource.guid, changes).await?;
     }
@@ -109,12 +111,13 @@ impl Op for FoundAddresses {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<usize> {
         let mut changes = Changes::new();
-        let mut count: usize = 0;
+        let mut names = BTreeSet::new();
         for group in groups(cx).await? {
-            count = count.saturating_add(found_below::<KeyVault, _>(cx, &group, &mut changes).await?);
-            count = count.saturating_add(found_below::<StorageAccount, _>(cx, &group, &mut changes).await?);
-            count = count.saturating_add(found_below::<Registry, _>(cx, &group, &mut changes).await?);
+            found_below::<KeyVault, _>(cx, &group, &mut names, &mut changes).await?;
+            found_below::<StorageAccount, _>(cx, &group, &mut names, &mut changes).await?;
+            found_below::<Registry, _>(cx, &group, &mut names, &mut changes).await?;
         }
+        let count = names.len();
         if count > 0 {
             cx.note("founded", count.to_string());
             cx.commit(changes).await?;
@@ -123,13 +126,23 @@ impl Op for FoundAddresses {
     }
 }
 
-async fn found_below<P: Companion, O: Op>(cx: &Cx<'_, O>, group: &ResourceId, changes: &mut Changes) -> Result<usize> {
-    let mut count: usize = 0;
+/// `names` are those that were given out in this run: there may have been two of one name.
+async fn found_below<P: Companion, O: Op>(
+    cx: &Cx<'_, O>,
+    group: &ResourceId,
+    names: &mut BTreeSet<Vec<u8>>,
+    changes: &mut Changes,
+) -> Result<()> {
     for row in cx.all::<Resource<P>>(cx.system(), &collection::<P>(cx.system(), group)).await? {
-        if holder::<P, _>(cx, row.value.id.name()).await?.is_none() {
-            found::<P, _>(cx, &row.value.id, row.value.guid, changes).await?;
-            count = count.saturating_add(1);
+        let (id, guid) = (&row.value.id, row.value.guid);
+        if holder::<P, _>(cx, id.name()).await?.is_some() {
+            continue;
+        }
+        if names.insert(row_id::<P>(cx.system(), id.name())) {
+            found::<P, _>(cx, id, guid, changes).await?;
+        } else {
+            tracing::warn!(%id, "shares its name with another resource, and so has no address of its own");
         }
     }
-    Ok(count)
+    Ok(())
 }

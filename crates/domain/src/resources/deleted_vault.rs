@@ -133,8 +133,10 @@ pub(super) async fn recover<O: Op>(cx: &Cx<'_, O>, deleted: Row<DeletedVault>) -
     Ok(Written { row, is_new: false })
 }
 
-/// Destroys the key of a deleted vault: nothing that it held can be read again, from a copy neither.
+/// Destroys the key of a deleted vault: nothing that it held can be read again here. Backups of its objects open as long as the server's own keyring does.
 async fn purge<O: Op>(cx: &Cx<'_, O>, deleted: &Row<DeletedVault>) -> Result<()> {
+    // Roles go with it, and their changes wait for one another.
+    let _turn = cx.house().assigning.lock().await;
     let vault = &deleted.value.vault;
     let mut changes = Changes::new();
     changes.delete(cx.system(), deleted);
@@ -197,6 +199,32 @@ impl Op for GetDeletedVault {
     }
 }
 
+/// Finds where a deleted vault was. For the server itself: what is found is then asked for as the caller.
+#[derive(Debug)]
+pub struct FindDeletedVault {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The vault's name.
+    pub name: String,
+}
+
+impl Op for FindDeletedVault {
+    const ACTION: Action = Action::new("Microsoft.KeyVault/locations/deletedVaults/find/read", Class::Open);
+    type Output = Option<ResourceId>;
+
+    fn scope(&self) -> ResourceId {
+        ResourceId::subscription(self.subscription)
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        match find_deleted(cx, self.subscription, &self.name).await {
+            Ok(row) => Ok(Some(row.value.vault.id)),
+            Err(fault) if fault.kind() == Kind::NotFound => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
 /// Purges a deleted vault before its time. Refused where it is protected against that.
 #[derive(Debug)]
 pub struct PurgeVault {
@@ -204,6 +232,8 @@ pub struct PurgeVault {
     pub subscription: SubscriptionId,
     /// The vault's name.
     pub name: String,
+    /// The vault itself, as it was found: rules about its purge may be where it was.
+    pub vault: Option<ResourceId>,
 }
 
 impl Op for PurgeVault {
@@ -216,11 +246,15 @@ impl Op for PurgeVault {
     }
 
     fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
-        Ok(Guarded::at(Guard::Purge, &self.scope(), json!({"vault": self.name})))
+        let place = self.vault.clone().unwrap_or_else(|| self.scope());
+        Ok(Guarded::at(Guard::Purge, &place, json!({"vault": self.name.to_ascii_lowercase()})))
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let deleted = find_deleted(cx, self.subscription, &self.name).await?;
+        if self.vault.as_ref() != Some(&deleted.value.vault.id) {
+            return Err(Error::new(Kind::Conflict, "the vault was deleted while it was looked up; try again"));
+        }
         if deleted.value.vault.properties.purge_protection {
             let until = deleted.value.purge_at.rfc3339();
             let why = format!("the vault `{}` is protected against purging: it ends at {until}", self.name);

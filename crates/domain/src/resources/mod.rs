@@ -42,7 +42,7 @@ pub use companions::{CheckCompanionName, Companion, DeleteCompanion, NameAnswer,
 pub(crate) use contents::contents;
 pub use datastore::{Datastore, DatastoreKind};
 pub use datastores::{DeleteDatastore, ListDatastoreSecrets, PutDatastore};
-pub use deleted_vault::{DeleteVault, DeletedVault, GetDeletedVault, ListDeletedVaults, PurgeVault};
+pub use deleted_vault::{DeleteVault, DeletedVault, FindDeletedVault, GetDeletedVault, ListDeletedVaults, PurgeVault};
 pub(crate) use deleted_vault::{ListDueVaults, PurgeDueVault};
 pub use deleted_workspace::{DeleteWorkspace, DeletedWorkspace, ListDeletedWorkspaces};
 pub(crate) use deleted_workspace::{ListDuePurges, PurgeDue};

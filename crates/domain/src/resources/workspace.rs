@@ -184,7 +184,14 @@ impl PutWorkspace {
     /// What an update shall change.
     fn wanted(self) -> Wanted {
         let WorkspaceRequest {
-            friendly_name, description, network, retention_days, edition, secret_detection, encryption, ..
+            friendly_name,
+            description,
+            network,
+            retention_days,
+            edition,
+            secret_detection,
+            encryption,
+            ..
         } = self.request;
         let tags = Some(self.tags);
         Wanted { tags, friendly_name, description, network, retention_days, edition, secret_detection, encryption }
@@ -354,16 +361,8 @@ async fn rewrite<O: Op>(
     wanted: Wanted,
 ) -> Result<Row<Resource<Workspace>>> {
     let workspace = &mut row.value;
-    let Wanted {
-        tags,
-        friendly_name,
-        description,
-        mut network,
-        retention_days,
-        edition,
-        secret_detection,
-        encryption,
-    } = wanted;
+    let Wanted { tags, friendly_name, description, mut network, retention_days, edition, secret_detection, encryption } =
+        wanted;
     require_same_key(encryption.as_ref(), workspace.properties.encryption.as_ref())?;
     if let Some(tags) = tags {
         name::check_tags(&tags)?;

@@ -251,7 +251,10 @@ impl<K: Kind> Op for PurgeObject<K> {
 /// recovered, so that nobody gets back half of it.
 pub(super) async fn purge<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<()> {
     let (shelf, id) = (&opened.shelf, opened.row_id::<K>(name));
+    let mut attempts = 0;
     loop {
+        // Roles go with it, and their changes wait for one another.
+        let _turn = cx.house().assigning.lock().await;
         let (mut row, mut deletion) = opened.deleted::<K, _>(cx, name).await?;
         require_own(&row.value)?;
         let older = cx.page::<Older<K>>(shelf, &id, None, AT_ONCE.saturating_add(1)).await?;
@@ -267,7 +270,13 @@ pub(super) async fn purge<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, name:
             // Whoever held a role there holds it no more when the name comes again.
             remove_within(cx, &cx.scope().clone(), &[], &mut changes).await?;
             cx.note("purged", "true");
-            return cx.commit(changes).await;
+            match cx.commit(changes).await {
+                Err(fault) if fault.kind() == Fault::Stale && attempts < ATTEMPTS => {
+                    attempts = attempts.saturating_add(1);
+                    continue;
+                }
+                done => return done,
+            }
         }
         deletion.is_going = true;
         row.value.deletion = Some(deletion);

@@ -87,11 +87,14 @@ impl<K: Kind> Op for PurgeDue<K> {
 /// Purges the deleted objects of all vaults whose time is over, also where purging is otherwise protected against.
 ///
 /// # Errors
-/// When what is due cannot be found out; what fails for one object is logged and left to the next look.
+/// When the vaults cannot be listed; what fails for one vault or object is logged and left to the next look.
 pub async fn purge_objects_due(house: &House) -> Result<()> {
     for vault in enter(house, &Caller::house(), ListVaults).await? {
-        purge_in::<Secret>(house, &vault).await?;
-        purge_in::<Key>(house, &vault).await?;
+        for looked in [purge_in::<Secret>(house, &vault).await, purge_in::<Key>(house, &vault).await] {
+            if let Err(fault) = looked {
+                tracing::warn!(vault = %vault.id, ?fault, "what is due in a vault could not be found out");
+            }
+        }
     }
     Ok(())
 }

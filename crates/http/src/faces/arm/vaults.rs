@@ -7,12 +7,13 @@ use domain::{
     gate::{Row, enter},
     network::{AccountNetworkRequest, NetworkRules, network_of},
     resources::{
-        CheckCompanionName, DeleteVault, DeletedVault, GetDeletedVault, GetResource, KeyVault, ListDeletedVaults,
-        ListInSubscription, ListResources, NameAnswer, PurgeVault, PutVault, Resource, ResourceType, VaultWanted,
+        CheckCompanionName, DeleteVault, DeletedVault, FindDeletedVault, GetDeletedVault, GetResource, KeyVault,
+        ListDeletedVaults, ListInSubscription, ListResources, NameAnswer, PurgeVault, PutVault, Resource, ResourceType,
+        VaultWanted,
     },
 };
 use http::{Method, StatusCode};
-use kernel::{Error, Kind, ResourceId};
+use kernel::{Caller, Error, Kind, ResourceId, SubscriptionId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::arm;
@@ -257,8 +258,11 @@ async fn get_deleted(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn purge(guest: Guest) -> Result<Response, Fault> {
-    let op = PurgeVault { subscription: guest.param("subscription")?, name: guest.param("name")? };
-    enter(guest.house(), &guest.caller().await?, op).await?;
+    let (subscription, name): (SubscriptionId, String) = (guest.param("subscription")?, guest.param("name")?);
+    let caller = guest.caller().await?;
+    let found = FindDeletedVault { subscription, name: name.clone() };
+    let vault = enter(guest.house(), &Caller::house(), found).await?;
+    enter(guest.house(), &caller, PurgeVault { subscription, name, vault }).await?;
     Ok(StatusCode::OK.into_response())
 }
 

@@ -34,6 +34,7 @@ impl Visit {
     pub async fn new<O: Op>(guest: Guest) -> Result<Self, Fault> {
         let caller = caller::<O>(&guest).await?;
         version::check(guest.query("api-version").as_deref())?;
+        check_address(&guest)?;
         let name: String = guest.param("vault")?;
         let found = enter(guest.house(), &Caller::house(), FindAddress::<KeyVault>::new(&name)).await?;
         let Some(vault) = found else {
@@ -52,15 +53,12 @@ impl Visit {
     /// The version that the address names; none when it names none, and `coded` when it is no version.
     pub fn version(&self, coded: &'static str) -> Result<Option<VersionId>, Fault> {
         let Ok(text) = self.guest.param::<String>("version") else { return Ok(None) };
-        let unknown = |_| Error::new(Kind::NotFound, format!("there is no version `{text}`")).coded(coded);
-        Ok(Some(text.parse().map_err(unknown)?))
+        version_of(&text, coded).map(Some)
     }
 
     /// Which page of a list is wanted.
     pub fn paging(&self) -> Result<Paging, Fault> {
-        let unread = || Error::invalid("maxresults", "must be a number");
-        let most = self.guest.query("maxresults").map(|text| text.parse().map_err(|_| unread())).transpose()?;
-        Ok(Paging { most, after: self.guest.query("$skiptoken") })
+        paging_of(&self.guest)
     }
 
     /// The link to the next page of this list.
@@ -107,6 +105,28 @@ impl Visit {
     pub fn kind<K>() -> PhantomData<fn() -> K> {
         PhantomData
     }
+}
+
+/// Refuses an address that names nothing that could be, before a vault is looked up: the answer is the same whether there is one.
+fn check_address(guest: &Guest) -> Result<(), Fault> {
+    if let Ok(name) = guest.param::<String>("name") {
+        ObjectName::new(&name)?;
+    }
+    paging_of(guest)?;
+    let Ok(version) = guest.param::<String>("version") else { return Ok(()) };
+    let is_key = guest.path().split('/').any(|segment| segment == "keys");
+    version_of(&version, if is_key { "KeyNotFound" } else { "SecretNotFound" }).map(drop)
+}
+
+fn paging_of(guest: &Guest) -> Result<Paging, Fault> {
+    let unread = || Error::invalid("maxresults", "must be a number");
+    let most = guest.query("maxresults").map(|text| text.parse().map_err(|_| unread())).transpose()?;
+    Ok(Paging { most, after: guest.query("$skiptoken") })
+}
+
+fn version_of(text: &str, coded: &'static str) -> Result<VersionId, Fault> {
+    let unknown = |_| Error::new(Kind::NotFound, format!("there is no version `{text}`")).coded(coded);
+    Ok(text.parse().map_err(unknown)?)
 }
 
 /// Who asks; a challenge when that is nobody.
