@@ -96,7 +96,7 @@ def rsa_keys(client):
         for function in [hashes.SHA256(), hashes.SHA384(), hashes.SHA512()]
     ]:
         pad = pad or padding.PSS(padding.MGF1(function), function.digest_size)
-        algorithm = SignatureAlgorithm[f"{name}{function.digest_size * 8}"]
+        algorithm = SignatureAlgorithm(f"{name.upper()}{function.digest_size * 8}")
         digest = hashlib.new(function.name, b"message").digest()
         signature = remote.sign(algorithm, digest).signature
         public.verify(signature, b"message", pad, function)
