@@ -141,9 +141,11 @@ impl Activity {
         }
     }
 
-    /// Whether it is a read that succeeded.
+    /// Whether it is a read that succeeded, of something else than secrets.
     pub(crate) fn is_plain_read(&self) -> bool {
-        self.action.to_ascii_lowercase().ends_with("/read") && self.outcome == Outcome::Succeeded
+        let action = self.action.to_ascii_lowercase();
+        let reads = action.ends_with("/read") && !action.ends_with("/secrets/read");
+        reads && self.outcome == Outcome::Succeeded
     }
 
     pub(super) fn new(house: &House, caller: &Caller, action: &Action, scope: &ResourceId, outcome: Outcome) -> Self {

@@ -70,8 +70,8 @@ async fn h_05_who_may_not_read_secrets_names_none_and_learns_nothing() {
     scene.bank.set(&scene.keeper, "shut", FIRST).await;
     let shut = json!({"attributes": {"enabled": false}});
     assert_eq!(scene.bank.ask(&scene.keeper, Method::PATCH, "secrets/shut", shut).await.0, 200);
-    let actions = [&format!("{ML}/read"), &format!("{ML}/jobs/read"), &format!("{ML}/jobs/write")].map(String::as_str);
-    let (outsider, _) = scene.with_actions("submits", &actions).await;
+    let actions = ["read", "jobs/read", "jobs/write"].map(|action| format!("{ML}/{action}"));
+    let (outsider, _) = scene.with_actions("submits", &actions.each_ref().map(String::as_str)).await;
     let mut told = Vec::new();
     for name in ["there", "missing", "shut"] {
         let (status, said) = scene.submit(&outsider, "j1", json!({"A": format!("secret://{name}")})).await;

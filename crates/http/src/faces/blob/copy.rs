@@ -123,7 +123,7 @@ pub(super) async fn copy(visit: Visit) -> Result<Response> {
         return Err(invalid("InvalidBlobType", why));
     }
     let mut own = labels(&visit, false)?;
-    let copies_labels = !visit.header("x-ms-copy-source-blob-properties").is_some_and(|said| said == "false");
+    let copies_labels = visit.header("x-ms-copy-source-blob-properties").is_none_or(|said| said != "false");
     if own.metadata.is_empty() {
         own.metadata.clone_from(&source_blob.metadata);
     }
