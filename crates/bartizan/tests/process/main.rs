@@ -24,5 +24,6 @@ mod quickstart;
 mod refusals;
 mod root_key;
 mod safekeeping;
+mod secrets;
 mod served;
 mod vault_keys;
