@@ -115,7 +115,10 @@ async fn r_02_controls_pass_once_the_thing_is_done_and_fail_again_when_it_is_und
         assert_eq!(found[id], "Pass", "{id}: {after}");
     }
     let counted = |report: &Value, what: &str| report["properties"]["summary"][what].as_u64().unwrap();
-    assert!(counted(&after, "failed") + FLIPPED.len() as u64 <= counted(&before[0], "failed"), "{after}");
+    assert!(
+        counted(&after, "failed") + u64::try_from(FLIPPED.len()).unwrap() <= counted(&before[0], "failed"),
+        "{after}"
+    );
 
     // A second workspace, which nobody looked after, and its controls fail again.
     let policy = Office::at(&subscription, "Microsoft.Authorization/policyAssignments/closed");
