@@ -59,9 +59,11 @@ async fn a_workspace_s_identity_holds_exactly_the_table_of_grants_as_long_as_it_
         assert_eq!(test.ask(owner, Method::PUT, place, Some(&json!({}))).await.0, 201);
     }
     let ws = test.workspace().replace("/ws1", "/ws2");
-    // Made by a contributor, who may not assign roles; the service does it.
     let body = json!({"properties": {"keyVault": vault, "containerRegistry": registry}});
-    let (status, made) = test.ask(callers.token(Who::Contributor), Method::PUT, &ws, Some(&body)).await;
+    // Its jobs are given the vault's secrets, so whoever brings it must be allowed to read them, or to give themselves that right.
+    let (status, _) = test.ask(callers.token(Who::Contributor), Method::PUT, &ws, Some(&body)).await;
+    assert_eq!(status, 403);
+    let (status, made) = test.ask(owner, Method::PUT, &ws, Some(&body)).await;
     assert_eq!(status, 201, "{made}");
     let (_, plain) = test.ask(owner, Method::GET, &test.workspace(), None).await;
     for (found, count) in [(&made, 6), (&plain, 4)] {

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use bytes::Bytes;
 use kernel::Secret;
 
@@ -44,7 +44,11 @@ impl Redactor {
             return Ok(Self(None));
         }
         // All matches count, those within and across others too: what is left of a secret whose neighbour was hidden shows.
-        let search = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&all)?;
+        let search = AhoCorasick::builder()
+            // The automaton that would be chosen for few patterns takes a gigabyte for a long one.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .match_kind(MatchKind::Standard)
+            .build(&all)?;
         let longest = all.iter().map(Vec::len).max().unwrap_or_default();
         let mut forms: BTreeMap<u8, Vec<Secret<Vec<u8>>>> = BTreeMap::new();
         for form in all {

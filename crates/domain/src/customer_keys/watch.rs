@@ -17,7 +17,9 @@ pub async fn look_at_keys(house: &House) {
         if let Err(fault) = &outcome {
             tracing::warn!(%of, key = key.identifier, ?fault, "a customer-managed key cannot be used");
         }
-        house.looked_at(of, &key, at, &outcome);
+        if let Err(fault) = house.looked_at(of, &key, at, &outcome).await {
+            tracing::warn!(%of, ?fault, "what a customer-managed key opened could not be looked after; it is tried again");
+        }
     }
 }
 

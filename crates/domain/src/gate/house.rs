@@ -234,10 +234,17 @@ impl House {
     }
 
     /// A customer's key was looked at again. When it may not be used any more, nothing that it opened is kept.
-    pub(crate) fn looked_at(&self, of: Uuid, key: &CustomerKey, at: Timestamp, outcome: &Result<()>) {
-        if self.keys.looked_at(of, key, at, outcome) {
+    pub(crate) async fn looked_at(
+        &self,
+        of: Uuid,
+        key: &CustomerKey,
+        at: Timestamp,
+        outcome: &Result<()>,
+    ) -> Result<()> {
+        if self.keys.looked_at(self, (of, key), at, outcome).await? {
             self.scoring.forget_services();
         }
+        Ok(())
     }
 
     /// Reads one row; only for what the gate itself must know before an operation runs.
@@ -301,8 +308,9 @@ impl House {
         }
         if let Err(fault) = outcome {
             tracing::error!(?fault, "roles and principals could not be read; everything is refused until they can");
-            self.access.store(Arc::default());
+            // First that nothing is known, so that nobody takes the empty picture for an answer.
             self.faults.fetch_add(1, Ordering::AcqRel);
+            self.access.store(Arc::default());
         }
     }
 

@@ -1,25 +1,20 @@
 //! The house's keyrings: one for the system under the root key; one per workspace, vault, storage account and registry under the
 //! system's.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kernel::{Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Sealed, Secret, StoreError, Timestamp, Versioned};
+use kernel::{
+    Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Sealed, Secret, StoreError, Timestamp, Versioned,
+};
 use seal::Keyring;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{House, Record, Row, Shelf, shelf::Latch};
-use crate::customer_keys::{CustomerKey, HeldKeyring, Refusal};
+use super::{House, Record, Row, Shelf, opened::Opened};
+use crate::customer_keys::{CustomerKey, HeldKeyring};
 
-/// How long a shelf is used after its customer's key was last known to be allowed. The server's own work asks more often; this
-/// holds when that work is stuck.
-const TRUSTED: Duration = Duration::from_secs(45);
-/// How long a refusal is believed, so that whoever asks often does not fill the log.
-const AGAIN: Duration = Duration::from_secs(5);
+/// How often a shelf is opened anew when keys change meanwhile.
+const ATTEMPTS: usize = 4;
 const ROOT_KEY: &[u8] = b"root\0keyring";
 const PURPOSE: &[u8] = b"system keyring";
 
@@ -97,52 +92,6 @@ pub(super) struct Keys {
     opened: Mutex<Opened>,
 }
 
-/// Rings that were opened, and how often all of them were forgotten: a ring that was read before a key was destroyed must
-/// not be kept after it.
-#[derive(Default)]
-struct Opened {
-    shelves: HashMap<Uuid, Ready>,
-    /// What a customer's key did not open just now, and until when that is not tried again.
-    refused: HashMap<Uuid, (Timestamp, Refusal)>,
-    /// Whoever holds a shelf that a customer's key opened shares its latch, and finds it locked when the key may not be used.
-    latches: HashMap<Uuid, Latch>,
-    generation: u64,
-}
-
-impl Opened {
-    /// The latch of what is open, or a new one when it was locked.
-    fn latch(&mut self, id: Uuid) -> Latch {
-        let held = self.latches.entry(id).or_default();
-        if held.is_locked() {
-            *held = Latch::default();
-        }
-        held.clone()
-    }
-
-    /// Forgets a shelf, and locks it for whoever holds it still.
-    fn close(&mut self, id: Uuid) {
-        self.shelves.remove(&id);
-        if let Some(latch) = self.latches.get(&id) {
-            latch.lock();
-        }
-    }
-}
-
-/// A shelf ready for use.
-#[derive(Clone)]
-struct Ready {
-    shelf: Shelf,
-    /// The customer's key that opened it, and when that was last known to be allowed.
-    key: Option<(CustomerKey, Timestamp)>,
-}
-
-impl Ready {
-    /// Whether it may be used without asking for the customer's key again.
-    fn is_good(&self, now: Timestamp) -> bool {
-        self.key.as_ref().is_none_or(|(_, known_at)| now < known_at.plus(TRUSTED))
-    }
-}
-
 impl Keys {
     /// Opens the system keyring with the root key, or makes one when the store is empty.
     pub(super) async fn open(meta: &dyn MetaStore, root: &dyn KeyProvider) -> Result<Self> {
@@ -196,83 +145,67 @@ impl Keys {
 
     /// The shelf of what has this GUID.
     pub(super) async fn shelf(&self, house: &House, id: Uuid) -> Result<Shelf> {
-        let (now, generation) = (house.now(), {
-            let opened = self.opened();
-            match (opened.shelves.get(&id), opened.refused.get(&id)) {
-                (Some(ready), _) if ready.is_good(house.now()) => return Ok(ready.shelf.clone()),
-                (_, Some((until, refusal))) if house.now() < *until => return Err(refusal.error()),
-                _ => opened.generation,
-            }
-        });
-        let row = house.peek::<OwnKeyring>(&self.system, id.as_bytes()).await?;
-        let row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
-        let outcome = row.value.open(house, id).await;
-        let mut opened = self.opened();
-        if opened.generation != generation {
-            return outcome;
-        }
-        match outcome {
-            Ok(shelf) => {
-                let key = row.value.key().map(|key| (key.clone(), now));
-                opened.refused.remove(&id);
-                let shelf = if key.is_some() { shelf.behind(opened.latch(id)) } else { shelf };
-                opened.shelves.insert(id, Ready { shelf: shelf.clone(), key });
-                Ok(shelf)
-            }
-            Err(fault) => {
-                opened.close(id);
-                if let Some(refusal) = Refusal::of(&fault) {
-                    opened.refused.insert(id, (now.plus(AGAIN), refusal));
+        for _ in 0..ATTEMPTS {
+            let (now, generation) = (house.now(), {
+                let opened = self.opened();
+                if let Some(ready) = opened.ready(id, house.now()) {
+                    return ready;
                 }
-                drop(opened);
+                opened.generation
+            });
+            let row = house.peek::<OwnKeyring>(&self.system, id.as_bytes()).await?;
+            let row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
+            let outcome = row.value.open(house, id).await;
+            let mut opened = self.opened();
+            if opened.generation != generation {
+                // Keys were made, destroyed or taken away meanwhile.
+                continue;
+            }
+            let fault = match outcome {
+                Ok(shelf) => return Ok(opened.keep(id, shelf, row.value.key(), now)),
+                Err(fault) => fault,
+            };
+            let closed = opened.failed(id, &fault, now);
+            drop(opened);
+            if closed {
                 house.scoring.forget_services();
-                Err(fault)
             }
+            return Err(fault);
         }
+        Err(Error::new(Kind::Unavailable, "keys change too fast just now; try again"))
     }
 
-    /// The opened shelves that a customer's key opened, with that key.
+    /// What customers' keys opened and somebody holds, with those keys.
     pub(super) fn held(&self) -> Vec<(Uuid, CustomerKey)> {
-        let opened = self.opened();
-        let held = opened.shelves.iter().filter_map(|(id, ready)| Some((*id, ready.key.as_ref()?.0.clone())));
-        held.collect()
+        self.opened().held()
     }
 
-    /// A customer's key was looked at again, at this time: it may be used on, or its shelf is closed. Whether it was closed.
-    pub(super) fn looked_at(&self, id: Uuid, key: &CustomerKey, at: Timestamp, outcome: &Result<()>) -> bool {
-        let mut opened = self.opened();
-        // Another key holds it by now.
-        if opened.shelves.get(&id).and_then(|ready| ready.key.as_ref()).is_none_or(|(held, _)| held != key) {
-            return false;
-        }
-        match outcome.as_ref().map_err(Refusal::of) {
-            Ok(()) => {
-                if let Some((_, known_at)) = opened.shelves.get_mut(&id).and_then(|ready| ready.key.as_mut()) {
-                    *known_at = at;
-                }
-                false
-            }
-            // That it cannot be found out says nothing, until the trust has run out.
-            Err(None) => false,
-            Err(Some(refusal)) => {
-                opened.close(id);
-                opened.refused.insert(id, (at.plus(AGAIN), refusal));
-                // A ring that is being opened meanwhile is not kept.
-                opened.generation = opened.generation.wrapping_add(1);
-                true
+    /// A customer's key was looked at again, at this time. Whether what it opened is closed by that.
+    pub(super) async fn looked_at(
+        &self,
+        house: &House,
+        (id, key): (Uuid, &CustomerKey),
+        at: Timestamp,
+        outcome: &Result<()>,
+    ) -> Result<bool> {
+        if outcome.is_err() {
+            // It may be that key no more: whoever changed it may do with the old one what they like.
+            let row = house.peek::<OwnKeyring>(&self.system, id.as_bytes()).await?;
+            let present = row.as_ref().and_then(|row| row.value.key());
+            if present != Some(key) {
+                self.opened().changed_hands(id, key, present);
+                return Ok(false);
             }
         }
+        Ok(self.opened().looked_at(id, key, at, outcome))
     }
 
     fn opened(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops every opened ring, after keys were made or destroyed; the next use reads them again, where they still are.
+    /// Drops every opened shelf, after keys were made or destroyed; the next use reads them again, where they still are.
     pub(super) fn forget_opened(&self) {
-        let mut opened = self.opened();
-        opened.shelves.clear();
-        opened.refused.clear();
-        opened.generation = opened.generation.wrapping_add(1);
+        self.opened().forget();
     }
 }

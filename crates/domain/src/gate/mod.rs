@@ -13,6 +13,7 @@ mod cx;
 mod happening;
 mod house;
 mod keys;
+mod opened;
 mod policies;
 mod reach;
 mod reads;

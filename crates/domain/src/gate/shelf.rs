@@ -32,6 +32,11 @@ impl Latch {
         self.0.load(Ordering::Acquire)
     }
 
+    /// Whether anybody holds it beside whoever asks.
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Refuses when it is locked.
     pub(super) fn hold(&self) -> Result<()> {
         if self.is_locked() { Err(Refusal::later()) } else { Ok(()) }

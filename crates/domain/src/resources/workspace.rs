@@ -17,13 +17,14 @@ use super::{
     workspace_parts::{Maker, companion_name},
 };
 use crate::{
-    access::{CONTRIBUTOR, grant_managed},
+    access::{CONTRIBUTOR, PutRoleAssignment, grant_managed},
     customer_keys::{CRYPTO_GRANT, CustomerKey, KeyRequest, choose, require_same_key},
     gate::{Changes, Cx, Op, Row},
     governance::amend,
     identity::{Member, require_room},
     network::{self, NetworkRequest},
     secrets::SecretDetection,
+    vault::{Kind as VaultKind, Secret},
 };
 
 /// A workspace.
@@ -222,6 +223,9 @@ impl PutWorkspace {
             Some(key) => cx.found_closed_shelf(workspace, key.clone(), &mut changes).await?,
             None => cx.found_shelf(workspace, &mut changes)?,
         };
+        if let Some(vault) = &self.request.key_vault {
+            require_right_to_secrets(cx, vault).await?;
+        }
         let group = self.id.parent();
         let mut maker = Maker { cx, changes: &mut changes, location: &location };
         let named = companion_name(self.id.name(), workspace);
@@ -306,6 +310,15 @@ impl PutWorkspace {
         row.version = 1;
         Ok(Written { row, is_new: true })
     }
+}
+
+/// Whoever brings a vault must be allowed to read its secrets, since jobs of the workspace are given them; or to give themselves
+/// that role.
+async fn require_right_to_secrets<O: Op>(cx: &Cx<'_, O>, vault: &ResourceId) -> Result<()> {
+    if cx.may(&<PutRoleAssignment as Op>::ACTION, vault) {
+        return Ok(());
+    }
+    cx.require(&Secret::READ, vault).await
 }
 
 /// Changes a workspace's words and tags (RFC 7396 semantics for what is given).

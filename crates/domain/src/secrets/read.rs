@@ -38,7 +38,12 @@ pub(crate) async fn values<O: Op>(
     }
     let house = cx.house();
     let is_active = house.identity.is_enabled(submitted_by);
-    if !is_active || !house.access().allows(submitted_by, &READ, workspace) {
+    let may = is_active && house.access().allows(submitted_by, &READ, workspace);
+    // Asked after the picture was taken: an empty one says nothing.
+    if !may && house.is_blind() {
+        return Err(Error::new(Kind::Unavailable, "roles cannot be read just now, so nothing is decided; try again"));
+    }
+    if !may {
         let why =
             "whoever submitted this may not read secrets of the workspace any more, so its program does not get them";
         return Err(Error::new(Kind::Denied, why));

@@ -21,7 +21,7 @@ fn field<'a>(case: &'a Value, name: &str) -> &'a str {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    let digit = |at: usize| u8::from_str_radix(text.get(at..at + 2).unwrap(), 16).unwrap();
     (0..text.len()).step_by(2).map(digit).collect()
 }
 
