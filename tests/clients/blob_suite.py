@@ -3,6 +3,7 @@
 import argparse
 import base64
 import concurrent.futures
+import contextlib
 import datetime
 import hashlib
 import json
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 
 PINS = [
     "azure-identity==1.27.0",
@@ -295,19 +297,54 @@ rules = {"defaultAction": "Deny", "ipRules": [{"value": "127.0.0.1"}]}
 storage.storage_accounts.update("rg", ACCOUNT, {"properties": {"networkAcls": rules}})
 check("and one that is", box.exists())
 
+
+
+def leading_here(port):
+    """A proxy (RFC 9110 section 9.3.6, CONNECT) that leads to this port of this machine whatever is asked for; its address."""
+
+    def pass_on(source, target):
+        with contextlib.suppress(OSError):
+            while piece := source.recv(1 << 16):
+                target.sendall(piece)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve(client):
+        asked = b""
+        while b"\r\n\r\n" not in asked:
+            if not (piece := client.recv(4096)):
+                return
+            asked += piece
+        there = socket.create_connection(("127.0.0.1", port))
+        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        threading.Thread(target=pass_on, args=(there, client), daemon=True).start()
+        pass_on(client, there)
+
+    def listen():
+        while True:
+            threading.Thread(target=serve, args=(door.accept()[0],), daemon=True).start()
+
+    door = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=listen, daemon=True).start()
+    return f"http://127.0.0.1:{door.getsockname()[1]}"
+
+
 print("# rclone", flush=True)
 if not shutil.which("rclone"):
     print("skipped rclone is not installed")
 else:
     key = storage.storage_accounts.list_keys("rg", ACCOUNT)["keys"][0]["value"]
-    path_style = f"{URL}/blob/{ACCOUNT}"
+    port = URL.rsplit(":", 1)[1]
+    # It only knows accounts by names of their own, and no shim of ours reaches into it: a proxy leads each name to this machine.
+    proxy = leading_here(int(port))
     with tempfile.TemporaryDirectory() as work:
         place = pathlib.Path(work)
         (place / "up" / "dir ü").mkdir(parents=True)
         (place / "up" / "dir ü" / "a+b %.txt").write_bytes(b"one")
         (place / "up" / "big").write_bytes(os.urandom(9 << 20))
         (place / "up" / "none").write_bytes(b"")
-        env = {**os.environ, "RCLONE_CONFIG": str(place / "none.conf")}
+        env = {**os.environ, "RCLONE_CONFIG": str(place / "none.conf"), "HTTPS_PROXY": proxy, "https_proxy": proxy}
 
         def rclone(*words):
             told = subprocess.run(
@@ -315,18 +352,18 @@ else:
                 env=env, capture_output=True, text=True, timeout=300,
             )
             if told.returncode:
-                print("      rclone:", told.stderr[-600:])
+                print("      rclone:", told.stderr[-1200:])
             return told
 
-        remote = f":azureblob,account={ACCOUNT},key='{key}',endpoint='{path_style}':"
-        check("rclone puts", rclone("copy", "--azureblob-chunk-size", "4M", str(place / "up"), remote + "rc").returncode == 0)
-        listed = rclone("lsf", "-R", remote + "rc").stdout.splitlines()
+        remote = f":azureblob,account={ACCOUNT},key='{key}',endpoint='blob.core.bartizan.test:{port}':"
+        check("rclone puts", rclone("copy", "--azureblob-chunk-size", "4M", str(place / "up"), remote + "rclone").returncode == 0)
+        listed = rclone("lsf", "-R", remote + "rclone").stdout.splitlines()
         check("rclone lists", sorted(listed) == ["big", "dir ü/", "dir ü/a+b %.txt", "none"])
-        check("rclone compares", rclone("check", "--download", str(place / "up"), remote + "rc").returncode == 0)
-        rclone("copy", remote + "rc", str(place / "down"))
+        check("rclone compares", rclone("check", "--download", str(place / "up"), remote + "rclone").returncode == 0)
+        rclone("copy", remote + "rclone", str(place / "down"))
         same = all((place / "down" / f).read_bytes() == (place / "up" / f).read_bytes() for f in ("big", "none", "dir ü/a+b %.txt"))
         check("rclone gets", same)
-        check("rclone purges", rclone("purge", remote + "rc").returncode == 0)
+        check("rclone purges", rclone("purge", remote + "rclone").returncode == 0)
 
 print(f"\n{passed} passed, {failed} failed")
 sys.exit(1 if failed else 0)

@@ -171,7 +171,8 @@ pub(super) fn pairs_of(query: &str) -> Result<Vec<(String, String)>> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = path::unescape(name, false).ok_or_else(bad)?;
-        let value = path::unescape(value, false).ok_or_else(bad)?;
+        // As clients sign it, and Azure reads it: `+` is a space.
+        let value = path::unescape(value, true).ok_or_else(bad)?;
         if !seen.insert(name.to_ascii_lowercase()) {
             return Err(bad());
         }
