@@ -153,6 +153,8 @@ impl<'a> Call<'a> {
             let (number, after) = hole.ok_or_else(|| self.wrong("braces in pairs"))?;
             let number: usize = number.trim().parse().map_err(|_| self.wrong("holes like `{0}`"))?;
             out.push_str(&string_of(self.argument(number.saturating_add(1))?));
+            // One argument, evaluated once, may be put into every hole.
+            self.bounded(out.len())?;
             rest = after;
         }
         out.push_str(rest);
@@ -164,17 +166,21 @@ impl<'a> Call<'a> {
         if from.is_empty() {
             return Err(self.wrong("something to replace"));
         }
-        // What comes out is bounded before it is made.
-        let times = text.matches(from).count();
-        if times.saturating_mul(to.len()) > super::evaluate::LARGEST {
-            return Err(self.wrong("a result of bounded size"));
-        }
+        self.bounded(text.matches(from).count().saturating_mul(to.len()))?;
         Ok(text.replace(from, to))
+    }
+
+    /// Refuses a result before it is made: what is charged afterwards has been allocated already.
+    fn bounded(&self, size: usize) -> Result<()> {
+        if size > super::evaluate::LARGEST { Err(self.wrong("a result of bounded size")) } else { Ok(()) }
     }
 
     fn join(&self) -> Result<String> {
         let parts = self.argument(0)?.as_array().ok_or_else(|| self.wrong("an array"))?;
-        Ok(parts.iter().map(string_of).collect::<Vec<_>>().join(self.text(1)?))
+        let (parts, between): (Vec<String>, _) = (parts.iter().map(string_of).collect(), self.text(1)?);
+        let own = parts.iter().map(String::len).fold(0, usize::saturating_add);
+        self.bounded(own.saturating_add(between.len().saturating_mul(parts.len())))?;
+        Ok(parts.join(between))
     }
 
     fn substring(&self) -> Result<Value> {
@@ -328,6 +334,20 @@ mod tests {
             let fault = call(name, arguments.as_array().unwrap()).unwrap_err();
             assert!(!fault.public().contains("s3cret"), "{fault}");
         }
+    }
+
+    #[test]
+    fn what_grows_by_repeating_is_refused_before_it_is_made() {
+        let large = "s".repeat(1 << 20);
+        for (name, arguments) in [
+            ("join", json!([vec![""; 100_000], large])),
+            ("format", json!(["{0}".repeat(30_000), large])),
+            ("replace", json!([",".repeat(100_000), ",", large])),
+        ] {
+            let fault = call(name, arguments.as_array().unwrap()).unwrap_err();
+            assert!(fault.public().contains("bounded size"), "{name}: {fault}");
+        }
+        assert_eq!(call("join", json!([["a", 1], ", "]).as_array().unwrap()).unwrap(), json!("a, 1"));
     }
 
     #[test]
