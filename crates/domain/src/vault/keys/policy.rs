@@ -115,13 +115,10 @@ impl RotationPolicy {
                 return Err(Error::invalid("lifetimeActions", "`Rotate` with `timeBeforeExpiry` takes `expiryTime`"));
             }
             (Trigger::AfterCreate(span), None) => span.least_days() >= LEAST_BETWEEN,
-            (Trigger::AfterCreate(span), Some(life)) => {
-                let days = span.least_days();
-                days >= LEAST_BETWEEN && days.saturating_add(LEAST_BETWEEN) <= life.least_days()
-            }
-            (Trigger::BeforeExpiry(span), Some(life)) => {
-                let days = span.least_days();
-                days >= LEAST_BETWEEN && days.saturating_add(LEAST_BETWEEN) <= life.least_days()
+            // What must be long is measured at its least, and what must be short at its most: months differ.
+            (Trigger::AfterCreate(span) | Trigger::BeforeExpiry(span), Some(life)) => {
+                let most = span.most_days().saturating_add(LEAST_BETWEEN);
+                span.least_days() >= LEAST_BETWEEN && most <= life.least_days()
             }
         };
         if fits {
@@ -227,12 +224,15 @@ mod tests {
         for (actions, life) in good {
             assert!(policy(actions, life), "{actions:?} {life:?}");
         }
-        let bad: [(&[LifetimeAction], Option<&str>); 8] = [
+        let bad: [(&[LifetimeAction], Option<&str>); 11] = [
             (&[rotate(after("P6D"))], None),
             (&[rotate(before("P30D"))], None),
             (&[rotate(before("P6D"))], Some("P90D")),
             (&[rotate(before("P85D"))], Some("P90D")),
             (&[rotate(after("P22D"))], Some("P28D")),
+            (&[rotate(before("P11M"))], Some("P315D")),
+            (&[rotate(after("P11M"))], Some("P315D")),
+            (&[rotate(before("P1M"))], Some("P35D")),
             (&[], Some("P27D")),
             (&[notify(after("P30D"))], Some("P90D")),
             (&[rotate(after("P30D")), rotate(after("P60D"))], None),

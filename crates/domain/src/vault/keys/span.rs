@@ -47,11 +47,17 @@ impl Span {
         moved.unix_timestamp().checked_add(i64::from(self.days).checked_mul(86_400)?.checked_mul(sign)?)
     }
 
-    /// Roughly how long, in days, for comparing: as many as it has at least.
+    /// As many days as it has at least, for comparing.
     pub(super) fn least_days(self) -> u32 {
         // Twelve months have 365 days at least, and one has 28.
         let (years, months) = (self.months / 12, self.months % 12);
         years.saturating_mul(365).saturating_add(months.saturating_mul(28)).saturating_add(self.days)
+    }
+
+    /// As many as it has at most.
+    pub(super) fn most_days(self) -> u32 {
+        let (years, months) = (self.months / 12, self.months % 12);
+        years.saturating_mul(366).saturating_add(months.saturating_mul(31)).saturating_add(self.days)
     }
 }
 
