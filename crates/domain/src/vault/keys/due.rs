@@ -51,16 +51,14 @@ impl Op for ListDue {
         let opened = open(cx, &self.vault).await?;
         let (mut due, mut gone) = (Vec::new(), Changes::new());
         for mark in cx.all::<Rotating>(&opened.shelf, b"").await? {
-            match cx.get::<Object<Key>>(&opened.shelf, &mark.id).await? {
-                None => {
+            match cx.get::<Object<Key>>(&opened.shelf, &mark.id).await {
+                Ok(None) => {
                     gone.delete(&opened.shelf, &mark);
                 }
-                Some(row) if row.value.deletion.is_some() => {}
-                Some(row) => {
-                    let name = ObjectName::new(&row.value.name)?;
-                    let acts = [LifetimeAct::Rotate, LifetimeAct::Notify];
-                    let act = acts.into_iter().find(|act| is_due(&row.value, *act, cx.now().seconds()));
-                    due.extend(act.map(|act| (name, act)));
+                Ok(Some(row)) => due.extend(due_of(&row.value, cx.now().seconds())),
+                // One key that cannot be read does not end the life of the others.
+                Err(fault) => {
+                    tracing::warn!(vault = %self.vault.id, ?fault, "what is due for a key could not be found out");
                 }
             }
         }
@@ -69,6 +67,17 @@ impl Op for ListDue {
         }
         Ok(due)
     }
+}
+
+/// All that is due for a key: also its end is told of when it cannot be rotated.
+fn due_of(object: &Object<Key>, now: i64) -> Vec<(ObjectName, LifetimeAct)> {
+    let Ok(name) = ObjectName::new(&object.name) else {
+        tracing::warn!("a key of a vault has a name that none can have, so nothing is done for it");
+        return Vec::new();
+    };
+    let acts = [LifetimeAct::Rotate, LifetimeAct::Notify].into_iter();
+    let acts = acts.filter(|act| object.deletion.is_none() && is_due(object, *act, now));
+    acts.map(|act| (name.clone(), act)).collect()
 }
 
 /// The least age of a version that is rotated by itself, in seconds. No policy that is taken asks for less than seven days, but one
@@ -143,13 +152,17 @@ impl Op for TellOfEnd {
 /// Rotates what is due in all vaults, and tells of what ends soon.
 ///
 /// # Errors
-/// When what is due cannot be found out; what fails for one key is logged and left to the next look.
+/// When the vaults cannot be listed; what fails for one vault or key is logged and left to the next look.
 pub async fn look_after_rotations(house: &House) -> Result<()> {
     for vault in enter(house, &Caller::house(), ListVaults).await? {
         let due = match enter(house, &Caller::house(), ListDue { vault: vault.clone() }).await {
             // It was deleted since.
             Err(fault) if fault.kind() == Fault::NotFound => continue,
-            due => due?,
+            Err(fault) => {
+                tracing::warn!(vault = %vault.id, ?fault, "what is due for keys of a vault could not be found out");
+                continue;
+            }
+            Ok(due) => due,
         };
         for (name, act) in due {
             let (vault, key) = (vault.clone(), name.as_str().to_owned());
@@ -205,5 +218,11 @@ mod tests {
             Some(RotationPolicy { actions: vec![rotates], life: Some(span("P315D")), created: 0, updated: 0 });
         assert!(!is_due(&object, LifetimeAct::Rotate, 600));
         assert!(is_due(&object, LifetimeAct::Rotate, day));
+        // Each act is due by itself: what cannot be rotated is told of.
+        let told = LifetimeAction { act: LifetimeAct::Notify, trigger: Trigger::BeforeExpiry(span("P30D")) };
+        object.whole.policy.as_mut().unwrap().actions.push(told);
+        let acts = |now: i64| due_of(&object, now).into_iter().map(|(_, act)| act).collect::<Vec<_>>();
+        assert_eq!(acts(100 * day), [LifetimeAct::Rotate]);
+        assert_eq!(acts(300 * day), [LifetimeAct::Rotate, LifetimeAct::Notify]);
     }
 }
