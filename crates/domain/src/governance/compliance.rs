@@ -148,6 +148,8 @@ impl<O: Op> Scan<'_, '_, O> {
             Ok(shelf) => shelf,
             // Nothing can be said of what is in a workspace whose key is away.
             Err(fault) if fault.code() == Some(KEY_UNAVAILABLE) => return Ok(()),
+            // It was deleted since.
+            Err(fault) if fault.kind() == Kind::NotFound => return Ok(()),
             Err(fault) => return Err(fault),
         };
         self.below::<Datastore>(&shelf, &workspace.id).await?;

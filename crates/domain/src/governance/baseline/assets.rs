@@ -103,8 +103,8 @@ fn inventory(sheet: &mut Sheet<'_>) {
 
 /// Whether the jails of jobs have all their walls.
 fn walls(sheet: &Sheet<'_>) -> Judgement {
-    sheet.workspaces(
-        |place| place.missing_walls.is_empty(),
+    sheet.within_workspaces(
+        |inside| inside.missing_walls.is_empty(),
         "runs every program in a jail whose walls all stand",
         "have targets on which walls of the jail do not stand; `bartizan doctor` says which and why",
     )
@@ -140,8 +140,8 @@ fn configuration(sheet: &mut Sheet<'_>) {
         )),
     };
     sheet.put(11, "Manage secrets securely", secrets, String::from("/graph/v1.0/applications"));
-    let identities = sheet.workspaces(
-        |place| place.keyed_endpoints == 0,
+    let identities = sheet.within_workspaces(
+        |inside| inside.keyed_endpoints == 0,
         "has an identity that is managed, and no endpoint that is called with a key",
         "have endpoints that are called with keys in place of identities; set `authMode` to `AMLToken`",
     );

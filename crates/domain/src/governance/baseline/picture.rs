@@ -11,6 +11,7 @@ use crate::{
     access::{CONTRIBUTOR, OWNER, USER_ACCESS_ADMINISTRATOR},
     alerts::{ActionGroup, MetricAlert},
     audit::{Retention, said_retention},
+    customer_keys::KEY_UNAVAILABLE,
     delivery::{LogStanding, log_standing},
     gate::{Cx, Guard, Op, Shelf},
     governance::{PolicyDefinition, built_in, compliance::states_at, effect::Effect, snapshot::found as definition_of},
@@ -37,12 +38,18 @@ pub(super) struct Place {
     pub log: LogStanding,
     /// Its storage account and vault.
     pub companions: [ResourceId; 2],
+    /// What is in it; unknown while the customer's key that it is under is away.
+    pub inside: Option<Inside>,
+    /// Whether an alert rule watches it that tells somebody.
+    pub is_watched: bool,
+}
+
+/// What is in a workspace.
+pub(super) struct Inside {
     /// Endpoints that take keys, or nothing at all, for proof.
     pub keyed_endpoints: usize,
     /// Walls of its targets that do not stand.
     pub missing_walls: BTreeSet<String>,
-    /// Whether an alert rule watches it that tells somebody.
-    pub is_watched: bool,
 }
 
 impl Place {
@@ -243,10 +250,14 @@ impl Gathered {
 
     async fn see_workspaces<O: Op>(&mut self, cx: &Cx<'_, O>) -> Result<()> {
         for workspace in std::mem::take(&mut self.found) {
-            let shelf = cx.shelf(WorkspaceId::from(workspace.guid)).await?;
-            let endpoints = below::<Endpoint, _>(cx, &shelf, &workspace.id).await?;
-            let is_keyed = |form: Option<Form>| form.is_some_and(|form| form != Form::Token);
-            let targets = below::<Target, _>(cx, &shelf, &workspace.id).await?;
+            let inside = match Inside::of(cx, &workspace).await {
+                Ok(inside) => Some(inside),
+                // Whoever holds the key of one workspace does not decide whether there is a report of the others.
+                Err(fault) if fault.code() == Some(KEY_UNAVAILABLE) => None,
+                // It was deleted since.
+                Err(fault) if fault.kind() == Kind::NotFound => continue,
+                Err(fault) => return Err(fault),
+            };
             let watches = |rule: &MetricAlert| {
                 rule.groups.iter().any(|group| self.told.contains(group))
                     && rule.scopes.iter().any(|one| one.guid == workspace.guid && one.id == workspace.id)
@@ -256,14 +267,26 @@ impl Gathered {
                 network: network_of(cx.house(), &workspace.id),
                 log: log_standing(cx, &workspace.id).await?,
                 companions: [workspace.properties.storage_account, workspace.properties.key_vault],
-                keyed_endpoints: endpoints.iter().filter(|one| is_keyed(one.properties.form)).count(),
-                missing_walls: targets.iter().flat_map(|one| one.properties.capabilities.missing()).collect(),
+                inside,
                 is_watched: self.rules.iter().any(watches),
                 tags: workspace.tags,
                 id: workspace.id,
             });
         }
         Ok(())
+    }
+}
+
+impl Inside {
+    async fn of<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<Self> {
+        let shelf = cx.shelf(WorkspaceId::from(workspace.guid)).await?;
+        let endpoints = below::<Endpoint, _>(cx, &shelf, &workspace.id).await?;
+        let is_keyed = |form: Option<Form>| form.is_some_and(|form| form != Form::Token);
+        let targets = below::<Target, _>(cx, &shelf, &workspace.id).await?;
+        Ok(Self {
+            keyed_endpoints: endpoints.iter().filter(|one| is_keyed(one.properties.form)).count(),
+            missing_walls: targets.iter().flat_map(|one| one.properties.capabilities.missing()).collect(),
+        })
     }
 }
 

@@ -2,11 +2,14 @@
 
 use super::{
     Control, ControlGroup, Verdict,
-    picture::{Picture, Place},
+    picture::{Inside, Picture, Place},
 };
 
 /// Names of workspaces that one sentence names.
 const MOST_NAMED: usize = 5;
+
+/// Why something cannot be seen.
+const AWAY: &str = ", since their customers' keys are not to be had";
 
 /// A verdict and its reason.
 pub(super) struct Judgement {
@@ -76,6 +79,20 @@ impl<'a> Sheet<'a> {
             (1, 0) => pass(format!("the workspace {good}")),
             (count, 0) => pass(format!("each of the {count} workspaces {good}")),
             (count, some) => fail(format!("{some} of {count} workspaces {bad}{}", named(&lacking))),
+        }
+    }
+
+    /// The same of what is in them. What cannot be looked into is not taken for good.
+    pub fn within_workspaces(&self, is_good: impl Fn(&Inside) -> bool, good: &str, bad: &str) -> Judgement {
+        let seen = self.workspaces(|place| place.inside.as_ref().is_none_or(&is_good), good, bad);
+        let unseen = self.picture.workspaces.iter().filter(|place| place.inside.is_none()).collect::<Vec<_>>();
+        match (unseen.len(), seen.verdict) {
+            (0, _) => seen,
+            (some, Verdict::Fail) => fail(format!("{}; {some} cannot be looked into{AWAY}", seen.why)),
+            (some, _) => {
+                let count = self.picture.workspaces.len();
+                fail(format!("{some} of {count} workspaces cannot be looked into{AWAY}{}", named(&unseen)))
+            }
         }
     }
 
