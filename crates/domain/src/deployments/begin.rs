@@ -66,6 +66,9 @@ impl Op for BeginDeployment {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Begun> {
+        let run = Uuid::new_v4();
+        // Before it is read: what reading makes is bounded for each that is under way.
+        let under_way = cx.house().deployments.begin(run, cx.caller())?;
         let plan = plan(cx, &self.id, &self.request).await?;
         let system = cx.system();
         let present = row_id::<TemplateDeployment>(system, &self.id);
@@ -79,7 +82,6 @@ impl Op for BeginDeployment {
             remove_template(cx, &mut changes, row.value.properties.run).await?;
         }
         make_room(cx, &self.id, &mut changes).await?;
-        let run = Uuid::new_v4();
         let text = serde_json::to_vec(&self.request.template).map_err(Error::internal)?;
         let properties = TemplateDeployment {
             run,
@@ -102,10 +104,16 @@ impl Op for BeginDeployment {
         let version = present.map(|row| row.version);
         let precondition = Precondition { version, absent: version.is_none(), present: false };
         let put = PutResource { id, location, tags, properties, precondition };
-        let under_way = cx.house().deployments.begin(run, cx.caller())?;
         let written = put.apply_with(cx, changes).await?;
         Ok(Begun { written, plan, under_way })
     }
+}
+
+/// A deployment that makes nothing. It counts among those of its caller that are under way for as long as it is held.
+pub struct Rehearsal {
+    /// What would be made.
+    pub plan: Plan,
+    _under_way: UnderWay,
 }
 
 /// Reads a template as a deployment would, and makes nothing.
@@ -118,14 +126,14 @@ pub struct ValidateDeployment {
 
 impl Op for ValidateDeployment {
     const ACTION: Action = Action::new("Microsoft.Resources/deployments/validate/action", Class::Read);
-    type Output = Plan;
+    type Output = Rehearsal;
 
     fn scope(&self) -> ResourceId {
         self.id.clone()
     }
 
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Plan> {
-        plan(cx, &self.id, &self.request).await
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Rehearsal> {
+        rehearse(cx, &self.id, &self.request).await
     }
 }
 
@@ -139,15 +147,20 @@ pub struct PreviewDeployment {
 
 impl Op for PreviewDeployment {
     const ACTION: Action = Action::new("Microsoft.Resources/deployments/whatIf/action", Class::Read);
-    type Output = Plan;
+    type Output = Rehearsal;
 
     fn scope(&self) -> ResourceId {
         self.id.clone()
     }
 
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Plan> {
-        plan(cx, &self.id, &self.request).await
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Rehearsal> {
+        rehearse(cx, &self.id, &self.request).await
     }
+}
+
+async fn rehearse<O: Op>(cx: &Cx<'_, O>, id: &ResourceId, request: &TemplateRequest) -> Result<Rehearsal> {
+    let under_way = cx.house().deployments.begin(Uuid::new_v4(), cx.caller())?;
+    Ok(Rehearsal { plan: plan(cx, id, request).await?, _under_way: under_way })
 }
 
 async fn plan<O: Op>(cx: &Cx<'_, O>, id: &ResourceId, request: &TemplateRequest) -> Result<Plan> {

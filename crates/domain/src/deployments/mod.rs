@@ -18,7 +18,7 @@ mod template;
 mod tests;
 
 pub(crate) use begin::forget_deployments;
-pub use begin::{BeginDeployment, Begun, PreviewDeployment, TemplateRequest, ValidateDeployment};
+pub use begin::{BeginDeployment, Begun, PreviewDeployment, Rehearsal, TemplateRequest, ValidateDeployment};
 pub use expression::Wanted;
 pub use progress::{
     CancelDeployment, DeleteTemplateDeployment, EndDeployment, ExportTemplate, ListDeploymentOperations, NoteStep,

@@ -6,7 +6,7 @@ use kernel::Result;
 use serde_json::{Map, Value, json};
 
 use super::{
-    expression::{Budget, Evaluator, Surroundings, parameters_in},
+    expression::{Budget, Evaluator, Surroundings, parameters_in, size_of},
     fault::{invalid, unsupported},
 };
 
@@ -93,7 +93,7 @@ impl Kind {
     }
 }
 
-/// Reads what was given against what is declared, and evaluates the defaults of the rest.
+/// Reads what was given against what is declared, and evaluates the defaults of the rest. What it keeps counts for the budget.
 ///
 /// # Errors
 /// `Invalid`; no message holds a value.
@@ -101,6 +101,7 @@ pub(super) fn read(
     declared: &Map<String, Value>,
     given: &Map<String, Value>,
     surroundings: &Surroundings,
+    budget: &Budget,
 ) -> Result<Parameters> {
     if declared.len() > MOST {
         return Err(invalid(format_args!("a template has at most {MOST} parameters")));
@@ -123,7 +124,7 @@ pub(super) fn read(
     for one in in_order(&declared)? {
         let key = one.name.to_lowercase();
         if !out.values.contains_key(&key) {
-            let default = default_of(one, &out.values, surroundings)?;
+            let default = default_of(one, &out.values, surroundings, budget)?;
             if !one.kind.is_secure() && out.asks_for_secrets(one.rules.get("defaultValue"))? {
                 let why = "the default of the parameter `{}` would show a secure one; make it secure too";
                 return Err(invalid(why.replace("{}", one.name)));
@@ -132,6 +133,8 @@ pub(super) fn read(
         }
         if let Some(value) = out.values.get(&key) {
             one.check(value)?;
+            // Evaluating a default charges for what expressions make; what is kept, shown and stored is charged for each.
+            budget.spend(size_of(value))?;
             if one.kind.is_secure() {
                 collect(value, &mut out.secrets);
             }
@@ -155,11 +158,16 @@ fn declaration<'a>(name: &'a str, rules: &'a Value) -> Result<Declared<'a>> {
     Ok(Declared { name, kind, rules })
 }
 
-fn default_of(one: &Declared<'_>, known: &BTreeMap<String, Value>, surroundings: &Surroundings) -> Result<Value> {
+fn default_of(
+    one: &Declared<'_>,
+    known: &BTreeMap<String, Value>,
+    surroundings: &Surroundings,
+    budget: &Budget,
+) -> Result<Value> {
     let missing = || invalid(format_args!("the parameter `{}` has neither a value nor a default", one.name));
     let default = one.rules.get("defaultValue").ok_or_else(missing)?;
-    let (none, names, references, budget) = (Map::new(), BTreeMap::new(), BTreeMap::new(), Budget::default());
-    let mut evaluator = Evaluator::new(surroundings, known, &none, &names, &references, &budget);
+    let (none, names, references) = (Map::new(), BTreeMap::new(), BTreeMap::new());
+    let mut evaluator = Evaluator::new(surroundings, known, &none, &names, &references, budget);
     evaluator.is_default = true;
     evaluator.known(one.name, default)
 }

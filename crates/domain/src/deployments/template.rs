@@ -80,7 +80,8 @@ impl Plan {
         if variables.contains_key("copy") {
             return Err(unsupported("`copy` in variables"));
         }
-        let parameters = parameters::read(&object("parameters")?, given, &surroundings)?;
+        let budget = Budget::default();
+        let parameters = parameters::read(&object("parameters")?, given, &surroundings, &budget)?;
         let mut plan = Self {
             surroundings,
             parameters,
@@ -88,7 +89,7 @@ impl Plan {
             outputs,
             names: BTreeMap::new(),
             references: Known::default(),
-            budget: Budget::default(),
+            budget,
             steps: Vec::new(),
         };
         let resources = match template.get("resources") {

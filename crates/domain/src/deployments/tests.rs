@@ -249,3 +249,19 @@ fn references_and_evaluations_are_bounded_for_the_whole_deployment() {
     let said = refusal(template, json!({}));
     assert!(said.contains("bytes in all"), "{said}");
 }
+
+#[test]
+fn parameters_take_from_the_same_budget_as_everything_else() {
+    let mut declared = Map::new();
+    declared.insert(String::from("p0"), json!({"type": "string"}));
+    for at in 1..40 {
+        declared.insert(format!("p{at}"), json!({"type": "string", "defaultValue": "[concat(parameters('p0'))]"}));
+    }
+    let given = json!({"p0": "x".repeat(1 << 20)});
+    let said = refusal(json!({"parameters": declared}), given.clone());
+    assert!(said.contains("bytes in all"), "{said}");
+    // Those that no expression makes count too.
+    let plain = (0..256).map(|at| (format!("p{at}"), json!({"type": "string", "defaultValue": "x".repeat(1 << 19)})));
+    let said = refusal(json!({"parameters": plain.collect::<Map<_, _>>()}), json!({}));
+    assert!(said.contains("bytes in all"), "{said}");
+}

@@ -47,7 +47,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    fn spend(&self, size: usize) -> Result<()> {
+    pub(in super::super) fn spend(&self, size: usize) -> Result<()> {
         let spent = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size));
         let why = |_| invalid(format_args!("evaluating it makes more than {LARGEST_IN_ALL} bytes in all"));
         spent.map(drop).map_err(why)

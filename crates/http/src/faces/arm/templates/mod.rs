@@ -110,7 +110,7 @@ async fn put_deployment(guest: Guest) -> Result<Response, Fault> {
     let request = request_of(body)?;
     // What no door makes is refused before anything is made.
     let rehearsal = ValidateDeployment { id: id.clone(), request: request.clone() };
-    types::require_doors(&enter(shell.house(), &caller, rehearsal).await?)?;
+    types::require_doors(&enter(shell.house(), &caller, rehearsal).await?.plan)?;
     let op = BeginDeployment { id, location, tags, request };
     let begun = enter(shell.house(), &caller, op).await?;
     let (row, is_new) = (begun.written.row.clone(), begun.written.is_new);
@@ -162,9 +162,10 @@ async fn validate(guest: Guest) -> Result<Response, Fault> {
     let caller = guest.admitted::<ValidateDeployment>(&id).await?;
     let shell = guest.shell();
     let request = request_of(body_of(guest).await?)?;
-    let plan = enter(shell.house(), &caller, ValidateDeployment { id: id.clone(), request }).await?;
-    types::require_doors(&plan)?;
-    Ok(axum::Json(view::validated(&id, &plan)).into_response())
+    let rehearsal = enter(shell.house(), &caller, ValidateDeployment { id: id.clone(), request }).await?;
+    let plan = &rehearsal.plan;
+    types::require_doors(plan)?;
+    Ok(axum::Json(view::validated(&id, plan)).into_response())
 }
 
 async fn what_if(guest: Guest) -> Result<Response, Fault> {
@@ -172,9 +173,10 @@ async fn what_if(guest: Guest) -> Result<Response, Fault> {
     let caller = guest.admitted::<PreviewDeployment>(&id).await?;
     let (shell, errand) = (guest.shell(), Errand::of(&guest)?);
     let request = request_of(body_of(guest).await?)?;
-    let plan = enter(shell.house(), &caller, PreviewDeployment { id, request }).await?;
-    types::require_doors(&plan)?;
-    let changes = preview::changes(&errand, &plan).await?;
+    let rehearsal = enter(shell.house(), &caller, PreviewDeployment { id, request }).await?;
+    let plan = &rehearsal.plan;
+    types::require_doors(plan)?;
+    let changes = preview::changes(&errand, plan).await?;
     Ok(axum::Json(json!({"status": "Succeeded", "properties": {"changes": changes}})).into_response())
 }
 
