@@ -58,10 +58,20 @@ pub(crate) async fn values<O: Op>(
         vault: Addressed { id: vault.value.id, guid: vault.value.guid },
     };
     let mut values = BTreeMap::new();
+    // Many variables may name one secret: it is read, and leaves its record, once.
+    let mut had: BTreeMap<_, Hidden<String>> = BTreeMap::new();
     let mut bytes: usize = 0;
     let mut names = Vec::new();
     for (variable, reference) in named {
-        let value = reader.read(cx, &variable, &reference).await?;
+        let folded = reference.folded();
+        let value = match had.get(&folded) {
+            Some(value) => value.clone(),
+            None => {
+                let value = reader.read(cx, &variable, &reference).await?;
+                had.insert(folded, value.clone());
+                value
+            }
+        };
         bytes = bytes.saturating_add(value.expose().len());
         if bytes > MOST_BYTES {
             return Err(Error::new(

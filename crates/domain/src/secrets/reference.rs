@@ -41,7 +41,7 @@ impl Reference {
     }
 
     /// As it is written, the name's casing aside.
-    fn folded(&self) -> (String, Option<String>) {
+    pub(super) fn folded(&self) -> (String, Option<String>) {
         (self.name.as_str().to_ascii_lowercase(), self.version.map(|version| version.to_string()))
     }
 }
