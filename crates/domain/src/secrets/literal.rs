@@ -229,6 +229,8 @@ mod tests {
     fn much_text_takes_no_long_time() {
         let text = "--key a ".repeat(16_000);
         assert_eq!(command(&text), None);
-        assert_eq!(command(&"password=".repeat(16_000)).is_some(), command("password=password=").is_some());
+        // Each word is a name and a value, and none is a secret.
+        assert_eq!(command(&"(abc=".repeat(6_000)), None);
+        assert!(command(&"password=".repeat(16_000)).is_some());
     }
 }
