@@ -12,6 +12,10 @@ use super::{
 
 /// Azure's bound.
 const MOST: usize = 256;
+/// Different texts within all secure parameters: whatever is shown is searched for each.
+const MOST_SECRETS: usize = 256;
+/// Secrets that are looked for at the price of the text once.
+const SECRETS_AT_ONCE: usize = 16;
 
 /// The parameters of one deployment.
 #[derive(Clone, Default)]
@@ -147,7 +151,12 @@ pub(super) fn read(
         }
     }
     // The longest first, so that no piece of one stays when another is taken out of a text.
-    out.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    out.secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    out.secrets.dedup();
+    if out.secrets.len() > MOST_SECRETS {
+        let why = format_args!("its secure parameters hold more than {MOST_SECRETS} different texts");
+        return Err(invalid(why));
+    }
     Ok(out)
 }
 
@@ -245,13 +254,22 @@ impl Parameters {
         out
     }
 
-    /// A value without them.
-    pub(super) fn redact_value(&self, value: &Value) -> Value {
+    /// A value without them. Looking for them counts for the budget, so that it ends.
+    ///
+    /// # Errors
+    /// `Invalid` when the budget is spent.
+    pub(super) fn redact_value(&self, value: &Value, budget: &Budget) -> Result<Value> {
+        let searches = self.secrets.len().div_ceil(SECRETS_AT_ONCE);
+        budget.spend(size_of(value).saturating_mul(searches))?;
+        Ok(self.redacted(value))
+    }
+
+    fn redacted(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.redact(text)),
-            Value::Array(all) => Value::Array(all.iter().map(|value| self.redact_value(value)).collect()),
+            Value::Array(all) => Value::Array(all.iter().map(|value| self.redacted(value)).collect()),
             Value::Object(fields) => {
-                Value::Object(fields.iter().map(|(key, value)| (self.redact(key), self.redact_value(value))).collect())
+                Value::Object(fields.iter().map(|(key, value)| (self.redact(key), self.redacted(value))).collect())
             }
             other => other.clone(),
         }

@@ -251,8 +251,8 @@ impl Plan {
                 evaluator.copy.clone_from(&step.copy);
                 evaluator.keeps_later = true;
                 let evaluated = evaluator.known(parameter, value)?;
-                let shows = self.parameters.asks_for_secrets(Some(value))?
-                    || self.parameters.redact_value(&evaluated) != evaluated;
+                let shows =
+                    self.parameters.asks_for_secrets(Some(value))? || self.redact_value(&evaluated)? != evaluated;
                 if shows && !kind.and_then(Value::as_str).is_some_and(is_secure) {
                     return Err(invalid(format_args!(
                         "the nested deployment `{name}` would show a secure parameter; make its own `{parameter}` secure"
@@ -275,7 +275,7 @@ impl Plan {
             let mut evaluator = self.evaluator();
             evaluator.keeps_later = true;
             let value = evaluator.known(name, value)?;
-            if !is_secure(kind) && self.parameters.redact_value(&value) != value {
+            if !is_secure(kind) && self.redact_value(&value)? != value {
                 return Err(invalid(format_args!("the output `{name}` would show a secure parameter; make it secure")));
             }
         }
@@ -342,7 +342,7 @@ impl Plan {
     /// # Errors
     /// As above.
     pub fn preview(&self, step: &Step) -> Result<Value> {
-        Ok(self.parameters.redact_value(&self.evaluated(step, true)?))
+        self.redact_value(&self.evaluated(step, true)?)
     }
 
     fn evaluated(&self, step: &Step, keeps_later: bool) -> Result<Value> {
@@ -372,14 +372,22 @@ impl Plan {
                 json!({"type": kind})
             } else {
                 let value = evaluator.known(name, output.get("value").unwrap_or(&Value::Null))?;
-                json!({"type": kind, "value": self.parameters.redact_value(&value)})
+                json!({"type": kind, "value": self.redact_value(&value)?})
             };
             out.insert(name.clone(), shown);
         }
         Ok(out)
     }
 
-    /// A sentence without the values of secure parameters.
+    /// A value without the values of secure parameters.
+    ///
+    /// # Errors
+    /// `Invalid` when there was too much to look through.
+    pub fn redact_value(&self, value: &Value) -> Result<Value> {
+        self.parameters.redact_value(value, &self.budget)
+    }
+
+    /// A sentence without them.
     pub fn redact(&self, text: &str) -> String {
         self.parameters.redact(text)
     }

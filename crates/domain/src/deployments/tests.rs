@@ -265,3 +265,21 @@ fn parameters_take_from_the_same_budget_as_everything_else() {
     let said = refusal(json!({"parameters": plain.collect::<Map<_, _>>()}), json!({}));
     assert!(said.contains("bytes in all"), "{said}");
 }
+
+#[test]
+fn looking_for_secrets_is_bounded() {
+    let template = |text: &str| {
+        json!({"parameters": {"s": {"type": "secureObject"}},
+            "outputs": {"o": {"type": "string", "value": text}, "p": {"type": "string", "value": text}}})
+    };
+    let texts = |count: usize| json!({"s": {"all": (0..count).map(|at| format!("secret{at}")).collect::<Vec<_>>()}});
+    assert!(read(template("x"), texts(256)).is_ok());
+    let said = refusal(template("x"), texts(257));
+    assert!(said.contains("more than 256 different texts"), "{said}");
+    // One text however often is one.
+    assert!(read(template("x"), json!({"s": {"all": vec!["same"; 300]}})).is_ok());
+    let much = "x".repeat(3 << 20);
+    assert!(read(template(&much), texts(16)).is_ok());
+    let said = refusal(template(&much), texts(256));
+    assert!(said.contains("bytes in all"), "{said}");
+}

@@ -31,23 +31,12 @@ pub(super) async fn changes(errand: &Errand, plan: &Plan) -> Result<Vec<Value>> 
             "resourceType": step.kind,
             "changeType": kind,
             "unsupportedReason": unreadable,
-            "before": redacted(plan, &before),
+            "before": plan.redact_value(&before)?,
             "after": after,
-            "delta": redacted(plan, &Value::Array(delta)),
+            "delta": plan.redact_value(&Value::Array(delta))?,
         }));
     }
     Ok(found)
-}
-
-fn redacted(plan: &Plan, value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(plan.redact(text)),
-        Value::Array(all) => all.iter().map(|value| redacted(plan, value)).collect(),
-        Value::Object(fields) => {
-            Value::Object(fields.iter().map(|(key, value)| (key.clone(), redacted(plan, value))).collect())
-        }
-        other => other.clone(),
-    }
 }
 
 /// What the template says otherwise. What it does not say stays; what is known only while it is deployed is not compared.
