@@ -41,12 +41,14 @@ pub trait KeyProvider: Send + Sync {
     async fn unwrap(&self, purpose: Agreement<'_>, wrapped: &Sealed) -> StoreResult<Secret<Vec<u8>>>;
 
     /// Makes a new version of the root key, durable when it returns. From then on `wrap` uses it, and `unwrap` opens what
-    /// either wrapped, also after a restart: until [`settle`](Self::settle), which ends it, nothing is lost whatever happens.
+    /// either wrapped, also after a restart: until [`settle`](Self::settle), which ends it, nothing is lost whatever happens. A
+    /// rotation that was not settled may be tried again; that need not make another version.
     async fn rotate(&self) -> StoreResult<()> {
         Err(StoreError::Key(format!("the root key ({}) has no versions; move to another one instead", self.describe())))
     }
 
-    /// Everything is wrapped under the newest version now.
+    /// Everything is wrapped under the newest version now, or nothing was since the start: then this ends a rotation whose
+    /// newest version `unwrap` has met, and leaves another as it is.
     async fn settle(&self) -> StoreResult<()> {
         Ok(())
     }

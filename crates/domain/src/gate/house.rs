@@ -114,6 +114,10 @@ impl House {
             Error::new(Kind::Unavailable, format!("the metadata store is damaged: {}", chain_of(&fault))).because(fault)
         })?;
         let keys = Keys::open(parts.meta.as_ref(), parts.root.as_ref()).await?;
+        // A rotation that a stop cut off ends here: whoever opens the house has the data directory alone.
+        if let Err(fault) = parts.root.settle().await {
+            tracing::warn!(%fault, "the old version of the root key could not be put away; it is tried again at the next start");
+        }
         let house = Self {
             meta: parts.meta,
             blobs: parts.blobs,

@@ -11,7 +11,6 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -27,6 +26,7 @@ const MAGIC: &str = "bartizan-root-key-v1";
 const KEY_BYTES: usize = 32;
 const NEXT: &str = ".next";
 const OLD: &str = ".old";
+const DRAFT: &str = ".new";
 /// The magic line and the key's line with their ends, and one byte more to notice what is too long.
 const MOST_BYTES: usize = MAGIC.len() + 1 + 44 + 1 + 1;
 
@@ -42,7 +42,7 @@ struct Held {
     root: Secret<Vec<u8>>,
     /// The one in `F.next`.
     next: Option<Secret<Vec<u8>>>,
-    /// Whether we are the ones who rotate: `next` wraps already.
+    /// Whether `next` is in use: it wraps, or has opened what is stored. Then nothing replaces it but its own taking over.
     turned: bool,
 }
 
@@ -64,7 +64,7 @@ impl KeyFile {
                 path.display()
             )));
         }
-        let draft = beside(path, ".new");
+        let draft = beside(path, DRAFT);
         let written = write(&draft, root).and_then(|()| fs::hard_link(&draft, path));
         // Also when writing failed; and what a power cut left is replaced by `write`.
         let cleared = fs::remove_file(&draft);
@@ -106,20 +106,31 @@ impl KeyFile {
         self.held.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The new key takes the file's name; the old one keeps another, for backups that were made under it.
+    /// The new key takes the file's name; the old one keeps another, for backups that were made under it. A next key that is
+    /// not in use stays where it is: what is stored may never have been wrapped under it.
     fn take_over(&self) -> StoreResult<()> {
         let mut held = self.held_mut();
-        let Some(next) = held.next.clone() else { return Ok(()) };
+        let Some(next) = held.next.clone().filter(|_| held.turned) else { return Ok(()) };
         let said = |cause| fault::io(format!("cannot replace the key file `{}`", self.path.display()), cause);
-        match fs::hard_link(&self.path, beside(&self.path, OLD)) {
-            // Of a settling that was cut off.
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && is_same(&self.path) => {}
-            other => other.map_err(said)?,
-        }
+        self.keep_old(&held.root).map_err(said)?;
         fs::rename(beside(&self.path, NEXT), &self.path).map_err(said)?;
         disk::sync_parent(&self.path).map_err(said)?;
         *held = Held { root: next, next: None, turned: false };
         Ok(())
+    }
+
+    /// Gives the old key its second name, or a copy where the medium has no second names for a file.
+    fn keep_old(&self, root: &Secret<Vec<u8>>) -> io::Result<()> {
+        let old = beside(&self.path, OLD);
+        let Err(cause) = fs::hard_link(&self.path, &old) else { return Ok(()) };
+        if old.symlink_metadata().is_ok() {
+            // Of a settling that was cut off; any other key stays.
+            return if holds(&old, root) { Ok(()) } else { Err(io::Error::new(io::ErrorKind::AlreadyExists, cause)) };
+        }
+        let draft = beside(&self.path, DRAFT);
+        write(&draft, root)?;
+        fs::rename(&draft, &old)?;
+        disk::sync_parent(&old)
     }
 }
 
@@ -138,10 +149,10 @@ fn beside(path: &Path, word: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Whether the old key has its second name already.
-fn is_same(path: &Path) -> bool {
-    let of = |path: &Path| fs::metadata(path).ok().map(|about| (about.dev(), about.ino()));
-    of(path).is_some_and(|about| of(&beside(path, OLD)) == Some(about))
+/// Whether a file holds this key.
+fn holds(path: &Path, root: &Secret<Vec<u8>>) -> bool {
+    let found = secret_file::open(path, "key file", "").and_then(|mut file| read(&mut file));
+    found.ok().flatten().is_some_and(|found| found.expose() == root.expose())
 }
 
 #[async_trait]
@@ -153,23 +164,28 @@ impl KeyProvider for KeyFile {
     }
 
     async fn unwrap(&self, purpose: Agreement<'_>, wrapped: &Sealed) -> StoreResult<Secret<Vec<u8>>> {
-        let (by_next, is_left) = {
+        let by_next = {
             let held = self.held();
             let refused = match self.sealing.open(&held.root, purpose, wrapped) {
                 Ok(key) => return Ok(key),
                 Err(fault) => fault,
             };
             let Some(next) = &held.next else { return Err(refused) };
-            (self.sealing.open(next, purpose, wrapped).map_err(|_| refused)?, !held.turned)
+            self.sealing.open(next, purpose, wrapped).map_err(|_| refused)?
         };
-        // What is stored is under the next key, and nobody is rotating: the last rotation ended before it was settled.
-        if is_left && let Err(fault) = self.take_over() {
-            tracing::warn!(%fault, "the rotated root key could not take its file's name; it is tried again at the next start");
-        }
+        // What is stored is under the next key: the last rotation ended before it was settled. Files stay as they are, since who
+        // only looks may do so beside the one whose rotation it is.
+        let mut held = self.held_mut();
+        held.turned = held.next.is_some();
         Ok(by_next)
     }
 
     async fn rotate(&self) -> StoreResult<()> {
+        if self.held().turned {
+            // The last rotation was not settled. What is stored may be under its key already, so that goes on to be the newest:
+            // another one in its place would be the loss of everything.
+            return Ok(());
+        }
         if beside(&self.path, OLD).try_exists().unwrap_or(true) {
             return Err(StoreError::Key(format!(
                 "`{}` is the key of the last rotation, which backups from before it need; move it to where you keep such \
@@ -177,14 +193,8 @@ impl KeyProvider for KeyFile {
                 beside(&self.path, OLD).display()
             )));
         }
-        if self.held().turned {
-            // Whether what is stored is under `F.next` is not known here, so that is not replaced.
-            return Err(StoreError::Key(String::from(
-                "the last rotation of the root key did not end; restart the server, which finishes it, then rotate again",
-            )));
-        }
         let root = self.sealing.fresh()?;
-        let (draft, next) = (beside(&self.path, ".new"), beside(&self.path, NEXT));
+        let (draft, next) = (beside(&self.path, DRAFT), beside(&self.path, NEXT));
         let written = write(&draft, &root).and_then(|()| fs::rename(&draft, &next));
         written
             .and_then(|()| disk::sync_parent(&next))
@@ -232,4 +242,80 @@ fn read(file: &mut File) -> StoreResult<Option<Secret<Vec<u8>>>> {
     let Some(encoded) = encoded else { return Ok(None) };
     let decoded = STANDARD.decode(encoded).ok().map(Secret::new);
     Ok(decoded.filter(|root| root.expose().len() == KEY_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::ToySealing;
+
+    use super::*;
+
+    const PURPOSE: &[u8] = b"test";
+
+    fn open(path: &Path) -> KeyFile {
+        KeyFile::open(path, Arc::new(ToySealing)).unwrap()
+    }
+
+    fn create(dir: &Path) -> (PathBuf, KeyFile) {
+        let path = dir.join("root.key");
+        let held = KeyFile::create(&path, &Secret::new(vec![7; KEY_BYTES]), Arc::new(ToySealing)).unwrap();
+        (path, held)
+    }
+
+    #[tokio::test]
+    async fn a_next_key_that_opens_what_is_stored_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, held) = create(dir.path());
+        let data_key = Secret::new(vec![9; 32]);
+        held.rotate().await.unwrap();
+        let stored = held.wrap(PURPOSE, &data_key).await.unwrap();
+        // The old key cannot get its second name.
+        fs::create_dir(beside(&path, OLD)).unwrap();
+        held.settle().await.unwrap_err();
+        let next = fs::read(beside(&path, NEXT)).unwrap();
+        drop(held);
+        for _ in 0..2 {
+            let held = open(&path);
+            assert_eq!(held.unwrap(PURPOSE, &stored).await.unwrap().expose(), data_key.expose());
+            held.settle().await.unwrap_err();
+            held.rotate().await.unwrap();
+            assert_eq!(fs::read(beside(&path, NEXT)).unwrap(), next, "the only key of what is stored was replaced");
+            let again = held.wrap(PURPOSE, &data_key).await.unwrap();
+            assert_eq!(open(&path).unwrap(PURPOSE, &again).await.unwrap().expose(), data_key.expose());
+        }
+        fs::remove_dir(beside(&path, OLD)).unwrap();
+        let held = open(&path);
+        held.unwrap(PURPOSE, &stored).await.unwrap();
+        held.settle().await.unwrap();
+        assert_eq!(fs::read(&path).unwrap(), next);
+    }
+
+    #[tokio::test]
+    async fn settling_goes_on_from_a_copy_of_the_old_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, held) = create(dir.path());
+        let old = fs::read(&path).unwrap();
+        held.rotate().await.unwrap();
+        // As a medium without links is left when the settling is cut off.
+        fs::copy(&path, beside(&path, OLD)).unwrap();
+        held.settle().await.unwrap();
+        assert_eq!(fs::read(beside(&path, OLD)).unwrap(), old);
+        assert_ne!(fs::read(&path).unwrap(), old);
+    }
+
+    #[tokio::test]
+    async fn looking_moves_no_files_and_what_was_never_wrapped_under_does_not_take_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, held) = create(dir.path());
+        let before = held.wrap(PURPOSE, &Secret::new(vec![9; 32])).await.unwrap();
+        held.rotate().await.unwrap();
+        let after = held.wrap(PURPOSE, &Secret::new(vec![9; 32])).await.unwrap();
+        let old = fs::read(&path).unwrap();
+        open(&path).unwrap(PURPOSE, &after).await.unwrap();
+        assert_eq!(fs::read(&path).unwrap(), old);
+        let started = open(&path);
+        started.unwrap(PURPOSE, &before).await.unwrap();
+        started.settle().await.unwrap();
+        assert_eq!(fs::read(&path).unwrap(), old);
+    }
 }
