@@ -29,9 +29,12 @@ pub async fn root_key_use(meta: &dyn MetaStore, root: &dyn KeyProvider) -> Resul
 }
 
 impl<O: Op> Cx<'_, O> {
-    /// How the root key stands.
+    /// How the root key stands, as far as it is known without its holder: reading it must cost no stretching of a passphrase, no
+    /// login and no call, and goes on while the holder is away.
     pub(crate) async fn root_key(&self) -> Result<RootKeyUse> {
-        root_key_use(self.house().meta(), self.house().root()).await
+        let (house, root) = (self.house(), self.house().root());
+        let stored = Keys::stored(house.meta()).await?;
+        Ok(RootKeyUse { provider: root.describe(), version: root.version(&stored.value) })
     }
 
     /// Makes a new version of the root key and wraps the system's keyring under it, in one commit with the record. What a
