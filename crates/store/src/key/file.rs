@@ -32,6 +32,9 @@ const MOST_BYTES: usize = MAGIC.len() + 1 + 44 + 1 + 1;
 
 /// Holds the root key that it read from a file; wraps and unwraps with it.
 pub struct KeyFile {
+    /// As the operator named it.
+    named: PathBuf,
+    /// The file itself, beside which the others of a rotation lie: the new key replaces it, and never a link to it.
     path: PathBuf,
     held: RwLock<Held>,
     sealing: Arc<dyn Sealing>,
@@ -88,8 +91,10 @@ impl KeyFile {
         let mut file = secret_file::open(path, "key file", missing)?;
         match read(&mut file)? {
             Some(root) => {
-                let next = found_next(path)?;
-                Ok(Self { path: path.to_owned(), held: RwLock::new(Held { root, next, turned: false }), sealing })
+                let real = fs::canonicalize(path)
+                    .map_err(|cause| fault::io(format!("cannot find the key file `{}`", path.display()), cause))?;
+                let held = RwLock::new(Held { root, next: found_next(&real)?, turned: false });
+                Ok(Self { named: path.to_owned(), path: real, held, sealing })
             }
             None => Err(StoreError::Key(format!(
                 "`{}` is not a key file or is damaged; restore it from its backup",
@@ -209,7 +214,7 @@ impl KeyProvider for KeyFile {
     }
 
     fn describe(&self) -> String {
-        format!("key file `{}`", self.path.display())
+        format!("key file `{}`", self.named.display())
     }
 }
 
@@ -301,6 +306,21 @@ mod tests {
         held.settle().await.unwrap();
         assert_eq!(fs::read(beside(&path, OLD)).unwrap(), old);
         assert_ne!(fs::read(&path).unwrap(), old);
+    }
+
+    #[tokio::test]
+    async fn a_rotation_replaces_what_a_link_leads_to_and_not_the_link() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (path, _) = create(elsewhere.path());
+        let (link, old) = (dir.path().join("data.key"), fs::read(&path).unwrap());
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let held = open(&link);
+        assert!(held.describe().contains("data.key"));
+        held.rotate().await.unwrap();
+        held.settle().await.unwrap();
+        assert!(link.is_symlink() && fs::read(&link).unwrap() != old);
+        assert_eq!(fs::read(beside(&path, OLD)).unwrap(), old);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing of a key lies beside the link");
     }
 
     #[tokio::test]
