@@ -1,5 +1,7 @@
 //! Calls to a transit engine, and what its answers mean.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use kernel::{Secret, StoreError, StoreResult, Web, WebError, WebMethod, WebReply, WebRequest};
 use outbound::{Reach, WebClient};
@@ -46,15 +48,14 @@ impl Engine {
         let networks =
             config.networks.iter().map(|text| text.parse().map_err(|fault| refused(format!("`{text}`: {fault}"))));
         let ca_pem = match &config.ca {
-            Some(path) => {
-                std::fs::read(path).map_err(|cause| refused(format!("cannot read `{}` ({cause})", path.display())))?
-            }
+            Some(path) => authorities(path).map_err(refused)?,
             None => Vec::new(),
         };
         let reach = Reach {
             hosts: vec![host],
             networks: networks.collect::<StoreResult<_>>()?,
-            is_pinned: !ca_pem.is_empty(),
+            // Whoever names a file trusts nobody else, whatever is in it.
+            is_pinned: config.ca.is_some(),
             ca_pem,
         };
         let web = WebClient::new(reach, WebClient::PATIENCE).map_err(|fault| refused(fault.to_string()))?;
@@ -132,9 +133,45 @@ impl Engine {
     }
 }
 
+/// The PEM file of the only authorities that are trusted.
+fn authorities(path: &Path) -> Result<Vec<u8>, String> {
+    let pem = std::fs::read(path).map_err(|cause| format!("cannot read `{}` ({cause})", path.display()))?;
+    if pem.trim_ascii().is_empty() {
+        return Err(format!("`{}` is empty; put the engine's authority there, in PEM", path.display()));
+    }
+    Ok(pem)
+}
+
 /// The engine's own sentence. It comes from afar: shortened, and without what a terminal would obey.
 fn said(body: &[u8]) -> String {
     let faults: Vec<String> = serde_json::from_slice::<Faults>(body).map(|faults| faults.errors).unwrap_or_default();
     let words: String = faults.join("; ").chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect();
     if words.is_empty() { words } else { format!(" ({words})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::TransitAuth;
+
+    #[test]
+    fn an_empty_file_of_authorities_is_refused_and_trusts_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("ca.pem");
+        for text in ["", "\n \n"] {
+            std::fs::write(&ca, text).unwrap();
+            let config = TransitConfig {
+                address: String::from("https://vault.example.org:8200"),
+                mount: String::from("transit"),
+                key: String::from("k"),
+                namespace: None,
+                ca: Some(ca.clone()),
+                networks: Vec::new(),
+                associated_data: true,
+                auth: TransitAuth::TokenFile(dir.path().join("token")),
+            };
+            let made = Engine::new(config);
+            assert!(matches!(made.map(drop), Err(StoreError::Key(why)) if why.contains("ca.pem` is empty")));
+        }
+    }
 }
