@@ -90,7 +90,7 @@ pub async fn open_key(config: &KeyConfig, around: KeySurroundings<'_>) -> StoreR
         }
         KeyConfig::File { path } => Arc::new(key::KeyFile::open(path, sealing)?),
         KeyConfig::Passphrase { from } => {
-            Arc::new(key::Passphrase::new(from.read(credentials)?, &from.describe(), sealing))
+            Arc::new(key::Passphrase::new(from.read(credentials, is_new)?, &from.describe(), sealing))
         }
         KeyConfig::Transit(config) => Arc::new(key::Transit::new(config.clone(), sealing)?),
         KeyConfig::Pkcs11(config) => {

@@ -27,11 +27,12 @@ pub enum PassphraseSource {
 }
 
 impl PassphraseSource {
-    /// Reads it. `credentials` is the directory that systemd named, if it did.
+    /// Reads it. `credentials` is the directory that systemd named, if it did. Who sits at the terminal says a new one twice: it
+    /// is not shown, and one slip in it would be the loss of everything.
     ///
     /// # Errors
     /// `Key` with one sentence that says what to do.
-    pub fn read(&self, credentials: Option<&Path>) -> StoreResult<Secret<String>> {
+    pub fn read(&self, credentials: Option<&Path>, is_new: bool) -> StoreResult<Secret<String>> {
         let refused = |why: String| StoreError::Key(why);
         match self {
             Self::File(path) => secret_file::line(path, "passphrase file"),
@@ -54,9 +55,12 @@ impl PassphraseSource {
                 let file = file.map_err(|cause| refused(format!("{what} cannot be opened ({cause})")))?;
                 secret_file::read_line(file, &what)
             }
-            Self::Prompt => ask().map_err(|cause| {
-                refused(format!("the passphrase cannot be asked for ({cause}); name a file, descriptor or credential"))
-            })?,
+            Self::Prompt => agreed(is_new, |question| {
+                ask(question).map_err(|cause| {
+                    let instead = "name a file, descriptor or credential";
+                    refused(format!("the passphrase cannot be asked for ({cause}); {instead}"))
+                })?
+            }),
         }
     }
 
@@ -71,10 +75,22 @@ impl PassphraseSource {
     }
 }
 
+/// The answer; of a new passphrase, when it was the same twice.
+fn agreed(is_new: bool, mut ask: impl FnMut(&str) -> StoreResult<Secret<String>>) -> StoreResult<Secret<String>> {
+    if !is_new {
+        return ask("passphrase of the root key: ");
+    }
+    let words = ask("new passphrase of the root key: ")?;
+    if ask("the new passphrase again: ")?.expose() == words.expose() {
+        return Ok(words);
+    }
+    Err(StoreError::Key(String::from("the new passphrase was not the same twice; nothing was changed, begin anew")))
+}
+
 /// Asks at the terminal, which shows nothing of the answer.
-fn ask() -> std::io::Result<StoreResult<Secret<String>>> {
+fn ask(question: &str) -> std::io::Result<StoreResult<Secret<String>>> {
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-    terminal.write_all(b"passphrase of the root key: ")?;
+    terminal.write_all(question.as_bytes())?;
     let shown = tcgetattr(&terminal)?;
     let mut hidden = shown.clone();
     hidden.local_flags.remove(LocalFlags::ECHO);
@@ -99,5 +115,27 @@ impl std::io::Read for OneLine<'_> {
                 Ok(1)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_passphrase_is_said_twice() {
+        let said = |is_new, answers: [&str; 2]| {
+            let (mut answers, mut questions) = (answers.into_iter(), Vec::new());
+            let end = agreed(is_new, |question| {
+                questions.push(question.to_owned());
+                Ok(Secret::new(answers.next().unwrap().to_owned()))
+            });
+            (end.map(|words| words.expose().clone()), questions)
+        };
+        assert_eq!(said(false, ["correct horse", ""]).0.unwrap(), "correct horse");
+        let (same, questions) = said(true, ["correct horse", "correct horse"]);
+        assert_eq!(same.unwrap(), "correct horse");
+        assert!(questions.len() == 2 && questions.iter().all(|text| text.contains("new passphrase")), "{questions:?}");
+        assert!(matches!(said(true, ["correct horse", "correct house"]).0, Err(StoreError::Key(_))));
     }
 }

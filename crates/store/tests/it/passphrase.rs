@@ -38,7 +38,7 @@ async fn what_another_kind_wrapped_is_named() {
 }
 
 fn read(source: PassphraseSource, credentials: Option<&Path>) -> StoreResult<String> {
-    source.read(credentials).map(|words| words.expose().clone())
+    source.read(credentials, false).map(|words| words.expose().clone())
 }
 
 #[test]
