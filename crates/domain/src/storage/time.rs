@@ -56,10 +56,10 @@ pub fn snapshot_text(steps: u64) -> String {
     at.and_then(|at| at.format(FORM).ok()).unwrap_or_default()
 }
 
-/// The steps of a snapshot's time.
+/// The steps of a snapshot's time. Never 0: the row of that time is the blob itself, which a snapshot's name must not reach.
 pub fn parse_snapshot(text: &str) -> Option<u64> {
     let at = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
-    u64::try_from(at.unix_timestamp_nanos().checked_div(100)?).ok()
+    u64::try_from(at.unix_timestamp_nanos().checked_div(100)?).ok().filter(|steps| *steps > 0)
 }
 
 #[cfg(test)]
@@ -79,5 +79,13 @@ mod tests {
         let text = snapshot_text(steps(noon) + 1);
         assert_eq!(text, "2026-01-31T12:00:00.0000001Z");
         assert_eq!(parse_snapshot(&text), Some(steps(noon) + 1));
+    }
+
+    #[test]
+    fn no_snapshot_has_the_place_of_the_blob_itself() {
+        for text in ["1970-01-01T00:00:00Z", "1970-01-01T00:00:00.0000000Z", "1969-12-31T23:59:59.99999995Z"] {
+            assert_eq!(parse_snapshot(text), None, "{text}");
+        }
+        assert_eq!(parse_snapshot("1970-01-01T00:00:00.0000001Z"), Some(1));
     }
 }
