@@ -155,7 +155,15 @@ async fn get_blob(guest: Guest) -> Response {
 }
 
 async fn put_blob(guest: Guest) -> Response {
-    answered(guest, async |visit| match visit.query("comp") {
+    answered(guest, async |visit| {
+        visit.refuse_snapshot()?;
+        write_blob(visit).await
+    })
+    .await
+}
+
+async fn write_blob(visit: Visit) -> Result<Response> {
+    match visit.query("comp") {
         "" if visit.header("x-ms-copy-source").is_some() => copy::copy(visit).await,
         "" => upload::put(visit).await,
         "block" if visit.header("x-ms-copy-source").is_some() => copy::block(visit).await,
@@ -169,8 +177,7 @@ async fn put_blob(guest: Guest) -> Response {
         "snapshot" => label::snapshot(visit).await,
         "undelete" => delete::undelete(visit).await,
         _ => not_asked(&visit).await,
-    })
-    .await
+    }
 }
 
 async fn delete_blob(guest: Guest) -> Response {

@@ -135,6 +135,15 @@ impl Visit {
         }
     }
 
+    /// For writes: these are about the blob, so one that names a moment of it must not fall on what is there now.
+    pub(super) fn refuse_snapshot(&self) -> Result<()> {
+        let names_one = |name: &str| ["snapshot", "versionid"].iter().any(|moment| name.eq_ignore_ascii_case(moment));
+        if self.pairs.iter().any(|(name, _)| names_one(name)) {
+            return Err(invalid("InvalidQueryParameterValue", "snapshots are read and deleted, never written"));
+        }
+        Ok(())
+    }
+
     /// The service's own address, as this client knows it.
     pub(super) fn endpoint(&self) -> String {
         match self.guest.asked_as() {
