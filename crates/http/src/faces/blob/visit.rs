@@ -172,7 +172,7 @@ fn missing() -> Error {
     invalid("InvalidUri", "the address names no container or blob")
 }
 
-/// The pairs of a query. A name that comes twice means two things, so it is refused; a plus is a plus.
+/// The pairs of a query. A name that comes twice means two things, so it is refused.
 pub(super) fn pairs_of(query: &str) -> Result<Vec<(String, String)>> {
     let bad = || invalid("InvalidQueryParameterValue", "a parameter of the query is not well formed, or comes twice");
     let mut seen = BTreeSet::new();
