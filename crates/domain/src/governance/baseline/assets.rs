@@ -34,11 +34,6 @@ const CONFIGURATION: &[Elsewhere] = &[
     (7, "Deploy configuration management", "templates are deployed by whatever you deploy with"),
     (8, "Deploy configuration management for operating systems", HOST),
     (10, "Monitor configurations of operating systems", HOST),
-    (
-        13,
-        "Eliminate unintended credential exposure",
-        "not offered: nothing scans code for credentials; scan it before it is sent",
-    ),
 ];
 
 const MALWARE: &[Elsewhere] = &[
@@ -151,4 +146,10 @@ fn configuration(sheet: &mut Sheet<'_>) {
         identities,
         picture.below_workspace("onlineEndpoints"),
     );
+    let exposed = sheet.workspaces(
+        |place| place.refuses_secrets,
+        "refuses jobs and deployments in whose variables, inputs or command line a secret is written out; what is in files is yours to scan",
+        "take jobs and deployments in which secrets are written out, with a warning; set `secretDetection` to `Refuse`",
+    );
+    sheet.put(13, "Eliminate unintended credential exposure", exposed, picture.workspaces_path());
 }

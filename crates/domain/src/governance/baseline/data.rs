@@ -45,7 +45,7 @@ pub(super) fn judge(sheet: &mut Sheet<'_>) {
     };
     sheet.put(6, "Control access by roles", roles, picture.at("providers/Microsoft.Authorization/roleDefinitions"));
     let rest = pass(
-        "by the making of the server: everything stored is sealed under its workspace's key, and that under the root key",
+        "by the making of the server: everything stored is sealed under its workspace's key, and that under the root key, and under the customer's where one was named",
     );
     sheet.put(8, "Encrypt sensitive data at rest", rest, picture.workspaces_path());
     let told = either(

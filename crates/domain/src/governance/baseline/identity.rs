@@ -54,6 +54,7 @@ fn accounts(sheet: &mut Sheet<'_>) {
     };
     sheet.put(2, "Change default passwords", passwords, String::from("/graph/v1.0/users"));
     let owners = match people.lasting_owners {
+        0 => fail("nobody owns this for good, so that nobody is left once what others have for a time is over"),
         few if few <= MOST_OWNERS => pass(format!("{few} people own this for good; at most {MOST_OWNERS} should")),
         many => fail(format!(
             "{many} people own this for good; make others eligible, for hours at a time, beyond {MOST_OWNERS}"

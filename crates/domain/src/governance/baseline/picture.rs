@@ -15,10 +15,11 @@ use crate::{
     delivery::{LogStanding, log_standing},
     gate::{Cx, Guard, Op, Shelf},
     governance::{PolicyDefinition, built_in, compliance::states_at, effect::Effect, snapshot::found as definition_of},
-    identity::{Application, OperationClass, demands_for, demands_mfa},
+    identity::{Application, Network, OperationClass, demands_for, demands_mfa},
     network::{NetworkView, PrivateEndpoint, VirtualNetwork, network_of},
-    resources::{Resource, ResourceGroup, ResourceType, Target, Workspace, collection, require_scope},
+    resources::{KeyVault, Resource, ResourceGroup, ResourceType, Target, Workspace, collection, require_scope},
     scoring::{Endpoint, Form},
+    secrets::SecretDetection,
 };
 
 /// Workspaces of one report.
@@ -42,6 +43,8 @@ pub(super) struct Place {
     pub inside: Option<Inside>,
     /// Whether an alert rule watches it that tells somebody.
     pub is_watched: bool,
+    /// Whether it takes no submission in which a secret is written out.
+    pub refuses_secrets: bool,
 }
 
 /// What is in a workspace.
@@ -55,7 +58,9 @@ pub(super) struct Inside {
 impl Place {
     /// Whether not just any address reaches it.
     pub fn is_limited(&self) -> bool {
-        !self.network.rules.public_access || !self.network.rules.ip_allow.is_empty()
+        let rules = &self.network.rules;
+        let is_named = !rules.ip_allow.is_empty() && !rules.ip_allow.iter().any(Network::is_everywhere);
+        !rules.public_access || is_named
     }
 }
 
@@ -100,6 +105,8 @@ pub(super) struct Picture {
     pub groups: (usize, usize),
     /// Networks and private endpoints, and how many of them have no tag.
     pub networks: (usize, usize),
+    /// Key vaults of the scope and of its workspaces that are not protected against purging.
+    pub unprotected_vaults: usize,
     /// The subscription's diagnostic settings.
     pub log: LogStanding,
     pub retention: Retention,
@@ -158,6 +165,7 @@ impl Picture {
             approved,
             groups: gathered.groups,
             networks: gathered.networks,
+            unprotected_vaults: gathered.unprotected_vaults(),
             told: gathered.told.len(),
             workspaces: gathered.places,
             scope: scope.clone(),
@@ -209,6 +217,8 @@ struct Gathered {
     places: Vec<Place>,
     groups: (usize, usize),
     networks: (usize, usize),
+    /// Vaults of the subscription that are not protected against purging.
+    unprotected: Vec<ResourceId>,
     rules: Vec<MetricAlert>,
     told: BTreeSet<ResourceId>,
 }
@@ -221,6 +231,7 @@ impl Gathered {
             places: Vec::new(),
             groups: (0, 0),
             networks: (0, 0),
+            unprotected: Vec::new(),
             rules: Vec::new(),
             told: BTreeSet::new(),
         };
@@ -233,6 +244,8 @@ impl Gathered {
             for endpoint in below::<PrivateEndpoint, _>(cx, system, &group.id).await? {
                 count(&mut gathered.networks, endpoint.id.is_within(scope), &endpoint);
             }
+            let vaults = below::<KeyVault, _>(cx, system, &group.id).await?.into_iter();
+            gathered.unprotected.extend(vaults.filter(|one| !one.properties.purge_protection).map(|one| one.id));
             let rules = below::<MetricAlert, _>(cx, system, &group.id).await?;
             gathered.rules.extend(rules.into_iter().map(|rule| rule.properties).filter(|rule| rule.is_enabled));
             let told = below::<ActionGroup, _>(cx, system, &group.id).await?.into_iter();
@@ -246,6 +259,11 @@ impl Gathered {
             }
         }
         Ok(gathered)
+    }
+
+    fn unprotected_vaults(&self) -> usize {
+        let is_used = |vault: &ResourceId| self.places.iter().any(|place| place.companions.contains(vault));
+        self.unprotected.iter().filter(|vault| vault.is_within(&self.scope) || is_used(vault)).count()
     }
 
     async fn see_workspaces<O: Op>(&mut self, cx: &Cx<'_, O>) -> Result<()> {
@@ -269,6 +287,7 @@ impl Gathered {
                 companions: [workspace.properties.storage_account, workspace.properties.key_vault],
                 inside,
                 is_watched: self.rules.iter().any(watches),
+                refuses_secrets: workspace.properties.secret_detection == SecretDetection::Refuse,
                 tags: workspace.tags,
                 id: workspace.id,
             });

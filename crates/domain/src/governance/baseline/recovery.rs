@@ -3,7 +3,7 @@
 use super::{
     ControlGroup,
     network::SETTINGS,
-    sheet::{Elsewhere, Sheet, either},
+    sheet::{Elsewhere, Sheet, either, fail, pass},
 };
 use crate::gate::Guard;
 
@@ -11,7 +11,7 @@ const RECOVERY: &[Elsewhere] = &[
     (
         1,
         "Ensure regular automated backups",
-        "copies are made beside a stopped server, which cannot see them; see the guide to backing up",
+        "`bartizan backup` copies everything while the server serves; what calls it, and how often, is your own: see the guide to backing up",
     ),
     (
         2,
@@ -21,7 +21,7 @@ const RECOVERY: &[Elsewhere] = &[
     (
         3,
         "Validate backups, keys included",
-        "a copy is validated where it is restored: the server checks its log when it starts there",
+        "a copy is read again before it has its name; `bartizan backup verify` reads it where it lies, and restoring it tries the root key",
     ),
 ];
 
@@ -37,11 +37,18 @@ pub(super) fn judge(sheet: &mut Sheet<'_>) {
     let picture = sheet.picture;
     sheet.turn_to(ControlGroup::Recovery);
     sheet.elsewhere(RECOVERY);
-    let kept = either(
-        picture.approved.contains(&Guard::Purge) && picture.approved.contains(&Guard::KeyChange),
-        "what destroys data or changes keys here takes the approval of others",
-        "one person alone can destroy data or change keys here; make approval rules for `purge` and `keyChange`",
-    );
+    let is_approved = picture.approved.contains(&Guard::Purge) && picture.approved.contains(&Guard::KeyChange);
+    let kept = match (is_approved, picture.unprotected_vaults) {
+        (true, 0) => pass(
+            "what destroys data or changes keys here takes the approval of others, and no vault is purged before its time",
+        ),
+        (true, some) => fail(format!(
+            "{some} key vaults, or what they hold, can be purged before their time; set `enablePurgeProtection`"
+        )),
+        (false, _) => fail(
+            "one person alone can destroy data or change keys here; make approval rules for `purge` and `keyChange`",
+        ),
+    };
     sheet.put(4, "Protect backups and keys", kept, picture.at("providers/Microsoft.Authorization/approvalRules"));
     sheet.turn_to(ControlGroup::Incident);
     sheet.elsewhere(INCIDENT);

@@ -21,6 +21,12 @@ impl Network {
         width == other_width && own.checked_shr(free).unwrap_or(0) == other.checked_shr(free).unwrap_or(0)
     }
 
+    /// Whether it is half of all addresses or more, so that naming it keeps nobody out. Of IPv6 an eighth is all that is given out.
+    pub fn is_everywhere(&self) -> bool {
+        let fewest = if self.address.is_ipv4() { 2 } else { 4 };
+        self.bits < fewest
+    }
+
     /// Whether all of another range lies in it.
     pub fn covers(&self, other: &Self) -> bool {
         self.bits <= other.bits && self.contains(other.address)
@@ -109,6 +115,20 @@ mod tests {
             ("0.0.0.0/0", "2001:db8::/32", false),
         ] {
             assert_eq!(outer.parse::<Network>().unwrap().covers(&inner.parse().unwrap()), covers, "{outer} {inner}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_nearly_all_addresses_is_everywhere() {
+        for (network, is_everywhere) in [
+            ("0.0.0.0/0", true),
+            ("128.0.0.0/1", true),
+            ("10.0.0.0/8", false),
+            ("::/0", true),
+            ("2000::/3", true),
+            ("2001:db8::/32", false),
+        ] {
+            assert_eq!(network.parse::<Network>().unwrap().is_everywhere(), is_everywhere, "{network}");
         }
     }
 
