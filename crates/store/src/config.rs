@@ -1,11 +1,15 @@
 //! Which drivers a server uses: a closed choice, joined to the ports in one place.
 
 use std::{
+    fs::File,
+    io::Read,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use kernel::{BlobStore, Chain, KeyProvider, MetaStore, Sealing, StoreResult};
+use kernel::{BlobStore, Chain, KeyProvider, MetaStore, Sealing, StoreError, StoreResult};
+use nix::unistd::geteuid;
 use serde::Deserialize;
 
 use crate::{blob, key, meta};
@@ -64,6 +68,41 @@ pub enum KeyConfig {
     Transit(key::TransitConfig),
     /// A PKCS#11 token.
     Pkcs11(key::Pkcs11Config),
+}
+
+impl KeyConfig {
+    /// Reads the JSON file in which an operator names a holder. What is wrong in it is not repeated: whoever takes `from` for the
+    /// passphrase itself has written a secret there.
+    ///
+    /// # Errors
+    /// `Key` with one sentence that says what to do: it cannot be read, others could have written it, or it names no holder.
+    pub fn read(path: &Path) -> StoreResult<Self> {
+        let place = path.display();
+        let cannot = |cause| StoreError::Key(format!("cannot read `{place}` ({cause})"));
+        let mut file = File::open(path).map_err(cannot)?;
+        let about = file.metadata().map_err(cannot)?;
+        // It names code that runs within the server, and hosts that are sent tokens.
+        let me = geteuid().as_raw();
+        if about.uid() != me && about.uid() != 0 {
+            return Err(StoreError::Key(format!("`{place}` belongs to another user; run `chown {me} {place}`")));
+        }
+        if about.permissions().mode() & 0o022 != 0 {
+            return Err(StoreError::Key(format!("`{place}` can be written by other users; run `chmod go-w {place}`")));
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(cannot)?;
+        serde_json::from_slice(&text).map_err(|fault| {
+            // Where it is JSON but no choice, no place in it is known.
+            let at = match fault.line() {
+                0 => String::new(),
+                line => format!(" (line {line}, column {})", fault.column()),
+            };
+            StoreError::Key(format!(
+                "`{place}` does not say who holds the root key{at}; its `kind` is `file`, `passphrase`, `transit` or `pkcs11`, \
+                 with the fields of that kind and no others"
+            ))
+        })
+    }
 }
 
 /// What the choice of a root key is opened with.
@@ -126,4 +165,36 @@ pub fn open(config: &Config, chain: Arc<dyn Chain>) -> StoreResult<Stores> {
         BlobConfig::Memory => Arc::new(blob::Memory::new()),
     };
     Ok(Stores { meta, blob })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_in_a_choice_is_not_repeated_and_others_may_not_have_written_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("holder.json");
+        let read = |text: &str, mode| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            KeyConfig::read(&path).map_err(|fault| fault.to_string())
+        };
+        let good = r#"{"kind": "passphrase", "from": "prompt"}"#;
+        assert!(read(good, 0o644).is_ok());
+        for mode in [0o664, 0o646] {
+            assert!(read(good, mode).unwrap_err().contains("can be written by other users"));
+        }
+        assert!(read("{\n", 0o600).unwrap_err().contains("line 2"));
+        for wrong in [
+            r#"{"kind": "passphrase", "from": "correct horse"}"#,
+            r#"{"kind": "passphrase", "correct horse": 1}"#,
+            r#"{"kind": "correct horse"}"#,
+        ] {
+            let why = read(wrong, 0o600).unwrap_err();
+            assert!(!why.contains("correct") && why.contains("`pkcs11`"), "{why}");
+        }
+    }
 }

@@ -38,10 +38,7 @@ impl RootKeyOptions {
 
 /// Reads the file that names a holder.
 pub fn read_choice(file: &Path) -> Result<KeyConfig, Failure> {
-    let text =
-        std::fs::read(file).map_err(|fault| Failure::usage(format!("cannot read {}: {fault}", file.display())))?;
-    serde_json::from_slice(&text)
-        .map_err(|fault| Failure::usage(format!("{} does not say who holds the root key: {fault}", file.display())))
+    KeyConfig::read(file).map_err(|fault| Failure::usage(fault.to_string()))
 }
 
 /// Opens the holder; `is_new` when no data needs its key yet.
