@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Format, say};
 use crate::{
     failure::Failure,
-    server::{RootKeyOptions, local_target, open_holder},
+    server::{INCOMPLETE, RootKeyOptions, local_target, open_holder, refuse_incomplete},
 };
 
 /// Probes the walls of a jail by really building them, and whether the root key opens the data directory, if there is one. Exit
@@ -32,7 +32,8 @@ impl Doctor {
         let capabilities = local_target()?.capabilities();
         let mut walls: Vec<Value> =
             capabilities.walls.iter().map(|wall| serde_json::to_value(wall).unwrap_or_default()).collect();
-        let key = if self.data_dir.join("meta").exists() { Some(self.root_key_use().await) } else { None };
+        let is_there = ["meta", INCOMPLETE].iter().any(|name| self.data_dir.join(name).exists());
+        let key = if is_there { Some(self.root_key_use().await) } else { None };
         let opens = key.as_ref().is_none_or(Result::is_ok);
         walls.extend(key.map(|key| match key {
             Ok(RootKeyUse { provider, version }) => {
@@ -54,6 +55,7 @@ impl Doctor {
 
     /// Who holds the root key, and whether it opens what is here. Works beside a running server.
     async fn root_key_use(&self) -> Result<RootKeyUse, Failure> {
+        refuse_incomplete(&self.data_dir)?;
         let meta = store::meta::Sqlite::open_read_only(&self.data_dir.join("meta"))?;
         let root = open_holder(&self.root_key.choice(&self.data_dir)?, false).await?;
         Ok(root_key_use(&meta, root.as_ref()).await?)

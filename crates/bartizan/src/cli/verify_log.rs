@@ -16,7 +16,7 @@ use serde_json::json;
 use super::Format;
 use crate::{
     failure::Failure,
-    server::{CHECKPOINTS, CUTS, PUBLIC_KEY, read_checkpoints},
+    server::{CHECKPOINTS, CUTS, PUBLIC_KEY, read_checkpoints, refuse_incomplete},
 };
 
 /// Verifies a log without any secret: the chain needs no key, checkpoints need the public one. Works while a server runs,
@@ -86,6 +86,8 @@ impl VerifyLog {
     /// Verifies the data directory's own log. A server that cuts it meanwhile takes rows away behind a signed cut: then it is
     /// verified anew from there.
     async fn verify_live(&self) -> Result<Verified, Failure> {
+        // Half of a restore is sound as far as it goes, and a script that starts the server on our word asks for all of it.
+        refuse_incomplete(&self.data_dir)?;
         let store = store::meta::Sqlite::open_read_only(&self.data_dir.join("meta"))?;
         loop {
             let front = front(&store).await?;

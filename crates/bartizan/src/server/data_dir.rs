@@ -127,7 +127,7 @@ fn refuse_lost_store(path: &Path, is_new: bool) -> Result<(), Failure> {
 }
 
 /// What a restore left that did not end is no data directory.
-fn refuse_incomplete(path: &Path) -> Result<(), Failure> {
+pub(crate) fn refuse_incomplete(path: &Path) -> Result<(), Failure> {
     if !path.join(INCOMPLETE).exists() {
         return Ok(());
     }

@@ -12,6 +12,7 @@ mod services;
 pub(crate) use checkpoints::read_all as read_checkpoints;
 pub use checkpoints::{CHECKPOINTS, PUBLIC_KEY};
 pub use data_dir::DataDir;
+pub(crate) use data_dir::refuse_incomplete;
 pub use env_file::EnvFile;
 pub use options::ServeOptions;
 pub use restored::{INCOMPLETE, Unpacked, unpack};
