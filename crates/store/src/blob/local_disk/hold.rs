@@ -51,11 +51,13 @@ impl Drop for Hold {
         if held.holders > 0 || held.waiting.is_empty() {
             return;
         }
-        let (waiting, shelf) = (std::mem::take(&mut held.waiting), Arc::clone(&self.shelf));
-        // It may be dropped where requests are served.
+        let waiting = std::mem::take(&mut held.waiting);
+        drop(held);
+        let (holds, shelf) = (Arc::clone(&self.holds), Arc::clone(&self.shelf));
+        // It may be dropped where requests are served. Whoever begins to hold meanwhile finds the rest whole, and it waits again.
         let removal = std::thread::Builder::new().name(String::from("removal")).spawn(move || {
             for id in waiting {
-                if let Err(fault) = shelf.remove(id) {
+                if let Err(fault) = holds.remove(&shelf, id) {
                     tracing::warn!(%fault, %id, "a blob that was deleted during a backup stays, and nothing points to it");
                 }
             }

@@ -93,3 +93,23 @@ async fn a_caller_that_goes_away_leaves_nothing() {
     }
     assert_eq!(store.list(None, 10).await.unwrap(), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_right_after_a_release_finds_whole_what_it_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path(), Calls::default());
+    let first = disk.hold().await.unwrap();
+    for number in 1..=200 {
+        disk.put(blob_id(number), pieces(1)).await.unwrap();
+        disk.delete(blob_id(number)).await.unwrap();
+    }
+    drop(first);
+    let second = disk.hold().await.unwrap();
+    for id in disk.list(None, 200).await.unwrap() {
+        assert_eq!(disk.head(id).await.unwrap(), 65_536);
+    }
+    drop(second);
+    while !disk.list(None, 9).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
