@@ -17,6 +17,8 @@ use super::{
 
 /// Bytes of a list: 50,000 of the longest ids, each in its element.
 const LONGEST_LIST: usize = 8 << 20;
+/// Its elements: the root, 50,000 blocks, and one beyond, so that a list that is too long is told so.
+const MOST_ELEMENTS: usize = 50_002;
 
 /// `PUT ?comp=block`.
 pub(super) async fn put(visit: Visit) -> Result<Response> {
@@ -45,7 +47,7 @@ pub(super) async fn put_list(visit: Visit) -> Result<Response> {
     if sent.is_some_and(|sent| base64_of(&sent) != domain::storage::md5_of(&bytes)) {
         return Err(invalid("Md5Mismatch", "The MD5 value specified in the request did not match with the body."));
     }
-    let document = xml::read(&bytes, "BlockList")?;
+    let document = xml::read(&bytes, "BlockList", MOST_ELEMENTS)?;
     let mut list = Vec::with_capacity(document.children.len());
     for node in document.children {
         let from = match node.name.as_str() {

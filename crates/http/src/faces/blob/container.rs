@@ -113,7 +113,7 @@ pub(super) async fn set_policies(visit: Visit) -> Result<Response> {
     let policies = if bytes.iter().all(u8::is_ascii_whitespace) {
         Vec::new()
     } else {
-        xml::read(&bytes, "SignedIdentifiers")?.children.iter().map(policy).collect::<Result<_>>()?
+        xml::read(&bytes, "SignedIdentifiers", xml::FEW)?.children.iter().map(policy).collect::<Result<_>>()?
     };
     let change = ContainerChange::Policies(policies);
     let (now, _) = enter(&house, &arrival.caller, ChangeContainer { at, change, conditions, lease }).await?;

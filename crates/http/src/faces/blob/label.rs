@@ -102,7 +102,7 @@ pub(super) async fn set_tags(visit: Visit) -> Result<Response> {
     let (at, guard) = (visit.in_container(&arrival)?, guard(&visit)?);
     knock::<SetTags>(visit.house(), &arrival.caller, &arrival.account.container(&at.container)).await?;
     let house = visit.house().clone();
-    let document = xml::read(&visit.bytes(64 << 10).await?, "Tags")?;
+    let document = xml::read(&visit.bytes(64 << 10).await?, "Tags", xml::FEW)?;
     let mut tags = std::collections::BTreeMap::new();
     for tag in document.child("TagSet").map(|set| set.children.as_slice()).unwrap_or_default() {
         let value = tag.child("Value").map_or("", |value| value.text.as_str());

@@ -115,7 +115,7 @@ pub(super) async fn set_settings(visit: Visit) -> Result<Response> {
     let arrival = visit.arrive(&WRITE_SETTINGS).await?;
     knock::<SetServiceSettings>(visit.house(), &arrival.caller, &arrival.account.service()).await?;
     let house = visit.house().clone();
-    let document = xml::read(&visit.bytes(64 << 10).await?, "StorageServiceProperties")?;
+    let document = xml::read(&visit.bytes(64 << 10).await?, "StorageServiceProperties", xml::FEW)?;
     refuse_what_is_not_offered(&document)?;
     let Some(policy) = document.child("DeleteRetentionPolicy") else { return Ok(done(StatusCode::ACCEPTED)) };
     let retention_days = match policy.text_of("Enabled") {
@@ -166,7 +166,7 @@ pub(super) async fn delegate(visit: Visit) -> Result<Response> {
     let arrival = visit.arrive(&DELEGATE).await?;
     knock::<GetDelegationKey>(visit.house(), &arrival.caller, &arrival.account.service()).await?;
     let house = visit.house().clone();
-    let asked = xml::read(&visit.bytes(64 << 10).await?, "KeyInfo")?;
+    let asked = xml::read(&visit.bytes(64 << 10).await?, "KeyInfo", xml::FEW)?;
     if asked.child("DelegatedUserTid").is_some() {
         return Err(unsupported("a delegation key for the use of one user alone is not offered"));
     }

@@ -7,6 +7,8 @@ use domain::storage::invalid;
 
 /// Elements within one another, at most.
 const DEEPEST: usize = 8;
+/// Elements of a small document, its root counted.
+pub(super) const FEW: usize = 256;
 
 /// A document in the making.
 pub(super) struct Xml {
@@ -125,15 +127,23 @@ fn malformed() -> kernel::Error {
     invalid("InvalidXmlDocument", "The specified XML is not syntactically valid.")
 }
 
-/// Reads a document with this root. No document types, no entities but XML's own.
-pub(super) fn read(bytes: &[u8], root: &str) -> Result<Node> {
+/// Reads a document with this root and at most so many elements. No document types, no entities but XML's own.
+pub(super) fn read(bytes: &[u8], root: &str, most: usize) -> Result<Node> {
     let text = std::str::from_utf8(bytes).map_err(|_| malformed())?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     reader.config_mut().check_end_names = true;
     let mut open: Vec<Node> = Vec::new();
     let mut whole = None;
+    let mut count = 0_usize;
     loop {
         let event = reader.read_event().map_err(|_| malformed())?;
+        // While it is read: an element of four bytes takes a hundred in memory.
+        if matches!(event, Event::Start(_) | Event::Empty(_)) {
+            count = count.saturating_add(1);
+        }
+        if count > most {
+            return Err(malformed());
+        }
         match event {
             Event::Start(start) if whole.is_none() && open.len() < DEEPEST => {
                 open.push(Node { name: name_of(start.name().as_ref())?, ..Node::default() });
@@ -199,7 +209,7 @@ mod tests {
         xml.leaf("B", "<a>&\"b\" ü");
         xml.leaf("C", "");
         let text = xml.end();
-        let node = read(text.as_bytes(), "A").unwrap();
+        let node = read(text.as_bytes(), "A", FEW).unwrap();
         assert_eq!((node.text_of("B"), node.text_of("C")), ("<a>&\"b\" ü", ""));
     }
 
@@ -218,8 +228,15 @@ mod tests {
             "<A><![CDATA[x]]></A>",
             &deep,
         ] {
-            assert_eq!(read(text.as_bytes(), "A").unwrap_err().code(), Some("InvalidXmlDocument"), "{text}");
+            assert_eq!(read(text.as_bytes(), "A", FEW).unwrap_err().code(), Some("InvalidXmlDocument"), "{text}");
         }
-        assert!(read(b"\xff<A/>", "A").is_err());
+        assert!(read(b"\xff<A/>", "A", FEW).is_err());
+    }
+
+    #[test]
+    fn a_document_has_no_more_elements_than_are_wanted() {
+        let text = |count: usize| format!("<A>{}</A>", "<B/>".repeat(count));
+        assert_eq!(read(text(9).as_bytes(), "A", 10).unwrap().children.len(), 9);
+        assert_eq!(read(text(10).as_bytes(), "A", 10).unwrap_err().code(), Some("InvalidXmlDocument"));
     }
 }
