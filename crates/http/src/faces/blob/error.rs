@@ -54,6 +54,16 @@ fn status_of(error: &Error) -> (StatusCode, &'static str) {
     }
 }
 
+/// What is said of it. Whoever asked may have nothing but a link, or no right at all, so a refusal that is the gate's own says no
+/// more than Azure's: neither where the account lies nor which key signed.
+fn words(error: &Error) -> &str {
+    match (error.kind(), error.code()) {
+        (Kind::NotFound, None) => "The specified resource does not exist.",
+        (Kind::Denied, None) => "This request is not authorized to perform this operation using this permission.",
+        _ => error.public(),
+    }
+}
+
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let (status, code) = status_of(&self.error);
@@ -65,7 +75,7 @@ impl IntoResponse for Fault {
         } else {
             let mut xml = Xml::begin("Error");
             xml.leaf("Code", code);
-            xml.leaf("Message", &format!("{}\nRequestId:{}", self.error.public(), self.request));
+            xml.leaf("Message", &format!("{}\nRequestId:{}", words(&self.error), self.request));
             xml.end()
         };
         let mut response = (status, body).into_response();
@@ -86,4 +96,19 @@ impl IntoResponse for Fault {
 /// What Azure has and this does not.
 pub(super) fn unsupported(why: &str) -> Error {
     Error::new(Kind::Unsupported, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_tells_no_stranger_where_the_account_lies() {
+        let place = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/a";
+        let missing = Error::not_found(format_args!("the resource `{place}`"));
+        assert_eq!(words(&missing), words(&Error::not_found("the storage account")));
+        let denied =
+            Error::new(Kind::Denied, format!("whoever shows the service SAS may not act over scope `{place}`"));
+        assert!(!words(&denied).contains("/subscriptions") && !words(&denied).contains("SAS"));
+    }
 }
