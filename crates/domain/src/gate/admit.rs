@@ -41,7 +41,7 @@ async fn record(house: &House, action: &Action, activity: &Activity) -> Result<(
 }
 
 /// Records a refusal of somebody who has the right. Gives back the refusal.
-async fn refused(
+pub(super) async fn refused(
     house: &House,
     caller: &Caller,
     action: &Action,

@@ -39,7 +39,7 @@ pub use table::{Record, Row};
 
 use std::future::Future;
 
-use kernel::{Action, Caller, Class, ResourceId, Result};
+use kernel::{Action, Caller, Class, Error, ResourceId, Result};
 
 /// An operation: its fields are what is asked.
 pub trait Op: Send + Sized {
@@ -91,6 +91,23 @@ pub async fn enter<O: Op>(house: &House, caller: &Caller, op: O) -> Result<O::Ou
 /// As `enter`, before the operation runs.
 pub async fn knock<O: Op>(house: &House, caller: &Caller, scope: &ResourceId) -> Result<()> {
     admit::admit(house, caller, &O::ACTION, scope).await
+}
+
+/// The same for what no operation names yet: an action, at a scope.
+pub(crate) async fn knock_as(house: &House, caller: &Caller, action: &Action, scope: &ResourceId) -> Result<()> {
+    admit::admit(house, caller, action, scope).await
+}
+
+/// Records that a caller whose credential was proved is turned away by the credential's own bounds. Gives back the refusal.
+pub(crate) async fn turn_away(
+    house: &House,
+    caller: &Caller,
+    action: &Action,
+    scope: &ResourceId,
+    refusal: Error,
+) -> Error {
+    let why = refusal.code().unwrap_or("the credential is not for this");
+    admit::refused(house, caller, action, scope, why, refusal).await.unwrap_or_else(|fault| fault)
 }
 
 /// Whether an action's record is durable before the reply.

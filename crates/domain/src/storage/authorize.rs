@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use kernel::{Action, Caller, Error, KeyCaller, Kind, PrincipalId, Result, Secret, Source, Who};
+use kernel::{Action, Caller, Error, KeyCaller, Kind, PrincipalId, ResourceId, Result, Secret, Source, Who};
 
 use super::{
     Account, BlobName, ContainerName, Sas,
@@ -15,7 +15,7 @@ use super::{
     sas::{self, Kind as SasKind},
 };
 use crate::{
-    gate::House,
+    gate::{House, knock_as, turn_away},
     identity::{Audience, identify_at},
 };
 
@@ -120,12 +120,27 @@ pub struct Arrival {
     pub sas: Option<Sas>,
 }
 
-/// Establishes who asks for something of a storage account.
+/// Establishes who asks for something of a storage account, and whether they may.
 ///
 /// # Errors
-/// `Unauthenticated` without a credential and for a bad token; `Denied` with the service's own codes for keys and signatures;
+/// As the gate for whoever may not; `Unauthenticated` without a credential and for a bad token; `Denied` with the service's own codes for keys and signatures;
 /// `NotFound` for an account that is not there, to whoever holds a token.
 pub async fn arrive(
+    house: &House,
+    source: Source,
+    aim: Aim<'_>,
+    credential: Credential,
+    need: &Need,
+) -> Result<Arrival> {
+    let arrival = established(house, source, aim, credential, need).await?;
+    let scope = scope_of(&arrival.account, aim);
+    let action = need.adding.filter(|_| arrival.is_adding).map_or(need.action, |(adding, _)| adding);
+    // Before anything else of the request is looked at: a stranger learns nothing from how it is read.
+    knock_as(house, &arrival.caller, &action, &scope).await?;
+    Ok(arrival)
+}
+
+async fn established(
     house: &House,
     source: Source,
     aim: Aim<'_>,
@@ -146,28 +161,37 @@ pub async fn arrive(
             Ok(Arrival { account, caller, is_adding, sas: None })
         }
         Credential::SharedKey { account: named, code, texts } => {
-            let account = known(house, account)?;
-            if !named.eq_ignore_ascii_case(account.name()) {
+            if !named.eq_ignore_ascii_case(aim.account) {
                 return Err(refused(house, "the `Authorization` header names another account"));
             }
+            let account = account.ok_or_else(|| unfit(house))?;
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let key = signing_key(&account, &texts, &code).ok_or_else(|| {
-                refused(house, "the signature in the `Authorization` header does not fit the request")
-            })?;
-            require_keys_taken(&account)?;
+            let key = signing_key(&account, &texts, &code).ok_or_else(|| unfit(house))?;
             let only = vec![need.action];
             let who = KeyCaller { credential: key, scope: account.id.clone(), only, on_behalf_of: None };
-            Ok(Arrival { account, caller: Caller { who: Who::Keyed(who), source }, is_adding: false, sas: None })
+            let caller = Caller { who: Who::Keyed(who), source };
+            if let Err(fault) = require_keys_taken(&account) {
+                return Err(turn_away(house, &caller, &need.action, &scope_of(&account, aim), fault).await);
+            }
+            Ok(Arrival { account, caller, is_adding: false, sas: None })
         }
         Credential::Sas(sas) => {
-            let account = known(house, account)?;
-            signed(house, source, account, aim, sas, need).await
+            // What is wrong by itself is told so, and what is wrong for this account is told as if there were none.
+            let kind = sas.kind().inspect_err(|_| house.count_anonymous_denial())?;
+            let account = account.ok_or_else(|| unfit(house))?;
+            signed(house, source, account, aim, sas, kind, need).await
         }
     }
 }
 
-fn known(house: &House, account: Option<Arc<Account>>) -> Result<Arc<Account>> {
-    account.ok_or_else(|| refused(house, "the signature does not fit"))
+/// Where permission is looked up.
+fn scope_of(account: &Account, aim: Aim<'_>) -> ResourceId {
+    aim.container.map_or_else(|| account.service(), |container| account.container(container))
+}
+
+/// One and the same for an account that is not there and for a code that none of its keys made.
+fn unfit(house: &House) -> Error {
+    refused(house, "the signature does not fit the request")
 }
 
 /// Counted like any refusal of nobody: whoever shows no good credential leaves no record.
@@ -178,7 +202,7 @@ fn refused(house: &House, why: &str) -> Error {
 
 fn adds_only(house: &House, caller: &Caller, account: &Account, aim: Aim<'_>, need: &Need) -> bool {
     let (Who::Principal(principal), Some((adding, _))) = (&caller.who, need.adding) else { return false };
-    let scope = aim.container.map_or_else(|| account.service(), |container| account.container(container));
+    let scope = scope_of(account, aim);
     let access = house.access();
     !access.allows(principal.id, &need.action, &scope) && access.allows(principal.id, &adding, &scope)
 }
@@ -212,32 +236,37 @@ async fn signed(
     account: Arc<Account>,
     aim: Aim<'_>,
     sas: Sas,
+    kind: SasKind,
     need: &Need,
 ) -> Result<Arrival> {
-    let kind = sas.kind().inspect_err(|_| house.count_anonymous_denial())?;
-    let resource = resource_of(&account, aim, &sas, kind)?;
+    let resource = resource_of(&account, aim, &sas, kind).ok_or_else(|| unfit(house))?;
     let snapshot = if sas.get("sr") == "bs" { aim.snapshot } else { "" };
     let text = sas.text(kind, account.name(), &resource, snapshot);
     let (credential, on_behalf_of) = match kind {
         SasKind::Account | SasKind::Service => {
-            let key = signing_key(&account, &[&text], sas.get("sig"))
-                .ok_or_else(|| refused(house, "the signature does not fit"))?;
-            require_keys_taken(&account)?;
+            let key = signing_key(&account, &[&text], sas.get("sig")).ok_or_else(|| unfit(house))?;
             let kind = if kind == SasKind::Account { "account SAS" } else { "service SAS" };
             (format!("{kind} signed with {key}"), None)
         }
         SasKind::Delegated => {
-            let by = delegation::delegator(house, &account, &sas, &text)
-                .await?
-                .ok_or_else(|| refused(house, "the signature does not fit"))?;
+            let by = delegation::delegator(house, &account, &sas, &text).await?.ok_or_else(|| unfit(house))?;
             (String::from("user delegation SAS"), Some(by))
         }
     };
-    let (start, expiry, letters) = bounds(house, &account, aim, &sas, kind).await?;
-    sas::in_time(&start, &expiry, house.now())?;
-    sas::by_protocol(sas.get("spr"))?;
-    sas::from_there(sas.get("sip"), source.address)?;
-    require_kind(&sas, kind, need)?;
+    let scope = match aim.container {
+        Some(container) if kind != SasKind::Account => account.container(container),
+        _ => account.id.clone(),
+    };
+    let keyed = |only| Who::Keyed(KeyCaller { credential, scope, only, on_behalf_of });
+    let letters = match letters(house, &account, aim, &sas, kind, &source, need).await {
+        Ok(letters) => letters,
+        // It was proved, so there is somebody to write down: a signature that was stolen shows in the log.
+        Err(fault) if fault.kind() == Kind::Denied => {
+            let caller = Caller { who: keyed(Vec::new()), source };
+            return Err(turn_away(house, &caller, &need.action, &scope_of(&account, aim), fault).await);
+        }
+        Err(fault) => return Err(fault),
+    };
     let enough = if kind == SasKind::Account { need.letters } else { need.own_letters };
     let has = |wanted: &str| wanted.chars().any(|letter| letters.contains(letter));
     let is_adding = !has(enough) && need.adding.is_some_and(|(_, wanted)| has(wanted));
@@ -249,27 +278,43 @@ async fn signed(
     if let (true, Some((adding, _))) = (is_adding, need.adding) {
         only.push(adding);
     }
-    let scope = match aim.container {
-        Some(container) if kind != SasKind::Account => account.container(container),
-        _ => account.id.clone(),
-    };
-    let who = Who::Keyed(KeyCaller { credential, scope, only, on_behalf_of });
+    let who = keyed(only);
     Ok(Arrival { account, caller: Caller { who, source }, is_adding, sas: Some(sas) })
 }
 
-/// What a signature is over: what is asked for, as far as it is of that kind. Another container, or another blob, gives another text.
-fn resource_of(account: &Account, aim: Aim<'_>, sas: &Sas, kind: SasKind) -> Result<String> {
-    if kind == SasKind::Account {
-        return Ok(String::new());
+/// The letters of a signature that was proved, when it is for this time, this place and this kind of thing.
+async fn letters(
+    house: &House,
+    account: &Account,
+    aim: Aim<'_>,
+    sas: &Sas,
+    kind: SasKind,
+    source: &Source,
+    need: &Need,
+) -> Result<String> {
+    match kind {
+        SasKind::Account | SasKind::Service => require_keys_taken(account)?,
+        SasKind::Delegated => sas::in_time(sas.get("skt"), sas.get("ske"), house.now())?,
     }
-    let mismatch = || fault::unproven("the signature is for another resource");
-    let container = aim.container.ok_or_else(mismatch)?.as_str();
-    let name = account.name();
+    let (start, expiry, letters) = bounds(house, account, aim, sas, kind).await?;
+    sas::in_time(&start, &expiry, house.now())?;
+    sas::by_protocol(sas.get("spr"))?;
+    sas::from_there(sas.get("sip"), source.address)?;
+    require_kind(sas, kind, need)?;
+    Ok(letters)
+}
+
+/// What a signature is over: what is asked for, as far as it is of that kind. Another container, or another blob, gives another text.
+fn resource_of(account: &Account, aim: Aim<'_>, sas: &Sas, kind: SasKind) -> Option<String> {
+    if kind == SasKind::Account {
+        return Some(String::new());
+    }
+    let (name, container) = (account.name(), aim.container?.as_str());
     match (sas.get("sr"), aim.blob) {
-        ("c", _) => Ok(format!("/blob/{name}/{container}")),
-        ("b", Some(blob)) => Ok(format!("/blob/{name}/{container}/{}", blob.as_str())),
-        ("bs", Some(blob)) if !aim.snapshot.is_empty() => Ok(format!("/blob/{name}/{container}/{}", blob.as_str())),
-        _ => Err(mismatch()),
+        ("c", _) => Some(format!("/blob/{name}/{container}")),
+        ("b", Some(blob)) => Some(format!("/blob/{name}/{container}/{}", blob.as_str())),
+        ("bs", Some(blob)) if !aim.snapshot.is_empty() => Some(format!("/blob/{name}/{container}/{}", blob.as_str())),
+        _ => None,
     }
 }
 

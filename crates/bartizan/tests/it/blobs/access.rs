@@ -169,6 +169,9 @@ async fn x02_the_log_names_the_key_that_was_shown_and_what_was_refused() {
     let headers = [("x-ms-blob-type", "BlockBlob")];
     stage.bare(Method::PUT, &format!("/box/seen?{sas}"), &headers, b"x").await.is(201);
     stage.bare(Method::DELETE, &format!("/box/seen?{sas}"), &[], b"").await.is(403);
+    let elsewhere = stage.service_sas(&key, "box", "c", "r", &[("sip", "10.0.0.1")]);
+    let told = stage.bare(Method::GET, &format!("/box/seen?{elsewhere}"), &[], b"").await;
+    told.refuses(403, "AuthorizationSourceIPMismatch");
     stage.test.house.flush_reads().await.unwrap();
     let owner = stage.callers.token(Who::Owner);
     let place = format!(
@@ -186,5 +189,6 @@ async fn x02_the_log_names_the_key_that_was_shown_and_what_was_refused() {
             && entry["operationName"]["value"].as_str().unwrap().ends_with("blobs/delete")
     });
     assert!(denied, "{text}");
+    assert!(text.contains("AuthorizationSourceIPMismatch"), "a good signature from another address is seen: {text}");
     stage.test.end().await;
 }
