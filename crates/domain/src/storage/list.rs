@@ -17,6 +17,8 @@ use crate::gate::{Cx, Op};
 
 /// Rows that are read at once.
 const PAGE: usize = 1000;
+/// The time of a deleted blob among those of its name.
+const DELETED: u64 = u64::MAX - 1;
 /// Entries of one page; Azure's bound.
 pub const MOST: usize = 5000;
 
@@ -53,7 +55,7 @@ pub struct ListBlobs {
 pub struct Place {
     /// The name.
     pub name: String,
-    /// Snapshots come by their time, the blob after them.
+    /// Snapshots come by their time, the blob after them; one that was deleted before it, so that it hides none that is there.
     pub time: u64,
 }
 
@@ -128,7 +130,8 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn take(&mut self, blob: Blob) {
-        let place = Place { name: blob.name.clone(), time: blob.snapshot.unwrap_or(u64::MAX) };
+        let last = if blob.deletion.is_some() { DELETED } else { u64::MAX };
+        let place = Place { name: blob.name.clone(), time: blob.snapshot.unwrap_or(last) };
         self.add(place, |_| Entry::Blob(Box::new(blob)));
     }
 
