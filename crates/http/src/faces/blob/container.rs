@@ -4,8 +4,8 @@ use axum::response::Response;
 use domain::{
     gate::{enter, knock},
     storage::{
-        ChangeContainer, ContainerChange, CreateContainer, DELETE_CONTAINER, DeleteContainer, GetContainer, Level,
-        Need, Policy, READ_CONTAINER, WRITE_CONTAINER, invalid,
+        ChangeContainer, ContainerChange, CreateContainer, DELETE_CONTAINER, DeleteContainer, GetContainer, LeaseAsk,
+        Level, Need, Policy, READ_CONTAINER, WRITE_CONTAINER, invalid,
     },
 };
 use http::StatusCode;
@@ -23,7 +23,8 @@ use super::{
 const SEE: Need = Need::account(READ_CONTAINER, Level::Container, "r");
 const MAKE: Need = Need::account(WRITE_CONTAINER, Level::Container, "cw");
 const CHANGE: Need = Need::account(WRITE_CONTAINER, Level::Container, "w");
-const LEASE: Need = Need::account(WRITE_CONTAINER, Level::Container, "wd");
+/// Who may delete may also break a lease, but not take one.
+const BREAK: Need = Need::account(WRITE_CONTAINER, Level::Container, "wd");
 const REMOVE: Need = Need::account(DELETE_CONTAINER, Level::Container, "d");
 /// Who may sign is for those with a key, or the role: no signature may widen itself.
 const SEE_POLICIES: Need = Need::account(READ_CONTAINER, Level::Container, "");
@@ -72,10 +73,9 @@ pub(super) async fn set_metadata(visit: Visit) -> Result<Response> {
 
 /// `PUT ?restype=container&comp=lease`.
 pub(super) async fn lease(visit: Visit) -> Result<Response> {
-    let arrival = visit.arrive(&LEASE).await?;
-    let at = visit.in_account(&arrival)?;
-    knock::<ChangeContainer>(visit.house(), &arrival.caller, &arrival.account.container(&at.name)).await?;
     let ask = leases::ask(&visit)?;
+    let arrival = visit.arrive(if matches!(ask, LeaseAsk::Break(_)) { &BREAK } else { &CHANGE }).await?;
+    let at = visit.in_account(&arrival)?;
     let op =
         ChangeContainer { at, change: ContainerChange::Lease(ask), conditions: conditions(&visit, "")?, lease: None };
     let (now, answer) = enter(visit.house(), &arrival.caller, op).await?;

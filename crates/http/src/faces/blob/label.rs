@@ -4,8 +4,8 @@ use axum::response::Response;
 use domain::{
     gate::{enter, knock},
     storage::{
-        Blob, BlobChange, ChangeBlob, GetTags, Need, READ_TAGS, SetTags, SnapshotBlob, WRITE, WRITE_TAGS, invalid,
-        snapshot_text,
+        Blob, BlobChange, ChangeBlob, GetTags, LeaseAsk, Need, READ_TAGS, SetTags, SnapshotBlob, WRITE, WRITE_TAGS,
+        invalid, snapshot_text,
     },
 };
 use http::StatusCode;
@@ -20,8 +20,8 @@ use super::{
 };
 
 const CHANGE: Need = Need::blob(WRITE, "w");
-/// Who may delete may also break a lease, and who may make may take one.
-const LEASE: Need = Need::blob(WRITE, "wd");
+/// Who may delete may also break a lease, but not take one: that would shut out every writer.
+const BREAK: Need = Need::blob(WRITE, "wd");
 const SNAPSHOT: Need = Need::blob(WRITE, "cw");
 
 async fn change(visit: &Visit, change: BlobChange) -> Result<Blob> {
@@ -52,10 +52,9 @@ pub(super) async fn set_headers(visit: Visit) -> Result<Response> {
 
 /// `PUT ?comp=lease`.
 pub(super) async fn lease(visit: Visit) -> Result<Response> {
-    let arrival = visit.arrive(&LEASE).await?;
-    let at = visit.in_container(&arrival)?;
-    knock::<ChangeBlob>(visit.house(), &arrival.caller, &arrival.account.container(&at.container)).await?;
     let ask = leases::ask(&visit)?;
+    let arrival = visit.arrive(if matches!(ask, LeaseAsk::Break(_)) { &BREAK } else { &CHANGE }).await?;
+    let at = visit.in_container(&arrival)?;
     let op = ChangeBlob { at, change: BlobChange::Lease(ask), guard: guard(&visit)? };
     let (blob, answer) = enter(visit.house(), &arrival.caller, op).await?;
     Ok(leases::told(ask, answer, blob.etag, blob.modified_at))
