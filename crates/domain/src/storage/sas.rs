@@ -42,6 +42,9 @@ const FIELDS: &[&str] = &[
     "skv", "saoid", "suoid", "scid", "sdd", "skdutid", "sduoid", "srh", "srq", "rscc", "rscd", "rsce", "rscl", "rsct",
 ];
 
+/// What an answer to a download is changed to.
+const ANSWERS: [&str; 5] = ["rscc", "rscd", "rsce", "rscl", "rsct"];
+
 impl Sas {
     /// Whether a parameter of a query is a field of a signature.
     pub fn is_field(name: &str) -> bool {
@@ -81,6 +84,10 @@ impl Sas {
         }
         let (has_types, has_resource) = (!self.get("srt").is_empty(), !self.get("sr").is_empty());
         match (has_types, has_resource, self.fields.contains_key("skoid")) {
+            // The text for an account has no lines for these, so whoever holds a link could add them.
+            (true, false, false) if self.says_any(&ANSWERS) || self.says_any(&["si", "scid"]) => {
+                Err(fault::unproven("a signature for an account changes no answers and names no policy"))
+            }
             (true, false, false) => Ok(Kind::Account),
             (false, true, false) => Ok(Kind::Service),
             (false, true, true) => Ok(Kind::Delegated),
@@ -88,10 +95,13 @@ impl Sas {
         }
     }
 
+    fn says_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.fields.contains_key(*name))
+    }
+
     /// The text that was signed. `resource` is `/blob/account/container[/blob]`; `snapshot` what of a blob it is for.
     pub(super) fn text(&self, kind: Kind, account: &str, resource: &str, snapshot: &str) -> String {
         let of = |names: &[&str]| names.iter().map(|name| self.get(name)).collect::<Vec<_>>();
-        let answers = ["rscc", "rscd", "rsce", "rscl", "rsct"];
         let mut lines: Vec<&str> = Vec::with_capacity(32);
         if kind == Kind::Account {
             lines.push(account);
@@ -115,7 +125,7 @@ impl Sas {
         if kind == Kind::Delegated && self.get("sv") >= NAMES_REQUEST {
             lines.extend(of(&["srh", "srq"]));
         }
-        lines.extend(of(&answers));
+        lines.extend(of(&ANSWERS));
         lines.join("\n")
     }
 }
@@ -211,6 +221,10 @@ mod tests {
             let mut fields = fields.to_vec();
             fields.push(("sig", "x"));
             assert!(sas(&fields).kind().is_err(), "{fields:?}");
+        }
+        for unsigned in ["rscc", "rscd", "rsce", "rscl", "rsct", "si", "scid"] {
+            let fields = [("sv", "2024-01-01"), ("ss", "b"), ("srt", "o"), ("sig", "x"), (unsigned, "text/html")];
+            assert!(sas(&fields[..4]).kind().is_ok() && sas(&fields).kind().is_err(), "{unsigned}");
         }
     }
 
