@@ -216,7 +216,11 @@ pub(super) async fn release<O: Op>(
     let place = family(shelf, container, name);
     let mut others: Vec<Blob> = cx.all::<Blob>(shelf, &place).await?.into_iter().map(|row| row.value).collect();
     others.extend(cx.all::<DeletedBlob>(shelf, &place).await?.into_iter().map(|row| row.value.0));
-    others.retain(|other| gone.iter().all(|blob| blob.etag != other.etag || blob.snapshot != other.snapshot));
+    // A snapshot and what was replaced in the same moment share mark and time: only one of them is a deleted one.
+    let is_same = |blob: &Blob, other: &Blob| {
+        (blob.etag, blob.snapshot, &blob.deletion) == (other.etag, other.snapshot, &other.deletion)
+    };
+    others.retain(|other| !gone.iter().any(|blob| is_same(blob, other)));
     let mut used: BTreeSet<BlobId> = kept.iter().map(BlobRef::id).collect();
     for other in &others {
         used.extend(objects(cx, shelf, &other.content).await?.iter().map(BlobRef::id));
