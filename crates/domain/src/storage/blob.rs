@@ -136,7 +136,9 @@ impl Blob {
         Mark { etag: self.etag, modified_at: self.modified_at }
     }
 
+    /// Marks a write. A lease that is over ends with it for good: renewed, it would hide from its holder that somebody wrote.
     pub(super) fn set_mark(&mut self, mark: Mark) {
+        self.lease = self.lease.take().filter(|lease| lease::state(Some(lease), mark.modified_at).is_locked());
         (self.etag, self.modified_at) = (mark.etag, mark.modified_at);
     }
 
