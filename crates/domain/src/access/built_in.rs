@@ -107,7 +107,8 @@ const OF_RESOURCES: &[Shipped] = &[
         "User Access Administrator",
         "Lets you manage user access to resources.",
         &["*/read", "Microsoft.Authorization/*"],
-        &["Microsoft.Directory/*"],
+        // Copying everything and the root key lie in that namespace here alone, and are no sharing.
+        &["Microsoft.Authorization/backups/write", "Microsoft.Authorization/rootKey/write", "Microsoft.Directory/*"],
     ),
     (
         DATA_SCIENTIST,

@@ -208,6 +208,22 @@ fn a_denial_wins_over_every_role() {
     assert!(!access.allows(ann, &read, &id(WS)) && access.allows(ann, &lift, &id(WS)));
 }
 
+#[test]
+fn who_shares_neither_copies_everything_nor_rotates_the_root_key() {
+    let [owner, keeper, operator] = people();
+    let access = compile(&held(&[
+        (owner, OWNER, "/"),
+        (keeper, USER_ACCESS_ADMINISTRATOR, "/"),
+        (operator, built_in::BACKUP_OPERATOR, "/"),
+    ]));
+    let may = |who, name: &str| access.allows(who, &action(name), &ResourceId::root());
+    let (copy, rotate) = ("Microsoft.Authorization/backups/write", "Microsoft.Authorization/rootKey/write");
+    assert!(may(owner, copy) && may(owner, rotate));
+    assert!(!may(keeper, copy) && !may(keeper, rotate));
+    assert!(may(keeper, "Microsoft.Authorization/rootKey/read"));
+    assert!(may(operator, copy) && !may(operator, rotate));
+}
+
 const CHECKED: &str = "Microsoft.MachineLearningServices/workspaces/read";
 
 #[test]
