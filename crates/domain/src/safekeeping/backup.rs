@@ -15,7 +15,7 @@ use kernel::{
     TenantId,
 };
 use seal::{CheckpointKey, Sha256, sha256_hex};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
@@ -29,6 +29,8 @@ use crate::{
 const PAGE: usize = 1000;
 /// Pieces that wait for a slow reader.
 const AHEAD: usize = 4;
+/// How long a reader may leave them.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A backup under way.
 pub struct Backup {
@@ -119,10 +121,12 @@ struct Work {
 }
 
 impl Work {
-    /// The archive, written as it is read.
+    /// The archive, written ahead of whoever reads it, by a task of its own: a reader that stops is not waited for, since blobs
+    /// that are deleted stay, and nobody else makes a backup, until this ends.
     fn stream(self) -> ByteStream {
         let (out, pieces) = mpsc::channel(AHEAD);
-        let fault = self.write(out).into_stream().filter_map(|end| future::ready(end.err().map(Err)));
+        let writing = tokio::spawn(self.write(out)).map(|end| end.unwrap_or_else(|fault| Err(Error::internal(fault))));
+        let fault = writing.into_stream().filter_map(|end| future::ready(end.err().map(Err)));
         stream::select(pieces.map(Ok), fault).boxed()
     }
 
@@ -173,7 +177,10 @@ impl Writer {
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<()> {
-        self.out.send(bytes).await.map_err(|_| Error::new(Kind::Unavailable, "nobody reads the backup any more"))
+        let gone = |why| Error::new(Kind::Unavailable, why);
+        let sent = tokio::time::timeout(PATIENCE, self.out.send(bytes)).await;
+        sent.map_err(|_| gone("whoever reads the backup has stopped; it ends here"))?
+            .map_err(|_| gone("nobody reads the backup any more"))
     }
 
     async fn text(&mut self, name: &Name, text: String) -> Result<()> {
