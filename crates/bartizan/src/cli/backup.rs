@@ -19,6 +19,7 @@ use kernel::Caller;
 use outbound::Method;
 use seal::CheckpointVerifier;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{Format, Session, SessionOptions, output, tell};
 use crate::{
@@ -73,7 +74,9 @@ pub struct Restore {
     data_dir: PathBuf,
     #[command(flatten)]
     root_key: RootKeyOptions,
-    /// File of the server's public key, `activity-log.pub`, if you kept one: nothing that another server made is unpacked then.
+    /// File of the server's public key, `activity-log.pub`, if you kept one: a backup that another server made is refused then.
+    /// That is known at its end, when all of it is unpacked and its wrapped key was tried; what was unpacked is removed. `backup
+    /// verify` with the same option looks before anything is unpacked.
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
     /// How to print the result.
@@ -150,26 +153,25 @@ impl Backup {
 
 /// Writes an archive under another name, reads it again as a whole, and only then gives it its own.
 async fn keep(to: &Path, archive: impl Stream<Item = Result<Bytes, Failure>>) -> Result<Manifest, Failure> {
+    // Of this command alone: two that are given one name must not write into, or name, each other's.
     let mut draft = to.as_os_str().to_owned();
-    draft.push(".part");
+    draft.push(format!(".{}.part", Uuid::new_v4().simple()));
     let draft = PathBuf::from(draft);
-    let kept = match write(&draft, archive).await {
-        Ok(()) => match verified(&draft, None).await {
-            Ok(manifest) => name(&draft, to).map(|()| manifest),
-            Err(fault) => Err(fault),
-        },
+    let read_back = match write(&draft, archive).await {
+        Ok(()) => verified(&draft, None).await,
         Err(fault) => Err(fault),
     };
-    let _ = fs::remove_file(&draft);
-    kept
+    match read_back {
+        Ok(manifest) => name(&draft, to).map(|()| manifest),
+        Err(fault) => {
+            let _ = fs::remove_file(&draft);
+            Err(fault)
+        }
+    }
 }
 
 async fn write(draft: &Path, archive: impl Stream<Item = Result<Bytes, Failure>>) -> Result<(), Failure> {
     let cannot = |fault: io::Error| Failure::new(format!("cannot write {}: {fault}", draft.display()));
-    match fs::remove_file(draft) {
-        Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(cannot(fault)),
-        _ => {}
-    }
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft).map_err(cannot)?;
     let (mut written, mut told) = (0_u64, 0_u64);
     let mut archive = std::pin::pin!(archive);
@@ -186,12 +188,25 @@ async fn write(draft: &Path, archive: impl Stream<Item = Result<Bytes, Failure>>
     file.sync_all().map_err(cannot)
 }
 
-/// Gives a file its name, which fails when the name is taken, durably.
+/// Gives a file its name, which fails when the name is taken, durably. One that cannot get it stays: it is whole.
 fn name(draft: &Path, to: &Path) -> Result<(), Failure> {
-    let cannot = |fault: io::Error| Failure::new(format!("cannot make {}: {fault}", to.display()));
-    fs::hard_link(draft, to).map_err(cannot)?;
+    let cannot = |fault: io::Error| {
+        let (to, draft) = (to.display(), draft.display());
+        Failure::new(format!(
+            "cannot make {to}: {fault}; the backup is whole, and lies at {draft}: give it a name yourself"
+        ))
+    };
+    match fs::hard_link(draft, to) {
+        // It is named; a second name that stays does no harm.
+        Ok(()) => drop(fs::remove_file(draft)),
+        Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => return Err(cannot(fault)),
+        // A medium without links: FAT, and many that are mounted from elsewhere. Whoever makes the name between the two loses.
+        Err(_) if to.symlink_metadata().is_err() => fs::rename(draft, to).map_err(cannot)?,
+        Err(fault) => return Err(cannot(fault)),
+    }
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|parent| parent.sync_all()).map_err(cannot)
+    let synced = File::open(parent).and_then(|parent| parent.sync_all());
+    synced.map_err(|fault| Failure::new(format!("{} may not outlive a power cut: {fault}", to.display())))
 }
 
 impl Restore {

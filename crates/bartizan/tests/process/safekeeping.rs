@@ -182,6 +182,12 @@ fn a_backup_that_was_cut_or_changed_is_none() {
     assert_eq!(place.read_dir().unwrap().count(), 0);
 }
 
+/// How many unfinished backups lie there.
+fn drafts(dir: &Path) -> usize {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(".part")).count()
+}
+
 #[test]
 fn a_kill_leaves_no_half_backup_and_no_half_restore_that_passes_for_one() {
     let served = Served::with_workspace();
@@ -191,8 +197,9 @@ fn a_kill_leaves_no_half_backup_and_no_half_restore_that_passes_for_one() {
     for _ in 0..3 {
         let mut command = Command::new(BARTIZAN);
         command.args(["backup", "--to", text(&file)]).envs(&served.env).stdout(Stdio::null()).stderr(Stdio::null());
+        let before = drafts(dir.path());
         let mut child = command.spawn().unwrap();
-        while !dir.path().join("b.tar.part").exists() && matches!(child.try_wait(), Ok(None)) {}
+        while drafts(dir.path()) == before && matches!(child.try_wait(), Ok(None)) {}
         let _ = child.kill();
         child.wait().unwrap();
         if file.exists() {
@@ -204,8 +211,9 @@ fn a_kill_leaves_no_half_backup_and_no_half_restore_that_passes_for_one() {
         }
     }
     assert!(killed > 0, "no backup was cut off");
+    let before = drafts(dir.path());
     served.good(&["backup", "--to", text(&file)]);
-    assert!(!dir.path().join("b.tar.part").exists());
+    assert_eq!(drafts(dir.path()), before);
 
     keep_beside(served.dir.path(), dir.path());
     let place = dir.path().join("D");
@@ -220,9 +228,12 @@ fn a_kill_leaves_no_half_backup_and_no_half_restore_that_passes_for_one() {
     let _ = child.kill();
     child.wait().unwrap();
     assert!(mark.exists(), "the restore was quicker than its test");
-    for command in
-        [&["serve", "--listen", "127.0.0.1:0"][..], &["root-key", "show"], &["init", "--listen", "127.0.0.1:0"]]
-    {
+    for command in [
+        &["serve", "--listen", "127.0.0.1:0"][..],
+        &["root-key", "show"],
+        &["init", "--listen", "127.0.0.1:0"],
+        &["verify-log"],
+    ] {
         let told = bad(&[command, &["--data-dir", text(&place)]].concat());
         assert!(told.contains("did not end"), "{told}");
     }
@@ -246,7 +257,7 @@ fn only_who_may_make_backups_does() {
     };
     let file = dir.path().join("b.tar");
     assert!(!keeper(&["backup", "--to", text(&file)]).0);
-    assert!(!file.exists() && !dir.path().join("b.tar.part").exists());
+    assert!(!file.exists() && drafts(dir.path()) == 0);
     let role = ["role", "assignment", "create", "--role", "Bartizan Backup Operator", "--scope", "/", "--assignee"];
     served.good(&[&role[..], &[made["objectId"].as_str().unwrap()]].concat());
     let (is_good, told) = keeper(&["backup", "--to", text(&file)]);
