@@ -4,12 +4,16 @@ use std::{
     fs::{self, File},
     io::{ErrorKind, Read},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        TryLockError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use kernel::{MetaCopy, Sealed, StoreResult};
+use nix::sys::statvfs::statvfs;
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
 use super::{
@@ -21,10 +25,21 @@ use crate::{disk, fault, fault::blocking};
 const DRAFT: &str = "copy-";
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
+/// Room that a copy leaves to everything else, bytes.
+const RESERVE: u64 = 64 << 20;
 
 /// Makes a copy beside the database, which takes as much room, and takes its name away: it goes with its last reader.
 pub(super) fn copy(readers: &Readers) -> StoreResult<MetaCopy> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
+    // Whoever asks and leaves, again and again, would fill the disk with copies that nobody reads.
+    let _turn = match readers.copying.try_lock() {
+        Ok(turn) => turn,
+        Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+        Err(TryLockError::WouldBlock) => {
+            return Err(fault::refused("another copy of the metadata is still being made"));
+        }
+    };
+    fits(readers.file())?;
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let draft = readers.file().with_file_name(format!("{DRAFT}{}-{number}", std::process::id()));
     let said = || format!("cannot copy the metadata to `{}`", draft.display());
@@ -45,6 +60,20 @@ pub(super) fn copy(readers: &Readers) -> StoreResult<MetaCopy> {
         }
     }
     copied
+}
+
+/// Whether the disk, on which the database goes on growing, has room for a second one and some more.
+fn fits(file: &Path) -> StoreResult<()> {
+    let said = "cannot copy the metadata";
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let length = |path: &Path| fs::metadata(path).map_or(0, |about| about.len());
+    let needed = length(file).saturating_add(length(Path::new(&log))).saturating_add(RESERVE);
+    let disk = statvfs(disk::parent(file)).map_err(|cause| fault::io(said, cause))?;
+    if disk.blocks_available().saturating_mul(disk.fragment_size()) >= needed {
+        return Ok(());
+    }
+    Err(fault::io(said, std::io::Error::new(ErrorKind::StorageFull, format!("{needed} bytes are needed beside it"))))
 }
 
 fn fill(readers: &Readers, draft: &Path) -> StoreResult<(u64, kernel::Link)> {

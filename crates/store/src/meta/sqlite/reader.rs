@@ -20,11 +20,13 @@ pub(super) struct Readers {
     file: PathBuf,
     is_frozen: bool,
     idle: Mutex<Vec<Connection>>,
+    /// Held while a copy is made, which goes on when whoever asked for it has left.
+    pub(super) copying: Mutex<()>,
 }
 
 impl Readers {
     pub(super) fn new(file: PathBuf) -> Self {
-        Self { file, is_frozen: false, idle: Mutex::default() }
+        Self { file, is_frozen: false, idle: Mutex::default(), copying: Mutex::default() }
     }
 
     /// For a medium that cannot be written.
