@@ -216,7 +216,7 @@ fn who_shares_neither_copies_everything_nor_rotates_the_root_key() {
         (keeper, USER_ACCESS_ADMINISTRATOR, "/"),
         (operator, built_in::BACKUP_OPERATOR, "/"),
     ]));
-    let may = |who, name: &str| access.allows(who, &action(name), &ResourceId::root());
+    let may = |who, name: &'static str| access.allows(who, &action(name), &ResourceId::root());
     let (copy, rotate) = ("Microsoft.Authorization/backups/write", "Microsoft.Authorization/rootKey/write");
     assert!(may(owner, copy) && may(owner, rotate));
     assert!(!may(keeper, copy) && !may(keeper, rotate));
