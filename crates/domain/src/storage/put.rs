@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Action, Class, Kind, ResourceId, Result};
+use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 
 use super::{
     blob::{
@@ -308,23 +308,42 @@ impl Op for GetBlob {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Opened> {
         let container = self.at.container(cx).await?;
-        let blob = self.at.find(cx, &container, self.snapshot).await?.value;
-        self.guard.hold_for_read(&blob, cx.now())?;
-        let range = match self.wanted {
-            Wanted::Properties | Wanted::Whole => Range { from: 0, length: blob.length },
-            Wanted::Range(from, _) if from >= blob.length => {
+        let mut blob = self.at.find(cx, &container, self.snapshot).await?.value;
+        for _ in 0..ATTEMPTS {
+            self.guard.hold_for_read(&blob, cx.now())?;
+            let range = self.range(blob.length)?;
+            if self.wanted == Wanted::Properties {
+                return Ok(Opened { blob, range, bytes: None });
+            }
+            let missing = match blob.content.open(cx, self.at.shelf(), blob.length, range).await {
+                Ok(bytes) => return Ok(Opened { blob, range, bytes: Some(bytes) }),
+                Err(fault) if fault.kind() == Kind::NotFound => fault,
+                Err(fault) => return Err(fault),
+            };
+            // Who replaces a blob removes the old bytes, and a client that is told 404 takes a blob as gone that is always there.
+            let now = self.at.find(cx, &container, self.snapshot).await?.value;
+            if now.etag == blob.etag {
+                return Err(Error::internal("the bytes of a blob are missing").because(missing));
+            }
+            blob = now;
+        }
+        Err(fault::too_fast())
+    }
+}
+
+impl GetBlob {
+    /// Which bytes are wanted of so many.
+    fn range(&self, length: u64) -> Result<Range> {
+        match self.wanted {
+            Wanted::Properties | Wanted::Whole => Ok(Range { from: 0, length }),
+            Wanted::Range(from, _) if from >= length => {
                 let why = "The range specified is invalid for the current size of the resource.";
-                return Err(fault::invalid("InvalidRange", why));
+                Err(fault::invalid("InvalidRange", why))
             }
             Wanted::Range(from, last) => {
-                let end = last.map_or(blob.length, |last| last.saturating_add(1).min(blob.length));
-                Range { from, length: end.saturating_sub(from) }
+                let end = last.map_or(length, |last| last.saturating_add(1).min(length));
+                Ok(Range { from, length: end.saturating_sub(from) })
             }
-        };
-        if self.wanted == Wanted::Properties {
-            return Ok(Opened { blob, range, bytes: None });
         }
-        let bytes = blob.content.open(cx, self.at.shelf(), blob.length, range).await?;
-        Ok(Opened { blob, range, bytes: Some(bytes) })
     }
 }
