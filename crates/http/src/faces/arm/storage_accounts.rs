@@ -115,6 +115,12 @@ fn wanted(body: &Body) -> Result<AccountWanted> {
     if is("/minimumTlsVersion", "TLS1_3")? {
         return Err(refused("minimumTlsVersion", "`TLS1_2` is the least that this server takes"));
     }
+    for wall in WALLS {
+        if properties.pointer(wall).is_some_and(says_something) {
+            let field = wall.trim_start_matches('/').replace('/', ".");
+            return Err(refused(&field, "is not offered here, and would not hold"));
+        }
+    }
     if properties
         .pointer("/networkAcls/virtualNetworkRules")
         .and_then(Value::as_array)
@@ -136,6 +142,24 @@ fn wanted(body: &Body) -> Result<AccountWanted> {
             ip_rules,
         },
     })
+}
+
+/// Bounds that Azure has and this does not.
+const WALLS: [&str; 5] = [
+    "/immutableStorageWithVersioning/enabled",
+    "/sasPolicy",
+    "/keyPolicy",
+    "/allowedCopyScope",
+    "/networkAcls/resourceAccessRules",
+];
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(fields) => fields.values().any(says_something),
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 fn ip_rules(list: &Value) -> Result<Vec<String>> {

@@ -116,7 +116,11 @@ pub(super) async fn copy(visit: Visit) -> Result<Response> {
     let arrival = visit.arrive(&PUT).await?;
     knock_for::<PutBlob>(&visit, &arrival).await?;
     let source = Source::read(&visit)?;
-    let is_put = visit.header("x-ms-blob-type").is_some();
+    let kind = text(&visit, "x-ms-blob-type")?;
+    if kind.is_some_and(|kind| kind != "BlockBlob") {
+        return Err(invalid("InvalidHeaderValue", "a copy is a block blob: `x-ms-blob-type` must be `BlockBlob`"));
+    }
+    let is_put = kind.is_some();
     let (source_blob, bytes) = bytes_of(source.open(&visit, Wanted::Whole).await?)?;
     if source_blob.kind == BlobKind::Append {
         let why = "append blobs are not copied by address; download and send the bytes";

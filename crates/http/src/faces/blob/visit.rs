@@ -17,7 +17,7 @@ use crate::{Guest, path};
 /// What is answered to clients that name no version.
 const VERSION: HeaderValue = HeaderValue::from_static("2026-10-06");
 /// Headers that ask for what is not there. Whoever asks for a wall must not believe that it stands.
-const NOT_OFFERED: [&str; 10] = [
+const NOT_OFFERED: [&str; 13] = [
     "x-ms-encryption-key",
     "x-ms-encryption-scope",
     "x-ms-source-encryption-key",
@@ -26,8 +26,11 @@ const NOT_OFFERED: [&str; 10] = [
     "x-ms-content-crc64",
     "x-ms-structured-body",
     "x-ms-immutability-policy-until-date",
+    "x-ms-immutability-policy-mode",
     "x-ms-legal-hold",
     "x-ms-source-content-crc64",
+    "x-ms-source-content-md5",
+    "x-ms-access-tier",
 ];
 
 /// The version that a client asked for, if it is one.
