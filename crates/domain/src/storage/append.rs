@@ -5,12 +5,12 @@ use kernel::{Error, Kind, ResourceId, Result};
 use super::{
     blob::{Blob, BlobKind, Guard, InContainer},
     body::Body,
-    container::ATTEMPTS,
+    container::{ATTEMPTS, Container},
     content::MOST_BLOCKS,
     etag, fault,
     put::Addition,
 };
-use crate::gate::{Changes, Cx, Op};
+use crate::gate::{BlobRef, Changes, Cx, Op};
 
 /// Adds a block at the end of an append blob.
 #[derive(Debug)]
@@ -53,30 +53,42 @@ impl Addition for AppendBlock {
         let (block, md5) = body.store(cx, at.shelf()).await?;
         cx.note("bytes", block.length.to_string());
         for _ in 0..ATTEMPTS {
-            let mut row = match at.find(cx, &container, None).await {
-                Ok(row) => row,
+            match once(cx, &at, &container, &terms, &block).await {
+                Ok(Some((blob, offset))) => return Ok(Appended { blob, offset, md5 }),
+                Ok(None) => {}
                 Err(fault) => return Err(undo(cx, &block, fault).await),
-            };
-            if let Err(fault) = terms.hold(&row.value, block.length, cx) {
-                return Err(undo(cx, &block, fault).await);
-            }
-            let offset = row.value.length;
-            let mut changes = Changes::new();
-            row.value.content.append(cx, at.shelf(), &mut changes, block.clone()).await?;
-            row.value.length = offset.saturating_add(block.length);
-            row.value.set_mark(etag::fresh(cx.now())?);
-            changes.put(at.shelf(), &row)?;
-            match cx.commit(changes).await {
-                Err(fault) if fault.kind() == Kind::Stale => {}
-                Err(fault) => return Err(undo(cx, &block, fault).await),
-                Ok(()) => return Ok(Appended { blob: row.value, offset, md5 }),
             }
         }
         Err(undo(cx, &block, fault::too_fast()).await)
     }
 }
 
-async fn undo<O: Op>(cx: &Cx<'_, O>, block: &crate::gate::BlobRef, fault: Error) -> Error {
+/// Appends to the blob as it is now: the blob after that, and where the block begins. None when somebody else wrote meanwhile.
+async fn once<O: Op>(
+    cx: &Cx<'_, O>,
+    at: &InContainer,
+    container: &Container,
+    terms: &Terms,
+    block: &BlobRef,
+) -> Result<Option<(Blob, u64)>> {
+    let mut row = at.find(cx, container, None).await?;
+    terms.hold(&row.value, block.length, cx)?;
+    let offset = row.value.length;
+    let mut changes = Changes::new();
+    match row.value.content.append(cx, at.shelf(), &mut changes, block.clone()).await {
+        Err(fault) if fault.kind() == Kind::Stale => return Ok(None),
+        appended => appended?,
+    }
+    row.value.length = offset.saturating_add(block.length);
+    row.value.set_mark(etag::fresh(cx.now())?);
+    changes.put(at.shelf(), &row)?;
+    match cx.commit(changes).await {
+        Err(fault) if fault.kind() == Kind::Stale => Ok(None),
+        done => done.map(|()| Some((row.value, offset))),
+    }
+}
+
+async fn undo<O: Op>(cx: &Cx<'_, O>, block: &BlobRef, fault: Error) -> Error {
     cx.drop_blob(block).await;
     fault
 }

@@ -180,7 +180,17 @@ impl Addition for PutBlockList {
         for _ in 0..ATTEMPTS {
             let present = at.look(cx, &container).await?;
             may_replace(present.as_ref(), &self.guard, is_adding, cx)?;
-            let (made, loose, changes) = self.resolve(cx, &container, present.as_ref()).await?;
+            let (made, loose, changes) = match self.resolve(cx, &container, present.as_ref()).await {
+                // The blocks of a blob go with it: that some were not found says nothing while the blob is not the same any more.
+                Err(fault) if fault.code() == Some("InvalidBlockList") => {
+                    let now = at.look(cx, &container).await?;
+                    if now.map(|row| row.value.etag) == present.as_ref().map(|row| row.value.etag) {
+                        return Err(fault);
+                    }
+                    continue;
+                }
+                found => found?,
+            };
             if let Some(blob) = replace(cx, at, &container, present, &made, changes).await? {
                 loose.drop(cx).await;
                 return Ok(blob);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{BlobId, Result};
+use kernel::{BlobId, Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -101,7 +101,8 @@ impl Content {
         Ok(rows.into_iter().flat_map(|row| row.value.blocks).take(most).collect())
     }
 
-    /// Adds a block at the end. The row that grows is part of the commit, so two who append at once cannot both win.
+    /// Adds a block at the end. The row that grows is part of the commit, so two who append at once cannot both win. `Stale` when
+    /// the row went meanwhile.
     pub(super) async fn append<O: Op>(
         &mut self,
         cx: &Cx<'_, O>,
@@ -127,7 +128,8 @@ impl Content {
         } else {
             let place = page_id(*id, ends.len().saturating_sub(1));
             let row = cx.get::<Page>(shelf, &place).await?;
-            let mut row = row.ok_or_else(|| kernel::Error::internal("a page of blocks is missing"))?;
+            // Removed with the blob since that was read.
+            let mut row = row.ok_or_else(|| Error::new(Kind::Stale, "a page of blocks is missing"))?;
             row.value.blocks.truncate(last);
             row.value.blocks.push(block);
             changes.put(shelf, &row)?;
