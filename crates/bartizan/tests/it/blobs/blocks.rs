@@ -122,6 +122,18 @@ async fn of_two_writers_with_one_lease_the_holder_writes() {
     stage.test.clock.advance(std::time::Duration::from_secs(15));
     stage.ask(Method::PUT, "/box/a", &own, b"3").await.refuses(412, "LeaseLost");
     stage.put("a", b"3").await.is(201);
+    // Whoever renews may go on as if alone, so a write after the lease's end takes that away.
+    let next =
+        stage.ask(Method::PUT, "/box/a?comp=lease", &acquire, b"").await.is(201).headers["x-ms-lease-id"].clone();
+    stage.test.clock.advance(std::time::Duration::from_secs(15));
+    stage.ask(Method::PUT, "/box/a?comp=metadata", &[("x-ms-meta-b", "2")], b"").await.is(200);
+    let renew = [("x-ms-lease-action", "renew"), ("x-ms-lease-id", next.as_str())];
+    let told = stage.ask(Method::PUT, "/box/a?comp=lease", &renew, b"").await;
+    told.refuses(409, "LeaseNotPresentWithLeaseOperation");
+    // Who may delete alone breaks leases and takes none.
+    let deleting = stage.account_sas(&stage.key("key1").await, &[("sp", "d")]);
+    let told = stage.bare(Method::PUT, &format!("/box/a?comp=lease&{deleting}"), &acquire, b"").await;
+    told.refuses(403, "AuthorizationPermissionMismatch");
     let forever = [("x-ms-lease-action", "acquire"), ("x-ms-lease-duration", "-1")];
     stage.ask(Method::PUT, "/box?restype=container&comp=lease", &forever, b"").await.is(201);
     stage.ask(Method::DELETE, "/box?restype=container", &[], b"").await.refuses(412, "LeaseIdMissing");

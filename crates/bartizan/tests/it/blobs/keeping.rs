@@ -64,6 +64,30 @@ async fn a_deleted_blob_comes_back_until_its_days_are_over() {
     stage.test.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_outlives_what_was_replaced_in_its_moment() {
+    let stage = Stage::new().await;
+    let on = b"<StorageServiceProperties><DeleteRetentionPolicy><Enabled>true</Enabled><Days>2</Days></DeleteRetentionPolicy></StorageServiceProperties>";
+    stage.ask(Method::PUT, "?restype=service&comp=properties", &[], on).await.is(202);
+    stage.put("a", b"one").await.is(201);
+    let time = stage.ask(Method::PUT, "/box/a?comp=snapshot", &[], b"").await.is(201).headers["x-ms-snapshot"].clone();
+    stage.put("a", b"two").await.is(201);
+    // One that is there again is not hidden by the one that was deleted.
+    stage.put("b", b"one").await.is(201);
+    stage.ask(Method::DELETE, "/box/b", &[], b"").await.is(202);
+    stage.put("b", b"two").await.is(201);
+    let listed = stage.ask(Method::GET, "/box?restype=container&comp=list&include=deleted", &[], b"").await;
+    let listed = listed.is(200).text();
+    assert_eq!(listed.matches("<Name>b</Name>").count(), 2, "{listed}");
+    assert_eq!(listed.matches("<Deleted>true</Deleted>").count(), 1, "{listed}");
+    stage.test.clock.advance(DAY * 3);
+    sweep_accounts(&stage.test.house).await.unwrap();
+    let stage = again(stage).await;
+    let old = format!("/box/a?snapshot={}", escaped(&time));
+    assert_eq!(stage.ask(Method::GET, &old, &[], b"").await.is(200).body, b"one");
+    stage.test.end().await;
+}
+
 /// A fresh token: the clock ended the first one.
 async fn again(mut stage: Stage) -> Stage {
     let (app, secret) = (stage.test.founded.app.to_string(), stage.test.founded.client_secret.expose().to_owned());

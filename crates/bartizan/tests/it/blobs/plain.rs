@@ -128,9 +128,22 @@ async fn what_is_not_offered_is_refused_and_not_overlooked() {
     stage.ask(Method::PUT, "/box/a?comp=tier", &[], b"").await.refuses(400, "UnsupportedOperation");
     let key = [("x-ms-blob-type", "BlockBlob"), ("x-ms-encryption-key", "AAAA")];
     stage.ask(Method::PUT, "/box/a", &key, b"x").await.refuses(400, "UnsupportedHeader");
+    for wall in ["x-ms-access-tier", "x-ms-immutability-policy-mode", "x-ms-source-content-md5"] {
+        stage.ask(Method::PUT, "/box/a", &[page[0], (wall, "x")], b"x").await.refuses(400, "UnsupportedHeader");
+    }
     let public = [("x-ms-blob-public-access", "blob")];
     stage.ask(Method::PUT, "/open?restype=container", &public, b"").await.refuses(400, "PublicAccessNotPermitted");
     stage.ask(Method::GET, "/box/a?versionid=1", &[], b"").await.refuses(400, "UnsupportedQueryParameter");
+    // A moment of a blob is never the blob.
+    stage.put("b", b"x").await.is(201);
+    let first = "/box/b?snapshot=1970-01-01T00%3A00%3A00.0000000Z";
+    for method in [Method::GET, Method::DELETE] {
+        stage.ask(method, first, &[], b"").await.refuses(400, "InvalidQueryParameterValue");
+    }
+    let block = [("x-ms-blob-type", "BlockBlob")];
+    let later = "/box/b?snapshot=2026-01-01T00%3A00%3A00.0000000Z";
+    stage.ask(Method::PUT, later, &block, b"y").await.refuses(400, "InvalidQueryParameterValue");
+    assert_eq!(stage.get("b").await.is(200).body, b"x");
     stage.test.end().await;
 }
 
