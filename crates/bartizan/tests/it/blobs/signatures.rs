@@ -27,9 +27,7 @@ async fn a_signature_opens_what_it_says_and_nothing_else() {
     with(&stage, Method::GET, "/other/a", &blob).await.refuses(403, "AuthenticationFailed");
     with(&stage, Method::PUT, "/box/a", &blob).await.refuses(403, "AuthorizationPermissionMismatch");
     with(&stage, Method::DELETE, "/box/a", &blob).await.refuses(403, "AuthorizationPermissionMismatch");
-    with(&stage, Method::GET, "/box?restype=container&comp=list", &blob)
-        .await
-        .refuses(403, "AuthenticationFailed");
+    with(&stage, Method::GET, "/box?restype=container&comp=list", &blob).await.refuses(403, "AuthenticationFailed");
     let box_only = stage.service_sas(&key, "box", "c", "rl", &[]);
     with(&stage, Method::GET, "/box/b", &box_only).await.is(200);
     with(&stage, Method::GET, "/box?restype=container&comp=list", &box_only).await.is(200);
@@ -61,6 +59,8 @@ async fn a_signature_that_was_bent_opens_nothing() {
     let good = stage.service_sas(&key, "box/a", "b", "r", &[]);
     with(&stage, Method::GET, "/box/a", &good).await.is(200);
     let sig = good.split("sig=").nth(1).unwrap().to_owned();
+    // Not in the midst of an escape.
+    let part: String = sig.chars().take(10).take_while(|c| *c != '%').collect();
     let failed = [
         ("widened", good.replace("sp=r", "sp=rwd")),
         ("prolonged", good.replace(&escaped(&stage.at(600)), &escaped(&stage.at(6000)))),
@@ -72,7 +72,7 @@ async fn a_signature_that_was_bent_opens_nothing() {
         ("with more to answer", format!("{good}&rsct=text/html")),
         ("as an account's too", format!("{good}&srt=o&ss=b")),
         ("with an empty signature", good.replace(&sig, "")),
-        ("with a part of the signature", good.replace(&sig, &sig[..10])),
+        ("with a part of the signature", good.replace(&sig, &part)),
         ("with another's object id", format!("{good}&skoid=6f9619ff-8b86-d011-b42d-00c04fc964ff")),
         ("of another blob", stage.service_sas(&key, "box/b", "b", "r", &[])),
         ("of a name with a trick", stage.service_sas(&key, "box/../box/a", "b", "r", &[])),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::access::{CONTRIBUTOR, KEY_VAULT_CRYPTO_OFFICER};
+use domain::access::{CONTRIBUTOR, KEY_VAULT_CRYPTO_OFFICER, KEY_VAULT_SECRETS_USER};
 use kernel::Secret;
 use outbound::Method;
 use serde_json::{Value, json};
@@ -39,7 +39,9 @@ impl Customer {
     async fn maker(bank: &Bank) -> Secret<String> {
         let person = bank.person("maker").await;
         assert_eq!(bank.assign(&person.id, CONTRIBUTOR, &bank.test.group()).await, 201);
-        assert_eq!(bank.assign(&person.id, KEY_VAULT_CRYPTO_OFFICER, &bank.test.group()).await, 201);
+        for role in [KEY_VAULT_CRYPTO_OFFICER, KEY_VAULT_SECRETS_USER] {
+            assert_eq!(bank.assign(&person.id, role, &bank.test.group()).await, 201);
+        }
         bank.token(&person.app, &person.secret, &bank.test.house.settings().url).await
     }
 
