@@ -25,7 +25,8 @@ pub use limit::Limits;
 pub use log::{Chain, Link, LogRow};
 pub use ports::{
     Batch, BlobHold, BlobStore, Capabilities, Change, ComputeDriver, LaunchSpec, Launched, MetaCopy, MetaStore, NoWeb,
-    ProcessState, SealedStream, StoreError, StoreResult, Versioned, Wall, Web, WebAnswer, WebError, WebMethod, WebReply, WebRequest,
+    ProcessState, SealedStream, StoreError, StoreResult, Versioned, Wall, Web, WebAnswer, WebError, WebMethod,
+    WebReply, WebRequest,
 };
 pub use resource_id::ResourceId;
 pub use root_key::{Agreement, KeyProvider, Sealing, Stretch};

@@ -14,7 +14,7 @@ pub use export::{ExportActivities, ExportLog};
 pub use filter::{ActivityFilter, View};
 pub use list::{ListActivities, Listed, Page};
 pub(crate) use list::{Span, scan};
-pub(crate) use retention::{check_front, cut_text, said_retention};
 pub use retention::{CutLog, GetCut, GetRetention, PutRetention, Retention, SignCut, is_cut};
+pub(crate) use retention::{check_front, cut_text, said_retention};
 pub use sign_ins::{ListSignIns, SignInFilter, is_interactive};
 pub use verify::{Finding, LogVerifier, Verified};
