@@ -38,7 +38,7 @@ pub use passkey::{Passkey, PasskeyAnswer, PasskeyQuestion, PasskeyRegistration, 
 pub use password::PasswordHash;
 pub use random::random;
 pub use record::Place;
-pub use root::RootSealing;
+pub use root::{RootSealing, open_kept};
 pub use signing::{CheckpointKey, CheckpointVerifier, SignedCheckpoint};
 pub use token::{PublicKey, TokenKey, TokenKeys};
 pub use totp::TotpSecret;

@@ -2,7 +2,7 @@
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use bytes::Bytes;
-use kernel::{Agreement, Sealed, Sealing, Secret, StoreError, StoreResult, Stretch};
+use kernel::{Agreement, Sealed, Sealing, Secret, StoreResult, Stretch};
 
 use crate::{
     SealError,
@@ -29,6 +29,20 @@ fn aad(purpose: Agreement<'_>) -> Vec<u8> {
     aad
 }
 
+/// Opens what [`RootSealing`] sealed and a record kept as bytes.
+///
+/// # Errors
+/// Another key or purpose, and every changed byte.
+pub fn open_kept(key: &Secret<Vec<u8>>, purpose: Agreement<'_>, kept: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
+    let rest = match kept {
+        [FORMAT, rest @ ..] => rest,
+        [found, ..] => return Err(SealError::Format { what: WHAT, found: *found }),
+        [] => return Err(SealError::Truncated { what: WHAT }),
+    };
+    let (nonce, body) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Truncated { what: WHAT })?;
+    Ok(Secret::new(key_of(key)?.open(nonce, &aad(purpose), body, WHAT)?))
+}
+
 impl Sealing for RootSealing {
     fn seal(&self, key: &Secret<Vec<u8>>, purpose: Agreement<'_>, plain: &[u8]) -> StoreResult<Sealed> {
         let nonce = aead::fresh_nonce()?;
@@ -39,15 +53,9 @@ impl Sealing for RootSealing {
     }
 
     fn open(&self, key: &Secret<Vec<u8>>, purpose: Agreement<'_>, sealed: &Sealed) -> StoreResult<Secret<Vec<u8>>> {
-        let rest = match sealed.bytes().as_ref() {
-            [FORMAT, rest @ ..] => rest,
-            [found, ..] => return Err(SealError::Format { what: WHAT, found: *found }.into()),
-            [] => return Err(SealError::Truncated { what: WHAT }.into()),
-        };
-        let (nonce, body) = rest.split_first_chunk::<NONCE>().ok_or(SealError::Truncated { what: WHAT })?;
-        let plain = key_of(key)?.open(nonce, &aad(purpose), body, WHAT).map_err(StoreError::from)?;
-        Ok(Secret::new(plain))
+        Ok(open_kept(key, purpose, sealed.bytes())?)
     }
+
     fn fresh(&self) -> StoreResult<Secret<Vec<u8>>> {
         Ok(Secret::new(random::<32>()?.to_vec()))
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::{say, tell};
@@ -17,8 +17,10 @@ pub fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     runtime()?.block_on(async {
         let server = Server::start(&options).await?;
         announce(&server, &options);
+        // Before it is said: whoever reads it may end the server at once.
+        let stop = StopSignal::listen()?;
         say(&format!("bartizan listens on {}", server.house.settings().url));
-        stop_signal().await?;
+        stop.heard().await;
         tell("stopping");
         server.stop().await?;
         Ok(ExitCode::SUCCESS)
@@ -50,15 +52,25 @@ pub(crate) fn start_log(level: &str) {
     let _ = fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(crate) async fn stop_signal() -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM or SIGINT, listened for from the moment it is made.
+pub(crate) struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Waits for one of them.
+    pub(crate) async fn heard(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// After a first start: says what was made and where the credentials are. They are nowhere else.

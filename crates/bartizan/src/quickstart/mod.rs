@@ -50,11 +50,12 @@ pub fn quickstart(options: QuickstartOptions) -> Result<ExitCode, Failure> {
                 say(&format!("\ndone in {:.0} s", started.elapsed().as_secs_f64()));
                 say(&format!("  settings for your own tools: source {}", options.server.env_file().display()));
                 if options.stay {
+                    let stop = serve::StopSignal::listen()?;
                     say(&format!(
                         "  bartizan listens on {}; end it with Ctrl-C or SIGTERM",
                         server.house.settings().url
                     ));
-                    serve::stop_signal().await?;
+                    stop.heard().await;
                 } else {
                     let dir = options.server.data_dir.display();
                     say(&format!("  the server ends now; `bartizan serve --data-dir {dir}` starts it again for them"));

@@ -115,11 +115,10 @@ fn it_moves_to_a_passphrase_and_back_while_nobody_serves() {
     good(&["verify-log", "--data-dir", place]);
     let told = bad(&["root-key", "show", "--data-dir", &of("nothing")]);
     assert!(told.contains("holds no server's data") && !dir.path().join("nothing").exists(), "{told}");
-    for (text, word) in
-        [("{", "does not say"), (r#"{"kind": "hope"}"#, "hope"), (r#"{"kind": "file", "path": "k", "x": 1}"#, "x")]
-    {
+    for text in ["{", r#"{"kind": "hope"}"#, r#"{"kind": "file", "path": "k", "hope": 1}"#] {
         fs::write(of("bad.json"), text).unwrap();
         let told = bad(&["root-key", "show", "--data-dir", place, "--root-key-config", &of("bad.json")]);
-        assert!(told.contains(word), "{told}");
+        // What is wrong is not repeated: it may be a secret in the wrong place.
+        assert!(told.contains("does not say who holds the root key") && !told.contains("hope"), "{told}");
     }
 }

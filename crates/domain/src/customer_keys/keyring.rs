@@ -1,8 +1,8 @@
 //! Closing a keyring with a customer's key, and opening it again.
 
 use futures::future::BoxFuture;
-use kernel::{Caller, Error, Kind, Principal, PrincipalKind, Proof, Result, Sealed, Sealing, Secret, Source, Who};
-use seal::{EncryptionAlgorithm, RootSealing};
+use kernel::{Caller, Error, Kind, Principal, PrincipalKind, Proof, Result, Sealing, Secret, Source, Who};
+use seal::{EncryptionAlgorithm, RootSealing, open_kept};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ impl HeldKeyring {
                 Kind::Unavailable | Kind::Internal | Kind::Throttled => fault,
                 _ => locked(&self.by, &fault),
             })?;
-            Ok(RootSealing.open(&inner, &purpose(of), &Sealed::read_back(self.sealed.clone().into()))?)
+            Ok(open_kept(&inner, &purpose(of), &self.sealed)?)
         })
     }
 

@@ -4,7 +4,7 @@
 //! A keyring is sealed with a key of its own, and that key is wrapped by the customer's (RSA-OAEP-256), so that a keyring of any
 //! size is held by a key of any size. `docs/formats/keyring.md` has the layout.
 //!
-//! **Invariant:** nothing opens a closed keyring but [`HeldKeyring::open`], which asks the vault as the workspace's own identity; and
+//! **Invariant:** nothing opens a closed keyring but `HeldKeyring::open`, which asks the vault as the workspace's own identity; and
 //! an opened one is looked at again within seconds ([`look_at_keys`]).
 
 mod change;

@@ -141,6 +141,9 @@ async fn a_settling_that_was_cut_off_is_finished_by_the_next_start() {
     drop(file);
     let again = open(&path).unwrap();
     again.unwrap(b"p", &wrapped).await.unwrap();
+    assert!(dir.path().join("root.key.next").exists(), "looking moves no file");
+    // As a start does.
+    again.settle().await.unwrap();
     assert!(!dir.path().join("root.key.next").exists() && dir.path().join("root.key.old").exists());
     open(&path).unwrap().unwrap(b"p", &wrapped).await.unwrap();
 }

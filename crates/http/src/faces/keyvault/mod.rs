@@ -1,6 +1,6 @@
 //! Key Vault's REST: `https://{vault}.vault.{suffix}/…`, and the same below `/vaults/{vault}`.
 //!
-//! Every handler begins with [`Visit::new`]: who asks, at which vault, under which version of the interface. Who shows no token is
+//! Every handler begins with `Visit::new`: who asks, at which vault, under which version of the interface. Who shows no token is
 //! answered with a challenge before anything else is looked at, since clients send their first request without token and body.
 
 mod error;
