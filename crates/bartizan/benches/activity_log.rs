@@ -16,6 +16,7 @@ mod stand;
 
 use std::{sync::Arc, time::Instant};
 
+use async_trait::async_trait;
 use domain::{
     audit::{ActivityFilter, ListActivities, View},
     gate::{Cx, House, Op, enter},
@@ -31,6 +32,7 @@ const BATCH: u64 = 10_000;
 
 struct ReadNothing(ResourceId);
 
+#[async_trait]
 impl Op for ReadNothing {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/read", Class::Read);
     type Output = ();

@@ -16,6 +16,7 @@ mod stand;
 
 use std::{sync::Arc, time::Instant};
 
+use async_trait::async_trait;
 use domain::{
     gate::{Cx, Op, enter},
     identity::identify,
@@ -30,6 +31,7 @@ const OPERATIONS: u32 = 10_000;
 
 struct ReadNothing(ResourceId);
 
+#[async_trait]
 impl Op for ReadNothing {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/read", Class::Read);
     type Output = ();

@@ -25,6 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use domain::{
     gate::{Changes, Cx, Op, Record, Row, enter},
     identity::identify,
@@ -52,6 +53,7 @@ struct PutNote {
     scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for PutNote {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/write", Class::Control);
     type Output = ();

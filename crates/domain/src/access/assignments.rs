@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -64,6 +65,7 @@ pub struct PutRoleAssignment {
     pub principal: PrincipalId,
 }
 
+#[async_trait]
 impl Op for PutRoleAssignment {
     const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignments/write", Class::Control);
     const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
@@ -165,6 +167,7 @@ pub struct GetRoleAssignment {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetRoleAssignment {
     const ACTION: Action = Action::new(READ, Class::Read);
     type Output = RoleAssignment;
@@ -191,6 +194,7 @@ pub struct ListRoleAssignments {
     pub at_scope: bool,
 }
 
+#[async_trait]
 impl Op for ListRoleAssignments {
     const ACTION: Action = Action::new(READ, Class::Read);
     type Output = Vec<(Uuid, RoleAssignment)>;
@@ -224,6 +228,7 @@ pub struct DeleteRoleAssignment {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteRoleAssignment {
     const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignments/delete", Class::Control);
     type Output = RoleAssignment;

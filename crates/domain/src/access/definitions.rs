@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result};
 use serde_json::json;
 use uuid::Uuid;
@@ -135,6 +136,7 @@ pub struct PutRoleDefinition {
     pub form: RoleForm,
 }
 
+#[async_trait]
 impl Op for PutRoleDefinition {
     const ACTION: Action = WRITE;
     const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
@@ -252,6 +254,7 @@ pub struct GetRoleDefinition {
     pub role: Uuid,
 }
 
+#[async_trait]
 impl Op for GetRoleDefinition {
     const ACTION: Action = READ;
     type Output = RoleDefinition;
@@ -280,6 +283,7 @@ pub struct ListRoleDefinitions {
     pub with_below: bool,
 }
 
+#[async_trait]
 impl Op for ListRoleDefinitions {
     const ACTION: Action = READ;
     type Output = Vec<RoleDefinition>;
@@ -318,6 +322,7 @@ pub struct DeleteRoleDefinition {
     pub role: Uuid,
 }
 
+#[async_trait]
 impl Op for DeleteRoleDefinition {
     const ACTION: Action = DELETE;
     type Output = Option<RoleDefinition>;
@@ -358,6 +363,7 @@ impl Op for DeleteRoleDefinition {
 #[derive(Debug)]
 pub struct ListOperations {}
 
+#[async_trait]
 impl Op for ListOperations {
     /// Any signed-in principal may ask: what can be granted is no secret.
     const ACTION: Action = Action::public("Microsoft.Authorization/providerOperations/read", Class::Read);

@@ -1,5 +1,6 @@
 //! Deny assignments: what nobody, or somebody, may do at a scope, whatever their roles allow (Azure RBAC, deny assignments).
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -70,6 +71,7 @@ const WRITE: Action = Action::new("Microsoft.Authorization/denyAssignments/write
 const DELETE: Action = Action::new("Microsoft.Authorization/denyAssignments/delete", Class::Control);
 const READ: Action = Action::new("Microsoft.Authorization/denyAssignments/read", Class::Read);
 
+#[async_trait]
 impl Op for PutDenyAssignment {
     const ACTION: Action = WRITE;
     const GUARDS: &'static [Guard] = &[Guard::RoleGrant];
@@ -185,6 +187,7 @@ pub struct GetDenyAssignment {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetDenyAssignment {
     const ACTION: Action = READ;
     type Output = DenyAssignment;
@@ -207,6 +210,7 @@ pub struct ListDenyAssignments {
     pub at_scope: bool,
 }
 
+#[async_trait]
 impl Op for ListDenyAssignments {
     const ACTION: Action = READ;
     type Output = Vec<(Uuid, DenyAssignment)>;
@@ -234,6 +238,7 @@ pub struct DeleteDenyAssignment {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteDenyAssignment {
     const ACTION: Action = DELETE;
     const GUARDS: &'static [Guard] = &[Guard::RoleGrant];

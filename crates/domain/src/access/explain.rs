@@ -1,6 +1,7 @@
 //! Why somebody may do something, or may not: by which assignment, through which group, what takes it away, and what would change
 //! it.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, PrincipalId, ResourceId, Result};
 use uuid::Uuid;
 
@@ -81,6 +82,7 @@ pub struct Offer {
     pub actions: usize,
 }
 
+#[async_trait]
 impl Op for ExplainAccess {
     /// It tells no more than the assignments and roles there do: what lies elsewhere, and who is in which group, is told to those
     /// alone who may read that.

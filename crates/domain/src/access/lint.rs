@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 
 use super::{
@@ -75,6 +76,7 @@ impl Rule {
     }
 }
 
+#[async_trait]
 impl Op for LintRoles {
     const ACTION: Action = Action::new("Microsoft.Authorization/roleDefinitions/read", Class::Read);
     type Output = Vec<Linted>;

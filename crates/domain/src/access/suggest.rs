@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, Timestamp};
 
 use super::{Permissions, RoleForm};
@@ -39,6 +40,7 @@ pub struct Suggestion {
     pub is_complete: bool,
 }
 
+#[async_trait]
 impl Op for SuggestRole {
     /// It tells what the activity log does.
     const ACTION: Action = Action::new("Microsoft.Insights/eventtypes/values/Read", Class::Read);

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, PrincipalId, PrincipalKind, ResourceId, Result};
 use uuid::Uuid;
 
@@ -176,6 +177,7 @@ pub struct Changed {
     pub lost: Vec<&'static str>,
 }
 
+#[async_trait]
 impl Op for WhatIf {
     /// It tells no more than the assignments and roles do.
     const ACTION: Action = Action::new(READ, Class::Read);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +98,7 @@ pub struct PutActionGroup {
     pub receivers: Vec<ReceiverWanted>,
 }
 
+#[async_trait]
 impl Op for PutActionGroup {
     const ACTION: Action = ActionGroup::WRITE;
     type Output = Written<Resource<ActionGroup>>;
@@ -183,6 +185,7 @@ pub struct DeleteActionGroup {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteActionGroup {
     const ACTION: Action = ActionGroup::DELETE;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 
 use super::{
@@ -62,6 +63,7 @@ pub struct PutMetricAlert {
     pub precondition: Precondition,
 }
 
+#[async_trait]
 impl Op for PutMetricAlert {
     const ACTION: Action = MetricAlert::WRITE;
     type Output = Written<Resource<MetricAlert>>;

@@ -1,5 +1,6 @@
 //! Reading rules with where they stand, and alerts.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result, SubscriptionId, Timestamp};
 use uuid::Uuid;
 
@@ -57,6 +58,7 @@ pub struct GetRule {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetRule {
     const ACTION: Action = MetricAlert::READ;
     type Output = RuleStatus;
@@ -78,6 +80,7 @@ pub struct ListRules {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListRules {
     const ACTION: Action = MetricAlert::READ;
     type Output = Vec<RuleStatus>;
@@ -107,6 +110,7 @@ pub struct ListAlerts {
     pub from: Timestamp,
 }
 
+#[async_trait]
 impl Op for ListAlerts {
     const ACTION: Action = READ;
     type Output = Vec<Alert>;
@@ -134,6 +138,7 @@ pub struct GetAlert {
     pub id: Uuid,
 }
 
+#[async_trait]
 impl Op for GetAlert {
     const ACTION: Action = READ;
     type Output = Alert;

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Kind, ResourceId, Result, Timestamp};
 use tokio::{sync::watch, time::timeout};
 
@@ -79,6 +80,7 @@ async fn rule_of<O: Op>(cx: &Cx<'_, O>, watch: &Watch) -> Result<Option<Row<Reso
 /// Lists what is due in this minute.
 struct ListDueWatches;
 
+#[async_trait]
 impl Op for ListDueWatches {
     const ACTION: Action = Action::new("Microsoft.Insights/metricAlerts/evaluate/read", Class::Open);
     type Output = Vec<Row<Watch>>;
@@ -114,6 +116,7 @@ enum Sight {
     Nothing(String),
 }
 
+#[async_trait]
 impl Op for Evaluate {
     const ACTION: Action = Action::new("Microsoft.Insights/metricAlerts/evaluate/action", Class::Open);
     type Output = ();
@@ -247,6 +250,7 @@ async fn resolve(cx: &Cx<'_, Evaluate>, changes: &mut Changes, watch: &mut Watch
 /// Removes alerts that are older than they are kept. One that still stands is kept.
 struct SweepAlerts;
 
+#[async_trait]
 impl Op for SweepAlerts {
     const ACTION: Action = Action::new("Microsoft.AlertsManagement/alerts/sweep/action", Class::Open);
     type Output = ();

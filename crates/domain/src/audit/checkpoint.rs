@@ -1,5 +1,6 @@
 //! Signed checkpoints: what makes truncation and rewriting of the log visible to whoever keeps one.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, Link, ResourceId, Result, Secret, TenantId};
 use seal::{CheckpointKey, SignedCheckpoint};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ impl Drop for StoredKey {
 #[derive(Debug)]
 pub struct LogKey;
 
+#[async_trait]
 impl Op for LogKey {
     const ACTION: Action = Action::new("Microsoft.Insights/logKeys/write", Class::Control);
     type Output = String;
@@ -67,6 +69,7 @@ pub struct SignCheckpoint {
     pub continues: Option<(u64, Link)>,
 }
 
+#[async_trait]
 impl Op for SignCheckpoint {
     const ACTION: Action = Action::new("Microsoft.Insights/eventtypes/checkpoints/read", Class::Open);
     type Output = SignedCheckpoint;

@@ -1,5 +1,6 @@
 //! Copying the log out: as it is stored, or opened.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, LogRow, ResourceId, Result};
 
 use crate::gate::{Activity, Cx, Op};
@@ -17,6 +18,7 @@ pub struct ExportLog {
     pub most: usize,
 }
 
+#[async_trait]
 impl Op for ExportLog {
     const ACTION: Action = EXPORT;
     type Output = Vec<LogRow>;
@@ -39,6 +41,7 @@ pub struct ExportActivities {
     pub most: usize,
 }
 
+#[async_trait]
 impl Op for ExportActivities {
     const ACTION: Action = EXPORT;
     type Output = Vec<(LogRow, Activity)>;

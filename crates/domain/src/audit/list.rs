@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, Timestamp};
 
 use super::filter::ActivityFilter;
@@ -39,6 +40,7 @@ pub struct Page {
     pub before: Option<u64>,
 }
 
+#[async_trait]
 impl Op for ListActivities {
     const ACTION: Action = Action::new("Microsoft.Insights/eventtypes/values/Read", Class::Read);
     type Output = Page;

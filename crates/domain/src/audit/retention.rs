@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, Link, ResourceId, Result, TenantId, Timestamp};
 use seal::{CheckpointVerifier, SignedCheckpoint};
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,7 @@ pub(crate) async fn said_retention<O: Op>(cx: &Cx<'_, O>) -> Result<Retention> {
 #[derive(Debug)]
 pub struct GetRetention;
 
+#[async_trait]
 impl Op for GetRetention {
     const ACTION: Action = Action::new("Microsoft.Insights/eventtypes/retention/read", Class::Read);
     type Output = Retention;
@@ -89,6 +91,7 @@ pub struct PutRetention {
     pub days: Option<u32>,
 }
 
+#[async_trait]
 impl Op for PutRetention {
     /// Not what a Contributor may do: it removes what others did.
     const ACTION: Action = Action::new("Microsoft.Authorization/activityLogRetention/write", Class::Control);
@@ -118,6 +121,7 @@ impl Op for PutRetention {
 #[derive(Debug)]
 pub struct GetCut;
 
+#[async_trait]
 impl Op for GetCut {
     const ACTION: Action = Action::new("Microsoft.Insights/eventtypes/cuts/read", Class::Open);
     type Output = String;
@@ -144,6 +148,7 @@ pub struct SignCut {
     pub covered: u64,
 }
 
+#[async_trait]
 impl Op for SignCut {
     const ACTION: Action = Action::new("Microsoft.Insights/eventtypes/cuts/sign/action", Class::Open);
     type Output = Option<SignedCheckpoint>;
@@ -205,6 +210,7 @@ pub struct CutLog {
     pub text: String,
 }
 
+#[async_trait]
 impl Op for CutLog {
     const ACTION: Action = Action::new("Microsoft.Insights/eventtypes/cuts/write", Class::Control);
     type Output = u64;

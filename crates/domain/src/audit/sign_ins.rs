@@ -1,5 +1,6 @@
 //! Reading the log of sign-ins: who, how, from where, with what result.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, PrincipalId, ResourceId, Result, Timestamp};
 
 use super::list::{Page, Span, scan};
@@ -36,6 +37,7 @@ pub struct ListSignIns {
     pub filter: SignInFilter,
 }
 
+#[async_trait]
 impl Op for ListSignIns {
     const ACTION: Action = Action::new("Microsoft.Directory/signInReports/allProperties/read", Class::Read);
     type Output = Page;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunCaller, RunId, Secret, Who};
 use tokio::time::Instant;
@@ -125,6 +126,7 @@ pub struct ReportStatus {
     pub message: Option<String>,
 }
 
+#[async_trait]
 impl Op for ReportStatus {
     const ACTION: Action = WRITE;
     type Output = ();
@@ -191,6 +193,7 @@ pub struct Orders {
     pub token: Option<(Secret<String>, i64)>,
 }
 
+#[async_trait]
 impl Op for Heartbeat {
     const ACTION: Action = BEAT;
     type Output = Orders;
@@ -255,6 +258,7 @@ pub struct AppendLog {
     pub bytes: Bytes,
 }
 
+#[async_trait]
 impl Op for AppendLog {
     const ACTION: Action = WRITE;
     type Output = ();
@@ -302,6 +306,7 @@ pub struct FinishRun {
     pub missing_walls: Vec<String>,
 }
 
+#[async_trait]
 impl Op for FinishRun {
     const ACTION: Action = WRITE;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunId, WorkspaceId};
 
 use super::{
@@ -34,6 +35,7 @@ pub struct GetRunFile {
     pub sha256: String,
 }
 
+#[async_trait]
 impl Op for GetRunFile {
     const ACTION: Action = READ;
     /// The bytes, and how many.
@@ -80,6 +82,7 @@ pub struct GetRunLayer {
     pub digest: String,
 }
 
+#[async_trait]
 impl Op for GetRunLayer {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/images/read", Class::Read).open_to_runs();
@@ -112,6 +115,7 @@ pub struct PutRunArtifact {
     pub body: ByteStream,
 }
 
+#[async_trait]
 impl Op for PutRunArtifact {
     const ACTION: Action = WRITE;
     type Output = ();

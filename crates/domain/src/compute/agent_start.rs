@@ -1,5 +1,6 @@
 //! The first word of an agent: its one-time token against a run token and its assignment.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunCaller, RunId, Secret, WorkspaceId};
 use uuid::Uuid;
 
@@ -59,6 +60,7 @@ pub struct Assignment {
     pub offline: bool,
 }
 
+#[async_trait]
 impl Op for StartRun {
     /// Public, since the caller has no token yet but this one, which the operation itself verifies.
     const ACTION: Action =

@@ -1,5 +1,6 @@
 //! Asking for the end of a job.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunId};
 
 use super::{
@@ -18,6 +19,7 @@ pub struct CancelJob {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for CancelJob {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/jobs/cancel/action", Class::Control);

@@ -1,5 +1,6 @@
 //! The managed identities of a job: which it may act as, and the tokens its agent fetches for it.
 
+use async_trait::async_trait;
 use kernel::{Action, AppId, Error, Kind, ResourceId, Result};
 
 use super::{
@@ -100,6 +101,7 @@ pub struct GetRunIdentityToken {
     pub choice: IdentityChoice,
 }
 
+#[async_trait]
 impl Op for GetRunIdentityToken {
     const ACTION: Action = ISSUE_IDENTITY_TOKEN;
     /// The token, and the client id of the identity it stands for.

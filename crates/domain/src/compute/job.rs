@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, RunId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -81,6 +82,7 @@ pub struct PutJob {
     pub job: NewJob,
 }
 
+#[async_trait]
 impl Op for PutJob {
     const ACTION: Action = Job::WRITE;
     type Output = JobStatus;
@@ -307,6 +309,7 @@ pub struct GetJob {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetJob {
     const ACTION: Action = Job::READ;
     type Output = JobStatus;
@@ -343,6 +346,7 @@ pub struct ListJobs {
     pub top: usize,
 }
 
+#[async_trait]
 impl Op for ListJobs {
     const ACTION: Action = Job::READ;
     /// The page, and whether there is another.

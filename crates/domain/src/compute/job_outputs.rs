@@ -1,5 +1,6 @@
 //! What a job left behind: the files of its run.
 
+use async_trait::async_trait;
 use kernel::{Action, Error, ResourceId, Result, RunId};
 
 use super::job::find_job;
@@ -22,6 +23,7 @@ pub struct ListJobOutputs {
     pub top: usize,
 }
 
+#[async_trait]
 impl Op for ListJobOutputs {
     const ACTION: Action = READ_ARTIFACTS;
     type Output = FilePage;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use kernel::{Action, Class, Error, ResourceId, Result, RunId};
 use tokio::time::Instant;
@@ -41,6 +42,7 @@ pub struct GetJobLog {
     pub wait: Duration,
 }
 
+#[async_trait]
 impl Op for GetJobLog {
     const ACTION: Action = READ;
     type Output = LogPiece;
@@ -82,6 +84,7 @@ pub struct ListJobLogs {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListJobLogs {
     const ACTION: Action = READ;
     type Output = Vec<(String, u64)>;

@@ -1,5 +1,6 @@
 //! What an orderly end of the server stops: replicas of services. Jobs go on, and report to the server that comes next.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 
 use super::{launch::LiveRun, start::stop};
@@ -9,6 +10,7 @@ use crate::gate::{Cx, Op};
 #[derive(Debug)]
 pub struct RestReplicas;
 
+#[async_trait]
 impl Op for RestReplicas {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/onlineEndpoints/rest/action", Class::Open);

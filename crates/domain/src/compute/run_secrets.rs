@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, ResourceId, Result, Secret};
 
 use super::agent::{AgentAddress, launch, live_state};
@@ -17,6 +18,7 @@ pub struct GetRunSecrets {
     pub address: AgentAddress,
 }
 
+#[async_trait]
 impl Op for GetRunSecrets {
     const ACTION: Action = secrets::READ;
     /// Values by variable.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, LaunchSpec, Launched, ResourceId, Result, RunId, Secret};
 use serde::Serialize;
 
@@ -49,6 +50,7 @@ pub(crate) struct StartLaunch {
     pub(super) live: Row<LiveRun>,
 }
 
+#[async_trait]
 impl Op for StartLaunch {
     const ACTION: Action = HOUSE_WRITE;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ProcessState, ResourceId, Result, Timestamp};
 
 use super::{
@@ -87,6 +88,7 @@ pub(crate) struct ListDueRuns {
     pub(crate) asks_target: bool,
 }
 
+#[async_trait]
 impl Op for ListDueRuns {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/experiments/runs/read", Class::Open);
@@ -238,6 +240,7 @@ pub(crate) struct SweepRun {
     due: Due,
 }
 
+#[async_trait]
 impl Op for SweepRun {
     const ACTION: Action = HOUSE_WRITE;
     type Output = ();

@@ -1,5 +1,6 @@
 //! Changing the key that holds a workspace, while it is in use; and how it stands.
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result};
 use serde_json::json;
 
@@ -30,6 +31,7 @@ pub struct ChangeEncryptionKey {
     pub request: KeyRequest,
 }
 
+#[async_trait]
 impl Op for ChangeEncryptionKey {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/changeEncryptionKey/action", Class::Control);
@@ -88,6 +90,7 @@ pub struct GetEncryption {
     pub workspace: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetEncryption {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/encryption/read", Class::Read);
     type Output = Encryption;

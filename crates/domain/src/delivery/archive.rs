@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use kernel::{Action, Class, Error, ResourceId, Result, Timestamp};
@@ -136,6 +137,7 @@ pub struct ArchivePage {
     pub after: Option<Vec<u8>>,
 }
 
+#[async_trait]
 impl Op for ListArchive {
     const ACTION: Action = READ;
     type Output = ArchivePage;
@@ -182,6 +184,7 @@ pub struct ArchivePart {
     pub after: Option<u64>,
 }
 
+#[async_trait]
 impl Op for ReadArchive {
     const ACTION: Action = READ;
     type Output = ArchivePart;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Kind, ResourceId, Result, Timestamp};
 use tokio::{
     sync::watch,
@@ -206,6 +207,7 @@ fn route_of(outlet: &Outlet) -> Route {
 /// Lists everything that is to be served.
 struct ListOutlets;
 
+#[async_trait]
 impl Op for ListOutlets {
     const ACTION: Action = Action::new("Microsoft.Insights/diagnosticSettings/deliver/read", Class::Open);
     type Output = Vec<Outlet>;
@@ -255,6 +257,7 @@ enum Came {
     Lost,
 }
 
+#[async_trait]
 impl Op for Deliver {
     const ACTION: Action = Action::new("Microsoft.Insights/diagnosticSettings/deliver/action", Class::Open);
     type Output = Came;

@@ -1,5 +1,6 @@
 //! Reading the log tables of a workspace.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, Timestamp, WorkspaceId};
 use serde_json::Value;
 
@@ -41,6 +42,7 @@ pub struct Rows {
     pub is_partial: bool,
 }
 
+#[async_trait]
 impl Op for QueryTable {
     const ACTION: Action = Action::new("Microsoft.Insights/logs/read", Class::Read);
     type Output = Rows;
@@ -81,6 +83,7 @@ pub struct FindWorkspace {
     pub workspace: WorkspaceId,
 }
 
+#[async_trait]
 impl Op for FindWorkspace {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/find/read", Class::Open);
     type Output = Option<ResourceId>;

@@ -1,5 +1,6 @@
 //! Diagnostic settings: which events of a subscription or workspace go to which sinks.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +127,7 @@ pub struct PutSetting {
     pub sinks: Vec<Sink>,
 }
 
+#[async_trait]
 impl Op for PutSetting {
     const ACTION: Action = WRITE;
     type Output = SettingStatus;
@@ -257,6 +259,7 @@ pub struct GetSetting {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for GetSetting {
     const ACTION: Action = READ;
     type Output = SettingStatus;
@@ -278,6 +281,7 @@ pub struct ListSettings {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListSettings {
     const ACTION: Action = READ;
     type Output = Vec<SettingStatus>;
@@ -312,6 +316,7 @@ pub struct DeleteSetting {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for DeleteSetting {
     const ACTION: Action = DELETE;
     type Output = ();
@@ -339,6 +344,7 @@ pub struct ListCategories {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListCategories {
     const ACTION: Action = Action::new("Microsoft.Insights/diagnosticSettingsCategories/read", Class::Read);
     type Output = &'static [Category];

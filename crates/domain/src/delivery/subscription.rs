@@ -1,5 +1,6 @@
 //! Event subscriptions: news of a workspace, pushed to a webhook that agreed to get them.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,7 @@ pub struct PutSubscription {
     pub filter: Filter,
 }
 
+#[async_trait]
 impl Op for PutSubscription {
     const ACTION: Action = WRITE;
     type Output = SubscriptionStatus;
@@ -177,6 +179,7 @@ pub struct GetSubscription {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for GetSubscription {
     const ACTION: Action = READ;
     type Output = SubscriptionStatus;
@@ -198,6 +201,7 @@ pub struct ListSubscriptions {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListSubscriptions {
     const ACTION: Action = READ;
     type Output = Vec<SubscriptionStatus>;
@@ -226,6 +230,7 @@ pub struct DeleteSubscription {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for DeleteSubscription {
     const ACTION: Action = DELETE;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -57,6 +58,7 @@ pub struct Begun {
     pub under_way: UnderWay,
 }
 
+#[async_trait]
 impl Op for BeginDeployment {
     const ACTION: Action = TemplateDeployment::WRITE;
     type Output = Begun;
@@ -124,6 +126,7 @@ pub struct ValidateDeployment {
     pub request: TemplateRequest,
 }
 
+#[async_trait]
 impl Op for ValidateDeployment {
     const ACTION: Action = Action::new("Microsoft.Resources/deployments/validate/action", Class::Read);
     type Output = Rehearsal;
@@ -145,6 +148,7 @@ pub struct PreviewDeployment {
     pub request: TemplateRequest,
 }
 
+#[async_trait]
 impl Op for PreviewDeployment {
     const ACTION: Action = Action::new("Microsoft.Resources/deployments/whatIf/action", Class::Read);
     type Output = Rehearsal;

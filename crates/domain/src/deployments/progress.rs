@@ -1,5 +1,6 @@
 //! What becomes of a deployment: its steps, its end, its cancellation; and what is kept of it.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -25,6 +26,7 @@ pub struct NoteStep {
     pub step: StepRecord,
 }
 
+#[async_trait]
 impl Op for NoteStep {
     const ACTION: Action = TemplateDeployment::WRITE;
     type Output = ();
@@ -59,6 +61,7 @@ pub struct EndDeployment {
     pub outputs: Map<String, Value>,
 }
 
+#[async_trait]
 impl Op for EndDeployment {
     const ACTION: Action = TemplateDeployment::WRITE;
     type Output = ();
@@ -96,6 +99,7 @@ pub struct CancelDeployment {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for CancelDeployment {
     const ACTION: Action = Action::new("Microsoft.Resources/deployments/cancel/action", Class::Control);
     type Output = ();
@@ -121,6 +125,7 @@ pub struct DeleteTemplateDeployment {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteTemplateDeployment {
     const ACTION: Action = TemplateDeployment::DELETE;
     type Output = ();
@@ -149,6 +154,7 @@ pub struct ExportTemplate {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for ExportTemplate {
     const ACTION: Action = Action::new("Microsoft.Resources/deployments/exportTemplate/action", Class::Read);
     type Output = Value;
@@ -171,6 +177,7 @@ pub struct ListDeploymentOperations {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListDeploymentOperations {
     const ACTION: Action = Action::new("Microsoft.Resources/deployments/operations/read", Class::Read);
     type Output = Vec<StepRecord>;

@@ -37,11 +37,13 @@ pub use settings::Settings;
 pub use shelf::Shelf;
 pub use table::{Record, Row};
 
-use std::future::Future;
-
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, ResourceId, Result};
 
 /// An operation: its fields are what is asked.
+///
+/// Its future is boxed, so that it is compiled here, once, and not in every crate that calls `enter`.
+#[async_trait]
 pub trait Op: Send + Sized {
     /// The permission it needs, and what recording it costs.
     const ACTION: Action;
@@ -63,7 +65,7 @@ pub trait Op: Send + Sized {
         None
     }
     /// What it means.
-    fn run(self, cx: &Cx<'_, Self>) -> impl Future<Output = Result<Self::Output>> + Send;
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output>;
 }
 
 /// Runs an operation for a caller: the only way to run one.

@@ -1,5 +1,6 @@
 //! Writing and reading assignments.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde_json::{Map, Value};
 
@@ -84,6 +85,7 @@ pub struct PutPolicyAssignment {
     pub wanted: AssignmentWanted,
 }
 
+#[async_trait]
 impl Op for PutPolicyAssignment {
     const ACTION: Action = WRITE;
     type Output = PolicyAssignment;
@@ -236,6 +238,7 @@ pub struct DeletePolicyAssignment {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for DeletePolicyAssignment {
     const ACTION: Action = DELETE;
     type Output = PolicyAssignment;
@@ -265,6 +268,7 @@ pub struct GetPolicyAssignment {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for GetPolicyAssignment {
     const ACTION: Action = READ;
     type Output = PolicyAssignment;
@@ -287,6 +291,7 @@ pub struct ListPolicyAssignments {
     pub at_scope: bool,
 }
 
+#[async_trait]
 impl Op for ListPolicyAssignments {
     const ACTION: Action = READ;
     type Output = Vec<PolicyAssignment>;

@@ -1,5 +1,6 @@
 //! Compliance: how what exists now stands to what is assigned now. Nothing of it is kept.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, WorkspaceId};
 
 use super::{effect::Effect, facts::Facts, snapshot::Assigned};
@@ -58,6 +59,7 @@ pub struct ScanCompliance {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for ScanCompliance {
     const ACTION: Action = READ;
     type Output = Compliance;

@@ -1,5 +1,6 @@
 //! Writing and reading definitions.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, SubscriptionId};
 
 use super::{
@@ -54,6 +55,7 @@ pub struct PutPolicyDefinition {
     pub definition: PolicyDefinition,
 }
 
+#[async_trait]
 impl Op for PutPolicyDefinition {
     const ACTION: Action = WRITE;
     type Output = PolicyDefinition;
@@ -129,6 +131,7 @@ pub struct DeletePolicyDefinition {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for DeletePolicyDefinition {
     const ACTION: Action = DELETE;
     type Output = PolicyDefinition;
@@ -161,6 +164,7 @@ pub struct GetPolicyDefinition {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for GetPolicyDefinition {
     const ACTION: Action = READ;
     type Output = PolicyDefinition;
@@ -181,6 +185,7 @@ pub struct ListPolicyDefinitions {
     pub subscription: SubscriptionId,
 }
 
+#[async_trait]
 impl Op for ListPolicyDefinitions {
     const ACTION: Action = READ;
     type Output = Vec<PolicyDefinition>;
@@ -202,6 +207,7 @@ impl Op for ListPolicyDefinitions {
 #[derive(Debug)]
 pub struct BuiltInPolicies;
 
+#[async_trait]
 impl Op for BuiltInPolicies {
     const ACTION: Action = READ;
     type Output = &'static [PolicyDefinition];
@@ -222,6 +228,7 @@ pub struct GetBuiltInPolicy {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for GetBuiltInPolicy {
     const ACTION: Action = READ;
     type Output = &'static PolicyDefinition;

@@ -1,5 +1,6 @@
 //! The installation's certificate authority: made once, its key sealed, and the server's certificate issued at each start.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result, Secret};
 use seal::{Authority, ServerIdentity};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,7 @@ pub struct IssueServerCertificate {
     pub names: Vec<String>,
 }
 
+#[async_trait]
 impl Op for IssueServerCertificate {
     const ACTION: Action = Action::new("Microsoft.Directory/certificates/issue/action", Class::Control);
     /// The server's identity, and the authority's certificate in PEM.

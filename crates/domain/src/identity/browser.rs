@@ -1,6 +1,7 @@
 //! What the sign-in pages need before anybody is known: the tenant's name, and the words that tie a form to the browser that it
 //! was sent to.
 
+use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret};
 
@@ -26,6 +27,7 @@ pub struct SignInPage {
     pub application: Option<String>,
 }
 
+#[async_trait]
 impl Op for GetSignInPage {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/pages/read", Class::Open);
     type Output = SignInPage;

@@ -1,5 +1,6 @@
 //! The first start: tenant, subscription, the service principal that owns it, and an admin user.
 
+use async_trait::async_trait;
 use kernel::{
     Action, AppId, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Secret, SubscriptionId,
     TenantId, Timestamp,
@@ -54,6 +55,7 @@ impl Charter {
     }
 }
 
+#[async_trait]
 impl Op for FoundHouse {
     const ACTION: Action = Action::new("Microsoft.Directory/tenants/write", Class::Control);
     type Output = Charter;

@@ -1,6 +1,7 @@
 //! Whose sessions there are, and ending them: one's own in the browser, anybody's as an administrator. A token that came from
 //! a session that ended is refused from then on.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Secret};
 use uuid::Uuid;
 
@@ -57,6 +58,7 @@ pub struct ListOwnSessions {
     pub session: Secret<String>,
 }
 
+#[async_trait]
 impl Op for ListOwnSessions {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/sessions/read", Class::Open);
     /// None when the browser's session is not open.
@@ -83,6 +85,7 @@ pub struct EndOwnSession {
     pub id: Uuid,
 }
 
+#[async_trait]
 impl Op for EndOwnSession {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/sessions/delete", Class::Control);
     /// Whether the browser's session is open, and so the other was ended.
@@ -112,6 +115,7 @@ pub struct ListUserSessions {
     pub principal: PrincipalId,
 }
 
+#[async_trait]
 impl Op for ListUserSessions {
     const ACTION: Action = READ;
     type Output = Vec<Session>;
@@ -135,6 +139,7 @@ pub struct EndUserSession {
     pub id: Uuid,
 }
 
+#[async_trait]
 impl Op for EndUserSession {
     const ACTION: Action = END;
     type Output = ();
@@ -166,6 +171,7 @@ pub struct ResetSecondFactors {
     pub principal: PrincipalId,
 }
 
+#[async_trait]
 impl Op for ResetSecondFactors {
     const ACTION: Action = Action::new("Microsoft.Directory/users/authenticationMethods/reset/action", Class::Control);
     type Output = ();

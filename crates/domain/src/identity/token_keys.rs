@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Secret, TenantId};
 use seal::{PublicKey, TokenKey, TokenKeys};
 
@@ -55,6 +56,7 @@ fn longest_life(settings: &Settings) -> Duration {
 #[derive(Debug)]
 pub struct RotateSigningKeys;
 
+#[async_trait]
 impl Op for RotateSigningKeys {
     const ACTION: Action = Action::new("Microsoft.Directory/signingKeys/rotate/action", Class::Control);
     const GUARDS: &'static [Guard] = &[Guard::KeyChange];
@@ -102,6 +104,7 @@ pub struct ListSigningKeys {
     pub tenant: String,
 }
 
+#[async_trait]
 impl Op for ListSigningKeys {
     const ACTION: Action = Action::public("Microsoft.Directory/signingKeys/read", Class::Open);
     type Output = Vec<PublicKey>;
@@ -123,6 +126,7 @@ pub struct GetDiscovery {
     pub tenant: String,
 }
 
+#[async_trait]
 impl Op for GetDiscovery {
     const ACTION: Action = Action::public("Microsoft.Directory/tenants/discovery/read", Class::Open);
     /// Issuer, tenant.

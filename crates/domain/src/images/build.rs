@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Who};
 
@@ -248,6 +249,7 @@ pub(crate) async fn require_build<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> 
     cx.require(&PackageModel::ACTION, scope).await
 }
 
+#[async_trait]
 impl Op for PackageModel {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/models/package/action", Class::Control);

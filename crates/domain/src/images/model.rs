@@ -3,6 +3,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 
 use super::name::check_model_name;
@@ -115,6 +116,7 @@ pub struct ListModels {
     pub workspace: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListModels {
     const ACTION: Action = READ_MODELS;
     type Output = Vec<ModelContainer>;
@@ -141,6 +143,7 @@ pub struct GetModel {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetModel {
     const ACTION: Action = READ_MODELS;
     type Output = ModelContainer;
@@ -168,6 +171,7 @@ pub struct ListModelVersions {
     pub most: usize,
 }
 
+#[async_trait]
 impl Op for ListModelVersions {
     const ACTION: Action = READ_MODELS;
     type Output = Vec<VersionedModel>;
@@ -198,6 +202,7 @@ pub struct GetModelVersion {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetModelVersion {
     const ACTION: Action = READ_MODELS;
     type Output = VersionedModel;
@@ -235,6 +240,7 @@ pub struct PutModelVersion {
     pub tags: BTreeMap<String, String>,
 }
 
+#[async_trait]
 impl Op for PutModelVersion {
     const ACTION: Action = WRITE_MODELS;
     type Output = VersionedModel;

@@ -1,5 +1,6 @@
 //! Reading images: lists, one image, and its parts byte for byte.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use kernel::{Action, Class, Error, ResourceId, Result};
 
@@ -24,6 +25,7 @@ pub struct ListImages {
     pub workspace: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListImages {
     const ACTION: Action = READ;
     type Output = Vec<Image>;
@@ -50,6 +52,7 @@ pub struct ListImageVersions {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for ListImageVersions {
     const ACTION: Action = READ;
     type Output = Vec<Image>;
@@ -79,6 +82,7 @@ pub struct GetImage {
     pub version: Option<String>,
 }
 
+#[async_trait]
 impl Op for GetImage {
     const ACTION: Action = READ;
     type Output = Image;
@@ -130,6 +134,7 @@ pub struct ReadImage {
     pub part: ReadPart,
 }
 
+#[async_trait]
 impl Op for ReadImage {
     const ACTION: Action = READ;
     type Output = (String, u64, ByteStream);

@@ -1,5 +1,6 @@
 //! Private endpoint connections of a workspace: who asked to come in through one, and what was answered.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -88,6 +89,7 @@ pub struct ListConnections {
     pub workspace: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListConnections {
     const ACTION: Action = READ;
     type Output = Vec<Connection>;
@@ -108,6 +110,7 @@ pub struct GetConnection {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetConnection {
     const ACTION: Action = READ;
     type Output = Connection;
@@ -135,6 +138,7 @@ pub struct PutConnection {
     pub description: Option<String>,
 }
 
+#[async_trait]
 impl Op for PutConnection {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/privateEndpointConnections/write", Class::Control)
@@ -184,6 +188,7 @@ pub struct DeleteConnection {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteConnection {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/privateEndpointConnections/delete", Class::Control)
@@ -218,6 +223,7 @@ pub struct ListPrivateLinkResources {
 /// The one thing that private endpoints are connected to.
 pub const WORKSPACE_GROUP: &str = "amlworkspace";
 
+#[async_trait]
 impl Op for ListPrivateLinkResources {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/privateLinkResources/read", Class::Read)

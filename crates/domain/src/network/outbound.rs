@@ -1,5 +1,6 @@
 //! What a workspace reaches, and what is reached for it: the published host list.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 
 use crate::{
@@ -24,6 +25,7 @@ pub struct GetOutboundDependencies {
     pub workspace: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetOutboundDependencies {
     const ACTION: Action = Action::new(
         "Microsoft.MachineLearningServices/workspaces/outboundNetworkDependenciesEndpoints/read",

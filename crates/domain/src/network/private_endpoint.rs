@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -76,6 +77,7 @@ pub struct PutPrivateEndpoint {
     pub message: String,
 }
 
+#[async_trait]
 impl Op for PutPrivateEndpoint {
     const ACTION: Action = PrivateEndpoint::WRITE;
     type Output = Written<Resource<PrivateEndpoint>>;
@@ -172,6 +174,7 @@ pub struct DeletePrivateEndpoint {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeletePrivateEndpoint {
     const ACTION: Action = PrivateEndpoint::DELETE;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -143,6 +144,7 @@ pub struct PutVirtualNetwork {
     pub subnets: Option<Vec<SubnetRequest>>,
 }
 
+#[async_trait]
 impl Op for PutVirtualNetwork {
     const ACTION: Action = VirtualNetwork::WRITE;
     type Output = Written<Resource<VirtualNetwork>>;
@@ -201,6 +203,7 @@ pub struct DeleteVirtualNetwork {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteVirtualNetwork {
     const ACTION: Action = VirtualNetwork::DELETE;
     type Output = ();
@@ -249,6 +252,7 @@ async fn rewrite<O: Op>(
     Ok(row)
 }
 
+#[async_trait]
 impl Op for PutSubnet {
     const ACTION: Action = WRITE_SUBNET;
     /// Whether it is new.
@@ -285,6 +289,7 @@ pub struct DeleteSubnet {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteSubnet {
     const ACTION: Action = DELETE_SUBNET;
     type Output = ();
@@ -312,6 +317,7 @@ pub struct GetSubnet {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetSubnet {
     const ACTION: Action = READ_SUBNET;
     type Output = InNetwork;
@@ -335,6 +341,7 @@ pub struct ListSubnets {
     pub network: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListSubnets {
     const ACTION: Action = READ_SUBNET;
     type Output = Row<Resource<VirtualNetwork>>;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -120,6 +121,7 @@ pub struct GetOperation {
     pub id: Uuid,
 }
 
+#[async_trait]
 impl Op for GetOperation {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/read", Class::Read);
     type Output = Operation;

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Timestamp};
 use tokio::{sync::watch, time::timeout};
 
@@ -57,6 +58,7 @@ pub(crate) async fn keep_counting(house: Arc<House>, mut stop: watch::Receiver<b
 /// Counts what the log holds that was not counted yet: some of it. Says whether that was all.
 pub(crate) struct CountRecords;
 
+#[async_trait]
 impl Op for CountRecords {
     const ACTION: Action = Action::new("Microsoft.Insights/metrics/count/action", Class::Open);
     type Output = bool;
@@ -231,6 +233,7 @@ fn effect(activity: &Activity) -> Option<Effect> {
 /// Removes hours that are older than they are kept.
 struct SweepHours;
 
+#[async_trait]
 impl Op for SweepHours {
     const ACTION: Action = Action::new("Microsoft.Insights/metrics/sweep/action", Class::Open);
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result, Timestamp};
 
 use super::{
@@ -76,6 +77,7 @@ pub struct ReadMetrics {
     pub question: Question,
 }
 
+#[async_trait]
 impl Op for ReadMetrics {
     const ACTION: Action = READ;
     type Output = Vec<Series>;
@@ -238,6 +240,7 @@ pub struct Scrape {
     pub server: Option<(u64, u64)>,
 }
 
+#[async_trait]
 impl Op for ScrapeMetrics {
     /// Any signed-in principal may ask; the answer holds only what is theirs.
     const ACTION: Action = Action::public("Microsoft.Insights/metrics/scrape/read", Class::Read);
@@ -284,6 +287,7 @@ pub struct DescribeMetrics {
     pub workspace: ResourceId,
 }
 
+#[async_trait]
 impl Op for DescribeMetrics {
     const ACTION: Action = Action::new("Microsoft.Insights/metricDefinitions/read", Class::Read);
     type Output = [Metric; 21];

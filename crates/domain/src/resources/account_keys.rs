@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -137,6 +138,7 @@ impl<P> ListAccountKeys<P> {
     }
 }
 
+#[async_trait]
 impl<P: Keyed> Op for ListAccountKeys<P> {
     const ACTION: Action = P::LIST;
     type Output = (Resource<P>, Vec<AccountKey>);
@@ -175,6 +177,7 @@ impl<P> RegenerateAccountKey<P> {
     }
 }
 
+#[async_trait]
 impl<P: Keyed> Op for RegenerateAccountKey<P> {
     const ACTION: Action = P::REGENERATE;
     const GUARDS: &'static [Guard] = &[Guard::KeyChange];

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, marker::PhantomData};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -84,6 +85,7 @@ impl<P> FindAddress<P> {
     }
 }
 
+#[async_trait]
 impl<P: Companion> Op for FindAddress<P> {
     const ACTION: Action = Action::new("Microsoft.Resources/addresses/find/read", Class::Open);
     type Output = Option<Addressed>;
@@ -101,6 +103,7 @@ impl<P: Companion> Op for FindAddress<P> {
 #[derive(Debug)]
 pub struct FoundAddresses;
 
+#[async_trait]
 impl Op for FoundAddresses {
     const ACTION: Action = Action::new("Microsoft.Resources/addresses/found/action", Class::Open);
     type Output = usize;

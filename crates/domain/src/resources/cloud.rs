@@ -1,5 +1,6 @@
 //! What clients ask about this installation before they know anybody here.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 
 use crate::gate::{Cx, Op};
@@ -17,6 +18,7 @@ pub struct Cloud {
 #[derive(Debug)]
 pub struct GetCloud;
 
+#[async_trait]
 impl Op for GetCloud {
     const ACTION: Action = Action::public("Microsoft.Resources/metadata/endpoints/read", Class::Open);
     type Output = Cloud;

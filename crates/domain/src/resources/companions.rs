@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, SubscriptionId, TenantId};
 use uuid::Uuid;
 
@@ -128,6 +129,7 @@ impl<P> PutCompanion<P> {
     }
 }
 
+#[async_trait]
 impl<P: Companion> Op for PutCompanion<P> {
     const ACTION: Action = P::WRITE;
     type Output = Written<Resource<P>>;
@@ -182,6 +184,7 @@ impl<P> CheckCompanionName<P> {
     }
 }
 
+#[async_trait]
 impl Op for CheckCompanionName<StorageAccount> {
     const ACTION: Action = Action::new("Microsoft.Storage/checkNameAvailability/read", Class::Read);
     type Output = NameAnswer;
@@ -199,6 +202,7 @@ impl Op for CheckCompanionName<StorageAccount> {
     }
 }
 
+#[async_trait]
 impl Op for CheckCompanionName<KeyVault> {
     const ACTION: Action = Action::new("Microsoft.KeyVault/checkNameAvailability/read", Class::Read);
     type Output = NameAnswer;
@@ -261,6 +265,7 @@ impl<P> DeleteCompanion<P> {
     }
 }
 
+#[async_trait]
 impl<P: Companion> Op for DeleteCompanion<P> {
     const ACTION: Action = P::DELETE;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,7 @@ pub struct PutDatastore {
     pub precondition: Precondition,
 }
 
+#[async_trait]
 impl Op for PutDatastore {
     const ACTION: Action = Datastore::WRITE;
     type Output = Written<Resource<Datastore>>;
@@ -123,6 +125,7 @@ pub struct DeleteDatastore {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteDatastore {
     const ACTION: Action = Datastore::DELETE;
     type Output = ();
@@ -155,6 +158,7 @@ pub struct ListDatastoreSecrets {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListDatastoreSecrets {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/datastores/listsecrets/action", Class::Vault);

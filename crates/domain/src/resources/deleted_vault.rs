@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, SubscriptionId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -84,6 +85,7 @@ pub struct DeleteVault {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteVault {
     const ACTION: Action = KeyVault::DELETE;
     const GUARDS: &'static [Guard] = &[Guard::Purge];
@@ -155,6 +157,7 @@ pub struct ListDeletedVaults {
     pub subscription: SubscriptionId,
 }
 
+#[async_trait]
 impl Op for ListDeletedVaults {
     const ACTION: Action = Action::new("Microsoft.KeyVault/deletedVaults/read", Class::Read);
     type Output = Vec<Row<DeletedVault>>;
@@ -186,6 +189,7 @@ pub struct GetDeletedVault {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for GetDeletedVault {
     const ACTION: Action = Action::new("Microsoft.KeyVault/locations/deletedVaults/read", Class::Read);
     type Output = Row<DeletedVault>;
@@ -208,6 +212,7 @@ pub struct FindDeletedVault {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for FindDeletedVault {
     const ACTION: Action = Action::new("Microsoft.KeyVault/locations/deletedVaults/find/read", Class::Open);
     type Output = Option<ResourceId>;
@@ -236,6 +241,7 @@ pub struct PurgeVault {
     pub vault: Option<ResourceId>,
 }
 
+#[async_trait]
 impl Op for PurgeVault {
     const ACTION: Action = Action::new("Microsoft.KeyVault/locations/deletedVaults/purge/action", Class::Control);
     const GUARDS: &'static [Guard] = &[Guard::Purge];
@@ -267,6 +273,7 @@ impl Op for PurgeVault {
 /// The deleted vaults whose time is over. It changes nothing, and so leaves no record.
 pub(crate) struct ListDueVaults;
 
+#[async_trait]
 impl Op for ListDueVaults {
     const ACTION: Action = Action::new("Microsoft.KeyVault/vaults/purgeDue/action", Class::Open);
     type Output = Vec<Row<DeletedVault>>;
@@ -288,6 +295,7 @@ pub(crate) struct PurgeDueVault {
     pub(crate) deleted: Row<DeletedVault>,
 }
 
+#[async_trait]
 impl Op for PurgeDueVault {
     const ACTION: Action = KeyVault::DELETE;
     type Output = ();

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, ResourceId, Result, Timestamp, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -84,6 +85,7 @@ pub struct DeleteWorkspace {
     pub purge: bool,
 }
 
+#[async_trait]
 impl Op for DeleteWorkspace {
     const ACTION: Action = Workspace::DELETE;
     const GUARDS: &'static [Guard] = &[Guard::Purge, Guard::Rule];
@@ -289,6 +291,7 @@ pub struct ListDeletedWorkspaces {
     pub parent: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListDeletedWorkspaces {
     const ACTION: Action = Workspace::READ;
     type Output = Vec<Row<DeletedWorkspace>>;
@@ -316,6 +319,7 @@ pub(super) async fn resting_within<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) ->
 /// What is to be purged now. It changes nothing, and so leaves no record.
 pub(crate) struct ListDuePurges;
 
+#[async_trait]
 impl Op for ListDuePurges {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/purge/action", Class::Open);
     type Output = Vec<Row<DeletedWorkspace>>;
@@ -337,6 +341,7 @@ pub(crate) struct PurgeDue {
     pub(crate) deleted: Row<DeletedWorkspace>,
 }
 
+#[async_trait]
 impl Op for PurgeDue {
     const ACTION: Action = Workspace::DELETE;
     type Output = ();

@@ -1,5 +1,6 @@
 //! Looking at what a workspace depends on (requirement K-08): every finding comes from a check made now.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ResourceId, Result};
 
 use super::{
@@ -50,6 +51,7 @@ pub struct DiagnoseWorkspace {
     pub workspace: ResourceId,
 }
 
+#[async_trait]
 impl Op for DiagnoseWorkspace {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/diagnose/read", Class::Read);
     type Output = Vec<Trouble>;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -50,6 +51,7 @@ pub struct PutResourceGroup {
     pub tags: BTreeMap<String, String>,
 }
 
+#[async_trait]
 impl Op for PutResourceGroup {
     const ACTION: Action = ResourceGroup::WRITE;
     type Output = Written<Resource<ResourceGroup>>;
@@ -82,6 +84,7 @@ pub struct DeleteResourceGroup {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteResourceGroup {
     const ACTION: Action = ResourceGroup::DELETE;
     const GUARDS: &'static [Guard] = &[Guard::Purge, Guard::Rule];

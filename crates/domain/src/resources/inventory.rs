@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result, SubscriptionId};
 
 use super::{
@@ -35,6 +36,7 @@ pub struct ListGroupInventory {
     pub group: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListGroupInventory {
     const ACTION: Action = Action::new("Microsoft.Resources/subscriptions/resourceGroups/resources/read", Class::Read);
     type Output = Vec<Item>;
@@ -59,6 +61,7 @@ pub struct ListSubscriptionInventory {
     pub subscription: SubscriptionId,
 }
 
+#[async_trait]
 impl Op for ListSubscriptionInventory {
     const ACTION: Action = Action::new("Microsoft.Resources/subscriptions/resources/read", Class::Read);
     type Output = Vec<Item>;
@@ -91,6 +94,7 @@ impl<P> ListInSubscription<P> {
     }
 }
 
+#[async_trait]
 impl<P: ResourceType> Op for ListInSubscription<P> {
     const ACTION: Action = P::READ;
     type Output = Vec<Row<Resource<P>>>;
@@ -116,6 +120,7 @@ pub struct ListProviders {
     pub subscription: SubscriptionId,
 }
 
+#[async_trait]
 impl Op for ListProviders {
     /// Whoever holds a role in one group alone may ask too, as in Azure: clients look api-versions up before they read by id.
     const ACTION: Action = Action::public("Microsoft.Resources/subscriptions/providers/list", Class::Read);

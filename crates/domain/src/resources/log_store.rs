@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -38,6 +39,7 @@ pub struct PutLogStore {
     pub tags: BTreeMap<String, String>,
 }
 
+#[async_trait]
 impl Op for PutLogStore {
     const ACTION: Action = LogStore::WRITE;
     type Output = Written<Resource<LogStore>>;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, AppId, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +148,7 @@ pub struct PutUserAssignedIdentity {
     pub tags: BTreeMap<String, String>,
 }
 
+#[async_trait]
 impl Op for PutUserAssignedIdentity {
     const ACTION: Action = UserAssignedIdentity::WRITE;
     type Output = Written<Resource<UserAssignedIdentity>>;
@@ -181,6 +183,7 @@ pub struct DeleteUserAssignedIdentity {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteUserAssignedIdentity {
     const ACTION: Action = UserAssignedIdentity::DELETE;
     type Output = ();
@@ -209,6 +212,7 @@ pub struct UpdateTarget {
     pub user_assigned: Vec<ResourceId>,
 }
 
+#[async_trait]
 impl Op for UpdateTarget {
     const ACTION: Action = Target::WRITE;
     type Output = Row<Resource<Target>>;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, SubscriptionId};
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,7 @@ pub struct UpdateQuotas {
     pub wanted: Vec<QuotaWanted>,
 }
 
+#[async_trait]
 impl Op for UpdateQuotas {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/locations/updateQuotas/action", Class::Control);
@@ -215,6 +217,7 @@ pub struct ListQuotas {
     pub location: String,
 }
 
+#[async_trait]
 impl Op for ListQuotas {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/locations/quotas/read", Class::Read);
     type Output = Vec<Quota>;
@@ -251,6 +254,7 @@ pub struct ListUsages {
     pub location: String,
 }
 
+#[async_trait]
 impl Op for ListUsages {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/locations/usages/read", Class::Read);
     /// Each quota, with the cores in use.

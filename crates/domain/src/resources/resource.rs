@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, Timestamp, Who, WorkspaceId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -187,6 +188,7 @@ impl<P> GetResource<P> {
     }
 }
 
+#[async_trait]
 impl<P: ResourceType> Op for GetResource<P> {
     const ACTION: Action = P::READ;
     type Output = Row<Resource<P>>;
@@ -214,6 +216,7 @@ impl<P> ListResources<P> {
     }
 }
 
+#[async_trait]
 impl<P: ResourceType> Op for ListResources<P> {
     const ACTION: Action = P::READ;
     type Output = Vec<Row<Resource<P>>>;
@@ -259,6 +262,7 @@ pub struct PutResource<P> {
     pub precondition: Precondition,
 }
 
+#[async_trait]
 impl<P: ResourceType> Op for PutResource<P> {
     const ACTION: Action = P::WRITE;
     type Output = Written<Resource<P>>;
@@ -342,6 +346,7 @@ impl<P> DeleteResource<P> {
     }
 }
 
+#[async_trait]
 impl<P: ResourceType> Op for DeleteResource<P> {
     const ACTION: Action = P::DELETE;
     type Output = ();

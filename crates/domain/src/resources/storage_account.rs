@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Error, ResourceId, Result};
 use uuid::Uuid;
 
@@ -65,6 +66,7 @@ pub struct PutStorageAccount {
     pub precondition: Precondition,
 }
 
+#[async_trait]
 impl Op for PutStorageAccount {
     const ACTION: Action = StorageAccount::WRITE;
     type Output = Written<Resource<StorageAccount>>;

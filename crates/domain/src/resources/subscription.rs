@@ -1,5 +1,6 @@
 //! Subscriptions and tenants.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result, SubscriptionId, TenantId, Timestamp, Who};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,7 @@ impl Record for Subscription {
 #[derive(Debug)]
 pub struct ListSubscriptions;
 
+#[async_trait]
 impl Op for ListSubscriptions {
     /// Any signed-in principal may ask; the list holds only what is theirs.
     const ACTION: Action = Action::public("Microsoft.Resources/subscriptions/list", Class::Read);
@@ -63,6 +65,7 @@ pub struct GetSubscription {
     pub id: SubscriptionId,
 }
 
+#[async_trait]
 impl Op for GetSubscription {
     const ACTION: Action = Action::new("Microsoft.Resources/subscriptions/read", Class::Read);
     type Output = Subscription;
@@ -81,6 +84,7 @@ impl Op for GetSubscription {
 #[derive(Debug)]
 pub struct ListTenants;
 
+#[async_trait]
 impl Op for ListTenants {
     const ACTION: Action = Action::public("Microsoft.Resources/tenants/list", Class::Read);
     type Output = Vec<(TenantId, String)>;

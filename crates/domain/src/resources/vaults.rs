@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, TenantId};
 use uuid::Uuid;
 
@@ -105,6 +106,7 @@ pub struct PutVault {
     pub precondition: Precondition,
 }
 
+#[async_trait]
 impl Op for PutVault {
     const ACTION: Action = KeyVault::WRITE;
     type Output = Written<Resource<KeyVault>>;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{
     Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, SubscriptionId, TenantId, WorkspaceId,
 };
@@ -140,6 +141,7 @@ pub struct PutWorkspace {
     pub precondition: Precondition,
 }
 
+#[async_trait]
 impl Op for PutWorkspace {
     const ACTION: Action = Workspace::WRITE;
     type Output = Written<Resource<Workspace>>;
@@ -353,6 +355,7 @@ pub struct Wanted {
     pub encryption: Option<KeyRequest>,
 }
 
+#[async_trait]
 impl Op for PatchWorkspace {
     const ACTION: Action = Workspace::WRITE;
     type Output = Row<Resource<Workspace>>;
@@ -425,6 +428,7 @@ pub struct ListWorkspacesInSubscription {
     pub subscription: SubscriptionId,
 }
 
+#[async_trait]
 impl Op for ListWorkspacesInSubscription {
     const ACTION: Action = Workspace::READ;
     type Output = Vec<Row<Resource<Workspace>>>;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Secret, Timestamp, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -167,6 +168,7 @@ pub struct ListWorkspaceKeys {
     pub workspace: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListWorkspaceKeys {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/listKeys/action", Class::Vault);
     type Output = WorkspaceKeys;
@@ -230,6 +232,7 @@ impl ResyncKeys {
     }
 }
 
+#[async_trait]
 impl Op for ResyncKeys {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/resynckeys/action", Class::Control);
@@ -268,6 +271,7 @@ impl Op for ResyncKeys {
 /// record.
 pub(crate) struct ListDueSyncs;
 
+#[async_trait]
 impl Op for ListDueSyncs {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/syncKeys/action", Class::Open);
     type Output = Vec<ResyncKeys>;

@@ -4,6 +4,7 @@
 //! Each blob that the metadata name was there at that moment, since a blob is written before what names it, and still is. Blobs
 //! that came later are in the archive too, and nothing there names them.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{
     FutureExt, SinkExt, Stream, StreamExt, TryStreamExt,
@@ -44,6 +45,7 @@ pub struct Backup {
 #[derive(Debug)]
 pub struct MakeBackup;
 
+#[async_trait]
 impl Op for MakeBackup {
     const ACTION: Action = Action::new("Microsoft.Authorization/backups/write", Class::Control);
     type Output = Backup;

@@ -1,5 +1,6 @@
 //! The record by which a log tells that it goes on from a backup.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 
 use crate::gate::{Cx, Op};
@@ -18,6 +19,7 @@ pub struct Restored {
 #[derive(Debug)]
 pub struct SayRestored(pub Restored);
 
+#[async_trait]
 impl Op for SayRestored {
     const ACTION: Action = Action::new("Microsoft.Authorization/backups/restore/action", Class::Control);
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, KeyProvider, ResourceId, Result};
 use serde_json::json;
 
@@ -11,6 +12,7 @@ use crate::gate::{Cx, Guard, Guarded, House, Op, RootKeyUse};
 #[derive(Debug)]
 pub struct GetRootKey;
 
+#[async_trait]
 impl Op for GetRootKey {
     const ACTION: Action = Action::new("Microsoft.Authorization/rootKey/read", Class::Read);
     type Output = RootKeyUse;
@@ -28,6 +30,7 @@ impl Op for GetRootKey {
 #[derive(Debug)]
 pub struct RotateRootKey;
 
+#[async_trait]
 impl Op for RotateRootKey {
     const ACTION: Action = Action::new("Microsoft.Authorization/rootKey/write", Class::Control);
     const GUARDS: &'static [Guard] = &[Guard::KeyChange];
@@ -59,6 +62,7 @@ impl fmt::Debug for MoveRootKey {
     }
 }
 
+#[async_trait]
 impl Op for MoveRootKey {
     const ACTION: Action = Action::new("Microsoft.Authorization/rootKey/move/action", Class::Control);
     type Output = RootKeyUse;

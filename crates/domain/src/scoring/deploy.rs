@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, ResourceId, Result, Who, WorkspaceId};
 use uuid::Uuid;
 
@@ -60,6 +61,7 @@ enum Source {
     Built(Box<Built>),
 }
 
+#[async_trait]
 impl Op for PutDeployment {
     const ACTION: Action = Deployment::WRITE;
     const GUARDS: &'static [Guard] = &[Guard::Deploy, Guard::KeyChange];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -94,6 +95,7 @@ pub struct GetEndpoint {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetEndpoint {
     const ACTION: Action = READ;
     type Output = EndpointView;
@@ -117,6 +119,7 @@ pub struct ListEndpoints {
     pub workspace: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListEndpoints {
     const ACTION: Action = READ;
     type Output = Vec<EndpointView>;
@@ -187,6 +190,7 @@ pub struct PutEndpoint {
     pub precondition: Precondition,
 }
 
+#[async_trait]
 impl Op for PutEndpoint {
     const ACTION: Action = Endpoint::WRITE;
     const GUARDS: &'static [Guard] = &[Guard::Deploy, Guard::KeyChange];

@@ -1,6 +1,7 @@
 //! The two static keys of a service (requirements ). They are stored sealed and not as fingerprints, since
 //! whoever may list them sees them again.
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -150,6 +151,7 @@ pub struct ListServiceKeys {
     pub endpoint: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListServiceKeys {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/onlineEndpoints/listKeys/action", Class::Vault);
@@ -196,6 +198,7 @@ pub struct RegenerateServiceKey {
     pub value: Option<Secret<String>>,
 }
 
+#[async_trait]
 impl Op for RegenerateServiceKey {
     const ACTION: Action = Action::new(
         "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/regenerateKeys/action",

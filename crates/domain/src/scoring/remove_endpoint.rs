@@ -1,5 +1,6 @@
 //! Removing endpoints with all that is below them.
 
+use async_trait::async_trait;
 use kernel::{Action, Kind, ResourceId, Result, WorkspaceId};
 
 use super::{
@@ -21,6 +22,7 @@ pub struct DeleteEndpoint {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteEndpoint {
     const ACTION: Action = Endpoint::DELETE;
     type Output = ();

@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, CorrelationId, Error, Kind, ResourceId, Result, Timestamp, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -197,6 +198,7 @@ struct KeepRequests {
     records: Vec<RequestRecord>,
 }
 
+#[async_trait]
 impl Op for KeepRequests {
     const ACTION: Action = Action::new("Microsoft.Insights/components/requests/write", Class::DataWrite);
     type Output = ();
@@ -224,6 +226,7 @@ pub struct ListRequests {
     pub most: usize,
 }
 
+#[async_trait]
 impl Op for ListRequests {
     const ACTION: Action = super::endpoint::READ;
     type Output = Vec<RequestRecord>;

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret, WorkspaceId};
 use seal::Fingerprint;
 
@@ -182,6 +183,7 @@ enum Proof {
     Token(Actor, String),
 }
 
+#[async_trait]
 impl Op for Score {
     const ACTION: Action =
         Action::public("Microsoft.MachineLearningServices/workspaces/onlineEndpoints/score/action", Class::Read);

@@ -1,5 +1,6 @@
 //! The log of a service: what its newest replica wrote, and what the agent said about it.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result, RunId};
 
 use super::Deployment;
@@ -23,6 +24,7 @@ pub struct GetServiceLog {
     pub tail: usize,
 }
 
+#[async_trait]
 impl Op for GetServiceLog {
     const ACTION: Action = Action::new(
         "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments/getLogs/action",

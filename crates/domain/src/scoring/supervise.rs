@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, RunId, WorkspaceId};
 
 use super::{
@@ -44,6 +45,7 @@ pub async fn supervise(house: &Arc<House>) -> Result<()> {
 
 struct ListServices;
 
+#[async_trait]
 impl Op for ListServices {
     const ACTION: Action = SUPERVISE;
     type Output = Vec<Row<Listed>>;
@@ -61,6 +63,7 @@ struct SuperviseService {
     listed: Row<Listed>,
 }
 
+#[async_trait]
 impl Op for SuperviseService {
     const ACTION: Action = SUPERVISE;
     type Output = ();
@@ -159,6 +162,7 @@ pub struct Listening {
 #[derive(Debug)]
 pub struct ListListening;
 
+#[async_trait]
 impl Op for ListListening {
     const ACTION: Action = SUPERVISE;
     type Output = Vec<Listening>;
@@ -214,6 +218,7 @@ struct ReportReplica {
     is_healthy: bool,
 }
 
+#[async_trait]
 impl Op for ReportReplica {
     const ACTION: Action = SUPERVISE;
     type Output = ();

@@ -1,5 +1,6 @@
 //! Fetching a service token. Whoever may read the workspace may call its services (ruling Z2).
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, WorkspaceId};
 use uuid::Uuid;
 
@@ -25,6 +26,7 @@ pub struct IssueServiceToken {
     pub endpoint: ResourceId,
 }
 
+#[async_trait]
 impl Op for IssueServiceToken {
     const ACTION: Action = CALL;
     type Output = ServiceToken;

@@ -1,5 +1,6 @@
 //! Removing deployments.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, WorkspaceId};
 
 use super::{
@@ -27,6 +28,7 @@ pub struct DeleteDeployment {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteDeployment {
     const ACTION: Action = Deployment::DELETE;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -83,6 +84,7 @@ pub struct PutCode {
     pub code: NewCode,
 }
 
+#[async_trait]
 impl Op for PutCode {
     const ACTION: Action = CodeVersion::WRITE;
     type Output = Written<Resource<CodeVersion>>;
@@ -244,6 +246,7 @@ pub struct GetCode {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetCode {
     const ACTION: Action = CodeVersion::READ;
     type Output = Code;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use futures::TryStreamExt;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use seal::hex;
@@ -111,6 +112,7 @@ pub struct ListMissingFiles {
     pub files: Vec<MissingFile>,
 }
 
+#[async_trait]
 impl Op for ListMissingFiles {
     const ACTION: Action = READ;
     type Output = Vec<String>;
@@ -146,6 +148,7 @@ pub struct PutPack {
     pub body: ByteStream,
 }
 
+#[async_trait]
 impl Op for PutPack {
     const ACTION: Action = WRITE;
     /// How many contents are new.
@@ -209,6 +212,7 @@ pub struct GetSnapshotFile {
     pub sha256: String,
 }
 
+#[async_trait]
 impl Op for GetSnapshotFile {
     const ACTION: Action = READ;
     /// The bytes, and how many.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kernel::{Kind, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -273,6 +274,7 @@ pub struct BlockLists {
     pub uncommitted: Vec<Listed>,
 }
 
+#[async_trait]
 impl Op for GetBlockList {
     const ACTION: kernel::Action = READ;
     type Output = BlockLists;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ResourceId, Result};
 
 use super::{
@@ -42,6 +43,7 @@ pub struct ChangeBlob {
     pub guard: Guard,
 }
 
+#[async_trait]
 impl Op for ChangeBlob {
     const ACTION: Action = WRITE;
     type Output = (Blob, Option<lease::Answer>);
@@ -87,6 +89,7 @@ pub struct SetTags {
     pub guard: Guard,
 }
 
+#[async_trait]
 impl Op for SetTags {
     const ACTION: Action = WRITE_TAGS;
     type Output = Blob;
@@ -115,6 +118,7 @@ pub struct GetTags {
     pub snapshot: Option<u64>,
 }
 
+#[async_trait]
 impl Op for GetTags {
     const ACTION: Action = READ_TAGS;
     type Output = BTreeMap<String, String>;
@@ -160,6 +164,7 @@ pub struct SnapshotBlob {
     pub guard: Guard,
 }
 
+#[async_trait]
 impl Op for SnapshotBlob {
     const ACTION: Action = WRITE;
     type Output = Blob;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -108,6 +109,7 @@ pub struct CreateContainer {
     pub metadata: BTreeMap<String, String>,
 }
 
+#[async_trait]
 impl Op for CreateContainer {
     const ACTION: Action = WRITE;
     type Output = Container;
@@ -151,6 +153,7 @@ pub struct GetContainer {
     pub lease: Option<Uuid>,
 }
 
+#[async_trait]
 impl Op for GetContainer {
     const ACTION: Action = READ;
     type Output = Container;
@@ -192,6 +195,7 @@ pub struct ChangeContainer {
     pub lease: Option<Uuid>,
 }
 
+#[async_trait]
 impl Op for ChangeContainer {
     const ACTION: Action = WRITE;
     type Output = (Container, Option<lease::Answer>);
@@ -253,6 +257,7 @@ pub struct DeleteContainer {
     pub lease: Option<Uuid>,
 }
 
+#[async_trait]
 impl Op for DeleteContainer {
     const ACTION: Action = DELETE;
     type Output = ();
@@ -290,6 +295,7 @@ pub struct ListContainers {
     pub from: String,
 }
 
+#[async_trait]
 impl Op for ListContainers {
     const ACTION: Action = READ;
     type Output = Vec<Container>;

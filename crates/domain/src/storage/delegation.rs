@@ -1,6 +1,7 @@
 //! User delegation keys: what a principal gets for some days to sign with, instead of a key of the account. None is stored: each is
 //! derived from a secret of the account and from what it says.
 
+use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,7 @@ pub struct GetDelegationKey {
     pub expiry: String,
 }
 
+#[async_trait]
 impl Op for GetDelegationKey {
     const ACTION: Action =
         Action::new("Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action", Class::Vault);

@@ -1,5 +1,6 @@
 //! Deleting blobs, and having them back while deleted ones are kept.
 
+use async_trait::async_trait;
 use kernel::{Action, Kind, ResourceId, Result};
 
 use super::{
@@ -38,6 +39,7 @@ pub struct DeleteBlob {
     pub guard: Guard,
 }
 
+#[async_trait]
 impl Op for DeleteBlob {
     const ACTION: Action = DELETE;
     type Output = ();
@@ -147,6 +149,7 @@ pub struct UndeleteBlob {
     pub at: InContainer,
 }
 
+#[async_trait]
 impl Op for UndeleteBlob {
     const ACTION: Action = WRITE;
     type Output = ();

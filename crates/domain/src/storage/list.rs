@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, ResourceId, Result};
 
 use super::{
@@ -79,6 +80,7 @@ pub struct BlobPage {
     pub next: Option<Place>,
 }
 
+#[async_trait]
 impl Op for ListBlobs {
     const ACTION: Action = READ;
     type Output = BlobPage;

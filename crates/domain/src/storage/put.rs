@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 
 use super::{
@@ -48,6 +49,7 @@ pub trait Addition: Send + Sized {
 #[derive(Debug)]
 pub struct Writing<W>(pub W);
 
+#[async_trait]
 impl<W: Addition> Op for Writing<W> {
     const ACTION: Action = WRITE;
     type Output = W::Output;
@@ -65,6 +67,7 @@ impl<W: Addition> Op for Writing<W> {
 #[derive(Debug)]
 pub struct Adding<W>(pub W);
 
+#[async_trait]
 impl<W: Addition> Op for Adding<W> {
     const ACTION: Action = ADD;
     type Output = W::Output;
@@ -298,6 +301,7 @@ pub struct GetBlob {
     pub guard: Guard,
 }
 
+#[async_trait]
 impl Op for GetBlob {
     const ACTION: Action = READ;
     type Output = Opened;

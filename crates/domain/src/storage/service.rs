@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,7 @@ pub struct GetServiceSettings {
     pub account: Arc<Account>,
 }
 
+#[async_trait]
 impl Op for GetServiceSettings {
     const ACTION: Action = Action::new("Microsoft.Storage/storageAccounts/blobServices/read", Class::Read);
     type Output = ServiceSettings;
@@ -60,6 +62,7 @@ pub struct SetServiceSettings {
     pub retention_days: Option<u32>,
 }
 
+#[async_trait]
 impl Op for SetServiceSettings {
     const ACTION: Action = Action::new("Microsoft.Storage/storageAccounts/blobServices/write", Class::Control);
     type Output = ();

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -45,6 +46,7 @@ pub struct SweepAccount {
     pub id: ResourceId,
 }
 
+#[async_trait]
 impl Op for SweepAccount {
     const ACTION: Action = Action::new("Microsoft.Storage/storageAccounts/blobServices/sweep", Class::Open);
     type Output = usize;
@@ -163,6 +165,7 @@ async fn remove<O: Op>(
 #[derive(Debug)]
 pub(crate) struct ListAccounts;
 
+#[async_trait]
 impl Op for ListAccounts {
     const ACTION: Action = Action::new("Microsoft.Storage/storageAccounts/sweep/read", Class::Open);
     type Output = Vec<(ResourceId, Uuid)>;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 
 use super::{
@@ -54,6 +55,7 @@ pub struct CreateExperiment {
     pub tags: Vec<(String, String)>,
 }
 
+#[async_trait]
 impl Op for CreateExperiment {
     const ACTION: Action = WRITE_ANY_EXPERIMENT;
     type Output = String;
@@ -114,6 +116,7 @@ pub struct GetTracking {
     pub workspace: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetTracking {
     const ACTION: Action = READ_EXPERIMENTS;
     type Output = ();
@@ -145,6 +148,7 @@ pub struct GetExperiment {
     pub key: ExperimentKey,
 }
 
+#[async_trait]
 impl Op for GetExperiment {
     const ACTION: Action = READ_EXPERIMENTS;
     type Output = Experiment;
@@ -190,6 +194,7 @@ pub struct UpdateExperiment {
     pub change: ExperimentChange,
 }
 
+#[async_trait]
 impl Op for UpdateExperiment {
     const ACTION: Action = WRITE_EXPERIMENTS;
     type Output = ();
@@ -271,6 +276,7 @@ pub struct DeleteExperiment {
     pub id: String,
 }
 
+#[async_trait]
 impl Op for DeleteExperiment {
     const ACTION: Action = DELETE_EXPERIMENTS;
     type Output = ();
@@ -360,6 +366,7 @@ pub struct SearchExperiments {
     pub view: View,
 }
 
+#[async_trait]
 impl Op for SearchExperiments {
     const ACTION: Action = READ_EXPERIMENTS;
     type Output = Page<Experiment>;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use futures::stream;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId, Who};
 use uuid::Uuid;
@@ -147,6 +148,7 @@ pub struct ListArtifacts {
     pub place: Option<ArtifactPlace>,
 }
 
+#[async_trait]
 impl Op for ListArtifacts {
     const ACTION: Action = READ_ARTIFACTS;
     type Output = Listing;
@@ -192,6 +194,7 @@ pub struct GetArtifact {
     pub place: ArtifactPlace,
 }
 
+#[async_trait]
 impl Op for GetArtifact {
     const ACTION: Action = READ_ARTIFACTS;
     type Output = OpenedArtifact;
@@ -227,6 +230,7 @@ pub struct PutArtifact {
     pub body: ByteStream,
 }
 
+#[async_trait]
 impl Op for PutArtifact {
     const ACTION: Action = WRITE_ARTIFACTS;
     type Output = ();
@@ -309,6 +313,7 @@ pub struct DeleteArtifact {
     pub place: ArtifactPlace,
 }
 
+#[async_trait]
 impl Op for DeleteArtifact {
     const ACTION: Action = DELETE_ARTIFACTS;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use async_trait::async_trait;
 use kernel::{Action, Error, ResourceId, Result, RunId};
 
 use super::{
@@ -43,6 +44,7 @@ pub struct GetMetricHistory {
     pub page_token: Option<String>,
 }
 
+#[async_trait]
 impl Op for GetMetricHistory {
     const ACTION: Action = READ_RUNS;
     type Output = Page<Point>;
@@ -84,6 +86,7 @@ pub struct SampleMetricHistory {
     pub most: usize,
 }
 
+#[async_trait]
 impl Op for SampleMetricHistory {
     const ACTION: Action = READ_RUNS;
     type Output = Vec<(RunId, Vec<Point>)>;

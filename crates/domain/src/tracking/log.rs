@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 
 use super::{
@@ -40,6 +41,7 @@ pub struct LogBatch {
     pub tags: Vec<(String, String)>,
 }
 
+#[async_trait]
 impl Op for LogBatch {
     const ACTION: Action = WRITE_RUNS;
     type Output = ();
@@ -207,6 +209,7 @@ pub struct LogModelHistory {
 
 const HISTORY_TAG: &str = "mlflow.log-model.history";
 
+#[async_trait]
 impl Op for LogModelHistory {
     const ACTION: Action = WRITE_RUNS;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 use uuid::Uuid;
 
@@ -40,6 +41,7 @@ pub struct CreateLoggedModel {
     pub tags: Vec<(String, String)>,
 }
 
+#[async_trait]
 impl Op for CreateLoggedModel {
     const ACTION: Action = WRITE_LOGGED_MODELS;
     type Output = LoggedModel;
@@ -98,6 +100,7 @@ pub struct GetLoggedModel {
     pub allow_deleted: bool,
 }
 
+#[async_trait]
 impl Op for GetLoggedModel {
     const ACTION: Action = READ_MODELS;
     type Output = LoggedModel;
@@ -140,6 +143,7 @@ pub struct UpdateLoggedModel {
     pub change: LoggedModelChange,
 }
 
+#[async_trait]
 impl Op for UpdateLoggedModel {
     const ACTION: Action = WRITE_LOGGED_MODELS;
     type Output = LoggedModel;
@@ -193,6 +197,7 @@ pub struct DeleteLoggedModel {
     pub id: String,
 }
 
+#[async_trait]
 impl Op for DeleteLoggedModel {
     const ACTION: Action = DELETE_MODELS;
     type Output = ();
@@ -315,6 +320,7 @@ pub struct SearchLoggedModels {
     pub query: Query,
 }
 
+#[async_trait]
 impl Op for SearchLoggedModels {
     const ACTION: Action = READ_MODELS;
     type Output = Page<LoggedModel>;

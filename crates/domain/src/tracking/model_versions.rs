@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 
 use super::{
@@ -45,6 +46,7 @@ pub struct CreateModelVersion {
     pub tags: Vec<(String, String)>,
 }
 
+#[async_trait]
 impl Op for CreateModelVersion {
     const ACTION: Action = WRITE_MODELS;
     type Output = VersionView;
@@ -120,6 +122,7 @@ pub struct GetModelVersion {
     pub key: VersionKey,
 }
 
+#[async_trait]
 impl Op for GetModelVersion {
     const ACTION: Action = READ_MODELS;
     type Output = VersionView;
@@ -175,6 +178,7 @@ pub struct UpdateModelVersion {
     pub change: VersionChange,
 }
 
+#[async_trait]
 impl Op for UpdateModelVersion {
     const ACTION: Action = WRITE_MODELS;
     type Output = VersionView;
@@ -262,6 +266,7 @@ pub struct DeleteModelVersion {
     pub version: u64,
 }
 
+#[async_trait]
 impl Op for DeleteModelVersion {
     const ACTION: Action = DELETE_MODELS;
     type Output = ();
@@ -339,6 +344,7 @@ pub struct SearchModelVersions {
     pub query: Query,
 }
 
+#[async_trait]
 impl Op for SearchModelVersions {
     const ACTION: Action = READ_MODELS;
     type Output = Page<VersionView>;

@@ -1,5 +1,6 @@
 //! Operations on registered models: names, words, tags and aliases.
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 
 use super::{
@@ -93,6 +94,7 @@ pub struct CreateRegisteredModel {
     pub tags: Vec<(String, String)>,
 }
 
+#[async_trait]
 impl Op for CreateRegisteredModel {
     const ACTION: Action = WRITE_MODELS;
     type Output = RegisteredModel;
@@ -144,6 +146,7 @@ pub struct GetRegisteredModel {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for GetRegisteredModel {
     const ACTION: Action = READ_MODELS;
     type Output = ModelView;
@@ -187,6 +190,7 @@ pub struct UpdateRegisteredModel {
     pub change: ModelChange,
 }
 
+#[async_trait]
 impl Op for UpdateRegisteredModel {
     const ACTION: Action = WRITE_MODELS;
     type Output = ModelView;
@@ -281,6 +285,7 @@ pub struct DeleteRegisteredModel {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for DeleteRegisteredModel {
     const ACTION: Action = DELETE_MODELS;
     type Output = ();
@@ -328,6 +333,7 @@ pub struct GetLatestVersions {
     pub stages: Vec<String>,
 }
 
+#[async_trait]
 impl Op for GetLatestVersions {
     const ACTION: Action = READ_MODELS;
     type Output = Vec<VersionView>;

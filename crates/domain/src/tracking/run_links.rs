@@ -1,5 +1,6 @@
 //! What a run used and made beside its files: data sets, and logged models as inputs and outputs.
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,7 @@ pub struct LogLinks {
     pub more: RunLinks,
 }
 
+#[async_trait]
 impl Op for LogLinks {
     const ACTION: Action = WRITE_RUNS;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId, Timestamp};
 
 use super::{
@@ -56,6 +57,7 @@ pub struct CreateRun {
     pub tags: Vec<(String, String)>,
 }
 
+#[async_trait]
 impl Op for CreateRun {
     const ACTION: Action = WRITE_RUNS;
     type Output = RunView;
@@ -120,6 +122,7 @@ pub struct GetRun {
     pub run: RunId,
 }
 
+#[async_trait]
 impl Op for GetRun {
     const ACTION: Action = READ_RUNS;
     type Output = RunView;
@@ -150,6 +153,7 @@ pub struct UpdateRun {
     pub name: Option<String>,
 }
 
+#[async_trait]
 impl Op for UpdateRun {
     const ACTION: Action = WRITE_RUNS;
     type Output = Run;
@@ -218,6 +222,7 @@ pub struct DeleteRunTag {
     pub key: String,
 }
 
+#[async_trait]
 impl Op for DeleteRunTag {
     const ACTION: Action = WRITE_RUNS;
     type Output = ();
@@ -259,6 +264,7 @@ pub struct DeleteRun {
     pub run: RunId,
 }
 
+#[async_trait]
 impl Op for DeleteRun {
     const ACTION: Action = DELETE_RUNS;
     type Output = ();
@@ -291,6 +297,7 @@ pub struct RestoreRun {
     pub run: RunId,
 }
 
+#[async_trait]
 impl Op for RestoreRun {
     const ACTION: Action = WRITE_RUNS;
     type Output = ();

@@ -1,5 +1,6 @@
 //! Searching registered models.
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 
 use super::{
@@ -51,6 +52,7 @@ pub struct SearchRegisteredModels {
     pub query: Query,
 }
 
+#[async_trait]
 impl Op for SearchRegisteredModels {
     const ACTION: Action = READ_MODELS;
     type Output = Page<ModelView>;

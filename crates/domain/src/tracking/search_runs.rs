@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 
 use super::{
@@ -128,6 +129,7 @@ pub struct SearchRuns {
     pub view: View,
 }
 
+#[async_trait]
 impl Op for SearchRuns {
     const ACTION: Action = READ_RUNS;
     type Output = Page<RunView>;

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind as Fault, ResourceId, Result, Secret as Hidden};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,7 @@ pub struct BackupObject<K> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for BackupObject<K> {
     const ACTION: Action = K::BACKUP;
     type Output = Vec<u8>;
@@ -97,6 +99,7 @@ pub struct RestoreObject<K> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for RestoreObject<K> {
     const ACTION: Action = K::RESTORE;
     type Output = Shown<K>;

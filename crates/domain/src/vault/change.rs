@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
+use async_trait::async_trait;
 use kernel::{Action, Kind as Fault, ResourceId, Result};
 
 use super::{
@@ -36,6 +37,7 @@ pub struct UpdateObject<K: Kind> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for UpdateObject<K> {
     const ACTION: Action = K::UPDATE;
     type Output = Shown<K>;

@@ -2,6 +2,7 @@
 
 use std::{marker::PhantomData, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind as Fault, ResourceId, Result};
 use serde_json::json;
 
@@ -47,6 +48,7 @@ pub struct DeleteObject<K> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for DeleteObject<K> {
     const ACTION: Action = K::DELETE;
     type Output = DeletedObject<K>;
@@ -99,6 +101,7 @@ pub struct GetDeletedObject<K> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for GetDeletedObject<K> {
     const ACTION: Action = K::LIST;
     type Output = DeletedObject<K>;
@@ -125,6 +128,7 @@ pub struct ListDeletedObjects<K> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for ListDeletedObjects<K> {
     const ACTION: Action = K::LIST;
     type Output = Page<DeletedObject<K>>;
@@ -162,6 +166,7 @@ pub struct RecoverObject<K> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for RecoverObject<K> {
     const ACTION: Action = K::RECOVER;
     type Output = Shown<K>;
@@ -217,6 +222,7 @@ pub struct PurgeObject<K> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for PurgeObject<K> {
     const ACTION: Action = K::PURGE;
     const GUARDS: &'static [Guard] = &[Guard::Purge];

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Kind as Fault, ResourceId, Result};
 
 use super::{
@@ -18,6 +19,7 @@ use crate::{
 /// The vaults there are. It changes nothing, and so leaves no record.
 pub(super) struct ListVaults;
 
+#[async_trait]
 impl Op for ListVaults {
     const ACTION: Action = Action::new("Microsoft.KeyVault/vaults/purgeDue/action", Class::Open);
     type Output = Vec<Addressed>;
@@ -37,6 +39,7 @@ struct ListDue<K> {
     kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for ListDue<K> {
     const ACTION: Action = ListVaults::ACTION;
     type Output = Vec<ObjectName>;
@@ -66,6 +69,7 @@ struct PurgeDue<K> {
     kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for PurgeDue<K> {
     const ACTION: Action = K::PURGE;
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind as Fault, ResourceId, Result};
 
 use super::{
@@ -90,6 +91,7 @@ pub struct GetObject<K> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for GetObject<K> {
     const ACTION: Action = K::READ;
     type Output = Shown<K>;
@@ -183,6 +185,7 @@ pub struct ListObjects<K> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for ListObjects<K> {
     const ACTION: Action = K::LIST;
     type Output = Page<Shown<K>>;
@@ -217,6 +220,7 @@ pub struct ListVersions<K> {
     pub kind: PhantomData<fn() -> K>,
 }
 
+#[async_trait]
 impl<K: Kind> Op for ListVersions<K> {
     const ACTION: Action = K::LIST;
     type Output = Page<Shown<K>>;

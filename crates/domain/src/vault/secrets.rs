@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result, Secret as Hidden};
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +115,7 @@ pub struct SetSecret {
     pub tags: BTreeMap<String, String>,
 }
 
+#[async_trait]
 impl Op for SetSecret {
     const ACTION: Action = Action::data("Microsoft.KeyVault/vaults/secrets/setSecret/action", Class::Control);
     type Output = Shown<Secret>;

@@ -2,6 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use async_trait::async_trait;
 use domain::{
     alerts::watch_once,
     delivery::deliver_once,
@@ -58,6 +59,7 @@ async fn put(test: &TestHouse, token: Token<'_>, place: &str, body: &Value) -> V
 /// The record that a deployment leaves which does not come up.
 struct FailDeployment(ResourceId);
 
+#[async_trait]
 impl Op for FailDeployment {
     const ACTION: Action =
         Action::new("Microsoft.MachineLearningServices/workspaces/onlineEndpoints/supervise/action", Class::Open);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_lc_rs::{digest, hmac};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::gate::{Cx, Op, Record, enter};
@@ -213,6 +214,7 @@ impl Stage {
     /// The house's own signing keys.
     async fn keys(&self) -> TokenKeys {
         struct Read;
+        #[async_trait]
         impl Op for Read {
             const ACTION: Action = Action::new("Test/read", Class::Open);
             type Output = Vec<KeptKey>;

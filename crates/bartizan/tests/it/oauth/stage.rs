@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
     gate::{Changes, Cx, Op, Row, enter},
@@ -287,6 +288,7 @@ impl Stage {
     /// From now on one factor is not enough for the admin.
     pub async fn demand_second_factor(&self) {
         struct Demand;
+        #[async_trait]
         impl Op for Demand {
             const ACTION: Action = Action::new("Test/write", Class::Control);
             type Output = ();
@@ -307,6 +309,7 @@ impl Stage {
 
     pub async fn application(&self, app: AppId) -> Application {
         struct Read(AppId);
+        #[async_trait]
         impl Op for Read {
             const ACTION: Action = Action::new("Test/read", Class::Open);
             type Output = Application;
@@ -335,6 +338,7 @@ struct Write<T, F> {
     record: std::marker::PhantomData<fn() -> T>,
 }
 
+#[async_trait]
 impl<T: domain::gate::Record, F: FnOnce(Option<T>) -> T + Send> Op for Write<T, F> {
     const ACTION: Action = Action::new("Test/write", Class::Control);
     type Output = ();

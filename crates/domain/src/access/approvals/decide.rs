@@ -1,5 +1,6 @@
 //! Saying yes or no to a request.
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 use uuid::Uuid;
 
@@ -22,6 +23,7 @@ pub struct DecideApproval {
     pub comment: String,
 }
 
+#[async_trait]
 impl Op for DecideApproval {
     const ACTION: Action = DECIDE;
     type Output = ApprovalView;

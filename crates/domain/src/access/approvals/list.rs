@@ -1,5 +1,6 @@
 //! Reading requests. Whoever asked, whoever may approve, and whoever may read them by a role sees one.
 
+use async_trait::async_trait;
 use kernel::{Action, Error, PrincipalId, ResourceId, Result};
 use uuid::Uuid;
 
@@ -67,6 +68,7 @@ pub struct ListApprovals {
     pub only_open: bool,
 }
 
+#[async_trait]
 impl Op for ListApprovals {
     const ACTION: Action = READ;
     type Output = Vec<ApprovalView>;
@@ -97,6 +99,7 @@ pub struct GetApproval {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetApproval {
     const ACTION: Action = READ;
     type Output = ApprovalView;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result};
 use serde_json::json;
 use uuid::Uuid;
@@ -40,6 +41,7 @@ pub struct PutApprovalRule {
     pub rule: ApprovalRule,
 }
 
+#[async_trait]
 impl Op for PutApprovalRule {
     const ACTION: Action = WRITE;
     const GUARDS: &'static [Guard] = &[Guard::Rule];
@@ -150,6 +152,7 @@ pub struct DeleteApprovalRule {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for DeleteApprovalRule {
     const ACTION: Action = DELETE;
     const GUARDS: &'static [Guard] = &[Guard::Rule];
@@ -186,6 +189,7 @@ pub struct GetApprovalRule {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for GetApprovalRule {
     const ACTION: Action = READ;
     type Output = ApprovalRule;
@@ -208,6 +212,7 @@ pub struct ListApprovalRules {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for ListApprovalRules {
     const ACTION: Action = READ;
     type Output = Vec<(Uuid, ApprovalRule)>;

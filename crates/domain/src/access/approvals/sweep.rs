@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 
 use super::{ApprovalRequest, ApprovalState};
@@ -14,6 +15,7 @@ const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 #[derive(Debug)]
 pub(crate) struct SweepApprovals;
 
+#[async_trait]
 impl Op for SweepApprovals {
     const ACTION: Action = Action::new("Microsoft.Authorization/approvalRequests/sweep", Class::Open);
     type Output = ();

@@ -1,5 +1,6 @@
 //! Activating a role that one is eligible for, ending that, and assigning a role for a time.
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result};
 use uuid::Uuid;
 
@@ -39,6 +40,7 @@ struct Outcome {
     linked: Option<Uuid>,
 }
 
+#[async_trait]
 impl Op for RequestRole {
     const ACTION: Action = ACTIVATE;
     const GUARDS: &'static [Guard] = &[Guard::RoleGrant];

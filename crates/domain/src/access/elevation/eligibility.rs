@@ -1,5 +1,6 @@
 //! Making somebody eligible for a role, and ending that.
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, PrincipalKind, ResourceId, Result};
 use uuid::Uuid;
 
@@ -37,6 +38,7 @@ pub struct RequestEligibility {
     pub asked: Asked,
 }
 
+#[async_trait]
 impl Op for RequestEligibility {
     const ACTION: Action = Action::new("Microsoft.Authorization/roleEligibilityScheduleRequests/write", Class::Control);
     const GUARDS: &'static [Guard] = &[Guard::RoleGrant];

@@ -1,5 +1,6 @@
 //! The end of what was given for a time: removed, and recorded, by the house's own work. Decisions do not wait for that.
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Kind, PrincipalId, ResourceId, Result};
 use uuid::Uuid;
 
@@ -41,6 +42,7 @@ struct EndRole {
     scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for EndRole {
     const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignmentSchedules/end/action", Class::Control);
     type Output = ();
@@ -80,6 +82,7 @@ struct EndEligibility {
     scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for EndEligibility {
     const ACTION: Action = Action::new("Microsoft.Authorization/roleEligibilitySchedules/end/action", Class::Control);
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, PrincipalId, PrincipalKind, ResourceId, Result, Timestamp};
 use uuid::Uuid;
 
@@ -128,6 +129,7 @@ pub struct ListSchedules<T> {
     pub at_scope: bool,
 }
 
+#[async_trait]
 impl<T: ScheduleType> Op for ListSchedules<T> {
     const ACTION: Action = T::READ;
     type Output = Vec<Schedule>;
@@ -160,6 +162,7 @@ pub struct GetSchedule<T> {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl<T: ScheduleType> Op for GetSchedule<T> {
     const ACTION: Action = T::READ;
     type Output = Schedule;
@@ -188,6 +191,7 @@ pub struct ListScheduleRequests<T> {
     pub whose: Whose,
 }
 
+#[async_trait]
 impl<T: ScheduleType> Op for ListScheduleRequests<T> {
     const ACTION: Action = T::READ;
     type Output = Vec<(Uuid, ScheduleRequest)>;
@@ -219,6 +223,7 @@ pub struct GetScheduleRequest<T> {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl<T: ScheduleType> Op for GetScheduleRequest<T> {
     const ACTION: Action = T::READ;
     type Output = ScheduleRequest;

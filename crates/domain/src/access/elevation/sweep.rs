@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 
 use super::{Eligibility, RequestKind, ScheduleRequest};
@@ -19,6 +20,7 @@ const MOST: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct SweepRoleRequests;
 
+#[async_trait]
 impl Op for SweepRoleRequests {
     const ACTION: Action = Action::new("Microsoft.Authorization/roleAssignmentScheduleRequests/sweep", Class::Open);
     type Output = ();

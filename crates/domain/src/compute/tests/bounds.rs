@@ -1,5 +1,6 @@
 //! What bounds a run, and the lists of what it left.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::join_all;
 use kernel::{Action, Class, Kind, ResourceId, Result, RunId};
@@ -26,6 +27,7 @@ struct Preset<T> {
     count: T,
 }
 
+#[async_trait]
 impl<T: Record> Op for Preset<T> {
     const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/jobs/write", Class::Control);
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Kind, ResourceId, Result, Source};
 
 use super::stand::{Agent, Stand};
@@ -18,6 +19,7 @@ use crate::{
 /// Keeps of what was handed to a target no more than the first release did.
 struct KeepNamesAlone(ResourceId);
 
+#[async_trait]
 impl Op for KeepNamesAlone {
     const ACTION: Action = Action::new("Test/write", Class::Control);
     type Output = ();

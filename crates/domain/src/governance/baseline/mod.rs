@@ -14,6 +14,7 @@ mod picture;
 mod recovery;
 mod sheet;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, Timestamp};
 
 use crate::gate::{Cx, Op};
@@ -132,6 +133,7 @@ pub struct ReportBaseline {
     pub scope: ResourceId,
 }
 
+#[async_trait]
 impl Op for ReportBaseline {
     const ACTION: Action = Action::new("Microsoft.Security/baselineReports/read", Class::Read);
     type Output = BaselineReport;

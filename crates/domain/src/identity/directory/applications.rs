@@ -1,5 +1,6 @@
 //! Applications: what signs in, or lets people sign in. Each has one service principal, made and ended with it.
 
+use async_trait::async_trait;
 use kernel::{Action, AppId, Class, PrincipalId, PrincipalKind, ResourceId, Result, Timestamp};
 
 use super::{
@@ -66,6 +67,7 @@ pub struct CreateApplication {
     pub form: NewApplication,
 }
 
+#[async_trait]
 impl Op for CreateApplication {
     const ACTION: Action = WRITE;
     type Output = Registration;
@@ -92,6 +94,7 @@ pub struct GetApplication {
     pub app: AppId,
 }
 
+#[async_trait]
 impl Op for GetApplication {
     const ACTION: Action = READ;
     type Output = Registration;
@@ -113,6 +116,7 @@ pub struct ListApplications {
     pub listing: Listing,
 }
 
+#[async_trait]
 impl Op for ListApplications {
     const ACTION: Action = READ;
     type Output = Page<Registration>;
@@ -146,6 +150,7 @@ pub struct UpdateApplication {
     pub form: NewApplication,
 }
 
+#[async_trait]
 impl Op for UpdateApplication {
     const ACTION: Action = WRITE;
     type Output = Registration;
@@ -178,6 +183,7 @@ pub struct DeleteApplication {
     pub app: AppId,
 }
 
+#[async_trait]
 impl Op for DeleteApplication {
     const ACTION: Action = DELETE;
     type Output = ();

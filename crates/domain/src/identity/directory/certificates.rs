@@ -1,5 +1,6 @@
 //! Certificates of applications: the key behind one signs the application's assertions (RFC 7523), and never comes here.
 
+use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, Timestamp};
 use seal::AssertionCertificate;
 use uuid::Uuid;
@@ -58,6 +59,7 @@ pub struct AddCertificate {
     pub document: Vec<u8>,
 }
 
+#[async_trait]
 impl Op for AddCertificate {
     const ACTION: Action = UPDATE;
     type Output = CertificateView;
@@ -87,6 +89,7 @@ pub struct RemoveCertificate {
     pub key: Uuid,
 }
 
+#[async_trait]
 impl Op for RemoveCertificate {
     const ACTION: Action = UPDATE;
     type Output = ();

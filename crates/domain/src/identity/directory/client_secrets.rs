@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret, Timestamp};
 use uuid::Uuid;
 
@@ -62,6 +63,7 @@ pub struct AddClientSecret {
     pub expires_at: Option<Timestamp>,
 }
 
+#[async_trait]
 impl Op for AddClientSecret {
     const ACTION: Action = UPDATE;
     type Output = NewSecret;
@@ -114,6 +116,7 @@ pub struct RemoveClientSecret {
     pub key: Uuid,
 }
 
+#[async_trait]
 impl Op for RemoveClientSecret {
     const ACTION: Action = UPDATE;
     type Output = ();

@@ -1,6 +1,7 @@
 //! Federated credentials: tokens of somebody else's that stand for an application (workload identity). Exact issuer, subject
 //! and audience; no secret anywhere.
 
+use async_trait::async_trait;
 use kernel::{Action, AppId, Error, Kind, ResourceId, Result};
 use uuid::Uuid;
 
@@ -44,6 +45,7 @@ pub struct AddFederatedCredential {
     pub form: FederatedCredentialForm,
 }
 
+#[async_trait]
 impl Op for AddFederatedCredential {
     const ACTION: Action = WRITE;
     type Output = FederatedCredential;
@@ -91,6 +93,7 @@ pub struct UpdateFederatedCredential {
     pub form: FederatedCredentialForm,
 }
 
+#[async_trait]
 impl Op for UpdateFederatedCredential {
     const ACTION: Action = WRITE;
     type Output = ();
@@ -128,6 +131,7 @@ pub struct RemoveFederatedCredential {
     pub credential: String,
 }
 
+#[async_trait]
 impl Op for RemoveFederatedCredential {
     const ACTION: Action = WRITE;
     type Output = ();
@@ -156,6 +160,7 @@ pub struct ListFederatedCredentials {
     pub credential: Option<String>,
 }
 
+#[async_trait]
 impl Op for ListFederatedCredentials {
     const ACTION: Action = READ;
     type Output = Vec<FederatedCredential>;

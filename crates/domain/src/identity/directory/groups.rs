@@ -1,5 +1,6 @@
 //! Groups: sets of principals, that roles are assigned to. Groups may contain groups.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Timestamp};
 
 use super::{
@@ -59,6 +60,7 @@ pub struct CreateGroup {
     pub form: GroupForm,
 }
 
+#[async_trait]
 impl Op for CreateGroup {
     const ACTION: Action = WRITE;
     type Output = GroupView;
@@ -100,6 +102,7 @@ pub struct GetGroup {
     pub group: PrincipalId,
 }
 
+#[async_trait]
 impl Op for GetGroup {
     const ACTION: Action = READ;
     type Output = GroupView;
@@ -121,6 +124,7 @@ pub struct ListGroups {
     pub listing: Listing,
 }
 
+#[async_trait]
 impl Op for ListGroups {
     const ACTION: Action = READ;
     type Output = Page<GroupView>;
@@ -151,6 +155,7 @@ pub struct UpdateGroup {
     pub form: GroupForm,
 }
 
+#[async_trait]
 impl Op for UpdateGroup {
     const ACTION: Action = WRITE;
     type Output = GroupView;
@@ -184,6 +189,7 @@ pub struct DeleteGroup {
     pub group: PrincipalId,
 }
 
+#[async_trait]
 impl Op for DeleteGroup {
     const ACTION: Action = DELETE;
     type Output = ();

@@ -1,5 +1,6 @@
 //! Who belongs to which group. A group's members have its roles, and so does whoever is in a group among them.
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, ResourceId, Result};
 
 use super::{
@@ -27,6 +28,7 @@ pub struct AddGroupMember {
     pub member: PrincipalId,
 }
 
+#[async_trait]
 impl Op for AddGroupMember {
     const ACTION: Action = UPDATE;
     const GUARDS: &'static [Guard] = &[Guard::RoleGrant, Guard::Rule];
@@ -79,6 +81,7 @@ pub struct RemoveGroupMember {
     pub member: PrincipalId,
 }
 
+#[async_trait]
 impl Op for RemoveGroupMember {
     const ACTION: Action = UPDATE;
     type Output = ();
@@ -112,6 +115,7 @@ pub struct ListGroupMembers {
     pub listing: Listing,
 }
 
+#[async_trait]
 impl Op for ListGroupMembers {
     const ACTION: Action = READ;
     type Output = Page<DirectoryObject>;
@@ -142,6 +146,7 @@ pub struct ListMemberOf {
     pub listing: Listing,
 }
 
+#[async_trait]
 impl Op for ListMemberOf {
     const ACTION: Action = READ;
     type Output = Page<DirectoryObject>;

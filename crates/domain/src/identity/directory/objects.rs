@@ -1,5 +1,6 @@
 //! Principals of any kind, by their object ids.
 
+use async_trait::async_trait;
 use kernel::{Action, AppId, Class, Error, PrincipalId, PrincipalKind, ResourceId, Result};
 
 use super::users::display_name;
@@ -34,6 +35,7 @@ pub struct GetDirectoryObject {
     pub id: PrincipalId,
 }
 
+#[async_trait]
 impl Op for GetDirectoryObject {
     const ACTION: Action = READ;
     type Output = DirectoryObject;
@@ -57,6 +59,7 @@ pub struct GetDirectoryObjects {
     pub kinds: Vec<PrincipalKind>,
 }
 
+#[async_trait]
 impl Op for GetDirectoryObjects {
     const ACTION: Action = READ;
     type Output = Vec<DirectoryObject>;

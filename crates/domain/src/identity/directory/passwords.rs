@@ -1,6 +1,7 @@
 //! Passwords that an administrator sets: chosen, or drawn here and shown once. Whoever gets one chooses their own at the next
 //! sign-in, unless that is said not to be.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, PrincipalId, ResourceId, Result, Secret};
 use seal::PasswordHash;
 
@@ -44,6 +45,7 @@ pub struct ResetPassword {
     pub password: NewPassword,
 }
 
+#[async_trait]
 impl Op for ResetPassword {
     const ACTION: Action = UPDATE;
     /// The password, when it was drawn here: shown this once.

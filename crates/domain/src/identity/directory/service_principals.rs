@@ -1,5 +1,6 @@
 //! Service principals: what applications and managed identities are, to whoever assigns roles.
 
+use async_trait::async_trait;
 use kernel::{Action, AppId, Class, Error, PrincipalId, PrincipalKind, ResourceId, Result, Timestamp};
 
 use super::{
@@ -46,6 +47,7 @@ pub struct CreateServicePrincipal {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for CreateServicePrincipal {
     const ACTION: Action = WRITE;
     type Output = NewSecret;
@@ -73,6 +75,7 @@ pub struct GetServicePrincipal {
     pub principal: PrincipalId,
 }
 
+#[async_trait]
 impl Op for GetServicePrincipal {
     const ACTION: Action = READ;
     type Output = ServicePrincipal;
@@ -94,6 +97,7 @@ pub struct ListServicePrincipals {
     pub listing: Listing,
 }
 
+#[async_trait]
 impl Op for ListServicePrincipals {
     const ACTION: Action = READ;
     type Output = Page<ServicePrincipal>;
@@ -136,6 +140,7 @@ pub struct UpdateServicePrincipal {
     pub is_enabled: Option<bool>,
 }
 
+#[async_trait]
 impl Op for UpdateServicePrincipal {
     const ACTION: Action = WRITE;
     type Output = ServicePrincipal;
@@ -173,6 +178,7 @@ pub struct DeleteServicePrincipal {
     pub principal: PrincipalId,
 }
 
+#[async_trait]
 impl Op for DeleteServicePrincipal {
     const ACTION: Action = DELETE;
     type Output = ();

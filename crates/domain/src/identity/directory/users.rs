@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Secret, Timestamp};
 
 use super::{
@@ -80,6 +81,7 @@ pub struct CreateUser {
     pub password: NewPassword,
 }
 
+#[async_trait]
 impl Op for CreateUser {
     const ACTION: Action = WRITE;
     type Output = NewUser;
@@ -134,6 +136,7 @@ pub struct GetUser {
     pub user: UserKey,
 }
 
+#[async_trait]
 impl Op for GetUser {
     const ACTION: Action = READ;
     type Output = User;
@@ -155,6 +158,7 @@ pub struct ListUsers {
     pub listing: Listing,
 }
 
+#[async_trait]
 impl Op for ListUsers {
     const ACTION: Action = READ;
     type Output = Page<User>;
@@ -210,6 +214,7 @@ pub struct UpdateUser {
     pub form: UserForm,
 }
 
+#[async_trait]
 impl Op for UpdateUser {
     const ACTION: Action = WRITE;
     type Output = User;
@@ -263,6 +268,7 @@ pub struct DeleteUser {
     pub user: UserKey,
 }
 
+#[async_trait]
 impl Op for DeleteUser {
     const ACTION: Action = DELETE;
     type Output = ();
@@ -288,6 +294,7 @@ pub struct RevokeSignInSessions {
     pub user: UserKey,
 }
 
+#[async_trait]
 impl Op for RevokeSignInSessions {
     const ACTION: Action = Action::new("Microsoft.Directory/users/invalidateAllRefreshTokens/action", Class::Control);
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use kernel::{Action, Class, Kind, ResourceId, Result, Secret};
 use seal::Sha256;
@@ -31,6 +32,7 @@ pub struct SignInProvider {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for ListSignInProviders {
     const ACTION: Action = Action::public("Microsoft.Directory/identityProviders/signIn/read", Class::Open);
     type Output = Vec<SignInProvider>;
@@ -65,6 +67,7 @@ pub struct Begun {
     pub cookie: Secret<String>,
 }
 
+#[async_trait]
 impl Op for BeginFederatedSignIn {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/federated/begin", Class::Open);
     type Output = FederationAnswer<Begun>;

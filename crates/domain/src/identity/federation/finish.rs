@@ -1,5 +1,6 @@
 //! A browser comes back from a provider.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ResourceId, Result, Secret, Timestamp};
 use uuid::Uuid;
 
@@ -74,6 +75,7 @@ pub enum FederationRefusal {
     Disabled,
 }
 
+#[async_trait]
 impl Op for FinishFederatedSignIn {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/federated", Class::Control);
     /// The session, and where the browser wanted to go.

@@ -1,5 +1,6 @@
 //! Saying who a subject of a provider is here, before it comes for the first time: for providers that create no users.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result};
 use uuid::Uuid;
 
@@ -32,6 +33,7 @@ pub struct LinkFederatedUser {
     pub user: PrincipalId,
 }
 
+#[async_trait]
 impl Op for LinkFederatedUser {
     const ACTION: Action = WRITE;
     type Output = ();
@@ -80,6 +82,7 @@ pub struct UnlinkFederatedUser {
     pub subject: String,
 }
 
+#[async_trait]
 impl Op for UnlinkFederatedUser {
     const ACTION: Action = WRITE;
     type Output = ();

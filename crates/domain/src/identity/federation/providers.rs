@@ -1,5 +1,6 @@
 //! Making providers known, changing them, and parting with them.
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result};
 use serde_json::json;
 use uuid::Uuid;
@@ -30,6 +31,7 @@ pub struct CreateIdentityProvider {
     pub form: ProviderForm,
 }
 
+#[async_trait]
 impl Op for CreateIdentityProvider {
     const ACTION: Action = WRITE;
     const GUARDS: &'static [Guard] = &[Guard::RoleGrant, Guard::Rule];
@@ -107,6 +109,7 @@ pub struct GetIdentityProvider {
     pub provider: Uuid,
 }
 
+#[async_trait]
 impl Op for GetIdentityProvider {
     const ACTION: Action = READ;
     type Output = IdentityProvider;
@@ -124,6 +127,7 @@ impl Op for GetIdentityProvider {
 #[derive(Debug)]
 pub struct ListIdentityProviders;
 
+#[async_trait]
 impl Op for ListIdentityProviders {
     const ACTION: Action = READ;
     type Output = Vec<IdentityProvider>;
@@ -148,6 +152,7 @@ pub struct UpdateIdentityProvider {
     pub is_refreshed: bool,
 }
 
+#[async_trait]
 impl Op for UpdateIdentityProvider {
     const ACTION: Action = WRITE;
     const GUARDS: &'static [Guard] = &[Guard::RoleGrant, Guard::Rule];
@@ -216,6 +221,7 @@ pub struct DeleteIdentityProvider {
     pub provider: Uuid,
 }
 
+#[async_trait]
 impl Op for DeleteIdentityProvider {
     const ACTION: Action = DELETE;
     type Output = ();

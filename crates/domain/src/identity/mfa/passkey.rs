@@ -1,5 +1,6 @@
 //! Signing in with a passkey (WebAuthn level 3): as second factor, or without a password.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, PrincipalId, PrincipalKind, ResourceId, Result, Secret};
 use seal::{PasskeyQuestion, PasskeySite};
 use uuid::Uuid;
@@ -36,6 +37,7 @@ pub struct BeginPasskey {
     pub session: Option<Secret<String>>,
 }
 
+#[async_trait]
 impl Op for BeginPasskey {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/passkey/begin", Class::Open);
     type Output = Step<PasskeyChallenge>;
@@ -77,6 +79,7 @@ pub struct FinishPasskey {
     pub agent: String,
 }
 
+#[async_trait]
 impl Op for FinishPasskey {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/passkey", Class::Control);
     type Output = Step<SignedIn>;

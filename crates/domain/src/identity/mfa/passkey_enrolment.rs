@@ -1,5 +1,6 @@
 //! Enrolling and removing passkeys.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, PrincipalId, ResourceId, Result, Secret};
 use seal::{Passkey, PasskeySite};
 use uuid::Uuid;
@@ -31,6 +32,7 @@ pub struct BeginPasskeyEnrolment {
     pub session: Secret<String>,
 }
 
+#[async_trait]
 impl Op for BeginPasskeyEnrolment {
     // Nothing has happened yet: what is recorded is the enrolment.
     const ACTION: Action = Action::public("Microsoft.Directory/secondFactors/passkeys/begin", Class::Open);
@@ -75,6 +77,7 @@ pub struct FinishPasskeyEnrolment {
     pub name: String,
 }
 
+#[async_trait]
 impl Op for FinishPasskeyEnrolment {
     const ACTION: Action = Action::public("Microsoft.Directory/secondFactors/passkeys/write", Class::Control);
     type Output = Step<(SignedIn, Vec<Secret<String>>)>;
@@ -123,6 +126,7 @@ pub struct RemovePasskey {
     pub id: Uuid,
 }
 
+#[async_trait]
 impl Op for RemovePasskey {
     const ACTION: Action = Action::public("Microsoft.Directory/secondFactors/passkeys/delete", Class::Control);
     type Output = Step<()>;

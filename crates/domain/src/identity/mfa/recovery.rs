@@ -1,5 +1,6 @@
 //! Recovery codes, for the day the authenticator is lost: 60 bits each, kept as keyed hashes, good for once.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, Secret};
 
 use super::{Factors, enrolment::alter, proof::prove_code};
@@ -32,6 +33,7 @@ pub struct ProveRecoveryCode {
     pub code: String,
 }
 
+#[async_trait]
 impl Op for ProveRecoveryCode {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/recoveryCode", Class::Control);
     type Output = Step<SignedIn>;
@@ -65,6 +67,7 @@ pub struct NewRecoveryCodes {
     pub session: Secret<String>,
 }
 
+#[async_trait]
 impl Op for NewRecoveryCodes {
     const ACTION: Action = Action::public("Microsoft.Directory/secondFactors/recoveryCodes/write", Class::Control);
     type Output = Step<Vec<Secret<String>>>;

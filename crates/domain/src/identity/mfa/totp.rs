@@ -1,5 +1,6 @@
 //! Codes of an authenticator (RFC 6238) as second factor.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, Secret};
 
 use super::proof::prove_code;
@@ -20,6 +21,7 @@ pub struct ProveTotp {
     pub code: String,
 }
 
+#[async_trait]
 impl Op for ProveTotp {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/totp", Class::Control);
     type Output = Step<SignedIn>;

@@ -1,5 +1,6 @@
 //! Enrolling and removing an authenticator.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, Secret};
 
 use super::{
@@ -37,6 +38,7 @@ pub struct BeginTotpEnrolment {
     pub session: Secret<String>,
 }
 
+#[async_trait]
 impl Op for BeginTotpEnrolment {
     // Nothing has happened yet: what is recorded is the enrolment.
     const ACTION: Action = Action::public("Microsoft.Directory/secondFactors/totp/begin", Class::Open);
@@ -72,6 +74,7 @@ pub struct FinishTotpEnrolment {
     pub code: String,
 }
 
+#[async_trait]
 impl Op for FinishTotpEnrolment {
     const ACTION: Action = Action::public("Microsoft.Directory/secondFactors/totp/write", Class::Control);
     type Output = Step<(SignedIn, Vec<Secret<String>>)>;
@@ -112,6 +115,7 @@ pub struct RemoveTotp {
     pub session: Secret<String>,
 }
 
+#[async_trait]
 impl Op for RemoveTotp {
     const ACTION: Action = Action::public("Microsoft.Directory/secondFactors/totp/delete", Class::Control);
     type Output = Step<()>;

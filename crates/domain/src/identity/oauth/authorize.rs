@@ -3,6 +3,7 @@
 //! Until it is known who asks and that the address is theirs, nothing is sent anywhere. Every answer names its issuer
 //! (RFC 9207), so that an application with two issuers cannot be made to take one's code to the other.
 
+use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use kernel::{Action, Class, Kind, ResourceId, Result, Secret, TenantId};
 use uuid::Uuid;
@@ -84,6 +85,7 @@ pub enum AuthorizeOutcome {
     Page(AuthorizeFault),
 }
 
+#[async_trait]
 impl Op for Authorize {
     const ACTION: Action = Action::public("Microsoft.Directory/authorizations/issue", Class::Control);
     type Output = AuthorizeOutcome;

@@ -1,5 +1,6 @@
 //! The client-credentials grant (RFC 6749 §4.4): an application for itself.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Proof, ResourceId, Result};
 
 use super::{
@@ -28,6 +29,7 @@ pub struct GetToken {
     pub claims: Option<String>,
 }
 
+#[async_trait]
 impl Op for GetToken {
     const ACTION: Action = Action::public("Microsoft.Directory/tokens/issue", Class::Read);
     type Output = std::result::Result<AccessToken, TokenRefusal>;

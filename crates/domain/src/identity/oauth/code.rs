@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use kernel::{Action, AppId, Class, PrincipalId, ResourceId, Result, Secret, Timestamp};
 use seal::{Fingerprint, Sha256};
@@ -87,6 +88,7 @@ pub struct RedeemCode {
     pub claims: Option<String>,
 }
 
+#[async_trait]
 impl Op for RedeemCode {
     const ACTION: Action = Action::public("Microsoft.Directory/tokens/issue", Class::Control);
     type Output = std::result::Result<TokenSet, TokenRefusal>;

@@ -5,6 +5,7 @@
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{Action, AppId, Class, Error, Kind, PrincipalId, ResourceId, Result, Secret, Timestamp};
 use seal::Fingerprint;
 use uuid::Uuid;
@@ -145,6 +146,7 @@ pub struct DeviceAnswer {
     pub interval: u32,
 }
 
+#[async_trait]
 impl Op for StartDevice {
     const ACTION: Action = Action::public("Microsoft.Directory/deviceCodes/issue", Class::Open);
     type Output = std::result::Result<DeviceAnswer, TokenRefusal>;

@@ -1,5 +1,6 @@
 //! The device's side of a device grant: polling until the person decided.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, Secret, Timestamp};
 use uuid::Uuid;
 
@@ -26,6 +27,7 @@ pub struct RedeemDeviceCode {
     pub claims: Option<String>,
 }
 
+#[async_trait]
 impl Op for RedeemDeviceCode {
     const ACTION: Action = Action::public("Microsoft.Directory/tokens/issue", Class::Control);
     type Output = std::result::Result<TokenSet, TokenRefusal>;

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ResourceId, Result, Secret};
 
 use super::{
@@ -49,6 +50,7 @@ pub struct GetDeviceRequest {
     pub user_code: String,
 }
 
+#[async_trait]
 impl Op for GetDeviceRequest {
     const ACTION: Action = Action::public("Microsoft.Directory/deviceCodes/read", Class::Read);
     type Output = std::result::Result<DeviceRequest, DeviceRefusal>;
@@ -81,6 +83,7 @@ pub struct DecideDevice {
     pub approve: bool,
 }
 
+#[async_trait]
 impl Op for DecideDevice {
     const ACTION: Action = Action::public("Microsoft.Directory/deviceCodes/decide/action", Class::Control);
     type Output = std::result::Result<(), DeviceRefusal>;

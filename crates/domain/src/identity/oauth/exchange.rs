@@ -1,6 +1,7 @@
 //! Token exchange (RFC 8693) for run tokens: a run gets another token for itself, for the same time and for as much or less,
 //! and nothing else is exchanged for anything.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, RunCaller, Secret};
 
 use super::{
@@ -46,6 +47,7 @@ pub struct ExchangedToken {
     pub scope: String,
 }
 
+#[async_trait]
 impl Op for ExchangeRunToken {
     const ACTION: Action = Action::public("Microsoft.Directory/tokens/exchange", Class::Read);
     type Output = std::result::Result<ExchangedToken, TokenRefusal>;

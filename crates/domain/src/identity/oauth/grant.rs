@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, AppId, Caller, Class, Kind, PrincipalId, ResourceId, Result, Secret, Timestamp, Who};
 use seal::Fingerprint;
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,7 @@ struct RevokeGrant {
     why: &'static str,
 }
 
+#[async_trait]
 impl Op for RevokeGrant {
     const ACTION: Action = Action::new("Microsoft.Directory/grants/revoke/action", Class::Control);
     type Output = ();

@@ -1,6 +1,7 @@
 //! The on-behalf-of grant (RFC 7523 §2.1 in Entra's form): an application that was called with a user's token calls on for
 //! that user. What it gets ends with that token, that session and that grant, and cannot be refreshed.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, Secret};
 
 use super::{
@@ -33,6 +34,7 @@ pub struct ActOnBehalf {
     pub claims: Option<String>,
 }
 
+#[async_trait]
 impl Op for ActOnBehalf {
     const ACTION: Action = Action::public("Microsoft.Directory/tokens/issue", Class::Control);
     type Output = std::result::Result<TokenSet, TokenRefusal>;

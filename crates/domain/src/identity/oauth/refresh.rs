@@ -1,6 +1,7 @@
 //! The refresh grant (RFC 6749 §6): each token is good once and gives the next. One that comes again was stolen, before or
 //! after its owner used it, and ends the whole grant (RFC 9700 §4.14.2).
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, Secret};
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ pub struct RefreshTokens {
     pub claims: Option<String>,
 }
 
+#[async_trait]
 impl Op for RefreshTokens {
     const ACTION: Action = Action::public("Microsoft.Directory/tokens/issue", Class::Control);
     type Output = std::result::Result<TokenSet, TokenRefusal>;

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Kind, ResourceId, Result};
 
 use super::{
@@ -36,6 +37,7 @@ pub struct Stale {
 #[derive(Debug)]
 pub struct FindStale;
 
+#[async_trait]
 impl Op for FindStale {
     const ACTION: Action = Action::new("Microsoft.Directory/grants/stale/read", Class::Open);
     type Output = Stale;
@@ -54,6 +56,7 @@ impl Op for FindStale {
 #[derive(Debug)]
 pub struct RemoveStale;
 
+#[async_trait]
 impl Op for RemoveStale {
     const ACTION: Action = Action::new("Microsoft.Directory/grants/stale/delete", Class::Control);
     /// How many rows.

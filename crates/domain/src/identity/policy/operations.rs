@@ -1,5 +1,6 @@
 //! Making, reading and changing sign-in policies.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, PrincipalId, PrincipalKind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -85,6 +86,7 @@ pub struct CreateSignInPolicy {
     pub terms: PolicyTerms,
 }
 
+#[async_trait]
 impl Op for CreateSignInPolicy {
     const ACTION: Action = WRITE;
     type Output = SignInPolicy;
@@ -129,6 +131,7 @@ pub struct UpdateSignInPolicy {
     pub terms: PolicyTerms,
 }
 
+#[async_trait]
 impl Op for UpdateSignInPolicy {
     const ACTION: Action = WRITE;
     type Output = SignInPolicy;
@@ -154,6 +157,7 @@ pub struct DeleteSignInPolicy {
     pub id: Uuid,
 }
 
+#[async_trait]
 impl Op for DeleteSignInPolicy {
     const ACTION: Action = DELETE;
     type Output = ();
@@ -179,6 +183,7 @@ pub struct GetSignInPolicy {
     pub id: Uuid,
 }
 
+#[async_trait]
 impl Op for GetSignInPolicy {
     const ACTION: Action = READ;
     type Output = SignInPolicy;
@@ -196,6 +201,7 @@ impl Op for GetSignInPolicy {
 #[derive(Debug)]
 pub struct ListSignInPolicies;
 
+#[async_trait]
 impl Op for ListSignInPolicies {
     const ACTION: Action = READ;
     type Output = Vec<SignInPolicy>;

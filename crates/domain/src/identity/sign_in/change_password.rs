@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ResourceId, Result, Secret};
 use seal::PasswordHash;
 
@@ -33,6 +34,7 @@ pub struct ChangePassword {
     pub new: Secret<String>,
 }
 
+#[async_trait]
 impl Op for ChangePassword {
     const ACTION: Action = Action::public("Microsoft.Directory/users/changePassword", Class::Control);
     type Output = Step<SignedIn>;

@@ -1,5 +1,6 @@
 //! What the sign-in pages ask besides: whose session this is, and to end it.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ResourceId, Result, Secret};
 
 use super::{SessionView, establish, what_next};
@@ -21,6 +22,7 @@ pub struct GetSession {
     pub session: Secret<String>,
 }
 
+#[async_trait]
 impl Op for GetSession {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/read", Class::Open);
     type Output = Option<SessionView>;
@@ -55,6 +57,7 @@ pub struct SignOut {
     pub session: Secret<String>,
 }
 
+#[async_trait]
 impl Op for SignOut {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/end", Class::Control);
     type Output = ();

@@ -1,5 +1,6 @@
 //! The first proof: name and password.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Kind, PrincipalKind, ResourceId, Result, Secret};
 
 use super::{
@@ -31,6 +32,7 @@ pub struct SignInWithPassword {
     pub agent: String,
 }
 
+#[async_trait]
 impl Op for SignInWithPassword {
     const ACTION: Action = Action::public("Microsoft.Directory/signIns/password", Class::Read);
     type Output = Step<SignedIn>;

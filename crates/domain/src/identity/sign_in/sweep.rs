@@ -1,5 +1,6 @@
 //! Removing what sign-ins left behind.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 
 use super::throttle::{remove, sweep_guesses};
@@ -12,6 +13,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct SweepSignIns;
 
+#[async_trait]
 impl Op for SweepSignIns {
     // It removes nothing that anybody could still use or name, so there is nothing to record.
     const ACTION: Action = Action::new("Microsoft.Directory/signIns/sweep", Class::Open);

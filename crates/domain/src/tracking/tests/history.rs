@@ -1,5 +1,6 @@
 //! Histories of metrics, page by page and sampled.
 
+use async_trait::async_trait;
 use kernel::{Action, Kind, ResourceId, Result, RunId};
 
 use super::{
@@ -22,6 +23,7 @@ struct Ruin {
     chunk: u32,
 }
 
+#[async_trait]
 impl Op for Ruin {
     const ACTION: Action = WRITE_RUNS;
     type Output = ();

@@ -1,5 +1,6 @@
 //! Whether somebody could unwrap with a key now, without unwrapping.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind as Fault, PrincipalId, ResourceId, Result};
 
 use super::{Key, KeyContent, KeyOperation, UnwrapKey, deed::Deed};
@@ -29,6 +30,7 @@ pub struct CheckKey {
     pub by: Option<PrincipalId>,
 }
 
+#[async_trait]
 impl Op for CheckKey {
     const ACTION: Action = Action::new("Microsoft.KeyVault/vaults/keys/check/read", Class::Open);
     type Output = KeyContent;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result};
 use seal::{VaultKey, VaultKeyShape, VaultPrivateKey};
 
@@ -35,6 +36,7 @@ pub struct CreateKey {
     pub tags: BTreeMap<String, String>,
 }
 
+#[async_trait]
 impl Op for CreateKey {
     const ACTION: Action = Action::data("Microsoft.KeyVault/vaults/keys/create/action", Class::Control);
     type Output = Shown<Key>;
@@ -93,6 +95,7 @@ pub struct ImportKey {
     pub tags: BTreeMap<String, String>,
 }
 
+#[async_trait]
 impl Op for ImportKey {
     const ACTION: Action = Action::data("Microsoft.KeyVault/vaults/keys/import/action", Class::Control);
     type Output = Shown<Key>;

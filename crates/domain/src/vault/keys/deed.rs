@@ -3,6 +3,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind as Fault, ResourceId, Result, Secret as Hidden};
 use seal::{EncryptionAlgorithm, SignatureAlgorithm, VaultCiphertext, VaultKey};
 
@@ -268,6 +269,7 @@ pub struct Used<T> {
     pub done: T,
 }
 
+#[async_trait]
 impl<D: Deed> Op for UseKey<D> {
     const ACTION: Action = D::ACTION;
     type Output = Used<D::Done>;
@@ -319,6 +321,7 @@ pub struct ReleaseKey {
     pub name: ObjectName,
 }
 
+#[async_trait]
 impl Op for ReleaseKey {
     const ACTION: Action = Action::data("Microsoft.KeyVault/vaults/keys/release/action", Class::Vault);
     type Output = ();

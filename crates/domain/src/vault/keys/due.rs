@@ -1,5 +1,6 @@
 //! What the server does by itself in the life of a key: rotating it when its policy says so, and telling of its end.
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Kind as Fault, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,7 @@ struct ListDue {
     vault: Addressed,
 }
 
+#[async_trait]
 impl Op for ListDue {
     const ACTION: Action = ListVaults::ACTION;
     type Output = Vec<(ObjectName, LifetimeAct)>;
@@ -101,6 +103,7 @@ struct RotateDue {
     name: ObjectName,
 }
 
+#[async_trait]
 impl Op for RotateDue {
     const ACTION: Action = ROTATE;
     type Output = ();
@@ -125,6 +128,7 @@ struct TellOfEnd {
     name: ObjectName,
 }
 
+#[async_trait]
 impl Op for TellOfEnd {
     const ACTION: Action = Action::new("Microsoft.KeyVault/vaults/keys/nearExpiry/action", Class::Control);
     type Output = ();

@@ -1,5 +1,6 @@
 //! When a key is rotated, and when somebody is told that it ends.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind as Fault, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +141,7 @@ pub struct GetRotationPolicy {
     pub name: ObjectName,
 }
 
+#[async_trait]
 impl Op for GetRotationPolicy {
     const ACTION: Action = Action::data("Microsoft.KeyVault/vaults/keyrotationpolicies/read", Class::Read);
     type Output = RotationPolicy;
@@ -169,6 +171,7 @@ pub struct PutRotationPolicy {
     pub life: Option<Span>,
 }
 
+#[async_trait]
 impl Op for PutRotationPolicy {
     const ACTION: Action = Action::data("Microsoft.KeyVault/vaults/keyrotationpolicies/write", Class::Control);
     type Output = RotationPolicy;

@@ -1,5 +1,6 @@
 //! Random bytes for whoever has no good source of their own.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result, Secret as Hidden};
 
 use crate::{
@@ -20,6 +21,7 @@ pub struct GetRandomBytes {
     pub count: usize,
 }
 
+#[async_trait]
 impl Op for GetRandomBytes {
     const ACTION: Action = Action::data("Microsoft.KeyVault/vaults/rng/action", Class::Read);
     type Output = Hidden<Vec<u8>>;

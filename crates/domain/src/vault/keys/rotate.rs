@@ -1,5 +1,6 @@
 //! Rotating a key: a new version like the current one takes over. Older versions go on opening what was made with them.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, Error, ResourceId, Result};
 use seal::VaultKey;
 
@@ -25,6 +26,7 @@ pub struct RotateKey {
     pub name: ObjectName,
 }
 
+#[async_trait]
 impl Op for RotateKey {
     const ACTION: Action = ROTATE;
     type Output = Shown<Key>;

@@ -5,6 +5,7 @@ use crate::{
     gate::{Changes, Cx, Row},
     identity::Member,
 };
+use async_trait::async_trait;
 use kernel::{Action, Class};
 
 fn named(name: &str) -> NewApplication {
@@ -193,6 +194,7 @@ async fn a_public_client_keeps_no_credential() {
 /// Puts a managed identity into the directory, as its resource does.
 struct PutManaged(Member);
 
+#[async_trait]
 impl Op for PutManaged {
     const ACTION: Action = Action::new("Test/identities/write", Class::Control);
     type Output = ();

@@ -6,6 +6,7 @@ mod managed;
 mod owners;
 mod users;
 
+use async_trait::async_trait;
 use kernel::{
     Action, Caller, Class, Kind, Principal, PrincipalId, PrincipalKind, Proof, ResourceId, Result, Secret, Source, Who,
 };
@@ -77,6 +78,7 @@ impl Office {
 /// Makes the subscription `somewhere`, in which nobody holds anything yet.
 struct MakeSomewhere;
 
+#[async_trait]
 impl Op for MakeSomewhere {
     const ACTION: Action = Action::new("Test/write", Class::Control);
     type Output = ();

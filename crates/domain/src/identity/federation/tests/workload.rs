@@ -1,5 +1,6 @@
 //! Tokens of other issuers that stand for applications.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ use crate::{
 
 struct Verify(String);
 
+#[async_trait]
 impl Op for Verify {
     const ACTION: Action = Action::public("Test/foreign/read", Class::Open);
     type Output = Option<ForeignClaims>;

@@ -1,5 +1,6 @@
 //! Who may change factors, and when.
 
+use async_trait::async_trait;
 use kernel::{Action, Class, PrincipalId, ResourceId, Result, Secret};
 
 use super::{SoftKey, enrol_passkey, enrol_totp, prove, with_totp};
@@ -160,6 +161,7 @@ async fn somebody_elses_password_is_changed_before_a_factor_is_enrolled() {
 
 struct Reset(PrincipalId);
 
+#[async_trait]
 impl Op for Reset {
     const ACTION: Action = Action::new("Test/factors/delete", Class::Control);
     type Output = ();

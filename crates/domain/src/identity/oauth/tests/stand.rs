@@ -184,6 +184,7 @@ impl Stand {
     /// Writes an application down, as the directory would.
     pub async fn change_application(&self, change: impl FnOnce(&mut Application) + Send) {
         struct Write<F>(kernel::AppId, F);
+        #[async_trait]
         impl<F: FnOnce(&mut Application) + Send> Op for Write<F> {
             const ACTION: kernel::Action = kernel::Action::new("Test/write", kernel::Class::Control);
             type Output = ();

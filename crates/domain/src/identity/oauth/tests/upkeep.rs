@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Proof, ResourceId, Result, Secret};
 
 use super::stand::{Stand, public, refusal};
@@ -51,6 +52,7 @@ async fn a_key_takes_over_when_the_old_one_is_due_and_no_token_notices() {
 /// Assertions that were used, as many requests leave them behind.
 struct Used(usize);
 
+#[async_trait]
 impl Op for Used {
     const ACTION: Action = Action::new("Test/write", Class::Control);
     type Output = ();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Kind, ResourceId, Result, Secret};
 
 use super::stand::{PASSWORD, Stand, throttled, with_password};
@@ -210,6 +211,7 @@ async fn guesses_are_forgotten_in_the_end_and_swept() {
 
 struct Forgive;
 
+#[async_trait]
 impl Op for Forgive {
     const ACTION: Action = Action::new("Test/guesses/delete", Class::Control);
     type Output = ();

@@ -211,6 +211,7 @@ struct Put {
     person: Person,
 }
 
+#[async_trait]
 impl Op for Put {
     const ACTION: Action = Action::new("Test/people/write", Class::Control);
     type Output = ();
@@ -236,6 +237,7 @@ struct Start {
     method: Method,
 }
 
+#[async_trait]
 impl Op for Start {
     const ACTION: Action = Action::public("Test/sessions/write", Class::Control);
     type Output = SignedIn;
