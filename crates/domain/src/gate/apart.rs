@@ -3,9 +3,9 @@
 use kernel::{Result, Secret};
 use seal::Place;
 
-use super::{Cx, Op, Shelf};
+use super::{Admission, Shelf};
 
-impl<O: Op> Cx<'_, O> {
+impl Admission<'_> {
     /// Seals under the system's key for a purpose that no table is named like, bound to what it may be opened for.
     pub(crate) fn seal_apart(&self, purpose: &str, bound_to: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
         let place = Place { shelf: &Shelf::SYSTEM, table: purpose, id: bound_to, version: 0 };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Activity, Changes, Cx, House, Op, Outcome, Row};
+use super::{Activity, Admission, Changes, House, Op, Outcome, Row};
 use crate::{
     access::{ApprovalRequest, approved_request},
     resources::contents,
@@ -79,7 +79,7 @@ pub(super) fn guarded<O: Op>(house: &House, caller: &Caller, op: &O) -> Result<O
 }
 
 /// Refuses an operation that lacks approvals, and keeps that it was asked for; holds the approval of one that has them.
-pub(super) async fn require<O: Op>(cx: &Cx<'_, O>, asked: Result<Option<Asked>>) -> Result<()> {
+pub(super) async fn require(cx: &Admission<'_>, asked: Result<Option<Asked>>) -> Result<()> {
     let Some(Asked { mut guarded, removes }) = asked? else { return Ok(()) };
     if let (Some(group), Value::Object(body)) = (removes, &mut guarded.body) {
         body.insert(String::from(CONTENTS), contents(cx, &group).await?);
@@ -95,7 +95,7 @@ pub(super) fn unsaid() -> Error {
     Error::internal("an operation declares guards and does not say what is guarded about it")
 }
 
-impl<O: Op> Cx<'_, O> {
+impl Admission<'_> {
     /// Refuses to remove a group in which something else is than when it was looked at for approval. To be asked after everything
     /// that goes was read: what came since is not among it.
     pub(crate) async fn require_contents(&self, group: &ResourceId) -> Result<()> {
@@ -119,7 +119,7 @@ impl<O: Op> Cx<'_, O> {
             changes.delete(self.system(), dropped);
         }
         changes.put(self.system(), request)?;
-        let mut activity = Activity::new(self.house(), self.caller(), &O::ACTION, self.scope(), Outcome::Denied);
+        let mut activity = Activity::new(self.house(), self.caller(), &self.action(), self.scope(), Outcome::Denied);
         activity.detail = self.noted();
         activity.detail.insert(String::from("refused"), String::from("approvals are demanded"));
         let records = vec![self.house().seal_record(&activity)?];

@@ -12,7 +12,7 @@ use seal::{BlobKey, BlobOpener, BlobSealer, BlobSummary};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::{Cx, Op, Shelf, shelf::Latch};
+use super::{Admission, Shelf, shelf::Latch};
 
 /// Plaintext in pieces.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -68,7 +68,7 @@ impl BlobRef {
     }
 }
 
-impl<O: Op> Cx<'_, O> {
+impl Admission<'_> {
     /// Seals and stores a stream; durable when it returns, real once a committed record holds the reference.
     /// `TooLarge` when it has more than `most` bytes.
     pub async fn put_blob<S>(&self, shelf: &Shelf, most: u64, body: S) -> Result<BlobRef>

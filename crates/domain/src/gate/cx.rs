@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     marker::PhantomData,
+    ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -30,15 +31,36 @@ pub(crate) const ALSO_NEEDED: &str = "alsoNeeded";
 
 /// Proof that `O` was authorized for this caller. Only the gate makes one.
 pub struct Cx<'a, O> {
+    admission: Admission<'a>,
+    op: PhantomData<fn(O)>,
+}
+
+impl<'a, O: Op> Cx<'a, O> {
+    pub(super) fn new(house: &'a House, caller: &'a Caller, scope: ResourceId) -> Self {
+        Self { admission: Admission::new(house, caller, O::ACTION, scope), op: PhantomData }
+    }
+}
+
+impl<'a, O> Deref for Cx<'a, O> {
+    type Target = Admission<'a>;
+
+    fn deref(&self) -> &Admission<'a> {
+        &self.admission
+    }
+}
+
+/// What an admitted caller may use, whatever the operation is. What rules of several operations share takes this, and is
+/// compiled once.
+pub struct Admission<'a> {
     house: &'a House,
     caller: &'a Caller,
+    action: Action,
     scope: ResourceId,
     notes: Mutex<Notes>,
     is_recorded: AtomicBool,
     denial_is_recorded: AtomicBool,
     /// The approval that the first commit uses up.
     approval: Mutex<Option<Row<ApprovalRequest>>>,
-    op: PhantomData<fn(O)>,
 }
 
 /// What an operation says of itself for its record.
@@ -51,17 +73,17 @@ struct Notes {
     refusal: Option<Kind>,
 }
 
-impl<'a, O: Op> Cx<'a, O> {
-    pub(super) fn new(house: &'a House, caller: &'a Caller, scope: ResourceId) -> Self {
+impl<'a> Admission<'a> {
+    fn new(house: &'a House, caller: &'a Caller, action: Action, scope: ResourceId) -> Self {
         Self {
             house,
             caller,
+            action,
             scope,
             notes: Mutex::default(),
             is_recorded: AtomicBool::new(false),
             denial_is_recorded: AtomicBool::new(false),
             approval: Mutex::default(),
-            op: PhantomData,
         }
     }
 
@@ -78,6 +100,11 @@ impl<'a, O: Op> Cx<'a, O> {
     /// What an operator set.
     pub fn settings(&self) -> &'a Settings {
         self.house.settings()
+    }
+
+    /// What the caller was admitted to.
+    pub(crate) fn action(&self) -> Action {
+        self.action
     }
 
     /// The scope the operation was admitted for.
@@ -364,10 +391,10 @@ impl<'a, O: Op> Cx<'a, O> {
     }
 
     fn activity(&self, outcome: Outcome) -> Activity {
-        let mut activity = Activity::new(self.house, self.caller, &O::ACTION, &self.scope, outcome);
+        let mut activity = Activity::new(self.house, self.caller, &self.action, &self.scope, outcome);
         let notes = self.notes();
         activity.detail = notes.detail.clone();
-        let needed: Vec<_> = notes.needed.iter().copied().filter(|name| *name != O::ACTION.name()).collect();
+        let needed: Vec<_> = notes.needed.iter().copied().filter(|name| *name != self.action.name()).collect();
         if !needed.is_empty() {
             activity.detail.insert(String::from(ALSO_NEEDED), needed.join(" "));
         }
@@ -398,7 +425,7 @@ impl<'a, O: Op> Cx<'a, O> {
             self.house.count_anonymous_denial();
             return Ok(());
         }
-        match O::ACTION.class() {
+        match self.action.class() {
             Class::Open => Ok(()),
             class if is_recorded_first(class) => self.house.write_record(&self.activity(outcome)).await,
             _ => self.house.queue_record(&self.activity(outcome)).await,

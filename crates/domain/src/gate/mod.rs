@@ -28,7 +28,7 @@ pub use approval::{Guard, Guarded, Places};
 pub use blobs::{BlobRef, ByteStream, Range};
 pub use changes::Changes;
 pub(crate) use cx::ALSO_NEEDED;
-pub use cx::Cx;
+pub use cx::{Admission, Cx};
 pub use happening::Happening;
 pub use house::{House, Parts};
 pub use record::{Activity, Actor, Outcome};

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use kernel::{Action, Caller, Error, ResourceId, Result};
 
-use super::{Cx, House, Op};
+use super::{Admission, House};
 use crate::network::{self, Networks};
 
 /// What the record of a refusal says; the address is in every record.
@@ -51,7 +51,7 @@ impl House {
     }
 }
 
-impl<O: Op> Cx<'_, O> {
+impl Admission<'_> {
     /// Refuses unless the caller may reach this from where it is: for public operations, which establish by themselves what
     /// they are about. All others are asked before they run.
     pub(crate) fn require_reach(&self, scope: &ResourceId) -> Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kernel::{BlobStore, KeyProvider, MetaStore, Result};
 
 use super::{
-    Changes, Cx, Op,
+    Admission, Changes,
     keys::{Keys, root_fault, unwrapped},
 };
 
@@ -28,7 +28,7 @@ pub async fn root_key_use(meta: &dyn MetaStore, root: &dyn KeyProvider) -> Resul
     Ok(RootKeyUse { provider: root.describe(), version: root.version(&stored.value) })
 }
 
-impl<O: Op> Cx<'_, O> {
+impl Admission<'_> {
     /// How the root key stands, as far as it is known without its holder: reading it must cost no stretching of a passphrase, no
     /// login and no call, and goes on while the holder is away.
     pub(crate) async fn root_key(&self) -> Result<RootKeyUse> {

@@ -12,7 +12,7 @@ use super::{
     snapshot::Assigned,
 };
 use crate::{
-    gate::{Changes, Cx, Op},
+    gate::{Admission, Changes},
     network::{NetworkRequest, NetworkView, WorkspaceNetwork, network_of},
     resources::{Resource, ResourceType},
 };
@@ -21,8 +21,8 @@ use crate::{
 ///
 /// # Errors
 /// `Unavailable` while policies cannot be read; `Invalid` when the network rules asked for are malformed.
-pub(crate) fn amend<P: ResourceType, O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) fn amend<P: ResourceType>(
+    cx: &Admission<'_>,
     resource: &mut Resource<P>,
     network: Option<&mut NetworkRequest>,
 ) -> Result<()> {
@@ -65,7 +65,7 @@ pub(crate) fn amend<P: ResourceType, O: Op>(
 ///
 /// # Errors
 /// `Denied` (`RequestDisallowedByPolicy`).
-pub(crate) async fn judge<O: Op>(cx: &Cx<'_, O>, changes: &Changes) -> Result<()> {
+pub(crate) async fn judge(cx: &Admission<'_>, changes: &Changes) -> Result<()> {
     let policies = cx.house().policies();
     if policies.is_empty() || matches!(cx.caller().who, Who::House) {
         return Ok(());
@@ -77,8 +77,8 @@ pub(crate) async fn judge<O: Op>(cx: &Cx<'_, O>, changes: &Changes) -> Result<()
         // What is written here has the version after the one that was read.
         let is_new = row.version == 1;
         let kind = facts.kind();
-        let is_own = O::ACTION.name().eq_ignore_ascii_case(&format!("{kind}/write"))
-            || (kind == "Microsoft.Resources/resourceGroups" && O::ACTION.name().ends_with("/resourceGroups/write"));
+        let is_own = cx.action().name().eq_ignore_ascii_case(&format!("{kind}/write"))
+            || (kind == "Microsoft.Resources/resourceGroups" && cx.action().name().ends_with("/resourceGroups/write"));
         if !is_new && !is_own && !has_changed(cx, &shelf, &row.id, &facts).await? {
             continue;
         }
@@ -116,8 +116,8 @@ pub(crate) async fn judge<O: Op>(cx: &Cx<'_, O>, changes: &Changes) -> Result<()
 
 /// Whether a write by an operation on something else changes what policies see of a resource. Rows are often written
 /// unchanged, so that a commit is stale when they are deleted meanwhile; and whoever removes something is not held up.
-async fn has_changed<O: Op>(cx: &Cx<'_, O>, shelf: &crate::gate::Shelf, id: &[u8], facts: &Facts) -> Result<bool> {
-    if !O::ACTION.name().to_ascii_lowercase().ends_with("/write") {
+async fn has_changed(cx: &Admission<'_>, shelf: &crate::gate::Shelf, id: &[u8], facts: &Facts) -> Result<bool> {
+    if !cx.action().name().to_ascii_lowercase().ends_with("/write") {
         return Ok(false);
     }
     match cx.get::<AnyResource>(shelf, id).await? {
@@ -126,7 +126,7 @@ async fn has_changed<O: Op>(cx: &Cx<'_, O>, shelf: &crate::gate::Shelf, id: &[u8
     }
 }
 
-fn refusal<O: Op>(cx: &Cx<'_, O>, one: &Assigned, facts: &Facts) -> Error {
+fn refusal(cx: &Admission<'_>, one: &Assigned, facts: &Facts) -> Error {
     cx.note("policyAssignment", &one.id);
     cx.note("policyDefinition", &one.definition);
     cx.note("policyEffect", one.bound.effect.word());

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     alerts::{ActionGroup, MetricAlert},
-    gate::{Cx, Op},
+    gate::Admission,
     network::{PrivateEndpoint, VirtualNetwork},
 };
 
@@ -19,26 +19,26 @@ const MOST_NAMED: usize = 500;
 
 /// What is in a group, as approvers of its deletion read it: which resources, how many, and a digest that changes when one comes,
 /// goes, or is replaced by another of its name.
-pub(crate) async fn contents<O: Op>(cx: &Cx<'_, O>, group: &ResourceId) -> Result<Value> {
+pub(crate) async fn contents(cx: &Admission<'_>, group: &ResourceId) -> Result<Value> {
     let mut found = BTreeMap::new();
-    add::<StorageAccount, _>(cx, group, &mut found).await?;
-    add::<KeyVault, _>(cx, group, &mut found).await?;
-    add::<Telemetry, _>(cx, group, &mut found).await?;
-    add::<LogStore, _>(cx, group, &mut found).await?;
-    add::<Registry, _>(cx, group, &mut found).await?;
-    add::<MetricAlert, _>(cx, group, &mut found).await?;
-    add::<ActionGroup, _>(cx, group, &mut found).await?;
-    add::<VirtualNetwork, _>(cx, group, &mut found).await?;
-    add::<PrivateEndpoint, _>(cx, group, &mut found).await?;
-    add::<UserAssignedIdentity, _>(cx, group, &mut found).await?;
+    add::<StorageAccount>(cx, group, &mut found).await?;
+    add::<KeyVault>(cx, group, &mut found).await?;
+    add::<Telemetry>(cx, group, &mut found).await?;
+    add::<LogStore>(cx, group, &mut found).await?;
+    add::<Registry>(cx, group, &mut found).await?;
+    add::<MetricAlert>(cx, group, &mut found).await?;
+    add::<ActionGroup>(cx, group, &mut found).await?;
+    add::<VirtualNetwork>(cx, group, &mut found).await?;
+    add::<PrivateEndpoint>(cx, group, &mut found).await?;
+    add::<UserAssignedIdentity>(cx, group, &mut found).await?;
     let text = serde_json::to_vec(&found).map_err(Error::internal)?;
     let named: Vec<&String> = found.keys().take(MOST_NAMED).collect();
     Ok(json!({"count": found.len(), "resources": named, "sha256": seal::sha256_hex(&text)}))
 }
 
 /// Adds those of one type: each by its id, with what tells it from others that had or will have that id.
-async fn add<P: ResourceType, O: Op>(
-    cx: &Cx<'_, O>,
+async fn add<P: ResourceType>(
+    cx: &Admission<'_>,
     group: &ResourceId,
     found: &mut BTreeMap<String, String>,
 ) -> Result<()> {

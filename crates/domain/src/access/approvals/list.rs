@@ -8,7 +8,7 @@ use super::{
     ApprovalRequest, ApprovalState, READ,
     demand::{counted, is_met, may_approve},
 };
-use crate::gate::{Cx, Op};
+use crate::gate::{Admission, Cx, Op};
 
 /// What a rule demands, and who has approved for it.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct ApprovalView {
 }
 
 /// Shows a request as it stands now.
-pub(super) fn view<O: Op>(cx: &Cx<'_, O>, request: ApprovalRequest) -> ApprovalView {
+pub(super) fn view(cx: &Admission<'_>, request: ApprovalRequest) -> ApprovalView {
     let house = cx.house();
     let (demands, _) = house.access().demands(request.requester, &request.places);
     let state = request.state(cx.now());
@@ -48,7 +48,7 @@ pub(super) fn view<O: Op>(cx: &Cx<'_, O>, request: ApprovalRequest) -> ApprovalV
     ApprovalView { progress: progress.collect(), state, is_approved, request }
 }
 
-fn may_see<O: Op>(cx: &Cx<'_, O>, request: &ApprovalRequest) -> bool {
+fn may_see(cx: &Admission<'_>, request: &ApprovalRequest) -> bool {
     let Some(caller) = cx.caller().principal() else { return true };
     let house = cx.house();
     let access = house.access();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::demand::{Demand, counted, is_met};
-use crate::gate::{Changes, Cx, Guarded, Op, Places, Record, Row, requester};
+use crate::gate::{Admission, Changes, Guarded, Places, Record, Row, requester};
 
 /// Requests that one caller has open at most.
 const MOST_OPEN: usize = 50;
@@ -113,7 +113,7 @@ impl ApprovalRequest {
 ///
 /// # Errors
 /// `Conflict` (`ApprovalRequired`, `ApprovalExpired`) with the request that was made or is open, `Denied` (`ApprovalDenied`).
-pub(crate) async fn approved_request<O: Op>(cx: &Cx<'_, O>, guarded: Guarded) -> Result<Option<Row<ApprovalRequest>>> {
+pub(crate) async fn approved_request(cx: &Admission<'_>, guarded: Guarded) -> Result<Option<Row<ApprovalRequest>>> {
     // The rules are asked before anybody is asked who they are: where there are none, nothing changes for runs.
     let house = cx.house();
     let asker = cx.caller().principal().map_or(PrincipalId::from(Uuid::nil()), |principal| principal.id);
@@ -162,16 +162,16 @@ pub(crate) async fn approved_request<O: Op>(cx: &Cx<'_, O>, guarded: Guarded) ->
 }
 
 /// A keyed hash of what is asked: objects of `serde_json` are sorted by their names, so the same is written the same.
-fn digest<O: Op>(cx: &Cx<'_, O>, guarded: &Guarded) -> Result<String> {
+fn digest(cx: &Admission<'_>, guarded: &Guarded) -> Result<String> {
     let text =
-        json!([O::ACTION.name(), cx.scope().folded(), guarded.body, guarded.secret.as_ref().map(|s| s.expose())]);
+        json!([cx.action().name(), cx.scope().folded(), guarded.body, guarded.secret.as_ref().map(|s| s.expose())]);
     let text = serde_json::to_string(&text).map_err(Error::internal)?;
     Ok(cx.system().fingerprint("approval", &text).to_text())
 }
 
 /// Makes a request, and gives what is answered.
-async fn ask<O: Op>(
-    cx: &Cx<'_, O>,
+async fn ask(
+    cx: &Admission<'_>,
     requester: PrincipalId,
     demands: &[Demand],
     guarded: Guarded,
@@ -196,7 +196,7 @@ async fn ask<O: Op>(
     let name = Uuid::new_v4();
     let request = ApprovalRequest {
         name,
-        action: O::ACTION.name().to_owned(),
+        action: cx.action().name().to_owned(),
         scope: cx.scope().clone(),
         requester,
         requester_name: cx.caller().principal().map(|principal| principal.name.clone()).unwrap_or_default(),
@@ -248,8 +248,8 @@ fn to_drop(
 }
 
 /// Removes, with a workspace that is purged, the requests about what lay in it: they say what that was.
-pub(crate) async fn forget_requests_within<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn forget_requests_within(
+    cx: &Admission<'_>,
     workspace: &ResourceId,
     changes: &mut Changes,
 ) -> Result<()> {
@@ -263,7 +263,7 @@ pub(crate) async fn forget_requests_within<O: Op>(
 }
 
 /// How many approvals are there, of how many, for the demand that lacks most.
-fn progress<O: Op>(cx: &Cx<'_, O>, demands: &[Demand], request: &ApprovalRequest) -> (usize, usize) {
+fn progress(cx: &Admission<'_>, demands: &[Demand], request: &ApprovalRequest) -> (usize, usize) {
     let each = demands.iter().map(|demand| (counted(cx.house(), demand, request).len(), usize::from(demand.approvals)));
     each.max_by_key(|(there, wanted)| wanted.saturating_sub(*there)).unwrap_or_default()
 }
@@ -280,7 +280,7 @@ fn pending(request: &ApprovalRequest, (there, wanted): (usize, usize)) -> Error 
 }
 
 /// Names everybody in the record of the operation that uses the request.
-fn note_people<O: Op>(cx: &Cx<'_, O>, request: &ApprovalRequest) {
+fn note_people(cx: &Admission<'_>, request: &ApprovalRequest) {
     let approved = request.decisions.iter().filter(|decision| decision.approves);
     let names: Vec<String> = approved.map(|decision| format!("{} ({})", decision.name, decision.by)).collect();
     cx.note("approvalRequest", request.name.to_string());

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{ApprovalRule, Approvers, demand::is_subject};
 use crate::{
     access::{Authored, granting::require_lasting, lasting::Lasting},
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Places, Row},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Places, Row},
     resources,
 };
 
@@ -87,7 +87,7 @@ impl Op for PutApprovalRule {
     }
 }
 
-fn check<O: Op>(cx: &Cx<'_, O>, rule: &ApprovalRule) -> Result<()> {
+fn check(cx: &Admission<'_>, rule: &ApprovalRule) -> Result<()> {
     if !is_subject(rule.operation) {
         let why = "must be `deploy`, `roleGrant`, `keyChange` or `purge`; a rule is changed by its own terms";
         return Err(Error::invalid("properties.operation", why));
@@ -109,7 +109,7 @@ fn check<O: Op>(cx: &Cx<'_, O>, rule: &ApprovalRule) -> Result<()> {
 }
 
 /// Refuses approvers that there are not, and so few that no request could ever be approved: nobody could change the rule again.
-pub(in crate::access) fn check_approvers<O: Op>(cx: &Cx<'_, O>, approvers: &Approvers, approvals: u8) -> Result<()> {
+pub(in crate::access) fn check_approvers(cx: &Admission<'_>, approvers: &Approvers, approvals: u8) -> Result<()> {
     let identity = &cx.house().identity;
     let Approvers { principals, roles } = approvers;
     if !(1..=MOST_APPROVALS).contains(&approvals) {
@@ -230,8 +230,8 @@ impl Op for ListApprovalRules {
 }
 
 /// Takes the rules with a scope that is going away.
-pub(in crate::access) async fn remove_rules_within<O: Op>(
-    cx: &Cx<'_, O>,
+pub(in crate::access) async fn remove_rules_within(
+    cx: &Admission<'_>,
     scope: &ResourceId,
     changes: &mut Changes,
 ) -> Result<()> {
@@ -244,7 +244,7 @@ pub(in crate::access) async fn remove_rules_within<O: Op>(
 }
 
 /// Refuses to remove whom a rule names as an approver: with too few of them, nobody could change the rule again.
-pub(in crate::access) fn require_not_named<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<()> {
+pub(in crate::access) fn require_not_named(cx: &Admission<'_>, principal: PrincipalId) -> Result<()> {
     let access = cx.house().access();
     let named = access.rules_naming(&[principal]);
     match named.into_iter().find(|(_, rule)| rule.approvers.principals.contains(&principal)) {

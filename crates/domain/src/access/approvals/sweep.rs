@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result};
 
 use super::{ApprovalRequest, ApprovalState};
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use crate::gate::{Admission, Changes, Cx, Op, Record, Row};
 
 /// How long a request stays readable after its time.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -35,7 +35,7 @@ impl Op for SweepApprovals {
 }
 
 /// Removes rows that nobody needs any more, and says how many.
-pub(in crate::access) async fn remove_old<T: Record, O: Op>(cx: &Cx<'_, O>, old: &[Row<T>]) -> Result<()> {
+pub(in crate::access) async fn remove_old<T: Record>(cx: &Admission<'_>, old: &[Row<T>]) -> Result<()> {
     if old.is_empty() {
         return Ok(());
     }
