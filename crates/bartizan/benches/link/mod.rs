@@ -49,8 +49,9 @@ pub async fn hear(link: &mut Link, buffer: &mut [u8]) -> usize {
     }
     let end = end.unwrap();
     let head = std::str::from_utf8(&buffer[..end]).unwrap().to_ascii_lowercase();
-    assert!(head.starts_with("http/1.1 200"), "{head}");
-    let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+    assert!(head.starts_with("http/1.1 20"), "{head}");
+    let length = head.split("content-length: ").nth(1).map_or("0", |rest| rest.split("\r\n").next().unwrap());
+    assert!(!head.contains("transfer-encoding"), "{head}");
     let due = end + 4 + length.parse::<usize>().unwrap();
     let mut total = filled;
     while total < due {

@@ -225,6 +225,13 @@ pub fn cpu_of(process: u32) -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
+/// Memory of a process (PSS), in MB.
+pub fn pss_of(process: u32) -> f64 {
+    let told = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
+    let line = told.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1000.0
+}
+
 /// Runs something for a while; how often it was done and how long it took.
 pub fn for_a_while(span: Duration, mut once: impl FnMut()) -> (u64, Duration) {
     let (begun, mut count) = (Instant::now(), 0);

@@ -13,6 +13,8 @@
     reason = "a benchmark"
 )]
 
+#[path = "../duel/mod.rs"]
+mod duel;
 #[path = "../link/mod.rs"]
 mod link;
 #[path = "../stand/mod.rs"]
@@ -23,7 +25,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -34,65 +36,21 @@ use domain::{
         SignInWithPassword, identify,
     },
 };
+use duel::{CONNECTIONS, Rounds, Subject, compare, on_each, request};
 use kernel::{Caller, MetaStore, Secret, Source};
-use link::{ask, connect, connector};
+use link::connector;
 use seal::{Sha256, Sha256Chain};
 use stand::{Home, Server};
 use store::{blob, meta};
-use tokio_rustls::TlsConnector;
 
 const PEER: &str = "oidc-provider@9.13.3";
-const CONNECTIONS: usize = 8;
 const TARGET_MICROS: f64 = 60.0;
 const TARGET_TIMES: f64 = 9.0;
 const TARGET_KNOWN: f64 = 5.0;
 
-/// One of the two that issue tokens.
-struct Issuer {
-    process: u32,
-    port: u16,
-    connector: TlsConnector,
-    request: Vec<u8>,
-}
-
-impl Issuer {
-    /// Tokens a second, and CPU µs for each.
-    async fn measure(&self, span: Duration) -> (f64, f64) {
-        let mut links = Vec::new();
-        for _ in 0..CONNECTIONS {
-            links.push(connect(&self.connector, self.port).await);
-        }
-        let (cpu, begun) = (stand::cpu_of(self.process), Instant::now());
-        let tasks: Vec<_> = links
-            .into_iter()
-            .map(|mut link| {
-                let request = self.request.clone();
-                tokio::spawn(async move {
-                    let (mut buffer, mut count) = (vec![0; 16 << 10], 0_u64);
-                    while begun.elapsed() < span {
-                        ask(&mut link, &request, &mut buffer).await;
-                        count += 1;
-                    }
-                    count
-                })
-            })
-            .collect();
-        let mut count = 0;
-        for task in tasks {
-            count += task.await.unwrap();
-        }
-        let took = begun.elapsed().as_secs_f64();
-        ((count as f64) / took, (stand::cpu_of(self.process) - cpu) * 1e6 / (count as f64))
-    }
-}
-
-fn request(place: &str, form: &str) -> Vec<u8> {
-    let kind = "application/x-www-form-urlencoded";
-    let length = form.len();
-    format!(
-        "POST {place} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{form}"
-    )
-    .into_bytes()
+/// A form, sent on every connection.
+fn form(place: &str, form: &str) -> Vec<Vec<Vec<u8>>> {
+    on_each(&request("POST", place, "Content-Type: application/x-www-form-urlencoded\r\n", form.as_bytes()))
 }
 
 /// Installs the peer once and starts it; why not, when that cannot be.
@@ -131,7 +89,7 @@ fn start_peer(dir: &Path) -> Result<(Child, u16), String> {
     }
 }
 
-async fn issue(rounds: u64, span: Duration) {
+async fn issue(rounds: Rounds) {
     let server = Server::start().await;
     let text = std::fs::read_to_string(server.place().join("data.env")).unwrap();
     let variable = |name: &str| {
@@ -139,27 +97,27 @@ async fn issue(rounds: u64, span: Duration) {
         let line = text.lines().find_map(|line| line.strip_prefix(&wanted)?.strip_suffix('\''));
         line.unwrap().to_owned()
     };
-    let form = format!(
+    let ask = format!(
         "grant_type=client_credentials&client_id={}&client_secret={}&scope=https%3A%2F%2Fmanagement.azure.com%2F.default",
         variable("AZURE_CLIENT_ID"),
         variable("AZURE_CLIENT_SECRET"),
     );
-    let ours = Issuer {
+    let ours = Subject {
         process: server.process(),
         port: server.authority().rsplit(':').next().unwrap().parse().unwrap(),
         connector: connector(&server.ca_pem),
-        request: request(&format!("/{}/oauth2/v2.0/token", variable("AZURE_TENANT_ID")), &form),
+        requests: form(&format!("/{}/oauth2/v2.0/token", variable("AZURE_TENANT_ID")), &ask),
     };
     let authority = seal::Authority::generate(2026).unwrap();
     let identity = authority.issue(&[String::from("localhost")], 2026).unwrap();
     std::fs::write(server.place().join("chain.pem"), &identity.chain_pem).unwrap();
     std::fs::write(server.place().join("key.pem"), identity.key_pem.expose()).unwrap();
     let mut peer = start_peer(server.place());
-    let theirs = peer.as_ref().ok().map(|(child, port)| Issuer {
+    let theirs = peer.as_ref().ok().map(|(child, port)| Subject {
         process: child.id(),
         port: *port,
         connector: connector(authority.certificate_pem().as_bytes()),
-        request: request(
+        requests: form(
             "/token",
             &format!("grant_type=client_credentials&client_id=bench&client_secret={}&scope=all", "x".repeat(47)),
         ),
@@ -167,34 +125,15 @@ async fn issue(rounds: u64, span: Duration) {
 
     println!(
         "client credentials, ES256, TLS 1.3, {CONNECTIONS} connections, client and server on this machine, \
-         {rounds} interleaved rounds of {} ms",
-        span.as_millis()
+         {} interleaved rounds of {} ms",
+        rounds.count,
+        rounds.span.as_millis()
     );
-    let (mut own, mut other) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        own.push(ours.measure(span).await);
-        if let Some(theirs) = &theirs {
-            other.push(theirs.measure(span).await);
-        }
-    }
-    let median =
-        |rows: &[(f64, f64)], of: fn(&(f64, f64)) -> f64| stand::least_and_median(rows.iter().map(of).collect()).1;
-    let (rate, cpu) = (median(&own, |row| row.0), median(&own, |row| row.1));
-    println!("  bartizan                 {rate:>7.0}/s  server CPU {cpu:>6.1} µs a token");
-    let verdict = |good: bool| if good { "reached" } else { "MISSED" };
-    println!("  target {TARGET_MICROS} µs: {}", verdict(cpu <= TARGET_MICROS));
-    match &peer {
-        Ok(_) => {
-            let (peer_rate, peer_cpu) = (median(&other, |row| row.0), median(&other, |row| row.1));
-            println!("  {PEER:<24} {peer_rate:>7.0}/s  server CPU {peer_cpu:>6.1} µs a token");
-            let times = rate / peer_rate;
-            println!(
-                "  {times:.1} times the peer's rate, {:.1} times less CPU; target {TARGET_TIMES}: {}",
-                peer_cpu / cpu,
-                verdict(times >= TARGET_TIMES)
-            );
-        }
-        Err(why) => println!("  the peer is missing ({why}): no comparison"),
+    let times = compare("a token", &ours, (PEER, theirs.as_ref()), TARGET_MICROS, rounds).await;
+    match (&peer, times) {
+        (Err(why), _) => println!("  the peer is missing ({why}): no comparison"),
+        (Ok(_), Some(times)) if times >= TARGET_TIMES => println!("  target {TARGET_TIMES} times the rate: reached"),
+        _ => println!("  target {TARGET_TIMES} times the rate: MISSED"),
     }
     if let Ok((child, _)) = &mut peer {
         let _ = child.kill();
@@ -270,8 +209,7 @@ async fn verify(rounds: u64) {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let rounds = stand::setting("BARTIZAN_BENCH_ROUNDS", 5);
-    let span = Duration::from_millis(stand::setting("BARTIZAN_BENCH_MILLIS", 2000));
-    issue(rounds, span).await;
-    verify(rounds).await;
+    let rounds = Rounds::from_env();
+    issue(rounds).await;
+    verify(rounds.count).await;
 }

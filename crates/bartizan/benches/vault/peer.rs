@@ -1,4 +1,4 @@
-//! OpenBao from PyPI, with raft storage on the same disk, unsealed, with a kv store of version 2.
+//! OpenBao from PyPI, with raft storage on the same disk, unsealed, with a kv store of version 2 and a transit engine.
 
 use std::{
     path::{Path, PathBuf},
@@ -98,6 +98,9 @@ impl Peer {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        if !ask(Method::POST, "/v1/sys/mounts/transit", json!({"type": "transit"})).await? {
+            return Err(String::from("it has no transit engine"));
         }
         for n in 0..secrets {
             let mut tries = 0;
