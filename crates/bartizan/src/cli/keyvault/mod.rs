@@ -1,6 +1,7 @@
 //! Key vaults: vaults themselves, and what they hold.
 
 mod at_vault;
+mod kept;
 mod key;
 mod secret;
 mod vault;

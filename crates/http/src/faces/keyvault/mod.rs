@@ -5,6 +5,7 @@
 
 mod error;
 mod keys;
+mod objects;
 mod secrets;
 mod shape;
 mod version;

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use outbound::Method;
 use serde_json::{Value, json};
 
-use super::{Named, one};
+use super::{KEYS, Named, one};
 use crate::failure::Failure;
 
 /// Commands on rotation policies.
@@ -45,7 +45,7 @@ impl Command {
     pub async fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Show(key) => {
-                one(&key.vault, Method::GET, &format!("{}/rotationpolicy", key.place()?), None, ROWS).await
+                one(&key.vault, Method::GET, &format!("{}/rotationpolicy", key.place(&KEYS)?), None, ROWS).await
             }
             Self::Update { rotate_after, rotate_before_expiry, notify_before_expiry, expires_in, key } => {
                 let action = |act: &str, trigger: &str, span: Option<String>| {
@@ -60,7 +60,7 @@ impl Command {
                 .flatten()
                 .collect();
                 let body = json!({"lifetimeActions": actions, "attributes": {"expiryTime": expires_in}});
-                one(&key.vault, Method::PUT, &format!("{}/rotationpolicy", key.place()?), Some(body), ROWS).await
+                one(&key.vault, Method::PUT, &format!("{}/rotationpolicy", key.place(&KEYS)?), Some(body), ROWS).await
             }
         }
     }

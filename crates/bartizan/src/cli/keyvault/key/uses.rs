@@ -6,10 +6,10 @@ use clap::{Args, Subcommand};
 use outbound::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Version, place};
+use super::{KEYS, Version};
 use crate::{
     cli::{
-        keyvault::{AtVault, VaultOptions},
+        keyvault::{AtVault, VaultOptions, kept::place},
         secret,
     },
     failure::Failure,
@@ -92,18 +92,18 @@ impl Cipher {
 }
 
 fn options(version: &Version) -> &VaultOptions {
-    &version.key.vault
+    &version.named.vault
 }
 
 /// Asks the version that is named, or the newest.
 async fn ask(version: &Version, verb: &str, body: &Value) -> Result<Value, Failure> {
     let at = AtVault::open(options(version)).await?;
     let key = match &version.version {
-        Some(_) => version.place()?,
+        Some(_) => version.place(&KEYS)?,
         None => {
-            let shown = at.ask(Method::GET, &version.place()?, None).await?;
+            let shown = at.ask(Method::GET, &version.place(&KEYS)?, None).await?;
             let kid = shown.pointer("/key/kid").and_then(Value::as_str).unwrap_or_default();
-            place("keys", &version.key.name, kid.rsplit('/').next())?
+            place(KEYS.collection, &version.named.name, kid.rsplit('/').next())?
         }
     };
     at.ask(Method::POST, &format!("{key}/{verb}"), Some(body)).await
