@@ -78,6 +78,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("argon2", &["seal"]),
     ("jsonwebtoken", &["seal"]),
     ("md5", &["seal"]),
+    ("p12-keystore", &["seal"]),
     ("rcgen", &["seal"]),
     ("cryptoki", &["store"]),
     ("rusqlite", &["store"]),

@@ -22,6 +22,7 @@ mod root;
 mod signing;
 mod token;
 mod totp;
+mod vault_certificate;
 mod vault_key;
 
 pub use assertion::{AssertionCertificate, AssertionClaims, ClientAssertion};
@@ -42,6 +43,10 @@ pub use root::{RootSealing, open_kept};
 pub use signing::{CheckpointKey, CheckpointVerifier, SignedCheckpoint};
 pub use token::{PublicKey, TokenKey, TokenKeys};
 pub use totp::TotpSecret;
+pub use vault_certificate::{
+    CertificateBundle, CertificateForm, CertificateUsage, ReadCertificate, ordered as ordered_chain, thumbprint,
+    to_pem, to_pkcs12,
+};
 pub use vault_key::{
     EncryptionAlgorithm, SignatureAlgorithm, VaultCiphertext, VaultCurve, VaultKey, VaultKeyFault, VaultKeyShape,
     VaultPrivateKey, VaultPublicKey,

@@ -4,6 +4,7 @@
 //! `docs/formats/vault-key.md` has the stored form to the byte.
 
 mod algorithm;
+mod document;
 mod fault;
 mod private;
 mod public;

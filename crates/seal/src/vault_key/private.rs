@@ -108,7 +108,7 @@ impl VaultPrivateKey {
 const UNFITTING: VaultKeyFault = VaultKeyFault::Invalid("the key's numbers do not belong together");
 
 /// The library checks how the numbers relate, and not that the factors are primes: with others no signature would hold.
-fn proven(key: VaultKey, algorithm: SignatureAlgorithm) -> Result<VaultKey, VaultKeyFault> {
+pub(super) fn proven(key: VaultKey, algorithm: SignatureAlgorithm) -> Result<VaultKey, VaultKeyFault> {
     let digest = vec![0x42; algorithm.digest_length()];
     let signature = key.sign(algorithm, &digest).map_err(|_| UNFITTING)?;
     if key.public().verify(algorithm, &digest, &signature)? { Ok(key) } else { Err(UNFITTING) }
