@@ -273,25 +273,26 @@ impl Epoch {
     }
 }
 
-/// Takes back every assignment, and lifts every denial, at or below a scope that is going away, and those of a principal that is: a later resource of
-/// the same name inherits nothing (I8).
+/// Takes back every assignment, and lifts every denial, at or below scopes that are going away, none within another, and those of
+/// principals that are: a later resource of the same name inherits nothing (I8).
 pub(crate) async fn remove_within<O: Op>(
     cx: &Cx<'_, O>,
-    scope: &ResourceId,
+    scopes: &[ResourceId],
     principals: &[PrincipalId],
     changes: &mut Changes,
 ) -> Result<()> {
+    let is_within = |scope: &ResourceId| scopes.iter().any(|gone| scope.is_within(gone));
     for row in cx.all::<DenyAssignment>(cx.system(), b"").await? {
-        if row.value.scope.is_within(scope) {
+        if is_within(&row.value.scope) {
             changes.delete(cx.system(), &row);
         }
     }
-    remove_rules_within(cx, scope, changes).await?;
-    remove_assignments_within(cx, scope, changes).await?;
-    remove_eligibilities(cx, changes, |held| held.scope.is_within(scope) || principals.contains(&held.principal))
-        .await?;
-    let goes = |held: &RoleAssignment| held.scope.is_within(scope) || principals.contains(&held.principal);
-    take_back(cx, changes, goes).await
+    for scope in scopes {
+        remove_rules_within(cx, scope, changes).await?;
+        remove_assignments_within(cx, scope, changes).await?;
+    }
+    remove_eligibilities(cx, changes, |held| is_within(&held.scope) || principals.contains(&held.principal)).await?;
+    take_back(cx, changes, |held| is_within(&held.scope) || principals.contains(&held.principal)).await
 }
 
 /// Takes back every assignment of principals that are going away, who could not sign in by themselves: nobody counted on them

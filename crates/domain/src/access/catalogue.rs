@@ -206,19 +206,6 @@ const RESERVED: &[&str] = &[
 
 /// Data actions of Azure's catalogue for what a workspace's companions hold.
 const RESERVED_DATA: &[&str] = &[
-    "Microsoft.KeyVault/vaults/certificatecas/delete",
-    "Microsoft.KeyVault/vaults/certificatecas/read",
-    "Microsoft.KeyVault/vaults/certificatecas/write",
-    "Microsoft.KeyVault/vaults/certificatecontacts/write",
-    "Microsoft.KeyVault/vaults/certificates/backup/action",
-    "Microsoft.KeyVault/vaults/certificates/create/action",
-    "Microsoft.KeyVault/vaults/certificates/delete",
-    "Microsoft.KeyVault/vaults/certificates/import/action",
-    "Microsoft.KeyVault/vaults/certificates/purge/action",
-    "Microsoft.KeyVault/vaults/certificates/read",
-    "Microsoft.KeyVault/vaults/certificates/recover/action",
-    "Microsoft.KeyVault/vaults/certificates/restore/action",
-    "Microsoft.KeyVault/vaults/certificates/update/action",
     "Microsoft.KeyVault/vaults/keys/write",
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action",
     "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete",

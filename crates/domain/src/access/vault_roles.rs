@@ -21,6 +21,8 @@ pub const KEY_VAULT_CRYPTO_USER: Uuid = uuid!("12338af0-0e69-4776-bea7-57ae8d297
 pub const KEY_VAULT_CRYPTO_SERVICE_ENCRYPTION_USER: Uuid = uuid!("e147488a-f6f5-4113-8e2d-b22465e65bf6");
 /// Everything about certificates.
 pub const KEY_VAULT_CERTIFICATES_OFFICER: Uuid = uuid!("a4417e6f-fecd-4de8-b567-7b0420556985");
+/// Reading certificates with their private halves.
+pub const KEY_VAULT_CERTIFICATE_USER: Uuid = uuid!("db79e9a7-68ee-4b58-9aeb-b90e7c24fcba");
 /// Managing vaults, and nothing of what they hold.
 pub const KEY_VAULT_CONTRIBUTOR: Uuid = uuid!("f25e0fa2-a7c8-4377-a976-54943a77a395");
 
@@ -127,6 +129,18 @@ pub(super) const OF_VAULTS: &[Shipped] = &[
             "Microsoft.KeyVault/vaults/certificatecas/*",
             "Microsoft.KeyVault/vaults/certificates/*",
             "Microsoft.KeyVault/vaults/certificatecontacts/write",
+        ],
+    ),
+    (
+        KEY_VAULT_CERTIFICATE_USER,
+        "Key Vault Certificate User",
+        "Read certificate contents. Only works for key vaults that use the 'Azure role-based access control' permission model.",
+        &[],
+        &[
+            "Microsoft.KeyVault/vaults/certificates/read",
+            "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+            "Microsoft.KeyVault/vaults/secrets/readMetadata/action",
+            "Microsoft.KeyVault/vaults/keys/read",
         ],
     ),
 ];

@@ -287,7 +287,7 @@ impl<P: Companion> Op for DeleteCompanion<P> {
         account_keys::forget(cx, row.value.guid, &mut changes).await?;
         network::forget(cx, &mut changes, row.value.guid.into()).await?;
         address::end(cx, &row.value, &mut changes).await?;
-        remove_within(cx, &self.id, &[], &mut changes).await?;
+        remove_within(cx, std::slice::from_ref(&self.id), &[], &mut changes).await?;
         cx.commit(changes).await
     }
 }

@@ -144,7 +144,7 @@ async fn purge<O: Op>(cx: &Cx<'_, O>, deleted: &Row<DeletedVault>) -> Result<()>
     changes.delete(cx.system(), deleted);
     address::end(cx, vault, &mut changes).await?;
     network::forget(cx, &mut changes, vault.guid.into()).await?;
-    remove_within(cx, &vault.id, &[], &mut changes).await?;
+    remove_within(cx, std::slice::from_ref(&vault.id), &[], &mut changes).await?;
     cx.note("vault", vault.id.to_string());
     cx.note("purged", "true");
     cx.commit(changes).await

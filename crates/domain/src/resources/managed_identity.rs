@@ -134,7 +134,7 @@ fn add_managed<O: Op>(
 pub(super) async fn end_managed<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, within: &ResourceId) -> Result<()> {
     let ended = cx.house().identity.managed_within(within);
     end_managed_principals(cx, changes, &ended).await?;
-    remove_within(cx, within, &ended, changes).await
+    remove_within(cx, std::slice::from_ref(within), &ended, changes).await
 }
 
 /// Creates a user-assigned identity, or changes its tags.

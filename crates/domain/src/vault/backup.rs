@@ -7,7 +7,7 @@ use kernel::{Action, Error, Kind as Fault, ResourceId, Result, Secret as Hidden}
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, Object, ObjectName, Shown, Version,
+    Key, Kind, Object, ObjectName, Secret, Shown, Version,
     object::Older,
     opened::{ATTEMPTS, Opened, open, require_alive, require_own, scope_of, too_busy},
     version::older_id,
@@ -31,6 +31,32 @@ struct Bundle<K: Kind> {
     whole: K::Whole,
     /// The newest is the last.
     versions: Vec<Version<K>>,
+    /// What came with a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pair: Option<Box<Pair>>,
+}
+
+/// The key and the secret of a certificate.
+#[derive(Serialize, Deserialize)]
+struct Pair {
+    key: Bundle<Key>,
+    secret: Bundle<Secret>,
+}
+
+/// All versions of an object.
+///
+/// # Errors
+/// `Conflict` when there are too many.
+async fn bundle<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, row: Row<Object<K>>) -> Result<Bundle<K>> {
+    let older = cx.page::<Older<K>>(&opened.shelf, &row.id, None, MOST_OLDER.saturating_add(1)).await?;
+    if older.len() > MOST_OLDER {
+        let why = format!("the {} has more than {MOST_OLDER} older versions, too many for a backup", K::WORD);
+        return Err(Error::new(Fault::Conflict, why));
+    }
+    let mut versions: Vec<Version<K>> = older.into_iter().map(|row| row.value.0).collect();
+    versions.sort_by_key(|version| version.attributes.created);
+    versions.push(row.value.current);
+    Ok(Bundle { name: row.value.name, whole: row.value.whole, versions, pair: None })
 }
 
 /// Takes an object out: all its versions, sealed. The blob opens in the same tenant and subscription only.
@@ -57,15 +83,13 @@ impl<K: Kind> Op for BackupObject<K> {
         let opened = open(cx, &self.vault).await?;
         let row = opened.object::<K, _>(cx, &self.name).await?;
         require_own(&row.value)?;
-        let older = cx.page::<Older<K>>(&opened.shelf, &row.id, None, MOST_OLDER.saturating_add(1)).await?;
-        if older.len() > MOST_OLDER {
-            let why = format!("the {} has more than {MOST_OLDER} older versions, too many for a backup", K::WORD);
-            return Err(Error::new(Fault::Conflict, why));
+        let mut bundle = bundle(cx, &opened, row).await?;
+        if K::HAS_PAIR {
+            let key = opened.object::<Key, _>(cx, &self.name).await?;
+            let secret = opened.object::<Secret, _>(cx, &self.name).await?;
+            let key = self::bundle(cx, &opened, key).await?;
+            bundle.pair = Some(Box::new(Pair { key, secret: self::bundle(cx, &opened, secret).await? }));
         }
-        let mut versions: Vec<Version<K>> = older.into_iter().map(|row| row.value.0).collect();
-        versions.sort_by_key(|version| version.attributes.created);
-        versions.push(row.value.current);
-        let bundle = Bundle::<K> { name: row.value.name, whole: row.value.whole, versions };
         let mut plain = vec![FORMAT];
         serde_json::to_writer(&mut plain, &bundle).map_err(Error::internal)?;
         let plain = Hidden::new(plain);
@@ -115,13 +139,15 @@ impl<K: Kind> Op for RestoreObject<K> {
         let name = ObjectName::new(&bundle.name)?;
         for _ in 0..ATTEMPTS {
             let opened = open(cx, &self.vault).await?;
-            if let Some(row) = opened.named::<K, _>(cx, &name).await? {
-                require_alive(&row.value)?;
-                let why = format!("there is a {} `{}` in this vault already", K::WORD, row.value.name);
-                return Err(Error::new(Fault::Conflict, why));
-            }
+            require_free::<K, _>(cx, &opened, &name).await?;
             let mut changes = Changes::new();
-            let object = stage(&opened, &name, &bundle, &mut changes)?;
+            let object = stage(&opened, &name, &bundle, false, &mut changes)?;
+            if let Some(pair) = &bundle.pair {
+                require_free::<Key, _>(cx, &opened, &name).await?;
+                require_free::<Secret, _>(cx, &opened, &name).await?;
+                stage(&opened, &name, &pair.key, true, &mut changes)?;
+                stage(&opened, &name, &pair.secret, true, &mut changes)?;
+            }
             K::restored(cx, &opened.shelf, &opened.row_id::<K>(&name), &object.whole, &mut changes).await?;
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Fault::Stale => {}
@@ -146,7 +172,24 @@ impl<K: Kind> RestoreObject<K> {
     }
 }
 
-fn stage<K: Kind>(opened: &Opened, name: &ObjectName, bundle: &Bundle<K>, changes: &mut Changes) -> Result<Object<K>> {
+/// Refuses a name that is taken.
+///
+/// # Errors
+/// `Conflict`.
+pub(super) async fn require_free<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<()> {
+    let Some(row) = opened.named::<K, _>(cx, name).await? else { return Ok(()) };
+    require_alive(&row.value)?;
+    let why = format!("there is a {} `{}` in this vault already", K::WORD, row.value.name);
+    Err(Error::new(Fault::Conflict, why))
+}
+
+fn stage<K: Kind>(
+    opened: &Opened,
+    name: &ObjectName,
+    bundle: &Bundle<K>,
+    is_managed: bool,
+    changes: &mut Changes,
+) -> Result<Object<K>> {
     let (current, older) = bundle.versions.split_last().ok_or_else(|| Error::internal("a backup without a version"))?;
     let id = opened.row_id::<K>(name);
     for version in older {
@@ -157,7 +200,7 @@ fn stage<K: Kind>(opened: &Opened, name: &ObjectName, bundle: &Bundle<K>, change
         current: current.clone(),
         older: u32::try_from(older.len()).unwrap_or(u32::MAX),
         whole: bundle.whole.clone(),
-        is_managed: false,
+        is_managed,
         deletion: None,
     };
     changes.put(&opened.shelf, &Row::new(id, object.clone()))?;
@@ -167,7 +210,6 @@ fn stage<K: Kind>(opened: &Opened, name: &ObjectName, bundle: &Bundle<K>, change
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vault::Secret;
 
     /// To the byte what `docs/formats/vault-backup.md` shows: old backups always open.
     const FIRST: &str = r#"{"name":"db-password","whole":null,"versions":[{"id":"6f9619ff-8b86-d011-b42d-00c04fc964ff","attributes":{"enabled":true,"not_before":1,"expires":2,"created":1700000000,"updated":1700000000},"tags":{"a":"b"},"content":{"value":"…","content_type":"text/plain"}}]}"#;

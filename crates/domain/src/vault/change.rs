@@ -6,15 +6,16 @@ use async_trait::async_trait;
 use kernel::{Action, Kind as Fault, ResourceId, Result};
 
 use super::{
-    AttributesForm, Kind, ObjectName, Shown, Version, VersionId,
+    AttributesForm, Kind, Object, ObjectName, Shown, Version, VersionId,
     attributes::check_tags,
     object::Older,
-    opened::{ATTEMPTS, open, require_own, scope_of, too_busy},
+    opened::{ATTEMPTS, Opened, open, require_own, scope_of, too_busy},
+    pair,
     read::no_version,
     version::older_id,
 };
 use crate::{
-    gate::{Changes, Cx, Op},
+    gate::{Changes, Cx, Op, Row},
     resources::Addressed,
 };
 
@@ -62,38 +63,73 @@ impl<K: Kind> UpdateObject<K> {
         let opened = open(cx, &self.vault).await?;
         let mut row = opened.object::<K, _>(cx, &self.name).await?;
         require_own(&row.value)?;
+        let now = cx.now().seconds();
+        K::patch_whole(&mut row.value.whole, &self.patch, now)?;
         let mut changes = Changes::new();
-        let mut shown = Shown::current(row.value.clone(), opened.recovery());
-        match self.version {
-            Some(wanted) if wanted != row.value.current.id => {
-                let older = cx.get::<Older<K>>(&opened.shelf, &older_id(&row.id, wanted)).await?;
-                let mut older = older.ok_or_else(|| no_version::<K>(&row.value.name, wanted))?;
-                self.apply(cx, &mut older.value.0)?;
-                // A deletion meanwhile makes this stale.
-                changes.put(&opened.shelf, &row)?;
-                changes.put(&opened.shelf, &older)?;
-                shown.version = older.value.0;
-            }
-            _ => {
-                self.apply(cx, &mut row.value.current)?;
-                changes.put(&opened.shelf, &row)?;
-                shown.version = row.value.current;
-            }
-        }
+        let patched = |version: &mut Version<K>| {
+            self.said().apply(version, now)?;
+            K::patch(&mut version.content, self.patch.clone())
+        };
+        let shown = stage_change(cx, &opened, row, self.version, patched, &mut changes).await?;
+        pair::change::<K, _>(cx, &opened, &self.name, shown.version.id, self.said(), &mut changes).await?;
         cx.note("version", shown.version.id.to_string());
+        cx.note("enabled", shown.version.attributes.enabled.to_string());
         cx.commit(changes).await?;
         Ok(shown)
     }
 
-    fn apply(&self, cx: &Cx<'_, Self>, version: &mut Version<K>) -> Result<()> {
+    fn said(&self) -> Said<'_> {
+        Said { attributes: self.attributes, tags: self.tags.as_ref() }
+    }
+}
+
+/// What is said of a version, whatever its kind.
+#[derive(Clone, Copy)]
+pub(super) struct Said<'a> {
+    attributes: AttributesForm,
+    tags: Option<&'a BTreeMap<String, String>>,
+}
+
+impl Said<'_> {
+    pub(super) fn apply<K: Kind>(self, version: &mut Version<K>, now: i64) -> Result<()> {
         self.attributes.apply(&mut version.attributes)?;
-        if let Some(tags) = &self.tags {
+        if let Some(tags) = self.tags {
             check_tags(tags)?;
             version.tags.clone_from(tags);
         }
-        K::patch(&mut version.content, self.patch.clone())?;
-        version.attributes.updated = cx.now().seconds();
-        cx.note("enabled", version.attributes.enabled.to_string());
+        version.attributes.updated = now;
         Ok(())
     }
+}
+
+/// Changes one version of an object, with `changes`: the newest when none is named.
+///
+/// # Errors
+/// `NotFound` when there is no such version, and what `apply` says.
+pub(super) async fn stage_change<K: Kind, O: Op>(
+    cx: &Cx<'_, O>,
+    opened: &Opened,
+    mut row: Row<Object<K>>,
+    version: Option<VersionId>,
+    apply: impl Fn(&mut Version<K>) -> Result<()> + Send + Sync,
+    changes: &mut Changes,
+) -> Result<Shown<K>> {
+    let mut shown = Shown::current(row.value.clone(), opened.recovery());
+    match version {
+        Some(wanted) if wanted != row.value.current.id => {
+            let older = cx.get::<Older<K>>(&opened.shelf, &older_id(&row.id, wanted)).await?;
+            let mut older = older.ok_or_else(|| no_version::<K>(&row.value.name, wanted))?;
+            apply(&mut older.value.0)?;
+            // A deletion meanwhile makes this stale.
+            changes.put(&opened.shelf, &row)?;
+            changes.put(&opened.shelf, &older)?;
+            shown.version = older.value.0;
+        }
+        _ => {
+            apply(&mut row.value.current)?;
+            changes.put(&opened.shelf, &row)?;
+            shown.version = row.value.current;
+        }
+    }
+    Ok(shown)
 }

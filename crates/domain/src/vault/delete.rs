@@ -10,6 +10,7 @@ use super::{
     Deletion, Kind, Object, ObjectName, Page, Paging, Recovery, Shown,
     object::{Older, Resting},
     opened::{ATTEMPTS, Opened, going, open, require_own, scope_of, too_busy},
+    pair,
     read::{cut, row_mark},
 };
 use crate::{
@@ -64,6 +65,7 @@ impl<K: Kind> Op for DeleteObject<K> {
             require_own(&row.value)?;
             let mut changes = Changes::new();
             let deleted = lay_to_rest(cx, &opened, row, &mut changes)?;
+            pair::rest::<K, _>(cx, &opened, &self.name, &mut changes).await?;
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Fault::Stale => {}
                 done => return done.map(|()| deleted),
@@ -182,6 +184,7 @@ impl<K: Kind> Op for RecoverObject<K> {
             require_own(&row.value)?;
             let mut changes = Changes::new();
             let object = wake(cx, &opened, row, &mut changes).await?;
+            pair::wake::<K, _>(cx, &opened, &self.name, &mut changes).await?;
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Fault::Stale => {}
                 done => return done.map(|()| Shown::current(object, opened.recovery())),
@@ -204,9 +207,7 @@ pub(crate) async fn wake<K: Kind, O: Op>(
     if row.value.deletion.take().is_some_and(|deletion| deletion.is_going) {
         return Err(going::<K>(&row.value.name));
     }
-    if let Some(resting) = cx.get::<Resting<K>>(&opened.shelf, &row.id).await? {
-        changes.delete(&opened.shelf, &resting);
-    }
+    forget_rest::<K, _>(cx, opened, &row.id, changes).await?;
     changes.put(&opened.shelf, &row)?;
     Ok(row.value)
 }
@@ -256,25 +257,23 @@ impl<K: Kind> Op for PurgeObject<K> {
 /// Destroys a deleted object. Of one with many versions the older ones go first, in several commits; from the first on it cannot be
 /// recovered, so that nobody gets back half of it.
 pub(super) async fn purge<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<()> {
-    let (shelf, id) = (&opened.shelf, opened.row_id::<K>(name));
     let mut attempts = 0;
     loop {
         // Roles go with it, and their changes wait for one another.
         let _turn = cx.house().assigning.lock().await;
         let (mut row, mut deletion) = opened.deleted::<K, _>(cx, name).await?;
         require_own(&row.value)?;
-        let older = cx.page::<Older<K>>(shelf, &id, None, AT_ONCE.saturating_add(1)).await?;
         let mut changes = Changes::new();
-        for version in older.iter().take(AT_ONCE) {
-            changes.delete(shelf, version);
-        }
-        if older.len() <= AT_ONCE {
-            changes.delete(shelf, &row);
-            if let Some(resting) = cx.get::<Resting<K>>(shelf, &id).await? {
-                changes.delete(shelf, &resting);
-            }
+        let is_bare = strip::<K, _>(cx, opened, name, &mut changes).await?;
+        let is_bare = pair::strip::<K, _>(cx, opened, name, &mut changes).await? && is_bare;
+        if is_bare {
+            changes.delete(&opened.shelf, &row);
+            forget_rest::<K, _>(cx, opened, &row.id, &mut changes).await?;
+            pair::end::<K, _>(cx, opened, name, &mut changes).await?;
             // Whoever held a role there holds it no more when the name comes again.
-            remove_within(cx, &cx.scope().clone(), &[], &mut changes).await?;
+            let mut scopes = pair::scopes::<K>(opened, name);
+            scopes.push(cx.scope().clone());
+            remove_within(cx, &scopes, &[], &mut changes).await?;
             cx.note("purged", "true");
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Fault::Stale && attempts < ATTEMPTS => {
@@ -286,7 +285,35 @@ pub(super) async fn purge<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, name:
         }
         deletion.is_going = true;
         row.value.deletion = Some(deletion);
-        changes.put(shelf, &row)?;
+        changes.put(&opened.shelf, &row)?;
         cx.keep(changes).await?;
     }
+}
+
+/// Removes older versions of an object, with `changes`, and says whether those were all.
+pub(super) async fn strip<K: Kind, O: Op>(
+    cx: &Cx<'_, O>,
+    opened: &Opened,
+    name: &ObjectName,
+    changes: &mut Changes,
+) -> Result<bool> {
+    let id = opened.row_id::<K>(name);
+    let older = cx.page::<Older<K>>(&opened.shelf, &id, None, AT_ONCE.saturating_add(1)).await?;
+    for version in older.iter().take(AT_ONCE) {
+        changes.delete(&opened.shelf, version);
+    }
+    Ok(older.len() <= AT_ONCE)
+}
+
+/// Removes the mark of a deletion, with `changes`.
+pub(super) async fn forget_rest<K: Kind, O: Op>(
+    cx: &Cx<'_, O>,
+    opened: &Opened,
+    id: &[u8],
+    changes: &mut Changes,
+) -> Result<()> {
+    if let Some(resting) = cx.get::<Resting<K>>(&opened.shelf, id).await? {
+        changes.delete(&opened.shelf, &resting);
+    }
+    Ok(())
 }

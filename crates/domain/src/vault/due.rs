@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Kind as Fault, ResourceId, Result};
 
 use super::{
-    Key, Kind, ObjectName, Secret,
+    Certificate, Key, Kind, ObjectName, Secret,
     delete::purge,
     object::{Object, Resting},
     opened::{open, scope_of},
@@ -54,6 +54,8 @@ impl<K: Kind> Op for ListDue<K> {
         for resting in cx.all::<Resting<K>>(&opened.shelf, b"").await? {
             if resting.value.purge_at <= cx.now()
                 && let Some(row) = cx.get::<Object<K>>(&opened.shelf, &resting.id).await?
+                // What came with a certificate goes with it.
+                && !row.value.is_managed
             {
                 due.push(ObjectName::new(&row.value.name)?);
             }
@@ -94,7 +96,12 @@ impl<K: Kind> Op for PurgeDue<K> {
 /// When the vaults cannot be listed; what fails for one vault or object is logged and left to the next look.
 pub async fn purge_objects_due(house: &House) -> Result<()> {
     for vault in enter(house, &Caller::house(), ListVaults).await? {
-        for looked in [purge_in::<Secret>(house, &vault).await, purge_in::<Key>(house, &vault).await] {
+        let looked = [
+            purge_in::<Certificate>(house, &vault).await,
+            purge_in::<Secret>(house, &vault).await,
+            purge_in::<Key>(house, &vault).await,
+        ];
+        for looked in looked {
             if let Err(fault) = looked {
                 tracing::warn!(vault = %vault.id, ?fault, "what is due in a vault could not be found out");
             }

@@ -19,6 +19,8 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
     const DISABLED: &'static str;
     /// Whether a disabled one can still be read (its public part), or not at all.
     const SHOWS_DISABLED: bool;
+    /// Whether each comes with a key and a secret of the same name and versions, to which the same happens.
+    const HAS_PAIR: bool = false;
     /// The table of objects, each with its current version.
     const TABLE: &'static str;
     /// The table of older versions.
@@ -55,6 +57,14 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// `Invalid`, naming the field.
     fn patch(content: &mut Self::Content, patch: Self::Patch) -> Result<()>;
+
+    /// Changes what belongs to all versions as an update asks. `now` is epoch seconds.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field.
+    fn patch_whole(_whole: &mut Self::Whole, _patch: &Self::Patch, _now: i64) -> Result<()> {
+        Ok(())
+    }
 
     /// Adds what else must be there, once an object with this row id is brought back from a backup.
     ///

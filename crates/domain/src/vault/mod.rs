@@ -8,6 +8,7 @@
 
 mod attributes;
 mod backup;
+mod certificates;
 mod change;
 mod delete;
 mod due;
@@ -16,6 +17,7 @@ mod kind;
 mod name;
 mod object;
 mod opened;
+mod pair;
 mod read;
 mod secrets;
 mod usable;
@@ -23,6 +25,13 @@ mod version;
 
 pub use attributes::{Attributes, AttributesForm};
 pub use backup::{BackupObject, RestoreObject};
+pub use certificates::{
+    CancelPending, Certificate, CertificateAct, CertificateAction, CertificateContact, CertificateContent,
+    CertificateFormat, CertificateIssuer, CertificatePatch, CertificatePolicy, CertificateTrigger, CertificateUsage,
+    CertificateWhole, CreateCertificate, DeleteContacts, DeleteIssuer, DeletePending, GetCertificatePolicy,
+    GetContacts, GetIssuer, GetPending, ImportCertificate, ListIssuers, MergeCertificate, NamesForm, Pending,
+    PendingStatus, PolicyForm, PutCertificatePolicy, PutContacts, PutIssuer, look_after_certificates,
+};
 pub use change::UpdateObject;
 pub use delete::{DeleteObject, DeletedObject, GetDeletedObject, ListDeletedObjects, PurgeObject, RecoverObject};
 pub use due::purge_objects_due;

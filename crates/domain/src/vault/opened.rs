@@ -60,6 +60,11 @@ impl Opened {
         Recovery { days: properties.retention_days, is_purgeable: !properties.purge_protection }
     }
 
+    /// The vault's address.
+    pub(super) fn at(&self) -> Addressed {
+        Addressed { id: self.vault.value.id.clone(), guid: self.vault.value.guid }
+    }
+
     /// Whether the vault is of the premium tier.
     pub(super) fn is_premium(&self) -> bool {
         self.vault.value.properties.sku == "premium"

@@ -66,6 +66,11 @@ pub struct SecretContent {
 }
 
 impl SecretContent {
+    /// What a certificate gives.
+    pub(super) fn of_certificate(value: &Hidden<String>, content_type: &str) -> Self {
+        Self { value: value.expose().clone(), content_type: Some(content_type.to_owned()) }
+    }
+
     /// The value, for whoever was admitted to read it.
     pub fn value(&self) -> &str {
         &self.value
@@ -133,7 +138,7 @@ impl Op for SetSecret {
         }
         let opened = open(cx, &self.vault).await?;
         let content = SecretContent { value: self.value.expose().clone(), content_type: self.content_type };
-        let draft = Draft { attributes: self.attributes, tags: self.tags, content };
+        let draft = Draft::new(self.attributes, self.tags, content);
         add_version::<Secret, _>(cx, &opened, &self.name, draft).await
     }
 }

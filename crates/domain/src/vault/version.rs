@@ -18,12 +18,31 @@ pub(super) const MOST_OLDER: u32 = 10_000;
 /// A version that is to be.
 #[derive(Clone)]
 pub(crate) struct Draft<K: Kind> {
-    /// What is said of it.
-    pub attributes: AttributesForm,
-    /// Free labels.
-    pub tags: BTreeMap<String, String>,
-    /// What it holds.
-    pub content: K::Content,
+    id: VersionId,
+    is_managed: bool,
+    attributes: AttributesForm,
+    tags: BTreeMap<String, String>,
+    content: K::Content,
+    whole: Option<K::Whole>,
+}
+
+impl<K: Kind> Draft<K> {
+    /// One with a name of its own.
+    pub fn new(attributes: AttributesForm, tags: BTreeMap<String, String>, content: K::Content) -> Self {
+        Self { id: VersionId::random(), is_managed: false, attributes, tags, content, whole: None }
+    }
+
+    /// The same under a name that others have too; `is_managed` when it comes with a certificate.
+    #[must_use]
+    pub fn named(self, id: VersionId, is_managed: bool) -> Self {
+        Self { id, is_managed, ..self }
+    }
+
+    /// The same, with what belongs to all versions from then on.
+    #[must_use]
+    pub fn with(self, whole: K::Whole) -> Self {
+        Self { whole: Some(whole), ..self }
+    }
 }
 
 /// Adds a version to `changes`: the object's first, or one that takes the place of the current one. `present` is the object as it
@@ -41,12 +60,13 @@ pub(crate) fn stage_version<K: Kind, O: Op>(
 ) -> Result<Row<Object<K>>> {
     check_tags(&draft.tags)?;
     let attributes = draft.attributes.fresh(cx.now())?;
-    let version = Version { id: VersionId::random(), attributes, tags: draft.tags, content: draft.content };
+    let version = Version { id: draft.id, attributes, tags: draft.tags, content: draft.content };
     let row = match present {
         None => {
             let name = name.as_str().to_owned();
-            let whole = K::Whole::default();
-            let object = Object { name, current: version, older: 0, whole, is_managed: false, deletion: None };
+            let whole = draft.whole.unwrap_or_default();
+            let object =
+                Object { name, current: version, older: 0, whole, is_managed: draft.is_managed, deletion: None };
             Row::new(opened.row_id::<K>(&ObjectName::new(&object.name)?), object)
         }
         Some(mut row) => {
@@ -56,6 +76,7 @@ pub(crate) fn stage_version<K: Kind, O: Op>(
                 return Err(Error::new(Fault::Conflict, why));
             }
             row.value.older = row.value.older.saturating_add(1);
+            row.value.whole = draft.whole.unwrap_or(row.value.whole);
             let before = std::mem::replace(&mut row.value.current, version);
             changes.put(&opened.shelf, &Row::new(older_id(&row.id, before.id), Older(before)))?;
             row

@@ -24,7 +24,7 @@ use crate::{
     resources::{ListDuePurges, ListDueSyncs, ListDueVaults, PurgeDue, PurgeDueVault},
     scoring::flush_requests,
     storage::sweep_accounts,
-    vault::{look_after_rotations, purge_objects_due},
+    vault::{look_after_certificates, look_after_rotations, purge_objects_due},
 };
 
 /// Reads are recorded at most this late.
@@ -94,6 +94,9 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(fault) = look_after_rotations(&house).await {
             tracing::error!(?fault, "keys of vaults could not be rotated; it is tried again");
+        }
+        if let Err(fault) = look_after_certificates(&house).await {
+            tracing::error!(?fault, "certificates of vaults could not be renewed; it is tried again");
         }
         if let Err(fault) = sync_what_is_due(&house).await {
             tracing::error!(?fault, "keys of workspaces could not be synced; it is tried again");

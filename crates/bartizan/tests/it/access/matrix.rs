@@ -147,6 +147,7 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.Insights/metrics/count/action",
     "Microsoft.Insights/metrics/sweep/action",
     "Microsoft.KeyVault/locations/deletedVaults/find/read",
+    "Microsoft.KeyVault/vaults/certificates/nearExpiry/action",
     "Microsoft.KeyVault/vaults/keys/check/read",
     "Microsoft.KeyVault/vaults/keys/nearExpiry/action",
     "Microsoft.KeyVault/vaults/purgeDue/action",

@@ -32,6 +32,11 @@ async fn records(bank: &Bank) -> Vec<(String, Value)> {
     all.collect()
 }
 
+/// How often the log says that something was done.
+pub(super) async fn times(bank: &Bank, action: &str) -> usize {
+    records(bank).await.iter().filter(|(done, _)| done == action).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_rotates_a_key_and_tells_of_its_end_in_time_and_once() {
     let bank = Bank::new().await;
@@ -72,7 +77,7 @@ async fn a_policy_rotates_a_key_and_tells_of_its_end_in_time_and_once() {
     let (_, newest) = bank.ask(&keeper().await, Method::GET, "keys/k", Value::Null).await;
     let attributes = &newest["attributes"];
     assert_eq!(attributes["exp"].as_i64().unwrap() - attributes["created"].as_i64().unwrap(), 90 * 24 * 3600);
-    let told = async || records(&bank).await.iter().filter(|(action, _)| action == "keys/nearExpiry/action").count();
+    let told = async || times(&bank, "keys/nearExpiry/action").await;
     assert_eq!(pass(39).await, 2);
     assert_eq!(told().await, 0);
     assert_eq!(pass(1).await, 2);

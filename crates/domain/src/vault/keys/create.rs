@@ -62,13 +62,13 @@ impl Op for CreateKey {
         let shape = self.shape;
         let key = cx.house().vault.make(move || VaultKey::generate(shape)).await?;
         let content = KeyContent::new(self.kind, operations, &key);
-        let draft = Draft { attributes: self.attributes, tags: self.tags, content };
+        let draft = Draft::new(self.attributes, self.tags, content);
         add_version::<Key, _>(cx, &opened, &self.name, draft).await
     }
 }
 
 /// Keys in hardware are for vaults of the premium tier, as in Azure. What they get is the same key, and says so.
-fn require_tier(opened: &Opened, kind: KeyType) -> Result<()> {
+pub(in crate::vault) fn require_tier(opened: &Opened, kind: KeyType) -> Result<()> {
     if !kind.is_hsm() || opened.is_premium() {
         return Ok(());
     }
@@ -121,7 +121,7 @@ impl Op for ImportKey {
         let numbers = self.numbers;
         let key = cx.house().vault.make(move || numbers.checked()).await?;
         let content = KeyContent::new(self.kind, operations, &key);
-        let draft = Draft { attributes: self.attributes, tags: self.tags, content };
+        let draft = Draft::new(self.attributes, self.tags, content);
         add_version::<Key, _>(cx, &opened, &self.name, draft).await
     }
 }

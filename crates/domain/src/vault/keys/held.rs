@@ -19,6 +19,8 @@ const MOST: usize = 256;
 const WHILE: Duration = Duration::from_secs(60);
 /// RSA keys that are made at once: each takes a processor for up to some seconds.
 const MAKING: usize = 2;
+/// Bundles under a password that are read at once.
+const READING: usize = 1;
 /// Those that wait for it, too.
 const WAITING: usize = 16;
 
@@ -28,6 +30,8 @@ pub(crate) struct HeldKeys {
     keys: Mutex<HashMap<(Uuid, VersionId), Held>>,
     making: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
 }
 
 struct Held {
@@ -38,7 +42,13 @@ struct Held {
 impl Default for HeldKeys {
     fn default() -> Self {
         let place = |size| Arc::new(Semaphore::new(size));
-        Self { keys: Mutex::default(), making: place(MAKING), waiting: place(WAITING) }
+        Self {
+            keys: Mutex::default(),
+            making: place(MAKING),
+            waiting: place(WAITING),
+            reading: place(READING),
+            readers: place(WAITING),
+        }
     }
 }
 
@@ -78,13 +88,34 @@ impl HeldKeys {
     ///
     /// # Errors
     /// `Throttled` when too many wait already.
-    pub(super) async fn make(
+    pub(in crate::vault) async fn make(
         &self,
         task: impl FnOnce() -> Result<VaultKey, VaultKeyFault> + Send + 'static,
     ) -> Result<VaultKey> {
+        self.work(&self.waiting, &self.making, task).await
+    }
+
+    /// Reads what somebody brings under a password, which can be made to take long: in a place of its own, so that nobody's keys wait
+    /// for it.
+    ///
+    /// # Errors
+    /// `Throttled` when too many wait already.
+    pub(in crate::vault) async fn read<T: Send + 'static>(
+        &self,
+        task: impl FnOnce() -> Result<T, VaultKeyFault> + Send + 'static,
+    ) -> Result<T> {
+        self.work(&self.readers, &self.reading, task).await
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        waiting: &Arc<Semaphore>,
+        working: &Arc<Semaphore>,
+        task: impl FnOnce() -> Result<T, VaultKeyFault> + Send + 'static,
+    ) -> Result<T> {
         let busy = |_| Error::new(Fault::Throttled, "too many keys are being made; try again in a few seconds");
-        let waits = Arc::clone(&self.waiting).try_acquire_owned().map_err(busy)?;
-        let works = Arc::clone(&self.making).acquire_owned().await.map_err(Error::internal)?;
+        let waits = Arc::clone(waiting).try_acquire_owned().map_err(busy)?;
+        let works = Arc::clone(working).acquire_owned().await.map_err(Error::internal)?;
         // The places go along: whoever hangs up does not make room while the key is still being made.
         let made = spawn_blocking(move || {
             let made = task();

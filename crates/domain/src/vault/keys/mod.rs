@@ -23,6 +23,7 @@ use super::{Kind, VersionId};
 use crate::gate::{Changes, Cx, Op, Shelf};
 
 pub use check::CheckKey;
+pub(super) use create::require_tier;
 pub use create::{CreateKey, ImportKey};
 pub use deed::{
     CipherForm, Decrypt, Deed, DigestForm, Encrypt, ReleaseKey, Sign, UnwrapKey, UseKey, Used, Verify, WrapKey,
@@ -143,7 +144,7 @@ impl KeyType {
     }
 
     /// The operations of a key: those asked for, or all that its type has.
-    fn operations(self, asked: Option<Vec<KeyOperation>>) -> Result<Vec<KeyOperation>> {
+    pub(in crate::vault) fn operations(self, asked: Option<Vec<KeyOperation>>) -> Result<Vec<KeyOperation>> {
         use KeyOperation::{Decrypt, Encrypt, Sign, UnwrapKey, Verify, WrapKey};
         let all: &[KeyOperation] = match self {
             Self::Rsa | Self::RsaHsm => &[Encrypt, Decrypt, Sign, Verify, WrapKey, UnwrapKey],
@@ -234,13 +235,13 @@ pub struct KeyContent {
 }
 
 impl KeyContent {
-    fn new(kind: KeyType, operations: Vec<KeyOperation>, key: &VaultKey) -> Self {
+    pub(in crate::vault) fn new(kind: KeyType, operations: Vec<KeyOperation>, key: &VaultKey) -> Self {
         let private = STANDARD.encode(key.to_bytes().expose());
         Self { kind, operations, public: key.public().clone(), private }
     }
 
     /// The key, ready for work.
-    fn opened(&self) -> Result<VaultKey> {
+    pub(in crate::vault) fn opened(&self) -> Result<VaultKey> {
         let bytes = Hidden::new(STANDARD.decode(&self.private).map_err(Error::internal)?);
         Ok(VaultKey::from_bytes(&bytes)?)
     }
@@ -254,7 +255,7 @@ impl KeyContent {
     }
 
     /// What another key like it is made from.
-    fn shape(&self) -> Result<VaultKeyShape> {
+    pub(in crate::vault) fn shape(&self) -> Result<VaultKeyShape> {
         match &self.public {
             VaultPublicKey::Rsa { n, .. } => {
                 let bits = n.len().saturating_mul(8);

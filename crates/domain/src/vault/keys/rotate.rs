@@ -58,6 +58,6 @@ pub(super) async fn rotate<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &Object
     let content = KeyContent::new(current.content.kind, current.content.operations.clone(), &key);
     let attributes = AttributesForm { enabled: Some(true), not_before: None, expires };
     cx.note("kty", content.kind.name());
-    let draft = Draft { attributes, tags: current.tags.clone(), content };
+    let draft = Draft::new(attributes, current.tags.clone(), content);
     add_version::<Key, _>(cx, opened, name, draft).await
 }

@@ -22,14 +22,19 @@ impl Span {
         Self { months: 0, days }
     }
 
+    /// So many months.
+    pub const fn months(months: u32) -> Self {
+        Self { months, days: 0 }
+    }
+
     /// This long after a time in epoch seconds: months by the calendar (the last day of a shorter month), then days. None beyond
     /// the year 9999.
-    pub(super) fn after(self, seconds: i64) -> Option<i64> {
+    pub(in crate::vault) fn after(self, seconds: i64) -> Option<i64> {
         self.moved(seconds, 1)
     }
 
     /// This long before.
-    pub(super) fn before(self, seconds: i64) -> Option<i64> {
+    pub(in crate::vault) fn before(self, seconds: i64) -> Option<i64> {
         self.moved(seconds, -1)
     }
 

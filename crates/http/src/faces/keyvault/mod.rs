@@ -3,6 +3,7 @@
 //! Every handler begins with `Visit::new`: who asks, at which vault, under which version of the interface. Who shows no token is
 //! answered with a challenge before anything else is looked at, since clients send their first request without token and body.
 
+mod certificates;
 mod error;
 mod keys;
 mod objects;
@@ -19,5 +20,5 @@ use crate::Doors;
 
 /// The doors of this face.
 pub fn doors(doors: Doors) -> Doors {
-    doors.face(keys::doors).face(secrets::doors)
+    doors.face(certificates::doors).face(keys::doors).face(secrets::doors)
 }

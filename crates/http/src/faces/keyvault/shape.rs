@@ -20,6 +20,13 @@ pub(crate) struct AttributesBody {
     exp: Option<i64>,
 }
 
+impl AttributesBody {
+    /// Nothing but whether something may be used.
+    pub(crate) fn enabled(enabled: Option<bool>) -> Self {
+        Self { enabled, ..Self::default() }
+    }
+}
+
 impl From<AttributesBody> for AttributesForm {
     fn from(body: AttributesBody) -> Self {
         Self { enabled: body.enabled, not_before: body.nbf, expires: body.exp }

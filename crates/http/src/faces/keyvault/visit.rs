@@ -7,7 +7,7 @@ use domain::{
     gate::{Op, enter, knock},
     identity::{Audience, identify_at, vault_resource},
     resources::{Addressed, FindAddress, KeyVault},
-    vault::{ObjectName, Paging, VersionId},
+    vault::{Certificate, Key, Kind as _, ObjectName, Paging, Secret, VersionId},
 };
 use kernel::{Caller, Error, Kind, ResourceId};
 use serde::de::DeserializeOwned;
@@ -114,8 +114,15 @@ fn check_address(guest: &Guest) -> Result<(), Fault> {
     }
     paging_of(guest)?;
     let Ok(version) = guest.param::<String>("version") else { return Ok(()) };
-    let is_key = guest.path().split('/').any(|segment| segment == "keys");
-    version_of(&version, if is_key { "KeyNotFound" } else { "SecretNotFound" }).map(drop)
+    let is_of = |collection| guest.path().split('/').nth(3) == Some(collection);
+    let coded = if is_of(Key::COLLECTION) {
+        Key::NOT_FOUND
+    } else if is_of(Certificate::COLLECTION) {
+        Certificate::NOT_FOUND
+    } else {
+        Secret::NOT_FOUND
+    };
+    version_of(&version, coded).map(drop)
 }
 
 fn paging_of(guest: &Guest) -> Result<Paging, Fault> {
