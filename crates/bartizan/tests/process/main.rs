@@ -26,4 +26,5 @@ mod root_key;
 mod safekeeping;
 mod secrets;
 mod served;
+mod vault_certificates;
 mod vault_keys;

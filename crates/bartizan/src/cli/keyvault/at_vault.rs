@@ -61,6 +61,15 @@ impl AtVault {
         json_or_null(call.send().await?.success().await?).await
     }
 
+    /// What is at a place; none when nothing is.
+    pub async fn ask_if_found(&self, path: &str) -> Result<Option<Value>, Failure> {
+        let answer = self.call(Method::GET, path).send().await?;
+        if answer.status().as_u16() == 404 {
+            return Ok(None);
+        }
+        json_or_null(answer.success().await?).await.map(Some)
+    }
+
     /// The entries of a list, all pages.
     pub async fn list(&self, path: &str) -> Result<Vec<Value>, Failure> {
         let mut entries = Vec::new();
