@@ -10,6 +10,7 @@ import sys
 
 PINS = [
     "azure-identity==1.27.0",
+    "azure-keyvault-certificates==4.12.0",
     "azure-keyvault-keys==4.11.3",
     "azure-keyvault-secrets==4.12.0",
     "azure-mgmt-authorization==4.0.0",
@@ -35,9 +36,9 @@ if "BARTIZAN_SUITE_READY" not in os.environ:
     reenter(parser.parse_args().cache)
 
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["BARTIZAN_CA"]
-from keyvault import keys, stage, secrets, vaults  # noqa: E402
+from keyvault import certificates, keys, stage, secrets, vaults  # noqa: E402
 
-PARTS = [vaults, secrets, keys]
+PARTS = [vaults, secrets, keys, certificates]
 
 for part in PARTS:
     print(f"--- {part.__name__}", flush=True)
