@@ -1,13 +1,14 @@
 //! The words every other crate speaks: ids, callers, actions, errors, secrets, sealed values, the clock and the ports.
 //!
 //! Nothing here performs input, output or cryptography. A port is a trait that names a need (`MetaStore`, `BlobStore`,
-//! `KeyProvider`, `ComputeDriver`, `Web`); the thing that meets it lives in another crate.
+//! `KeyProvider`, `KeyHolders`, `ComputeDriver`, `Web`); the thing that meets it lives in another crate.
 
 mod action;
 mod caller;
 mod clock;
 mod error;
 mod id;
+mod key_holders;
 mod limit;
 mod log;
 mod ports;
@@ -21,6 +22,7 @@ pub use caller::{Caller, KeyCaller, Principal, PrincipalKind, Proof, RunCaller, 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error::{Error, Kind, Result};
 pub use id::{AppId, BlobId, CorrelationId, InvalidId, PrincipalId, RunId, SubscriptionId, TenantId, WorkspaceId};
+pub use key_holders::{HolderRule, KeyElsewhere, KeyHolders, NoKeyHolders};
 pub use limit::Limits;
 pub use log::{Chain, Link, LogRow};
 pub use ports::{

@@ -10,7 +10,7 @@ use std::{
 
 use kernel::{BlobStore, Chain, KeyProvider, MetaStore, Sealing, StoreError, StoreResult};
 use nix::unistd::geteuid;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{blob, key, meta};
 
@@ -68,6 +68,8 @@ pub enum KeyConfig {
     Transit(key::TransitConfig),
     /// A PKCS#11 token.
     Pkcs11(key::Pkcs11Config),
+    /// An Azure key vault.
+    AzureKeyVault(key::AzureVaultConfig),
 }
 
 impl KeyConfig {
@@ -78,31 +80,39 @@ impl KeyConfig {
     /// `Key` with one sentence that says what to do: it cannot be read, others could have written it, or it names no holder.
     pub fn read(path: &Path) -> StoreResult<Self> {
         let place = path.display();
-        let cannot = |cause| StoreError::Key(format!("cannot read `{place}` ({cause})"));
-        let mut file = File::open(path).map_err(cannot)?;
-        let about = file.metadata().map_err(cannot)?;
-        // It names code that runs within the server, and hosts that are sent tokens.
-        let me = geteuid().as_raw();
-        if about.uid() != me && about.uid() != 0 {
-            return Err(StoreError::Key(format!("`{place}` belongs to another user; run `chown {me} {place}`")));
-        }
-        if about.permissions().mode() & 0o022 != 0 {
-            return Err(StoreError::Key(format!("`{place}` can be written by other users; run `chmod go-w {place}`")));
-        }
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(cannot)?;
-        serde_json::from_slice(&text).map_err(|fault| {
-            // Where it is JSON but no choice, no place in it is known.
-            let at = match fault.line() {
-                0 => String::new(),
-                line => format!(" (line {line}, column {})", fault.column()),
-            };
-            StoreError::Key(format!(
-                "`{place}` does not say who holds the root key{at}; its `kind` is `file`, `passphrase`, `transit` or `pkcs11`, \
-                 with the fields of that kind and no others"
-            ))
+        read_trusted(path, |at| {
+            format!(
+                "`{place}` does not say who holds the root key{at}; its `kind` is `file`, `passphrase`, `transit`, `pkcs11` or \
+                 `azure-key-vault`, with the fields of that kind and no others"
+            )
         })
     }
+}
+
+/// Reads a JSON file that names code which runs within the server, and hosts that are sent tokens: one that others cannot have
+/// written. `unfit` says what it does not say, with the place where that was found out.
+pub(crate) fn read_trusted<T: DeserializeOwned>(path: &Path, unfit: impl FnOnce(String) -> String) -> StoreResult<T> {
+    let place = path.display();
+    let cannot = |cause| StoreError::Key(format!("cannot read `{place}` ({cause})"));
+    let mut file = File::open(path).map_err(cannot)?;
+    let about = file.metadata().map_err(cannot)?;
+    let me = geteuid().as_raw();
+    if about.uid() != me && about.uid() != 0 {
+        return Err(StoreError::Key(format!("`{place}` belongs to another user; run `chown {me} {place}`")));
+    }
+    if about.permissions().mode() & 0o022 != 0 {
+        return Err(StoreError::Key(format!("`{place}` can be written by other users; run `chmod go-w {place}`")));
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(cannot)?;
+    serde_json::from_slice(&text).map_err(|fault| {
+        // Where it is JSON but no choice, no place in it is known.
+        let at = match fault.line() {
+            0 => String::new(),
+            line => format!(" (line {line}, column {})", fault.column()),
+        };
+        StoreError::Key(unfit(at))
+    })
 }
 
 /// What the choice of a root key is opened with.
@@ -115,8 +125,8 @@ pub struct KeySurroundings<'a> {
     pub credentials: Option<&'a Path>,
 }
 
-/// Opens the chosen holder of the root key. A file or a token's key is made when there is none and no data needs one; a transit
-/// key is the engine's operator's to make.
+/// Opens the chosen holder of the root key. A file or a token's key is made when there is none and no data needs one; the key
+/// of a transit engine or a vault is its operator's to make.
 ///
 /// # Errors
 /// `Key` with one sentence that says what to do, `KeyAway` when the holder cannot be reached.
@@ -139,6 +149,7 @@ pub async fn open_key(config: &KeyConfig, around: KeySurroundings<'_>) -> StoreR
             }
             Arc::new(token)
         }
+        KeyConfig::AzureKeyVault(config) => Arc::new(key::AzureVault::new(config.clone(), sealing)?),
     })
 }
 

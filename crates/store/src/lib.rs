@@ -8,7 +8,8 @@
 //! | --- | --- |
 //! | `MetaStore` | [`meta::Sqlite`], [`meta::Memory`] |
 //! | `BlobStore` | [`blob::LocalDisk`], [`blob::Memory`] |
-//! | `KeyProvider` | [`key::KeyFile`], [`key::Passphrase`], [`key::Transit`], [`key::Pkcs11`] |
+//! | `KeyProvider` | [`key::KeyFile`], [`key::Passphrase`], [`key::Transit`], [`key::Pkcs11`], [`key::AzureVault`] |
+//! | `KeyHolders` | [`Holders`], over those of `KeyProvider` |
 //!
 //! A new driver is one file, one variant of [`MetaConfig`], [`BlobConfig`] or [`KeyConfig`], and one line in `tests/it` that runs the
 //! conformance suite.
@@ -17,8 +18,11 @@ pub mod blob;
 mod config;
 mod disk;
 mod fault;
+mod holders;
 pub mod key;
 mod lock;
 pub mod meta;
+
+pub use holders::Holders;
 
 pub use config::{BlobConfig, Config, KeyConfig, KeySurroundings, MetaConfig, Stores, open, open_key};

@@ -3,10 +3,14 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::Args;
+use kernel::{KeyHolders, NoKeyHolders};
 use outbound::{Host, Network, Reach};
+use seal::RootSealing;
+use store::Holders;
 
 use super::RootKeyOptions;
 use crate::failure::Failure;
@@ -43,6 +47,15 @@ pub struct ServeOptions {
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=730))]
     pub signing_key_days: u32,
 
+    /// JSON file that names holders of customers' keys: transit engines, PKCS#11 tokens, Azure key vaults. Workspaces and storage
+    /// accounts can be held by their keys; without it by keys of vaults of this server alone.
+    #[arg(long, value_name = "FILE")]
+    pub key_holders: Option<PathBuf>,
+
+    /// Seconds for which data stays open while the holder of its customer-managed key cannot be asked.
+    #[arg(long, value_name = "SECONDS", default_value_t = 45, value_parser = clap::value_parser!(u32).range(45..=86_400))]
+    pub key_grace: u32,
+
     /// Never reach a package index: environments come from the cache alone.
     #[arg(long)]
     pub offline: bool,
@@ -62,6 +75,13 @@ pub struct ServeOptions {
 }
 
 impl ServeOptions {
+    /// Who holds customers' keys elsewhere: nobody, when no file says so.
+    pub fn holders(&self) -> Result<Arc<dyn KeyHolders>, Failure> {
+        let Some(file) = &self.key_holders else { return Ok(Arc::new(NoKeyHolders)) };
+        let holders = Holders::read(file, Arc::new(RootSealing)).map_err(|fault| Failure::usage(fault.to_string()))?;
+        Ok(Arc::new(holders))
+    }
+
     /// The file with the credentials of a first start.
     pub fn env_file(&self) -> PathBuf {
         beside(&self.data_dir, "env")

@@ -21,7 +21,7 @@ pub struct RootKeyOptions {
     #[arg(long, value_name = "FILE", conflicts_with = "root_key_config")]
     pub root_key: Option<PathBuf>,
 
-    /// JSON file that names another holder of the root key: a passphrase, a transit engine, a PKCS#11 token.
+    /// JSON file that names another holder of the root key: a passphrase, a transit engine, a PKCS#11 token, an Azure key vault.
     #[arg(long, value_name = "FILE")]
     pub root_key_config: Option<PathBuf>,
 }

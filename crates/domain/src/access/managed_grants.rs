@@ -57,12 +57,13 @@ fn give<O: Op>(
     changes.put(cx.system(), &Row::new(Uuid::new_v4().as_bytes().as_slice(), assignment)).map(drop)
 }
 
-/// Gives such a principal a role at one scope, and takes it back at the one where it was held before. The caller holds `assigning`.
+/// Gives such a principal a role at one scope, if any, and takes it back at the one where it was held before. The caller holds
+/// `assigning`.
 pub(crate) async fn move_managed_grant<O: Op>(
     cx: &Cx<'_, O>,
     principal: PrincipalId,
     role: Uuid,
-    (from, to): (Option<&ResourceId>, &ResourceId),
+    (from, to): (Option<&ResourceId>, Option<&ResourceId>),
     changes: &mut Changes,
 ) -> Result<()> {
     let epoch = Epoch::read(cx).await?;
@@ -72,13 +73,13 @@ pub(crate) async fn move_managed_grant<O: Op>(
         if held.principal != principal || held.role != role || held.bounds.is_some() {
             continue;
         }
-        if held.scope == *to {
+        if Some(&held.scope) == to {
             is_held = true;
         } else if Some(&held.scope) == from {
             changes.delete(cx.system(), &row);
         }
     }
-    if !is_held {
+    if let Some(to) = to.filter(|_| !is_held) {
         give(cx, principal, role, to, changes)?;
     }
     changes.put(cx.system(), &epoch).map(drop)

@@ -3,23 +3,16 @@
 use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result};
 use serde_json::json;
+use uuid::Uuid;
 
-use super::{CRYPTO_GRANT, CustomerKey, KEY_UNAVAILABLE, KeyRequest, choose, watch::look};
+use super::{CRYPTO_GRANT, CustomerKey, HOLDER_AWAY, KEY_UNAVAILABLE, KeyRequest, choose, watch::look};
 use crate::{
     access::move_managed_grant,
     gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
     resources::{Resource, Workspace, find},
-    vault::{Key, Kind as VaultKind},
 };
 
 const ATTEMPTS: usize = 4;
-
-impl CustomerKey {
-    /// The key itself, as a scope of roles.
-    pub(crate) fn scope(&self) -> Result<ResourceId> {
-        self.vault.child([Key::COLLECTION, &self.name]).map_err(Error::internal)
-    }
-}
 
 /// Closes a workspace with a customer's key, or with another one than before. Nothing that lies under it is written anew: only its
 /// keyring is, so that it is done at once and without interruption. The key it had must still open it.
@@ -43,7 +36,11 @@ impl Op for ChangeEncryptionKey {
     }
 
     fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
-        let body = json!({"key": self.request.identifier, "vault": self.request.vault});
+        let KeyRequest { vault, identifier, elsewhere, .. } = &self.request;
+        let mut body = json!({"key": identifier, "vault": vault});
+        if let (Some(fields), Some(at)) = (body.as_object_mut(), elsewhere) {
+            fields.insert(String::from("elsewhere"), json!(at));
+        }
         Ok(Guarded::at(Guard::KeyChange, &self.workspace, body))
     }
 
@@ -66,12 +63,45 @@ async fn close(cx: &Cx<'_, ChangeEncryptionKey>, workspace: &ResourceId, key: &C
     let (system, mut row) = find::<Workspace, _>(cx, workspace).await?;
     let _turn = cx.house().assigning.lock().await;
     let mut changes = Changes::new();
-    cx.close_shelf(row.value.guid, key.clone(), &mut changes).await?;
     let before = row.value.properties.encryption.replace(key.clone());
-    let from = before.map(|before| before.scope()).transpose()?;
-    move_managed_grant(cx, key.identity, CRYPTO_GRANT, (from.as_ref(), &key.scope()?), &mut changes).await?;
+    move_key(cx, row.value.guid, before.as_ref(), Some(key), &mut changes).await?;
     changes.put(&system, &row)?;
     cx.commit(changes).await
+}
+
+/// Closes what has this GUID with another key than before, or with none, once `changes` are committed; its identity's role moves
+/// along. The key that it had must still open it. Whoever asks holds `assigning` and commits.
+///
+/// # Errors
+/// As `HeldKeyring::open` for the key that it had, and `HeldKeyring::close` for the one that it gets.
+pub(crate) async fn move_key<O: Op>(
+    cx: &Cx<'_, O>,
+    of: Uuid,
+    from: Option<&CustomerKey>,
+    to: Option<&CustomerKey>,
+    changes: &mut Changes,
+) -> Result<()> {
+    match to {
+        Some(key) => cx.close_shelf(of, key.clone(), changes).await?,
+        None => cx.free_shelf(of, changes).await?,
+    }
+    move_role(cx, from, to, changes).await
+}
+
+/// The part of it that is about the identity's role: it is had on the key that holds now, and no more on the one that held before.
+pub(crate) async fn move_role<O: Op>(
+    cx: &Cx<'_, O>,
+    from: Option<&CustomerKey>,
+    to: Option<&CustomerKey>,
+    changes: &mut Changes,
+) -> Result<()> {
+    let Some(identity) = to.or(from).map(|key| key.identity) else { return Ok(()) };
+    let scope = |key: Option<&CustomerKey>| key.map(CustomerKey::role_scope).transpose().map(Option::flatten);
+    let (from, to) = (scope(from)?, scope(to)?);
+    if from == to {
+        return Ok(());
+    }
+    move_managed_grant(cx, identity, CRYPTO_GRANT, (from.as_ref(), to.as_ref()), changes).await
 }
 
 /// How a workspace's data is held.
@@ -101,15 +131,16 @@ impl Op for GetEncryption {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Encryption> {
         let row: Row<Resource<Workspace>> = find::<Workspace, _>(cx, &self.workspace).await?.1;
-        let key = row.value.properties.encryption;
-        let locked = match &key {
+        let locked = match &row.value.properties.encryption {
             None => None,
-            Some(key) => match look(cx.house(), key).await {
+            Some(key) => match look(cx.house(), row.value.guid, key).await {
                 Ok(()) => None,
-                Err(fault) if fault.code() == Some(KEY_UNAVAILABLE) => Some(fault.public().to_owned()),
+                Err(fault) if [KEY_UNAVAILABLE, HOLDER_AWAY].map(Some).contains(&fault.code()) => {
+                    Some(fault.public().to_owned())
+                }
                 Err(fault) => return Err(fault),
             },
         };
-        Ok(Encryption { key, locked })
+        Ok(Encryption { key: row.value.properties.encryption, locked })
     }
 }

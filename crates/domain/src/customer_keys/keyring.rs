@@ -1,12 +1,15 @@
 //! Closing a keyring with a customer's key, and opening it again.
 
 use futures::future::BoxFuture;
-use kernel::{Caller, Error, Kind, Principal, PrincipalKind, Proof, Result, Sealing, Secret, Source, Who};
+use kernel::{
+    Caller, Error, KeyElsewhere, Kind, Principal, PrincipalId, PrincipalKind, Proof, Result, Sealing, Secret, Source,
+    StoreError, Who,
+};
 use seal::{EncryptionAlgorithm, RootSealing, open_kept};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{CustomerKey, locked};
+use super::{CustomerKey, KeyPlace, VaultKey, away, locked};
 use crate::{
     gate::{House, enter},
     resources::{Addressed, FindAddress, KeyVault},
@@ -37,20 +40,25 @@ impl HeldKeyring {
         &self.by
     }
 
-    /// Closes a keyring. Wrapping takes no secret, so the server does it in its own name.
+    /// Closes a keyring. Wrapping with a key of a vault here takes no secret, so the server does it in its own name.
     ///
     /// # Errors
-    /// What the vault says of a key that cannot wrap.
+    /// What the vault or the holder says of a key that cannot wrap.
     pub(crate) async fn close(house: &House, of: Uuid, key: CustomerKey, material: &Secret<Vec<u8>>) -> Result<Self> {
         let inner = seal::new_sealing_key()?;
         let sealed = RootSealing.seal(&inner, &purpose(of), material.expose())?.into_bytes().to_vec();
-        let op = UseKey::<WrapKey> {
-            vault: address(house, &key).await?,
-            name: ObjectName::new(&key.name)?,
-            version: Some(key.version),
-            asked: form(inner),
+        let wrapped = match &key.place {
+            KeyPlace::Here(vaulted) => {
+                let op = UseKey::<WrapKey> {
+                    vault: address(house, vaulted).await?,
+                    name: ObjectName::new(&vaulted.name)?,
+                    version: Some(vaulted.version),
+                    asked: form(inner),
+                };
+                enter(house, &Caller::house(), op).await?.done.value
+            }
+            KeyPlace::Elsewhere(at) => wrapped_elsewhere(house, at, &purpose(of), &inner).await?,
         };
-        let wrapped = enter(house, &Caller::house(), op).await?.done.value;
         Ok(Self { by: key, wrapped, sealed })
     }
 
@@ -61,24 +69,68 @@ impl HeldKeyring {
     /// `Denied` with the code [`super::KEY_UNAVAILABLE`] when the key may not be used; `Unavailable` when that cannot be found out.
     pub(crate) fn open<'a>(&'a self, house: &'a House, of: Uuid) -> BoxFuture<'a, Result<Secret<Vec<u8>>>> {
         Box::pin(async move {
-            super::watch::look(house, &self.by).await?;
-            let inner = self.unwrap(house).await.map_err(|fault| match fault.kind() {
-                Kind::Unavailable | Kind::Internal | Kind::Throttled => fault,
-                _ => locked(&self.by, &fault),
-            })?;
+            let inner = match &self.by.place {
+                KeyPlace::Here(key) => {
+                    super::watch::look_here(house, &self.by, key).await?;
+                    self.unwrap_here(house, key).await.map_err(|fault| match fault.kind() {
+                        Kind::Unavailable | Kind::Internal | Kind::Throttled => fault,
+                        _ => locked(&self.by, &fault),
+                    })?
+                }
+                KeyPlace::Elsewhere(at) => self.unwrap_elsewhere(house, of, at).await?,
+            };
             Ok(open_kept(&inner, &purpose(of), &self.sealed)?)
         })
     }
 
-    async fn unwrap(&self, house: &House) -> Result<Secret<Vec<u8>>> {
+    async fn unwrap_here(&self, house: &House, key: &VaultKey) -> Result<Secret<Vec<u8>>> {
         let op = UseKey::<UnwrapKey> {
-            vault: address(house, &self.by).await?,
-            name: ObjectName::new(&self.by.name)?,
-            version: Some(self.by.version),
+            vault: address(house, key).await?,
+            name: ObjectName::new(&key.name)?,
+            version: Some(key.version),
             asked: form(Secret::new(self.wrapped.clone())),
         };
-        Ok(enter(house, &identity(house, &self.by)?, op).await?.done)
+        Ok(enter(house, &identity(house, self.by.identity)?, op).await?.done)
     }
+
+    /// Has the holder unwrap: there is no other way to find out whether it still does.
+    pub(super) async fn unwrap_elsewhere(
+        &self,
+        house: &House,
+        of: Uuid,
+        at: &KeyElsewhere,
+    ) -> Result<Secret<Vec<u8>>> {
+        let unwrapped = house.settings().key_holders.unwrap(at, &purpose(of), &self.wrapped).await;
+        unwrapped.map_err(|fault| match &fault {
+            StoreError::KeyAway(_) => away(&self.by).because(fault),
+            _ => locked(&self.by, &Error::new(Kind::Denied, "its holder refuses to unwrap with it")).because(fault),
+        })
+    }
+}
+
+/// Wraps at a holder, and has it unwrapped again: one that would not must not hold anything.
+async fn wrapped_elsewhere(
+    house: &House,
+    at: &KeyElsewhere,
+    purpose: &[u8],
+    inner: &Secret<Vec<u8>>,
+) -> Result<Vec<u8>> {
+    let holders = &house.settings().key_holders;
+    let refused = |fault: StoreError| match &fault {
+        StoreError::KeyAway(_) => {
+            Error::new(Kind::Unavailable, "the holder of the key cannot be reached; try again later").because(fault)
+        }
+        _ => {
+            let why = "its holder refuses to wrap or unwrap with it; ask the operator of this server, whose log says why";
+            super::choice::field("keyIdentifier", why).coded("KeyHolderRefused").because(fault)
+        }
+    };
+    let wrapped = holders.wrap(at, purpose, inner).await.map_err(refused)?;
+    let again = holders.unwrap(at, purpose, &wrapped).await.map_err(refused)?;
+    if again.expose() != inner.expose() {
+        return Err(Error::internal("a holder did not give back the key that it wrapped"));
+    }
+    Ok(wrapped)
 }
 
 fn form(value: Secret<Vec<u8>>) -> CipherForm {
@@ -86,7 +138,7 @@ fn form(value: Secret<Vec<u8>>) -> CipherForm {
 }
 
 /// Where the vault is now: a vault that was deleted is nowhere, and another one of its name is not the same.
-pub(super) async fn address(house: &House, key: &CustomerKey) -> Result<Addressed> {
+pub(super) async fn address(house: &House, key: &VaultKey) -> Result<Addressed> {
     let found = enter(house, &Caller::house(), FindAddress::<KeyVault>::new(key.vault.name())).await?;
     found
         .filter(|found| found.id == key.vault)
@@ -94,10 +146,10 @@ pub(super) async fn address(house: &House, key: &CustomerKey) -> Result<Addresse
 }
 
 /// The identity in whose name a key is unwrapped: the roles of that identity decide, and the log names it.
-fn identity(house: &House, key: &CustomerKey) -> Result<Caller> {
+fn identity(house: &House, id: PrincipalId) -> Result<Caller> {
     let tenant = house.tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
     let principal = Principal {
-        id: key.identity,
+        id,
         tenant,
         kind: PrincipalKind::ServicePrincipal,
         app: None,

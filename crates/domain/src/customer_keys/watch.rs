@@ -1,36 +1,71 @@
 //! Looking after keys that opened something: one that may not be used any more closes what it opened.
 
-use kernel::{Caller, Kind, Result};
+use futures::{StreamExt, stream};
+use kernel::{Caller, Error, Kind, Result};
+use uuid::Uuid;
 
-use super::{CustomerKey, keyring::address, locked};
+use super::{CustomerKey, KeyPlace, VaultKey, follow::follow, keyring::address, locked};
 use crate::{
     gate::{House, enter},
     vault::{CheckKey, ObjectName},
 };
 
-/// Looks at every customer's key that opened something, and closes what may not be open any more. Called every few seconds by the
-/// server's own work.
+/// Holders elsewhere are asked about so many keys at once: one that takes its time keeps nobody waiting.
+const AT_ONCE: usize = 16;
+
+/// Looks at every customer's key of a vault here that opened something, and closes what may not be open any more; also what was
+/// opened by a key elsewhere of which nothing was heard for longer than the grace. Called every few seconds by the server's own work.
 pub async fn look_at_keys(house: &House) {
     for (of, key) in house.held_shelves() {
-        let at = house.now();
-        let outcome = look(house, &key).await;
-        if let Err(fault) = &outcome {
-            tracing::warn!(%of, key = key.identifier, ?fault, "a customer-managed key cannot be used");
+        if key.here().is_some() {
+            look_at(house, of, &key).await;
         }
-        if let Err(fault) = house.looked_at(of, &key, at, &outcome).await {
-            tracing::warn!(%of, ?fault, "what a customer-managed key opened could not be looked after; it is tried again");
-        }
+    }
+    house.close_untrusted();
+}
+
+/// The same for keys that are elsewhere. Called less often, and by work of its own: a holder may be slow to answer.
+pub async fn look_at_keys_elsewhere(house: &House) {
+    let elsewhere = house.held_shelves().into_iter().filter(|(_, key)| key.here().is_none());
+    stream::iter(elsewhere).for_each_concurrent(AT_ONCE, |(of, key)| async move { look_at(house, of, &key).await }).await;
+}
+
+async fn look_at(house: &House, of: Uuid, key: &CustomerKey) {
+    let at = house.now();
+    let outcome = look(house, of, key).await;
+    if let Err(fault) = &outcome {
+        tracing::warn!(%of, key = key.identifier, ?fault, "a customer-managed key cannot be used");
+    }
+    let is_usable = outcome.is_ok();
+    if let Err(fault) = house.looked_at(of, key, at, &outcome).await {
+        tracing::warn!(%of, ?fault, "what a customer-managed key opened could not be looked after; it is tried again");
+    }
+    if let Some(vaulted) = key.here().filter(|vaulted| vaulted.follows && is_usable)
+        && let Err(fault) = follow(house, of, key, vaulted).await
+    {
+        tracing::warn!(%of, key = key.identifier, ?fault, "the next version of a customer-managed key could not take over");
     }
 }
 
-/// Whether a key may be used now. It is not used for that, so nothing is recorded.
+/// Whether a key may be used now, by what it holds.
 ///
 /// # Errors
 /// `Denied` with the code [`super::KEY_UNAVAILABLE`] when it may not; `Unavailable` when that cannot be found out.
-pub(super) async fn look(house: &House, key: &CustomerKey) -> Result<()> {
+pub(super) async fn look(house: &House, of: Uuid, key: &CustomerKey) -> Result<()> {
+    match &key.place {
+        KeyPlace::Here(vaulted) => look_here(house, key, vaulted).await,
+        KeyPlace::Elsewhere(at) => match house.held_by(of).await? {
+            Some(held) if held.key() == key => held.unwrap_elsewhere(house, of, at).await.map(drop),
+            _ => Err(Error::new(Kind::Unavailable, "another key holds it by now")),
+        },
+    }
+}
+
+/// Whether a key of a vault here may be used now. It is not used for that, so nothing is recorded.
+pub(super) async fn look_here(house: &House, key: &CustomerKey, vaulted: &VaultKey) -> Result<()> {
     let outcome = async {
-        let vault = address(house, key).await?;
-        let (name, version) = (ObjectName::new(&key.name)?, key.version);
+        let vault = address(house, vaulted).await?;
+        let (name, version) = (ObjectName::new(&vaulted.name)?, Some(vaulted.version));
         enter(house, &Caller::house(), CheckKey { vault, name, version, by: Some(key.identity) }).await
     };
     outcome.await.map(drop).map_err(|fault| match fault.kind() {

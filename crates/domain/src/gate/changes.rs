@@ -65,6 +65,11 @@ impl Changes {
         self.pending.iter().any(|change| tables.contains(&change.table))
     }
 
+    /// The ids of a table's rows that are to be changed.
+    pub(super) fn ids(&self, table: &str) -> Vec<Vec<u8>> {
+        self.pending.iter().filter(|change| change.table == table).map(|change| change.id.clone()).collect()
+    }
+
     pub(super) fn seal(self) -> Result<Vec<Change>> {
         let sealed = self.pending.into_iter().map(Pending::seal);
         sealed.chain(self.root.map(Ok)).collect()

@@ -218,6 +218,16 @@ impl<'a> Admission<'a> {
         changes.put(system, &row).map(drop)
     }
 
+    /// Takes a customer's key from a shelf once `changes` are committed: the server's own keyring holds it from then on. The key
+    /// must still open it.
+    pub(crate) async fn free_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<()> {
+        let (system, of) = (self.system(), of.into());
+        let row = self.get::<OwnKeyring>(system, of.as_bytes()).await?;
+        let mut row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
+        row.value = row.value.freed(self.house, of).await?;
+        changes.put(system, &row).map(drop)
+    }
+
     /// A new shelf that a customer's key closes; it lasts once `changes` are committed.
     pub(crate) async fn found_closed_shelf(
         &self,
@@ -320,7 +330,8 @@ impl<'a> Admission<'a> {
         let touches_policies = changes.touches(governance::TABLES);
         let touches_services = changes.touches(scoring::TABLES);
         let touches_accounts = changes.touches(Accounts::TABLES);
-        let touches_keys = changes.touches(&[OwnKeyring::TABLE]);
+        let touched_keys = changes.ids(OwnKeyring::TABLE);
+        let touches_keys = !touched_keys.is_empty();
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
         let changes = changes.seal()?;
         let (meta, batch) = (self.house.meta(), Batch { changes, records });
@@ -336,7 +347,7 @@ impl<'a> Admission<'a> {
         })?;
         self.is_recorded.store(true, Ordering::Release);
         if touches_keys {
-            self.house.keys().forget_opened();
+            self.house.keys().forget_opened(&touched_keys);
         }
         if touches_applications {
             self.house.identity.forget_applications();

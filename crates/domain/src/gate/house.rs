@@ -22,7 +22,7 @@ use crate::{
     access::{self, Access, Catalogue},
     audit,
     compute::Pulses,
-    customer_keys::CustomerKey,
+    customer_keys::{CustomerKey, HeldKeyring},
     deployments::Running,
     governance::Policies,
     identity::Identity,
@@ -113,7 +113,7 @@ impl House {
         parts.meta.check().await.map_err(|fault| {
             Error::new(Kind::Unavailable, format!("the metadata store is damaged: {}", chain_of(&fault))).because(fault)
         })?;
-        let keys = Keys::open(parts.meta.as_ref(), parts.root.as_ref()).await?;
+        let keys = Keys::open(parts.meta.as_ref(), parts.root.as_ref(), parts.settings.key_grace).await?;
         // A rotation that a stop cut off ends here: whoever opens the house has the data directory alone.
         if let Err(fault) = parts.root.settle().await {
             tracing::warn!(%fault, "the old version of the root key could not be put away; it is tried again at the next start");
@@ -235,6 +235,18 @@ impl House {
     /// What customers' keys opened, with those keys.
     pub(crate) fn held_shelves(&self) -> Vec<(Uuid, CustomerKey)> {
         self.keys.held()
+    }
+
+    /// Closes what was opened by customers' keys of which nothing was heard for longer than the grace.
+    pub(crate) fn close_untrusted(&self) {
+        if self.keys.close_untrusted(self.now()) {
+            self.scoring.forget_services();
+        }
+    }
+
+    /// How a customer's key holds the keyring of what has this GUID; none when none does.
+    pub(crate) async fn held_by(&self, of: Uuid) -> Result<Option<HeldKeyring>> {
+        self.keys.held_by(self, of).await
     }
 
     /// A customer's key was looked at again. When it may not be used any more, nothing that it opened is kept.

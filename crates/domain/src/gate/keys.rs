@@ -1,7 +1,10 @@
 //! The house's keyrings: one for the system under the root key; one per workspace, vault, storage account and registry under the
 //! system's.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use kernel::{
     Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Sealed, Secret, StoreError, Timestamp, Versioned,
@@ -10,7 +13,7 @@ use seal::Keyring;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{House, Record, Row, Shelf, opened::Opened};
+use super::{House, Record, Row, Shelf, opened::Opened, turns::Turns};
 use crate::customer_keys::{CustomerKey, HeldKeyring};
 
 /// How often a shelf is opened anew when keys change meanwhile.
@@ -35,20 +38,26 @@ impl Record for OwnKeyring {
 impl OwnKeyring {
     /// The shelf that this keyring opens.
     pub(super) async fn open(&self, house: &House, id: Uuid) -> Result<Shelf> {
-        let material = match &self.held {
-            Some(held) => held.open(house, id).await?,
-            None => Secret::new(self.material.clone()),
-        };
+        let material = self.material(house, id).await?;
         Ok(Shelf::new(*id.as_bytes(), Arc::new(Keyring::from_bytes(&material)?.ring()?)))
+    }
+
+    async fn material(&self, house: &House, id: Uuid) -> Result<Secret<Vec<u8>>> {
+        match &self.held {
+            Some(held) => held.open(house, id).await,
+            None => Ok(Secret::new(self.material.clone())),
+        }
     }
 
     /// The same keyring under a customer's key.
     pub(super) async fn under(&self, house: &House, id: Uuid, key: CustomerKey) -> Result<Self> {
-        let material = match &self.held {
-            Some(held) => held.open(house, id).await?,
-            None => Secret::new(self.material.clone()),
-        };
+        let material = self.material(house, id).await?;
         Ok(Self { material: Vec::new(), held: Some(HeldKeyring::close(house, id, key, &material).await?) })
+    }
+
+    /// The same keyring without a customer's key.
+    pub(super) async fn freed(&self, house: &House, id: Uuid) -> Result<Self> {
+        Ok(Self { material: self.material(house, id).await?.expose().clone(), held: None })
     }
 
     /// The customer's key that opens it, if it is a customer's.
@@ -90,11 +99,12 @@ pub(super) fn root_fault(root: &dyn KeyProvider, fault: &StoreError) -> Error {
 pub(super) struct Keys {
     system: Shelf,
     opened: Mutex<Opened>,
+    turns: Turns,
 }
 
 impl Keys {
     /// Opens the system keyring with the root key, or makes one when the store is empty.
-    pub(super) async fn open(meta: &dyn MetaStore, root: &dyn KeyProvider) -> Result<Self> {
+    pub(super) async fn open(meta: &dyn MetaStore, root: &dyn KeyProvider, grace: Duration) -> Result<Self> {
         let keyring = match meta.get(ROOT_KEY).await? {
             Some(stored) => Keyring::from_bytes(&unwrapped(&stored.value, root).await?)?,
             None => {
@@ -106,7 +116,7 @@ impl Keys {
             }
         };
         let system = Shelf::new(Shelf::SYSTEM, Arc::new(keyring.ring()?));
-        Ok(Self { system, opened: Mutex::default() })
+        Ok(Self { system, opened: Mutex::new(Opened::new(grace)), turns: Turns::default() })
     }
 
     /// The system's keyring as it lies in a store, under another root key or another version of the same one.
@@ -146,6 +156,11 @@ impl Keys {
     /// The shelf of what has this GUID.
     pub(super) async fn shelf(&self, house: &House, id: Uuid) -> Result<Shelf> {
         for _ in 0..ATTEMPTS {
+            if let Some(ready) = self.opened().ready(id, house.now()) {
+                return ready;
+            }
+            // One asks a customer's key, and the others wait for what it says.
+            let _turn = self.turns.take(id).await;
             let (now, generation) = (house.now(), {
                 let opened = self.opened();
                 if let Some(ready) = opened.ready(id, house.now()) {
@@ -165,12 +180,15 @@ impl Keys {
                 Ok(shelf) => return Ok(opened.keep(id, shelf, row.value.key(), now)),
                 Err(fault) => fault,
             };
+            // The answer may have been long in coming.
+            let now = house.now();
             let closed = opened.failed(id, &fault, now);
+            let said = opened.ready(id, now);
             drop(opened);
             if closed {
                 house.scoring.forget_services();
             }
-            return Err(fault);
+            return said.unwrap_or(Err(fault));
         }
         Err(Error::new(Kind::Unavailable, "keys change too fast just now; try again"))
     }
@@ -197,15 +215,26 @@ impl Keys {
                 return Ok(false);
             }
         }
-        Ok(self.opened().looked_at(id, key, at, outcome))
+        Ok(self.opened().looked_at(id, key, (at, house.now()), outcome))
+    }
+
+    /// Closes what was opened by keys of which nothing was heard for too long; whether anything was.
+    pub(super) fn close_untrusted(&self, now: Timestamp) -> bool {
+        self.opened().close_untrusted(now)
+    }
+
+    /// How a customer's key holds the keyring of what has this GUID; none when none does, or there is none.
+    pub(super) async fn held_by(&self, house: &House, id: Uuid) -> Result<Option<HeldKeyring>> {
+        let row = house.peek::<OwnKeyring>(&self.system, id.as_bytes()).await?;
+        Ok(row.and_then(|row| row.value.held.clone()))
     }
 
     fn opened(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops every opened shelf, after keys were made or destroyed; the next use reads them again, where they still are.
-    pub(super) fn forget_opened(&self) {
-        self.opened().forget();
+    /// Drops shelves whose keys were made, changed or destroyed; the next use reads them again, where they still are.
+    pub(super) fn forget_opened(&self, ids: &[Vec<u8>]) {
+        self.opened().forget(ids.iter().filter_map(|id| Uuid::from_slice(id).ok()));
     }
 }

@@ -22,6 +22,7 @@ mod root;
 mod settings;
 mod shelf;
 mod table;
+mod turns;
 
 pub(crate) use approval::requester;
 pub use approval::{Guard, Guarded, Places};

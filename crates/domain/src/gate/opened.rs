@@ -8,16 +8,14 @@ use uuid::Uuid;
 use super::{Shelf, shelf::Latch};
 use crate::customer_keys::{CustomerKey, Refusal};
 
-/// How long a shelf is used after its customer's key was last known to be allowed. The server's own work asks more often; this
-/// holds when that work is stuck, or nothing can be found out.
-const TRUSTED: Duration = Duration::from_secs(45);
 /// How long a refusal is believed, so that whoever asks often does not fill the log.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Shelves that were opened, and how often all of them were forgotten: one that was read before a key was destroyed must not be
 /// kept after it.
-#[derive(Default)]
 pub(super) struct Opened {
+    /// How long a shelf is used after its customer's key was last known to be allowed.
+    grace: Duration,
     shelves: HashMap<Uuid, Shelf>,
     /// What a customer's key opened, for as long as anybody holds it; forgetting the shelves does not end that.
     watched: HashMap<Uuid, Watched>,
@@ -35,16 +33,31 @@ struct Watched {
 }
 
 impl Watched {
-    fn is_trusted(&self, now: Timestamp) -> bool {
-        now < self.known_at.plus(TRUSTED)
+    fn is_trusted(&self, now: Timestamp, grace: Duration) -> bool {
+        now < self.known_at.plus(grace)
     }
 }
 
 impl Opened {
+    /// Nothing is open yet.
+    pub(super) fn new(grace: Duration) -> Self {
+        Self {
+            grace,
+            shelves: HashMap::new(),
+            watched: HashMap::new(),
+            refused: HashMap::new(),
+            generation: 0,
+        }
+    }
+
+    fn is_trusted(&self, id: Uuid, now: Timestamp) -> bool {
+        self.watched.get(&id).is_some_and(|watched| watched.is_trusted(now, self.grace))
+    }
+
     /// A shelf that may be used now, or the refusal that is believed still; none when it has to be opened.
     pub(super) fn ready(&self, id: Uuid, now: Timestamp) -> Option<Result<Shelf>> {
         if let Some(shelf) = self.shelves.get(&id)
-            && self.watched.get(&id).is_none_or(|watched| watched.is_trusted(now))
+            && (!self.watched.contains_key(&id) || self.is_trusted(id, now))
         {
             return Some(Ok(shelf.clone()));
         }
@@ -70,15 +83,29 @@ impl Opened {
 
     /// A shelf could not be opened. Whether something that was open is closed by that.
     pub(super) fn failed(&mut self, id: Uuid, fault: &Error, now: Timestamp) -> bool {
-        match Refusal::of(fault) {
+        // That it cannot be found out says nothing of the key, until the trust has run out.
+        let is_trusted = self.is_trusted(id, now);
+        let refusal = Refusal::of(fault).or_else(|| Refusal::of_silence(fault).filter(|_| !is_trusted));
+        match refusal {
             Some(refusal) => {
                 self.refused.insert(id, (now.plus(AGAIN), refusal));
                 self.close(id)
             }
-            // That it cannot be found out says nothing of the key, until the trust has run out.
-            None if self.watched.get(&id).is_some_and(|watched| !watched.is_trusted(now)) => self.close(id),
+            None if self.watched.contains_key(&id) && !is_trusted => self.close(id),
             None => false,
         }
+    }
+
+    /// Closes what was opened by keys of which nothing was heard for longer than the grace; whether anything was.
+    pub(super) fn close_untrusted(&mut self, now: Timestamp) -> bool {
+        let over: Vec<Uuid> = self.watched.keys().copied().filter(|id| !self.is_trusted(*id, now)).collect();
+        for id in &over {
+            self.close(*id);
+        }
+        if !over.is_empty() {
+            self.generation = self.generation.wrapping_add(1);
+        }
+        !over.is_empty()
     }
 
     /// Forgets a shelf, and locks it for whoever holds it still.
@@ -100,15 +127,21 @@ impl Opened {
         self.watched.iter().map(|(id, watched)| (*id, watched.key.clone())).collect()
     }
 
-    /// A customer's key was looked at, at this time. Whether what it opened is closed by that.
-    pub(super) fn looked_at(&mut self, id: Uuid, key: &CustomerKey, at: Timestamp, outcome: &Result<()>) -> bool {
+    /// A customer's key was looked at, at this time, and the answer came at the other. Whether what it opened is closed by that.
+    pub(super) fn looked_at(
+        &mut self,
+        id: Uuid,
+        key: &CustomerKey,
+        (at, now): (Timestamp, Timestamp),
+        outcome: &Result<()>,
+    ) -> bool {
         // Another key holds it by now.
         let Some(watched) = self.watched.get_mut(&id).filter(|watched| watched.key == *key) else { return false };
         let Err(fault) = outcome else {
             watched.known_at = at;
             return false;
         };
-        let closed = self.failed(id, fault, at);
+        let closed = self.failed(id, fault, now);
         if closed {
             // What is being opened meanwhile is not kept.
             self.generation = self.generation.wrapping_add(1);
@@ -125,10 +158,13 @@ impl Opened {
         }
     }
 
-    /// Drops every shelf, after keys were made or destroyed; the next use opens them again, where that still works.
-    pub(super) fn forget(&mut self) {
-        self.shelves.clear();
-        self.refused.clear();
+    /// Drops these shelves, after their keys were made, changed or destroyed; the next use opens them again, where that still
+    /// works. The others stay: opening one may take a call to whoever holds its key.
+    pub(super) fn forget(&mut self, ids: impl Iterator<Item = Uuid>) {
+        for id in ids {
+            self.shelves.remove(&id);
+            self.refused.remove(&id);
+        }
         self.generation = self.generation.wrapping_add(1);
     }
 }

@@ -1,6 +1,8 @@
 //! What an operator sets, as far as rules need it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use kernel::{KeyHolders, NoKeyHolders};
 
 /// What an operator sets.
 #[derive(Clone, Debug)]
@@ -27,9 +29,16 @@ pub struct Settings {
     pub socket_dir: String,
     /// Whether package indexes may be reached when environments are prepared.
     pub offline: bool,
+    /// Who holds customers' keys elsewhere.
+    pub key_holders: Arc<dyn KeyHolders>,
+    /// How long what a customer's key opened is used after the key was last known to be allowed: while its holder cannot be asked.
+    pub key_grace: Duration,
 }
 
 impl Settings {
+    /// The server's own work asks more often; this holds when that work is stuck, or nothing can be found out.
+    pub const KEY_GRACE: Duration = Duration::from_secs(45);
+
     /// The address of a vault or storage account under its own name, as Azure's clients demand it:
     /// `https://v1.vault.bartizan.test:8443/`. Its path-style twin needs no name server.
     pub fn own_url(&self, name: &str, kind: &str) -> String {
@@ -59,6 +68,8 @@ impl Default for Settings {
             cache_dir: String::new(),
             socket_dir: String::new(),
             offline: false,
+            key_holders: Arc::new(NoKeyHolders),
+            key_grace: Self::KEY_GRACE,
         }
     }
 }

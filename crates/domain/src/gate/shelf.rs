@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use kernel::{Result, Sealed, Versioned, WorkspaceId};
-use seal::{Place, Ring};
+use seal::{Keyring, Place, Ring};
 
 use super::{Record, Row, table};
 use crate::customer_keys::Refusal;
@@ -54,6 +54,18 @@ impl Shelf {
     /// The same behind a latch.
     pub(super) fn behind(self, latch: Latch) -> Self {
         Self { latch, ..self }
+    }
+
+    /// A shelf that is locked from the start, in the place of one whose key may not be used.
+    pub(crate) fn that_opens_nothing(of: uuid::Uuid) -> Result<Self> {
+        let shelf = Self::new(*of.as_bytes(), Arc::new(Keyring::generate()?.ring()?));
+        shelf.latch.lock();
+        Ok(shelf)
+    }
+
+    /// Whether it was locked since it was opened.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.latch.is_locked()
     }
 
     pub(super) fn latch(&self) -> &Latch {

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Companion, KeyVault, Registry, Resource, ResourceType, StorageAccount, collection, companions::groups};
-use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+use crate::{
+    customer_keys::CustomerKey,
+    gate::{Changes, Cx, Op, Record, Row, Shelf},
+};
 
 /// Whose a name is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,17 @@ pub(crate) async fn found<P: Companion, O: Op>(
     guid: Uuid,
     changes: &mut Changes,
 ) -> Result<()> {
+    found_held::<P, _>(cx, id, guid, None, changes).await
+}
+
+/// The same, where a customer's key closes the shelf.
+pub(super) async fn found_held<P: Companion, O: Op>(
+    cx: &Cx<'_, O>,
+    id: &ResourceId,
+    guid: Uuid,
+    key: Option<&CustomerKey>,
+    changes: &mut Changes,
+) -> Result<()> {
     if !P::HAS_ADDRESS {
         return Ok(());
     }
@@ -52,7 +66,10 @@ pub(crate) async fn found<P: Companion, O: Op>(
     }
     let row = Row::new(row_id::<P>(cx.system(), id.name()), Addressed { id: id.clone(), guid });
     changes.put(cx.system(), &row)?;
-    cx.found_shelf(guid, changes).map(drop)
+    match key {
+        Some(key) => cx.found_closed_shelf(guid, key.clone(), changes).await.map(drop),
+        None => cx.found_shelf(guid, changes).map(drop),
+    }
 }
 
 /// Frees the name of a resource that goes, and destroys its key: what it held cannot be read again.

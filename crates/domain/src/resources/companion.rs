@@ -1,10 +1,11 @@
 //! The companions of a workspace: vault, storage account, registry, telemetry store.
 
-use kernel::{Action, Class, TenantId};
+use kernel::{Action, Class, PrincipalId, TenantId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::ResourceType;
+use crate::customer_keys::CustomerKey;
 
 /// A key vault.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,6 +51,12 @@ pub struct StorageAccount {
     /// Whether the two keys, and what is signed with them, are refused.
     #[serde(default)]
     pub refuses_keys: bool,
+    /// Its own identity, once it was given one: in its name a customer's key is used. Nobody obtains its token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<PrincipalId>,
+    /// The customer's key that holds its blobs; the server's own keyring does when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<CustomerKey>,
 }
 
 impl StorageAccount {

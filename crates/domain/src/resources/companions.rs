@@ -8,10 +8,9 @@ use uuid::Uuid;
 
 use super::{
     KeyVault, Precondition, PutResource, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Subscription,
-    Telemetry, Workspace, Written, account_keys, address, collection, find, row_id,
+    Telemetry, Workspace, Written, account_keys, address, collection, find, managed_identity::end_managed, row_id,
 };
 use crate::{
-    access::remove_within,
     gate::{Changes, Cx, Op, Row},
     network,
 };
@@ -287,7 +286,7 @@ impl<P: Companion> Op for DeleteCompanion<P> {
         account_keys::forget(cx, row.value.guid, &mut changes).await?;
         network::forget(cx, &mut changes, row.value.guid.into()).await?;
         address::end(cx, &row.value, &mut changes).await?;
-        remove_within(cx, std::slice::from_ref(&self.id), &[], &mut changes).await?;
+        end_managed(cx, &mut changes, &self.id).await?;
         cx.commit(changes).await
     }
 }

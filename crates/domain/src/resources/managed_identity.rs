@@ -106,7 +106,7 @@ pub struct SystemIdentity {
 }
 
 /// A fresh principal for something that is no person and has no credential.
-fn add_managed<O: Op>(
+pub(super) fn add_managed<O: Op>(
     cx: &Cx<'_, O>,
     changes: &mut Changes,
     name: &str,

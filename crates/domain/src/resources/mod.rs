@@ -64,7 +64,7 @@ pub use resource::{
 };
 pub(crate) use resource::{collection, find, row_id};
 pub(crate) use scope::{require_scope, require_scope_around};
-pub use storage_account::{AccountWanted, PutStorageAccount};
+pub use storage_account::{AccountEncryption, AccountWanted, PutStorageAccount};
 pub(crate) use subscription::signed_in;
 pub use subscription::{GetSubscription, ListSubscriptions, ListTenants, Subscription};
 pub use target::Target;

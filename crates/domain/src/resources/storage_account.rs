@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use kernel::{Action, Error, ResourceId, Result};
+use kernel::{Action, Caller, Error, PrincipalId, ResourceId, Result};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     Companion, Precondition, PutResource, Resource, ResourceGroup, ResourceType, StorageAccount, Written, address,
-    find, row_id,
+    find, managed_identity::add_managed, row_id,
 };
 use crate::{
-    gate::{Changes, Cx, Op},
+    customer_keys::{KeyRequest, choose, move_key, move_role},
+    gate::{Changes, Cx, Guard, Guarded, House, Op},
     network::{self, AccountNetworkRequest},
 };
 
@@ -26,6 +28,19 @@ pub struct AccountWanted {
     pub allow_shared_key: Option<bool>,
     /// From where it is reached.
     pub network: AccountNetworkRequest,
+    /// Whether it shall have an identity of its own.
+    pub has_identity: bool,
+    /// What shall hold its blobs.
+    pub encryption: Option<AccountEncryption>,
+}
+
+/// What holds an account's blobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountEncryption {
+    /// The server's own keyring (`Microsoft.Storage`).
+    Server,
+    /// A customer's key (`Microsoft.Keyvault`).
+    Customer(KeyRequest),
 }
 
 impl AccountWanted {
@@ -69,35 +84,101 @@ pub struct PutStorageAccount {
 #[async_trait]
 impl Op for PutStorageAccount {
     const ACTION: Action = StorageAccount::WRITE;
+    const GUARDS: &'static [Guard] = &[Guard::KeyChange];
     type Output = Written<Resource<StorageAccount>>;
 
     fn scope(&self) -> ResourceId {
         self.id.clone()
     }
 
+    fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
+        let asked = match &self.wanted.encryption {
+            None => return Ok(Guarded::default()),
+            Some(AccountEncryption::Server) => json!({"keySource": "Microsoft.Storage"}),
+            Some(AccountEncryption::Customer(key)) => {
+                json!({"keySource": "Microsoft.Keyvault", "key": key.identifier, "elsewhere": key.elsewhere})
+            }
+        };
+        Ok(Guarded::at(Guard::KeyChange, &self.id, asked))
+    }
+
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        // Keys and roles change one after the other, and so does what an account says of them.
+        let _turn = cx.house().assigning.lock().await;
         let system = cx.system();
         let (_, group) = find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
         let mut changes = Changes::new();
         let Self { id, location, tags, wanted, precondition } = self;
         let present = cx.get::<Resource<StorageAccount>>(system, &row_id::<StorageAccount>(system, &id)).await?;
-        let (guid, mut properties, old_tags) = match present {
-            Some(row) => (row.value.guid, row.value.properties, row.value.tags),
+        let is_new = present.is_none();
+        let (guid, mut properties, old_tags, mut place) = match present {
+            Some(row) => (row.value.guid, row.value.properties, row.value.tags, row.value.location),
             None if precondition.present => return Err(Error::not_found(format_args!("the resource `{id}`"))),
             None => {
                 StorageAccount::check_name(id.name())?;
-                let guid = Uuid::new_v4();
-                address::found::<StorageAccount, _>(cx, &id, guid, &mut changes).await?;
                 // A group that is deleted meanwhile makes this commit stale, and the reverse.
                 changes.put(system, &group)?;
                 let tenant = cx.house().tenant().ok_or_else(|| Error::internal("a house without a tenant"))?;
-                (guid, StorageAccount::fresh(tenant), BTreeMap::new())
+                (Uuid::new_v4(), StorageAccount::fresh(tenant), BTreeMap::new(), String::new())
             }
         };
         wanted.apply(&mut properties)?;
+        if !location.is_empty() {
+            place.clone_from(&location);
+        }
+        let before = properties.encryption.clone();
+        encrypt(cx, &wanted, (&id, &place), &mut properties, &mut changes).await?;
+        if is_new {
+            let key = properties.encryption.as_ref();
+            address::found_held::<StorageAccount, _>(cx, &id, guid, key, &mut changes).await?;
+            move_role(cx, None, key, &mut changes).await?;
+        } else if properties.encryption != before {
+            move_key(cx, guid, before.as_ref(), properties.encryption.as_ref(), &mut changes).await?;
+        }
         network::change_account(cx, &mut changes, &id, guid, &wanted.network).await?;
         cx.note("allowSharedKeyAccess", properties.takes_keys().to_string());
         let tags = tags.unwrap_or(old_tags);
         PutResource { id, location, tags, properties, precondition }.apply_as(cx, changes, guid).await
     }
+}
+
+/// What shall hold the blobs, with the identity in whose name it does.
+async fn encrypt<O: Op>(
+    cx: &Cx<'_, O>,
+    wanted: &AccountWanted,
+    (id, place): (&ResourceId, &str),
+    account: &mut StorageAccount,
+    changes: &mut Changes,
+) -> Result<()> {
+    if wanted.has_identity {
+        identity_of(cx, id, account, changes)?;
+    }
+    let key = match &wanted.encryption {
+        None => return Ok(()),
+        Some(AccountEncryption::Server) => None,
+        Some(AccountEncryption::Customer(request)) => {
+            let identity = identity_of(cx, id, account, changes)?;
+            Some(choose(cx, request, id, place, identity).await?)
+        }
+    };
+    if key != account.encryption {
+        cx.note("key", key.as_ref().map_or("Microsoft.Storage", |key| key.identifier.as_str()));
+        account.encryption = key;
+    }
+    Ok(())
+}
+
+/// The account's own identity, made when it has none.
+fn identity_of<O: Op>(
+    cx: &Cx<'_, O>,
+    id: &ResourceId,
+    account: &mut StorageAccount,
+    changes: &mut Changes,
+) -> Result<PrincipalId> {
+    if let Some(identity) = account.identity {
+        return Ok(identity);
+    }
+    let (identity, _) = add_managed(cx, changes, id.name(), id)?;
+    account.identity = Some(identity);
+    Ok(identity)
 }

@@ -297,8 +297,9 @@ impl PutWorkspace {
         network::change(cx, &mut changes, &row.value.id, workspace, &network).await?;
         let mut grants = workspace_identity::grants(&row.value);
         // Once, and not among those that are given back: whoever takes it away locks the workspace.
-        if let Some(key) = &row.value.properties.encryption {
-            grants.push((identity, CRYPTO_GRANT, key.scope()?));
+        let held = row.value.properties.encryption.as_ref();
+        if let Some(scope) = held.map(CustomerKey::role_scope).transpose()?.flatten() {
+            grants.push((identity, CRYPTO_GRANT, scope));
         }
         let subscription = row.value.id.subscription_id().map(ResourceId::subscription);
         if let Some(subscription) = subscription

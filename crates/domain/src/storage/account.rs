@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::ContainerName;
 use crate::{
+    customer_keys::KEY_UNAVAILABLE,
     gate::{House, Shelf, enter},
     resources::{FindAddress, Resource, StorageAccount, keys_of, row_id},
 };
@@ -33,6 +34,8 @@ pub struct Account {
     pub(super) keys: Vec<(String, Secret<Vec<u8>>)>,
     /// Whether the keys, and what was signed with them, are taken at all.
     pub(super) takes_keys: bool,
+    /// Why nothing of it opens, when its customer-managed key may not be used: whoever proves themselves is told.
+    pub(super) locked: Option<Error>,
 }
 
 impl std::fmt::Debug for Account {
@@ -45,6 +48,14 @@ impl Account {
     /// Its name, as it is part of the address.
     pub fn name(&self) -> &str {
         self.id.name()
+    }
+
+    /// Refuses what nobody can have while the account's customer-managed key may not be used.
+    pub(super) fn require_open(&self) -> Result<()> {
+        match &self.locked {
+            None => Ok(()),
+            Some(fault) => Err(Error::new(fault.kind(), fault.public()).coded(KEY_UNAVAILABLE)),
+        }
     }
 
     /// Where permissions for the whole service are looked up.
@@ -98,8 +109,13 @@ impl Accounts {
 /// `Unavailable` when the store is.
 pub(super) async fn locate(house: &House, name: &str) -> Result<Option<Arc<Account>>> {
     let name = name.to_ascii_lowercase();
-    if let Some(known) = house.accounts.known().get(&name) {
-        return Ok(Some(Arc::clone(known)));
+    let known = house.accounts.known().get(&name).cloned();
+    if let Some(known) = known {
+        // Asked each time, so that a customer's key counts as it is now.
+        let is_open = house.shelf(known.guid).await.is_ok();
+        if is_open && !known.shelf.is_locked() {
+            return Ok(Some(known));
+        }
     }
     let generation = house.accounts.generation.load(Ordering::SeqCst);
     let found = enter(house, &Caller::house(), FindAddress::<StorageAccount>::new(&name)).await?;
@@ -107,9 +123,10 @@ pub(super) async fn locate(house: &House, name: &str) -> Result<Option<Arc<Accou
     let system = house.system();
     let row = house.peek::<Resource<StorageAccount>>(system, &row_id::<StorageAccount>(system, &found.id)).await?;
     let Some(row) = row else { return Ok(None) };
-    let shelf = match house.shelf(found.guid).await {
+    let (shelf, locked) = match house.shelf(found.guid).await {
         Err(fault) if fault.kind() == Kind::NotFound => return Ok(None),
-        other => other?,
+        Err(fault) if fault.code() == Some(KEY_UNAVAILABLE) => (Shelf::that_opens_nothing(found.guid)?, Some(fault)),
+        other => (other?, None),
     };
     let keys = keys_of(house, found.guid).await?.into_iter().map(|key| {
         let bytes = STANDARD.decode(key.value.expose()).map_err(Error::internal)?;
@@ -121,7 +138,10 @@ pub(super) async fn locate(house: &House, name: &str) -> Result<Option<Arc<Accou
         shelf,
         keys: keys.collect::<Result<_>>()?,
         takes_keys: row.value.properties.takes_keys(),
+        locked,
     });
-    house.accounts.keep(generation, name, &account);
+    if account.locked.is_none() {
+        house.accounts.keep(generation, name, &account);
+    }
     Ok(Some(account))
 }

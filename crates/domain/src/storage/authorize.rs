@@ -137,6 +137,7 @@ pub async fn arrive(
     let action = need.adding.filter(|_| arrival.is_adding).map_or(need.action, |(adding, _)| adding);
     // Before anything else of the request is looked at: a stranger learns nothing from how it is read.
     knock_as(house, &arrival.caller, &action, &scope).await?;
+    arrival.account.require_open()?;
     Ok(arrival)
 }
 

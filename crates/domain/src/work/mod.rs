@@ -16,7 +16,7 @@ use crate::{
     access::{SweepApprovals, SweepRoleRequests, end_what_has_ended},
     alerts::keep_watching,
     compute::{DueRun, ListDueRuns, Task},
-    customer_keys::look_at_keys,
+    customer_keys::{look_at_keys, look_at_keys_elsewhere},
     delivery::keep_delivering,
     gate::{House, enter},
     identity::{SweepSignIns, look_after_tokens},
@@ -35,6 +35,8 @@ const TICK: Duration = Duration::from_secs(1);
 const KEYS: Duration = Duration::from_secs(600);
 /// Keys that customers hold are looked at this often while they are in use.
 const CUSTOMER_KEYS: Duration = Duration::from_secs(5);
+/// And those that are elsewhere this often.
+const KEYS_ELSEWHERE: Duration = Duration::from_secs(15);
 /// Between two looks, however many changes there are.
 const LEAST: Duration = Duration::from_millis(10);
 
@@ -48,6 +50,7 @@ pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
         tokio::spawn(rotate_and_remove(Arc::clone(&house), stop.clone())),
         tokio::spawn(end_roles(Arc::clone(&house), stop.clone())),
         tokio::spawn(look_after_customer_keys(Arc::clone(&house), stop.clone())),
+        tokio::spawn(look_after_keys_elsewhere(Arc::clone(&house), stop.clone())),
         tokio::spawn(look_after_runs(Arc::clone(&house), stop)),
     ];
     for task in tasks {
@@ -127,6 +130,13 @@ async fn end_roles(house: Arc<House>, mut stop: watch::Receiver<bool>) {
 async fn look_after_customer_keys(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     while !is_over(&mut stop, CUSTOMER_KEYS).await {
         look_at_keys(&house).await;
+    }
+}
+
+/// The same for keys elsewhere, which takes calls to those who hold them.
+async fn look_after_keys_elsewhere(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    while !is_over(&mut stop, KEYS_ELSEWHERE).await {
+        look_at_keys_elsewhere(&house).await;
     }
 }
 

@@ -106,6 +106,7 @@ fn provider(format: u8) -> &'static str {
         2 => "a passphrase",
         3 => "a transit engine",
         4 => "a PKCS#11 token",
+        5 => "an Azure key vault",
         _ => "a provider that this release does not know",
     }
 }

@@ -24,8 +24,8 @@ pub struct CheckKey {
     pub vault: Addressed,
     /// The key.
     pub name: ObjectName,
-    /// Which version.
-    pub version: VersionId,
+    /// Which version; the newest one when none is named.
+    pub version: Option<VersionId>,
     /// Who would unwrap; nobody yet when the key is only looked at.
     pub by: Option<PrincipalId>,
 }
@@ -33,19 +33,19 @@ pub struct CheckKey {
 #[async_trait]
 impl Op for CheckKey {
     const ACTION: Action = Action::new("Microsoft.KeyVault/vaults/keys/check/read", Class::Open);
-    type Output = KeyContent;
+    type Output = (VersionId, KeyContent);
 
     fn scope(&self) -> ResourceId {
         scope_of::<Key>(&self.vault, &self.name)
     }
 
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<KeyContent> {
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let opened = open(cx, &self.vault).await?;
         let object = opened.object::<Key, _>(cx, &self.name).await?;
-        let shown = find_version(cx, &opened, object, Some(self.version)).await?;
+        let shown = find_version(cx, &opened, object, self.version).await?;
         let (version, now) = (&shown.version, cx.now().seconds());
         require_enabled(version, KeyOperation::UnwrapKey.name())?;
-        let denied = |code, why: &str| -> Result<KeyContent> { Err(Error::new(Fault::Denied, why).coded(code)) };
+        let denied = |code, why: &str| -> Result<Self::Output> { Err(Error::new(Fault::Denied, why).coded(code)) };
         if version.attributes.not_before.is_some_and(|from| now < from) {
             return denied("KeyNotYetValid", "the key is not valid yet");
         }
@@ -56,7 +56,7 @@ impl Op for CheckKey {
         if !needed.iter().all(|operation| version.content.operations.contains(operation)) {
             return denied("KeyOperationForbidden", "the key is not for wrapping and unwrapping");
         }
-        let Some(by) = self.by else { return Ok(shown.version.content) };
+        let Some(by) = self.by else { return Ok((version.id, shown.version.content)) };
         let (access, scope) = (cx.house().access(), self.scope());
         let holds = access.holds_at(by, KEY_VAULT_CRYPTO_SERVICE_ENCRYPTION_USER, &scope);
         let may = holds && access.allows(by, &UnwrapKey::ACTION, &scope);
@@ -66,9 +66,9 @@ impl Op for CheckKey {
             return Err(Error::new(Fault::Unavailable, "roles cannot be read just now, so nothing is decided"));
         }
         if !may {
-            let why = "the identity of the workspace may not unwrap with it: it needs `Key Vault Crypto Service Encryption User` there";
+            let why = "the identity of whoever's data it holds may not unwrap with it: it needs `Key Vault Crypto Service Encryption User` there";
             return denied("Forbidden", why);
         }
-        Ok(shown.version.content)
+        Ok((version.id, shown.version.content))
     }
 }

@@ -33,7 +33,8 @@ pub struct Pkcs11Config {
     pub module: PathBuf,
     /// The token's label.
     pub token: String,
-    /// The key's label.
+    /// The key's label. A holder of customers' keys leaves it out, and each of them names its own.
+    #[serde(default)]
     pub key: String,
     /// File of the user's PIN.
     pub pin_file: PathBuf,

@@ -1,19 +1,16 @@
 //! Calls to a transit engine, and what its answers mean.
 
-use std::path::Path;
-
 use bytes::Bytes;
 use kernel::{Secret, StoreError, StoreResult, Web, WebError, WebMethod, WebReply, WebRequest};
-use outbound::{Reach, WebClient};
+use outbound::WebClient;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{TransitConfig, login::Login};
+use crate::key::reach;
 
 /// The longest answer, bytes.
 const MOST: usize = 64 << 10;
-/// Of a sentence of the engine's, so many characters are shown.
-const MOST_WORDS: usize = 200;
 
 /// A way to one engine.
 pub(super) struct Engine {
@@ -44,22 +41,7 @@ impl Engine {
         if !is_path(&config.mount) || !is_path(&config.key) || config.key.contains('/') {
             return Err(refused(String::from("`mount` and `key` are names of letters, digits, `-`, `_` and `.`")));
         }
-        let host = config.address.parse().map_err(|fault| refused(format!("`address`: {fault}")))?;
-        let networks =
-            config.networks.iter().map(|text| text.parse().map_err(|fault| refused(format!("`{text}`: {fault}"))));
-        let ca_pem = match &config.ca {
-            Some(path) => authorities(path).map_err(refused)?,
-            None => Vec::new(),
-        };
-        let reach = Reach {
-            hosts: vec![host],
-            networks: networks.collect::<StoreResult<_>>()?,
-            // Whoever names a file trusts nobody else, whatever is in it.
-            is_pinned: config.ca.is_some(),
-            ca_pem,
-        };
-        let web = WebClient::new(reach, WebClient::PATIENCE).map_err(|fault| refused(fault.to_string()))?;
-        web.permits(&config.address).map_err(|fault| refused(fault.to_string()))?;
+        let web = reach::client("the transit engine", &[&config.address], &config.networks, config.ca.as_ref())?;
         Ok(Self { login: Login::new(&config), web, config })
     }
 
@@ -133,20 +115,10 @@ impl Engine {
     }
 }
 
-/// The PEM file of the only authorities that are trusted.
-fn authorities(path: &Path) -> Result<Vec<u8>, String> {
-    let pem = std::fs::read(path).map_err(|cause| format!("cannot read `{}` ({cause})", path.display()))?;
-    if pem.trim_ascii().is_empty() {
-        return Err(format!("`{}` is empty; put the engine's authority there, in PEM", path.display()));
-    }
-    Ok(pem)
-}
-
-/// The engine's own sentence. It comes from afar: shortened, and without what a terminal would obey.
+/// The engine's own sentence.
 fn said(body: &[u8]) -> String {
     let faults: Vec<String> = serde_json::from_slice::<Faults>(body).map(|faults| faults.errors).unwrap_or_default();
-    let words: String = faults.join("; ").chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect();
-    if words.is_empty() { words } else { format!(" ({words})") }
+    reach::said(&faults.join("; "))
 }
 
 #[cfg(test)]

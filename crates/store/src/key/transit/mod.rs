@@ -34,7 +34,8 @@ pub struct TransitConfig {
     /// Where the engine is mounted.
     #[serde(default = "transit")]
     pub mount: String,
-    /// The key's name.
+    /// The key's name. A holder of customers' keys leaves it out, and each of them names its own.
+    #[serde(default)]
     pub key: String,
     /// The namespace, where there are any.
     #[serde(default)]

@@ -1,0 +1,190 @@
+//! Holders of customers' keys, as the operator names them in a file: where each is, and where it may be used.
+//!
+//! ```json
+//! {"holders": [
+//!   {"name": "bao", "at": {"kind": "transit", "address": "https://bao.example.org:8200", "auth": {"token-file": "/etc/bartizan/bao"}}},
+//!   {"name": "hsm", "at": {"kind": "pkcs11", "module": "…", "token": "bartizan", "pin_file": "…"}, "scopes": ["/subscriptions/…"]}
+//! ]}
+//! ```
+//!
+//! The drivers are those of the root key. One that names a key holds with that key alone.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use kernel::{
+    Agreement, HolderRule, KeyElsewhere, KeyHolders, KeyProvider, ResourceId, Sealed, Sealing, Secret, StoreError,
+    StoreResult,
+};
+use serde::Deserialize;
+
+use crate::{KeyConfig, config::read_trusted, key};
+
+/// Keys kept ready; more than this and all are prepared anew.
+const MOST: usize = 1024;
+
+/// The operator's file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    holders: Vec<Holder>,
+}
+
+/// One holder.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Holder {
+    name: String,
+    at: KeyConfig,
+    /// Resource ids below which it may be used; anywhere when none is named.
+    #[serde(default)]
+    scopes: Vec<ResourceId>,
+}
+
+/// The holders that an operator named.
+pub struct Holders {
+    holders: Vec<Holder>,
+    sealing: Arc<dyn Sealing>,
+    ready: Mutex<HashMap<KeyElsewhere, Arc<dyn KeyProvider>>>,
+}
+
+impl fmt::Debug for Holders {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.holders.iter().map(|holder| holder.name.as_str()).collect();
+        write!(out, "Holders({})", names.join(", "))
+    }
+}
+
+impl Holders {
+    /// Reads the file. Nobody is called.
+    ///
+    /// # Errors
+    /// `Key` with one sentence that says what to do: it cannot be read, others could have written it, or it does not say who holds
+    /// keys. What is wrong in it is not repeated.
+    pub fn read(path: &Path, sealing: Arc<dyn Sealing>) -> StoreResult<Self> {
+        let place = path.display();
+        let File { holders } = read_trusted(path, |at| {
+            format!(
+                "`{place}` does not say who holds keys{at}; it is `{{\"holders\": [{{\"name\": …, \"at\": {{\"kind\": …}}}}]}}`, where \
+                 `kind` is `transit`, `pkcs11` or `azure-key-vault`, with the fields of that kind and no others"
+            )
+        })?;
+        let refused = |why: String| StoreError::Key(format!("`{place}`: {why}"));
+        for (index, holder) in holders.iter().enumerate() {
+            let name = &holder.name;
+            let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+            if !is_plain || !(1..=127).contains(&name.len()) {
+                return Err(refused(String::from("a holder's `name` is 1 to 127 letters, digits, `-`, `_` and `.`")));
+            }
+            if holders.iter().take(index).any(|before| before.name == *name) {
+                return Err(refused(format!("there are two holders `{name}`")));
+            }
+            if matches!(holder.at, KeyConfig::File { .. } | KeyConfig::Passphrase { .. }) {
+                let why = "is no holder for customers: its key would be this server's; name a transit engine, a token or a vault";
+                return Err(refused(format!("`{name}` {why}")));
+            }
+        }
+        Ok(Self { holders, sealing, ready: Mutex::default() })
+    }
+
+    fn provider(&self, at: &KeyElsewhere) -> StoreResult<Arc<dyn KeyProvider>> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = ready.get(at) {
+            return Ok(Arc::clone(known));
+        }
+        let holder = self.holders.iter().find(|holder| holder.name == at.holder).ok_or_else(|| {
+            StoreError::Key(format!("the operator of this server names no holder `{}` of keys any more", at.holder))
+        })?;
+        let made = holder.provider(at, Arc::clone(&self.sealing))?;
+        if ready.len() >= MOST {
+            ready.clear();
+        }
+        ready.insert(at.clone(), Arc::clone(&made));
+        Ok(made)
+    }
+}
+
+impl Holder {
+    /// The driver for one key.
+    fn provider(&self, at: &KeyElsewhere, sealing: Arc<dyn Sealing>) -> StoreResult<Arc<dyn KeyProvider>> {
+        let chosen = |own: &str| match own {
+            "" => Ok(at.key.clone()),
+            own if own == at.key => Ok(at.key.clone()),
+            _ => Err(StoreError::Key(format!("the holder `{}` holds with another key alone", self.name))),
+        };
+        let unversioned = || match at.version {
+            None => Ok(()),
+            Some(_) => Err(StoreError::Key(format!("of the keys of the holder `{}` the newest version wraps", self.name))),
+        };
+        Ok(match &self.at {
+            KeyConfig::Transit(config) => {
+                unversioned()?;
+                let config = key::TransitConfig { key: chosen(&config.key)?, ..config.clone() };
+                Arc::new(key::Transit::new(config, sealing)?)
+            }
+            KeyConfig::Pkcs11(config) => {
+                unversioned()?;
+                let config = key::Pkcs11Config { key: chosen(&config.key)?, ..config.clone() };
+                Arc::new(key::Pkcs11::new(config, sealing))
+            }
+            KeyConfig::AzureKeyVault(config) => {
+                let (key, version) = (chosen(&config.key)?, at.version.clone());
+                let config = key::AzureVaultConfig { key, version, ..config.clone() };
+                Arc::new(key::AzureVault::new(config, sealing)?)
+            }
+            KeyConfig::File { .. } | KeyConfig::Passphrase { .. } => {
+                return Err(StoreError::Key(format!("`{}` is no holder for customers", self.name)));
+            }
+        })
+    }
+
+    /// The key that an address leads to, when it begins with that of this vault.
+    fn addressed(&self, address: &str) -> Option<KeyElsewhere> {
+        let KeyConfig::AzureKeyVault(config) = &self.at else { return None };
+        let own = config.address.trim_end_matches('/');
+        let (begin, rest) = address.split_at_checked(own.len())?;
+        let parts: Vec<&str> = rest.split('/').collect();
+        let (key, version) = match parts.as_slice() {
+            ["", "keys", key] => (*key, None),
+            ["", "keys", key, version] => (*key, Some((*version).to_owned())),
+            _ => return None,
+        };
+        let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        let is_key = is_word(key) && version.as_deref().is_none_or(is_word);
+        (is_key && begin.eq_ignore_ascii_case(own)).then(|| KeyElsewhere {
+            holder: self.name.clone(),
+            key: key.to_owned(),
+            version,
+        })
+    }
+}
+
+#[async_trait]
+impl KeyHolders for Holders {
+    fn by_address(&self, address: &str) -> Option<KeyElsewhere> {
+        self.holders.iter().find_map(|holder| holder.addressed(address))
+    }
+
+    fn rule(&self, holder: &str, place: &ResourceId) -> HolderRule {
+        match self.holders.iter().find(|known| known.name == holder) {
+            None => HolderRule::Unknown,
+            Some(known) if known.scopes.is_empty() => HolderRule::Open,
+            Some(known) if known.scopes.iter().any(|scope| place.is_within(scope)) => HolderRule::Open,
+            Some(_) => HolderRule::NotHere,
+        }
+    }
+
+    async fn wrap(&self, key: &KeyElsewhere, purpose: Agreement<'_>, plain: &Secret<Vec<u8>>) -> StoreResult<Vec<u8>> {
+        Ok(self.provider(key)?.wrap(purpose, plain).await?.into_bytes().to_vec())
+    }
+
+    async fn unwrap(&self, key: &KeyElsewhere, purpose: Agreement<'_>, wrapped: &[u8]) -> StoreResult<Secret<Vec<u8>>> {
+        self.provider(key)?.unwrap(purpose, &Sealed::read_back(Bytes::copy_from_slice(wrapped))).await
+    }
+}
