@@ -120,7 +120,9 @@ impl Holder {
         };
         let unversioned = || match at.version {
             None => Ok(()),
-            Some(_) => Err(StoreError::Key(format!("of the keys of the holder `{}` the newest version wraps", self.name))),
+            Some(_) => {
+                Err(StoreError::Key(format!("of the keys of the holder `{}` the newest version wraps", self.name)))
+            }
         };
         Ok(match &self.at {
             KeyConfig::Transit(config) => {

@@ -24,6 +24,12 @@ pub struct KeyVaultProperties {
     pub key_vault_arm_id: Option<String>,
     /// Address of the key, with its version.
     pub key_identifier: Option<String>,
+    /// A holder elsewhere that the operator of the server named, instead of vault and address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_holder: Option<String>,
+    /// The key's name at that holder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_name: Option<String>,
     /// Client id of the identity that reaches the vault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_client_id: Option<String>,

@@ -8,26 +8,37 @@ use serde_json::{Value, json};
 use super::{Session, SessionOptions};
 use crate::failure::Failure;
 
-/// The key that shall hold a new workspace's data; without one, the server's own keyring does.
+/// The key that shall hold a workspace's data; of a new one without, the server's own keyring does.
 #[derive(Args)]
 pub struct NewKey {
-    /// Resource id of the vault that has the key; it needs purge protection.
+    /// Resource id of the vault that has the key; it needs purge protection. A vault elsewhere takes none.
     #[arg(long, requires = "resource_cmk_uri")]
     cmk_keyvault: Option<String>,
     /// Address of the key with its version: `https://<vault>.vault.<suffix>/keys/<name>/<version>`.
-    #[arg(long, requires = "cmk_keyvault")]
+    #[arg(long)]
     resource_cmk_uri: Option<String>,
+    /// Instead: a holder elsewhere that the server's operator named with `serve --key-holders`.
+    #[arg(long, value_name = "HOLDER", requires = "key_name", conflicts_with = "resource_cmk_uri")]
+    key_holder: Option<String>,
+    /// The key's name at that holder.
+    #[arg(long, value_name = "NAME", requires = "key_holder")]
+    key_name: Option<String>,
 }
 
 impl NewKey {
     /// As a body's `properties.encryption` says it.
     pub fn body(&self) -> Value {
-        match (&self.cmk_keyvault, &self.resource_cmk_uri) {
-            (None, None) => Value::Null,
-            (vault, uri) => json!({
-                "status": "Enabled",
-                "keyVaultProperties": {"keyVaultArmId": vault, "keyIdentifier": uri},
-            }),
+        if self.resource_cmk_uri.is_none() && self.key_holder.is_none() {
+            return Value::Null;
+        }
+        json!({"status": "Enabled", "keyVaultProperties": self.properties()})
+    }
+
+    /// As `keyVaultProperties` says it.
+    fn properties(&self) -> Value {
+        match (&self.key_holder, &self.key_name) {
+            (Some(holder), Some(name)) => json!({"keyHolder": holder, "keyName": name}),
+            _ => json!({"keyVaultArmId": self.cmk_keyvault, "keyIdentifier": self.resource_cmk_uri}),
         }
     }
 }
@@ -46,12 +57,8 @@ pub enum Command {
     ChangeKey {
         /// The workspace's name.
         name: String,
-        /// Resource id of the vault that has the key; it needs purge protection.
-        #[arg(long)]
-        cmk_keyvault: String,
-        /// Address of the key with its version: `https://<vault>.vault.<suffix>/keys/<name>/<version>`.
-        #[arg(long)]
-        resource_cmk_uri: String,
+        #[command(flatten)]
+        key: NewKey,
         #[command(flatten)]
         session: SessionOptions,
     },
@@ -62,6 +69,8 @@ const ROWS: &[(&str, &str)] = &[
     ("State", "/state"),
     ("Vault", "/keyVaultProperties/keyVaultArmId"),
     ("Key", "/keyVaultProperties/keyIdentifier"),
+    ("Holder", "/keyVaultProperties/keyHolder"),
+    ("Key there", "/keyVaultProperties/keyName"),
     ("Reason", "/reason"),
 ];
 
@@ -74,11 +83,14 @@ impl Command {
                 let place = format!("{}/{name}/encryption", open.workspaces()?);
                 session.output.entry(&open.get::<Value>(&place).await?, ROWS)
             }
-            Self::ChangeKey { name, cmk_keyvault, resource_cmk_uri, session } => {
+            Self::ChangeKey { name, key, session } => {
+                if key.body().is_null() {
+                    let why = "name the key: --resource-cmk-uri with --cmk-keyvault, or --key-holder with --key-name";
+                    return Err(Failure::usage(why));
+                }
                 let open = Session::open(&session).await?;
                 let place = format!("{}/{name}/changeEncryptionKey", open.workspaces()?);
-                let body = json!({"keyVaultArmId": cmk_keyvault, "keyIdentifier": resource_cmk_uri});
-                session.output.entry(&open.post(&place, &body).await?, ROWS)
+                session.output.entry(&open.post(&place, &key.properties()).await?, ROWS)
             }
         }
     }

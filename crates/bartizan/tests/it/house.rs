@@ -17,8 +17,8 @@ use domain::{
 };
 use http_faces::{App, Listener, Tls, faces};
 use kernel::{
-    BlobStore, Caller, Capabilities, ComputeDriver, LaunchSpec, Launched, Limits, MetaStore, ProcessState, Secret,
-    StoreError, StoreResult,
+    BlobStore, Caller, Capabilities, ComputeDriver, KeyHolders, LaunchSpec, Launched, Limits, MetaStore, NoKeyHolders,
+    ProcessState, Secret, StoreError, StoreResult,
 };
 use outbound::{Client, Method, Timeouts};
 use seal::Sha256Chain;
@@ -70,6 +70,7 @@ pub struct TestHouse {
     pub elsewhere: Arc<OneProvider>,
     pub founded: Charter,
     client: Client,
+    ca: String,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -107,6 +108,15 @@ impl TestHouse {
     }
 
     pub async fn over(meta: Arc<dyn MetaStore>, blobs: Arc<dyn BlobStore>) -> (Self, Callers) {
+        Self::with_holders(meta, blobs, Arc::new(NoKeyHolders)).await
+    }
+
+    /// One whose operator named holders of customers' keys.
+    pub async fn with_holders(
+        meta: Arc<dyn MetaStore>,
+        blobs: Arc<dyn BlobStore>,
+        key_holders: Arc<dyn KeyHolders>,
+    ) -> (Self, Callers) {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let clock = Arc::new(TurnableClock::default());
         let computer = Arc::new(FakeComputer::default());
@@ -117,6 +127,7 @@ impl TestHouse {
             url: format!("https://localhost:{}", address.port()),
             cache_dir: String::from("/nowhere"),
             socket_dir: String::from("/nowhere"),
+            key_holders,
             ..Settings::default()
         };
         let parts = Parts {
@@ -145,13 +156,18 @@ impl TestHouse {
         let task = tokio::spawn(listener.run(stopped));
         let timeouts = Timeouts { connect: Duration::from_secs(10), total: Duration::from_secs(60) };
         let client = Client::to_server(&house.settings().url, ca.as_bytes(), timeouts).unwrap();
-        let test = Self { house, clock, computer, elsewhere, founded, client, stop, task };
+        let test = Self { house, clock, computer, elsewhere, founded, client, ca, stop, task };
         let callers = test.people().await;
         (test, callers)
     }
 
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// PEM of who vouches for it.
+    pub fn authority(&self) -> &str {
+        &self.ca
     }
 
     pub fn subscription(&self) -> String {

@@ -261,7 +261,8 @@ mod tests {
             format!("https://localhost:8443/vaults/v1/keys/k1/{version}"),
         ] {
             for form in [KeyForm::Pinned, KeyForm::Address] {
-                let Ok(Named::Here { vault, name, version: Some(id) }) = parse(&Settings::default(), &good, form) else {
+                let Ok(Named::Here { vault, name, version: Some(id) }) = parse(&Settings::default(), &good, form)
+                else {
                     panic!("{good}")
                 };
                 assert_eq!((vault.as_str(), name.as_str(), id.to_string().as_str()), ("v1", "k1", version));

@@ -94,12 +94,7 @@ impl HeldKeyring {
     }
 
     /// Has the holder unwrap: there is no other way to find out whether it still does.
-    pub(super) async fn unwrap_elsewhere(
-        &self,
-        house: &House,
-        of: Uuid,
-        at: &KeyElsewhere,
-    ) -> Result<Secret<Vec<u8>>> {
+    pub(super) async fn unwrap_elsewhere(&self, house: &House, of: Uuid, at: &KeyElsewhere) -> Result<Secret<Vec<u8>>> {
         let unwrapped = house.settings().key_holders.unwrap(at, &purpose(of), &self.wrapped).await;
         unwrapped.map_err(|fault| match &fault {
             StoreError::KeyAway(_) => away(&self.by).because(fault),
@@ -121,7 +116,8 @@ async fn wrapped_elsewhere(
             Error::new(Kind::Unavailable, "the holder of the key cannot be reached; try again later").because(fault)
         }
         _ => {
-            let why = "its holder refuses to wrap or unwrap with it; ask the operator of this server, whose log says why";
+            let why =
+                "its holder refuses to wrap or unwrap with it; ask the operator of this server, whose log says why";
             super::choice::field("keyIdentifier", why).coded("KeyHolderRefused").because(fault)
         }
     };

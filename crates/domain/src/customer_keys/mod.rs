@@ -23,8 +23,8 @@ use crate::vault::{Key, Kind as VaultKind, VersionId};
 
 pub use change::{ChangeEncryptionKey, Encryption, GetEncryption};
 pub(crate) use change::{move_key, move_role};
-pub use choice::{KeyForm, KeyRequest};
 pub(crate) use choice::{CRYPTO_GRANT, choose, require_same_key};
+pub use choice::{KeyForm, KeyRequest};
 pub(crate) use keyring::HeldKeyring;
 pub use watch::{look_at_keys, look_at_keys_elsewhere};
 

@@ -27,7 +27,9 @@ pub async fn look_at_keys(house: &House) {
 /// The same for keys that are elsewhere. Called less often, and by work of its own: a holder may be slow to answer.
 pub async fn look_at_keys_elsewhere(house: &House) {
     let elsewhere = house.held_shelves().into_iter().filter(|(_, key)| key.here().is_none());
-    stream::iter(elsewhere).for_each_concurrent(AT_ONCE, |(of, key)| async move { look_at(house, of, &key).await }).await;
+    stream::iter(elsewhere)
+        .for_each_concurrent(AT_ONCE, |(of, key)| async move { look_at(house, of, &key).await })
+        .await;
 }
 
 async fn look_at(house: &House, of: Uuid, key: &CustomerKey) {

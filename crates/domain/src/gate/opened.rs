@@ -41,13 +41,7 @@ impl Watched {
 impl Opened {
     /// Nothing is open yet.
     pub(super) fn new(grace: Duration) -> Self {
-        Self {
-            grace,
-            shelves: HashMap::new(),
-            watched: HashMap::new(),
-            refused: HashMap::new(),
-            generation: 0,
-        }
+        Self { grace, shelves: HashMap::new(), watched: HashMap::new(), refused: HashMap::new(), generation: 0 }
     }
 
     fn is_trusted(&self, id: Uuid, now: Timestamp) -> bool {

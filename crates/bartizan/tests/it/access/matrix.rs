@@ -149,6 +149,7 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.KeyVault/locations/deletedVaults/find/read",
     "Microsoft.KeyVault/vaults/certificates/nearExpiry/action",
     "Microsoft.KeyVault/vaults/keys/check/read",
+    "Microsoft.KeyVault/vaults/keys/follow/action",
     "Microsoft.KeyVault/vaults/keys/nearExpiry/action",
     "Microsoft.KeyVault/vaults/purgeDue/action",
     "Microsoft.MachineLearningServices/workspaces/find/read",

@@ -1,8 +1,10 @@
 //! Vaults through their doors: who may what, what is kept, what is refused.
 
+mod accounts;
 mod certificates;
 mod customer_keys;
 mod doors;
+mod elsewhere;
 mod keys;
 mod renewal;
 mod resources;
@@ -10,4 +12,5 @@ mod rotation;
 mod secrets;
 mod stand;
 
+pub use customer_keys::Customer;
 pub use stand::Bank;

@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use domain::{
-    customer_keys::{ChangeEncryptionKey, CustomerKey, Encryption, GetEncryption, KeyRequest},
+    customer_keys::{ChangeEncryptionKey, CustomerKey, Encryption, GetEncryption, KeyForm, KeyPlace, KeyRequest},
     gate::enter,
 };
 use http::Method;
-use kernel::{Error, Kind};
+use kernel::{Error, KeyElsewhere, Kind};
 use wire::encryption as shape;
 
 use super::{Fault, WORKSPACE, view::id_field};
@@ -37,7 +37,23 @@ pub(super) fn asked(body: Option<shape::Encryption>) -> Result<Option<KeyRequest
         return Err(Error::new(Kind::Unsupported, format!("`{FIELD}`: {why}")));
     }
     let vault = id_field("properties.encryption.keyVaultProperties.keyVaultArmId", properties.key_vault_arm_id)?;
-    Ok(Some(KeyRequest { vault, identifier: properties.key_identifier }))
+    let elsewhere = elsewhere(properties.key_holder, properties.key_name)?;
+    if elsewhere.is_some() && (vault.is_some() || properties.key_identifier.is_some()) {
+        let why = "names a holder elsewhere, beside a vault or an address; name one key";
+        return Err(Error::invalid(format!("{FIELD}.keyVaultProperties.keyHolder"), why));
+    }
+    Ok(Some(KeyRequest { vault, identifier: properties.key_identifier, elsewhere, form: KeyForm::Pinned }))
+}
+
+/// A key of a holder that the operator named.
+pub(super) fn elsewhere(holder: Option<String>, key: Option<String>) -> Result<Option<KeyElsewhere>, Error> {
+    match (holder, key) {
+        (None, _) => Ok(None),
+        (Some(holder), Some(key)) => Ok(Some(KeyElsewhere { holder, key, version: None })),
+        (Some(_), None) => {
+            Err(Error::invalid(format!("{FIELD}.keyVaultProperties.keyName"), "is needed beside the holder's name"))
+        }
+    }
 }
 
 /// The key as a workspace shows it.
@@ -46,10 +62,20 @@ pub(super) fn view(key: &CustomerKey) -> shape::Encryption {
 }
 
 fn properties(key: &CustomerKey) -> shape::KeyVaultProperties {
-    shape::KeyVaultProperties {
-        key_vault_arm_id: Some(key.vault.to_string()),
-        key_identifier: Some(key.identifier.clone()),
-        identity_client_id: None,
+    // One that has no address is named by its holder alone.
+    let address = Some(key.identifier.clone()).filter(|address| address.starts_with("https://"));
+    match &key.place {
+        KeyPlace::Here(held) => shape::KeyVaultProperties {
+            key_vault_arm_id: Some(held.vault.to_string()),
+            key_identifier: address,
+            ..shape::KeyVaultProperties::default()
+        },
+        KeyPlace::Elsewhere(at) => shape::KeyVaultProperties {
+            key_identifier: address,
+            key_holder: Some(at.holder.clone()),
+            key_name: Some(at.key.clone()),
+            ..shape::KeyVaultProperties::default()
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Azure Resource Manager (`/subscriptions/…`), and the native control API, which is the same.
 
 mod access;
+mod account_encryption;
 mod baseline;
 mod cloud;
 mod codes;

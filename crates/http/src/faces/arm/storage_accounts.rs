@@ -6,14 +6,14 @@ use axum::response::Response;
 use domain::{
     gate::{Row, enter},
     network::{AccountNetworkRequest, network_of},
-    resources::{AccountWanted, Precondition, PutStorageAccount, Resource, StorageAccount},
+    resources::{AccountEncryption, AccountWanted, Precondition, PutStorageAccount, Resource, StorageAccount},
 };
 use http::{Method, StatusCode};
 use kernel::{Error, Kind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Fault, GROUP, named, precondition, show};
+use super::{Fault, GROUP, account_encryption, named, precondition, show};
 use crate::{Doors, Guest};
 
 /// The doors that write.
@@ -37,6 +37,8 @@ struct Body {
     sku: Option<Value>,
     #[serde(default)]
     kind: Option<String>,
+    #[serde(default)]
+    identity: Option<wire::arm::Identity>,
     #[serde(default)]
     properties: Value,
 }
@@ -64,7 +66,7 @@ pub(super) fn view(guest: &Guest, row: &Row<Resource<StorageAccount>>) -> Value 
             "ipRules": rules,
             "virtualNetworkRules": [],
         },
-        "encryption": {"keySource": "Microsoft.Storage", "services": {"blob": {"enabled": true, "keyType": "Account"}}},
+        "encryption": account_encryption::view(account),
     })
 }
 
@@ -75,6 +77,7 @@ pub(super) fn whole(guest: &Guest, row: &Row<Resource<StorageAccount>>) -> wire:
     let tier = if sku.starts_with("Premium") { "Premium" } else { "Standard" };
     let mut whole = show(row, view(guest, row));
     whole.sku = Some(wire::arm::Sku { name: sku.to_owned(), tier: Some(tier.to_owned()), capacity: None });
+    whole.identity = account.identity.map(|identity| account_encryption::identity(guest, identity));
     whole.subkind = Some(account.kind.clone().unwrap_or_else(|| String::from("StorageV2")));
     whole
 }
@@ -109,9 +112,6 @@ fn wanted(body: &Body) -> Result<AccountWanted> {
     let is = |pointer: &str, value: &str| -> Result<bool> {
         Ok(word(pointer)?.is_some_and(|word| word.eq_ignore_ascii_case(value)))
     };
-    if is("/encryption/keySource", "Microsoft.Keyvault")? {
-        return Err(refused("encryption", "customer-managed keys are set on the workspace"));
-    }
     if is("/minimumTlsVersion", "TLS1_3")? {
         return Err(refused("minimumTlsVersion", "`TLS1_2` is the least that this server takes"));
     }
@@ -141,6 +141,8 @@ fn wanted(body: &Body) -> Result<AccountWanted> {
             default_action: word("/networkAcls/defaultAction")?,
             ip_rules,
         },
+        has_identity: account_encryption::wants_identity(body.identity.as_ref())?,
+        encryption: account_encryption::asked(properties.get("encryption"))?,
     })
 }
 

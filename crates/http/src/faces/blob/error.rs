@@ -7,6 +7,9 @@ use kernel::{Error, Kind};
 use super::xml::Xml;
 use crate::{Guest, challenge};
 
+/// What a customer-managed key that may not be used is answered with within the house.
+const LOCKED: &str = "CustomerManagedKeyUnavailable";
+
 /// A refusal, and where a client that has no token gets one.
 pub(super) struct Fault {
     error: Error,
@@ -47,6 +50,7 @@ fn status_of(error: &Error) -> (StatusCode, &'static str) {
         Some("NotModified") => (StatusCode::NOT_MODIFIED, "ConditionNotMet"),
         Some("InvalidRange") => (StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange"),
         Some("MissingContentLengthHeader") => (StatusCode::LENGTH_REQUIRED, "MissingContentLengthHeader"),
+        Some(LOCKED) => (status, "KeyVaultEncryptionKeyNotFound"),
         // Only faces know of network rules by this name.
         Some("Forbidden") => (status, "AuthorizationFailure"),
         Some(own) => (status, own),
@@ -58,6 +62,8 @@ fn status_of(error: &Error) -> (StatusCode, &'static str) {
 /// more than Azure's: neither where the account lies nor which key signed.
 fn words(error: &Error) -> &str {
     match (error.kind(), error.code()) {
+        // Which key holds the account is nobody's business who has nothing but a link.
+        (_, Some(LOCKED)) => "The key vault key is not found to unwrap the encryption key.",
         (Kind::NotFound, None) => "The specified resource does not exist.",
         (Kind::Denied, None) => "This request is not authorized to perform this operation using this permission.",
         _ => error.public(),
@@ -110,5 +116,8 @@ mod tests {
         let denied =
             Error::new(Kind::Denied, format!("whoever shows the service SAS may not act over scope `{place}`"));
         assert!(!words(&denied).contains("/subscriptions") && !words(&denied).contains("SAS"));
+        let locked = Error::new(Kind::Denied, "its key `https://v/keys/k` is away").coded(LOCKED);
+        assert_eq!(status_of(&locked), (StatusCode::FORBIDDEN, "KeyVaultEncryptionKeyNotFound"));
+        assert!(!words(&locked).contains("https://"));
     }
 }

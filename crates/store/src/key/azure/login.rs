@@ -72,7 +72,9 @@ impl Login {
             _ => {
                 let fault = serde_json::from_slice::<Refused>(&reply.body).map(|refused| refused.error);
                 let said = reach::said(&fault.unwrap_or_default());
-                return Err(StoreError::Key(format!("{authority} does not sign us in: client or secret are wrong{said}")));
+                return Err(StoreError::Key(format!(
+                    "{authority} does not sign us in: client or secret are wrong{said}"
+                )));
             }
         };
         let life = Duration::from_secs(granted.expires_in).min(MOST);
@@ -94,12 +96,16 @@ impl Login {
         let challenge = match (reply.status, header) {
             (401, Some((_, value))) => value,
             (429 | 500.., _) => {
-                return Err(StoreError::KeyAway(format!("the vault at {} has failed or is too busy", self.config.address)));
+                return Err(StoreError::KeyAway(format!(
+                    "the vault at {} has failed or is too busy",
+                    self.config.address
+                )));
             }
             _ => return Err(vault.odd()),
         };
         let authority = parameter(challenge, "authorization").or_else(|| parameter(challenge, "authorization_uri"));
-        let same = |text: &str| text.trim_end_matches('/').eq_ignore_ascii_case(self.config.authority.trim_end_matches('/'));
+        let same =
+            |text: &str| text.trim_end_matches('/').eq_ignore_ascii_case(self.config.authority.trim_end_matches('/'));
         if !authority.is_some_and(same) {
             return Err(StoreError::Key(format!(
                 "the vault at {} sends us to another authority than `{}` to sign in; name that one, if it is right",
@@ -167,7 +173,13 @@ mod tests {
     #[test]
     fn a_token_is_for_what_the_vault_lies_below() {
         assert!(is_above("https://vault.azure.net", "https://v.vault.azure.net"));
-        for other in ["https://management.azure.com", "https://v.vault.azure.net", "https://ault.azure.net", "https://", "https://net/x"] {
+        for other in [
+            "https://management.azure.com",
+            "https://v.vault.azure.net",
+            "https://ault.azure.net",
+            "https://",
+            "https://net/x",
+        ] {
             assert!(!is_above(other, "https://v.vault.azure.net"), "{other}");
         }
     }

@@ -101,7 +101,8 @@ impl KeyProvider for AzureVault {
             None => String::from("wrapkey"),
         };
         let answer: Answer = self.vault.call(&place, body).await?;
-        let version = answer.kid.rsplit('/').next().filter(|version| vault::is_word(version)).ok_or_else(|| self.odd())?;
+        let version =
+            answer.kid.rsplit('/').next().filter(|version| vault::is_word(version)).ok_or_else(|| self.odd())?;
         let protected = URL_SAFE_NO_PAD.decode(&answer.value).map_err(|_| self.odd())?;
         let mut head = vec![FORMAT, OAEP];
         count(&mut head, version.as_bytes())?;

@@ -105,7 +105,9 @@ impl Vault {
         let request = WebRequest { method: WebMethod::Post, url, headers: &headers, body, most: MOST };
         self.web.send(request).await.map_err(|fault| match fault {
             WebError::Unreachable { .. } => StoreError::KeyAway(format!("the Azure key vault: {fault}")),
-            WebError::Refused(_) | WebError::TooLarge { .. } => StoreError::Key(format!("the Azure key vault: {fault}")),
+            WebError::Refused(_) | WebError::TooLarge { .. } => {
+                StoreError::Key(format!("the Azure key vault: {fault}"))
+            }
         })
     }
 
@@ -121,7 +123,9 @@ impl Vault {
             401 | 403 => Err(StoreError::Key(format!(
                 "the vault at {at} denied us: key `{key}` is disabled or not within its time, or our application may not use it{said}"
             ))),
-            404 => Err(StoreError::Key(format!("the vault at {at} has no key `{key}`, or no such version of it{said}"))),
+            404 => {
+                Err(StoreError::Key(format!("the vault at {at} has no key `{key}`, or no such version of it{said}")))
+            }
             300..=399 => Err(StoreError::Key(format!(
                 "the vault at {at} sends us elsewhere, where we do not follow; name that address"
             ))),
@@ -137,7 +141,8 @@ impl Vault {
 
 /// The vault's own sentence.
 fn said(body: &[u8]) -> String {
-    let fault = serde_json::from_slice::<Faults>(body).map(|faults| format!("{}: {}", faults.error.code, faults.error.message));
+    let fault =
+        serde_json::from_slice::<Faults>(body).map(|faults| format!("{}: {}", faults.error.code, faults.error.message));
     reach::said(&fault.unwrap_or_default())
 }
 
@@ -162,7 +167,9 @@ mod tests {
     #[test]
     fn an_address_that_leads_elsewhere_is_refused() {
         assert!(Vault::new(config()).is_ok());
-        for address in ["http://v.vault.azure.net", "https://v/../x", "https://u:p@v.vault.azure.net", "https://v?x=1", "v"] {
+        for address in
+            ["http://v.vault.azure.net", "https://v/../x", "https://u:p@v.vault.azure.net", "https://v?x=1", "v"]
+        {
             assert!(Vault::new(AzureVaultConfig { address: address.to_owned(), ..config() }).is_err(), "{address}");
             assert!(Vault::new(AzureVaultConfig { authority: address.to_owned(), ..config() }).is_err(), "{address}");
         }
@@ -173,11 +180,9 @@ mod tests {
 
     #[test]
     fn an_origin_ends_before_the_path() {
-        for (address, cut) in [
-            ("https://a:1/vaults/v", "https://a:1"),
-            ("https://a/", "https://a"),
-            ("https://a", "https://a"),
-        ] {
+        for (address, cut) in
+            [("https://a:1/vaults/v", "https://a:1"), ("https://a/", "https://a"), ("https://a", "https://a")]
+        {
             assert_eq!(origin(address), cut);
         }
     }
