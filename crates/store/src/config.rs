@@ -142,6 +142,9 @@ pub async fn open_key(config: &KeyConfig, around: KeySurroundings<'_>) -> StoreR
             Arc::new(key::Passphrase::new(from.read(credentials, is_new)?, &from.describe(), sealing))
         }
         KeyConfig::Transit(config) => Arc::new(key::Transit::new(config.clone(), sealing)?),
+        KeyConfig::Pkcs11(config) if config.key.is_empty() => {
+            return Err(StoreError::Key(String::from("the PKCS#11 token's configuration names no `key`")));
+        }
         KeyConfig::Pkcs11(config) => {
             let token = key::Pkcs11::new(config.clone(), sealing);
             if is_new {
