@@ -15,6 +15,8 @@ PINS = [
     "azure-keyvault-secrets==4.12.0",
     "azure-mgmt-authorization==4.0.0",
     "azure-mgmt-keyvault==14.1.0",
+    "azure-mgmt-storage==25.3.0",
+    "azure-storage-blob==12.31.1",
 ]
 
 
@@ -36,9 +38,9 @@ if "BARTIZAN_SUITE_READY" not in os.environ:
     reenter(parser.parse_args().cache)
 
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["BARTIZAN_CA"]
-from keyvault import certificates, keys, stage, secrets, vaults  # noqa: E402
+from keyvault import accounts, certificates, keys, stage, secrets, vaults  # noqa: E402
 
-PARTS = [vaults, secrets, keys, certificates]
+PARTS = [vaults, secrets, keys, certificates, accounts]
 
 for part in PARTS:
     print(f"--- {part.__name__}", flush=True)

@@ -17,6 +17,7 @@ mod credentials;
 mod directory;
 mod elevation;
 mod formats;
+mod holders;
 mod identities;
 mod jobs;
 mod keyvault;

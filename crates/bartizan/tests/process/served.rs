@@ -42,11 +42,18 @@ impl Served {
 
     /// Starts at an address, over a directory that may hold an earlier server's data.
     pub fn on(dir: tempfile::TempDir, listen: &str) -> Self {
+        Self::with(dir, listen, &[], &[])
+    }
+
+    /// The same with more options, and more variables of the environment.
+    pub fn with(dir: tempfile::TempDir, listen: &str, options: &[&str], around: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BARTIZAN)
             .args(["serve", "--listen", listen, "--data-dir"])
             .arg(dir.path().join("D"))
             .arg("--cache-dir")
             .arg(cache())
+            .args(options)
+            .envs(around.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
