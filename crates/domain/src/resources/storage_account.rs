@@ -92,14 +92,28 @@ impl Op for PutStorageAccount {
     }
 
     fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
-        let asked = match &self.wanted.encryption {
+        let AccountWanted { sku, kind, allow_shared_key, network, has_identity, encryption } = &self.wanted;
+        let asked = match encryption {
             None => return Ok(Guarded::default()),
             Some(AccountEncryption::Server) => json!({"keySource": "Microsoft.Storage"}),
             Some(AccountEncryption::Customer(key)) => {
                 json!({"keySource": "Microsoft.Keyvault", "key": key.identifier, "elsewhere": key.elsewhere})
             }
         };
-        Ok(Guarded::at(Guard::KeyChange, &self.id, asked))
+        // What is changed in the same breath is approved with it.
+        let body = json!({
+            "encryption": asked,
+            "location": self.location,
+            "tags": self.tags,
+            "sku": sku,
+            "kind": kind,
+            "allowSharedKeyAccess": allow_shared_key,
+            "publicNetworkAccess": network.public_network_access,
+            "defaultAction": network.default_action,
+            "ipRules": network.ip_rules,
+            "identity": has_identity,
+        });
+        Ok(Guarded::at(Guard::KeyChange, &self.id, body))
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {

@@ -6,7 +6,7 @@ use axum::response::Response;
 use domain::{
     gate::{Row, enter},
     network::{AccountNetworkRequest, network_of},
-    resources::{AccountEncryption, AccountWanted, Precondition, PutStorageAccount, Resource, StorageAccount},
+    resources::{AccountWanted, Precondition, PutStorageAccount, Resource, StorageAccount},
 };
 use http::{Method, StatusCode};
 use kernel::{Error, Kind, Result};
