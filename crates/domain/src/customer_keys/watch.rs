@@ -24,12 +24,30 @@ pub async fn look_at_keys(house: &House) {
     house.close_untrusted();
 }
 
-/// The same for keys that are elsewhere. Called less often, and by work of its own: a holder may be slow to answer.
+/// The same for keys that are elsewhere, and for those whose holders did not answer. Called less often, and by work of its own: a
+/// holder may be slow to answer.
 pub async fn look_at_keys_elsewhere(house: &House) {
+    let silent = stream::iter(house.silent_shelves());
+    silent.for_each_concurrent(AT_ONCE, |of| async move { listen(house, of).await }).await;
     let elsewhere = house.held_shelves().into_iter().filter(|(_, key)| key.here().is_none());
     stream::iter(elsewhere)
         .for_each_concurrent(AT_ONCE, |(of, key)| async move { look_at(house, of, &key).await })
         .await;
+}
+
+/// Asks a holder that did not answer again.
+async fn listen(house: &House, of: Uuid) {
+    let answer = match house.held_by(of).await {
+        Ok(Some(held)) => match held.key().place.clone() {
+            KeyPlace::Elsewhere(at) => held.unwrap_elsewhere(house, of, &at).await.map(drop),
+            KeyPlace::Here(_) => Ok(()),
+        },
+        Ok(None) => Ok(()),
+        Err(fault) => Err(fault),
+    };
+    if !answer.is_err_and(|fault| fault.kind() == Kind::Unavailable) {
+        house.heard(of);
+    }
 }
 
 async fn look_at(house: &House, of: Uuid, key: &CustomerKey) {

@@ -244,6 +244,16 @@ impl House {
         }
     }
 
+    /// What is locked since the holder of its key does not answer.
+    pub(crate) fn silent_shelves(&self) -> Vec<Uuid> {
+        self.keys.silent()
+    }
+
+    /// A holder answers again: whoever asks next finds out what it says.
+    pub(crate) fn heard(&self, of: Uuid) {
+        self.keys.heard(of);
+    }
+
     /// How a customer's key holds the keyring of what has this GUID; none when none does.
     pub(crate) async fn held_by(&self, of: Uuid) -> Result<Option<HeldKeyring>> {
         self.keys.held_by(self, of).await

@@ -223,6 +223,16 @@ impl Keys {
         self.opened().close_untrusted(now)
     }
 
+    /// What is locked since the holder of its key does not answer.
+    pub(super) fn silent(&self) -> Vec<Uuid> {
+        self.opened().silent()
+    }
+
+    /// A holder answers again: whoever asks next finds out what it says.
+    pub(super) fn heard(&self, id: Uuid) {
+        self.opened().heard(id);
+    }
+
     /// How a customer's key holds the keyring of what has this GUID; none when none does, or there is none.
     pub(super) async fn held_by(&self, house: &House, id: Uuid) -> Result<Option<HeldKeyring>> {
         let row = house.peek::<OwnKeyring>(&self.system, id.as_bytes()).await?;

@@ -10,6 +10,9 @@ use crate::customer_keys::{CustomerKey, Refusal};
 
 /// How long a refusal is believed, so that whoever asks often does not fill the log.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long silence is: whoever asks does not wait for a holder that is away, the server's own work does. This holds when that work
+/// is stuck.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Shelves that were opened, and how often all of them were forgotten: one that was read before a key was destroyed must not be
 /// kept after it.
@@ -20,8 +23,15 @@ pub(super) struct Opened {
     /// What a customer's key opened, for as long as anybody holds it; forgetting the shelves does not end that.
     watched: HashMap<Uuid, Watched>,
     /// What a customer's key did not open just now, and until when that is not tried again.
-    refused: HashMap<Uuid, (Timestamp, Refusal)>,
+    refused: HashMap<Uuid, Refused>,
     pub(super) generation: u64,
+}
+
+struct Refused {
+    until: Timestamp,
+    refusal: Refusal,
+    /// Whether it was no answer.
+    is_silence: bool,
 }
 
 struct Watched {
@@ -55,8 +65,8 @@ impl Opened {
         {
             return Some(Ok(shelf.clone()));
         }
-        let (until, refusal) = self.refused.get(&id)?;
-        (now < *until).then(|| Err(refusal.error()))
+        let refused = self.refused.get(&id)?;
+        (now < refused.until).then(|| Err(refused.refusal.error()))
     }
 
     /// Keeps a shelf that was opened just now, by this customer's key if it was one. Gives it as it is to be used.
@@ -79,10 +89,14 @@ impl Opened {
     pub(super) fn failed(&mut self, id: Uuid, fault: &Error, now: Timestamp) -> bool {
         // That it cannot be found out says nothing of the key, until the trust has run out.
         let is_trusted = self.is_trusted(id, now);
-        let refusal = Refusal::of(fault).or_else(|| Refusal::of_silence(fault).filter(|_| !is_trusted));
-        match refusal {
-            Some(refusal) => {
-                self.refused.insert(id, (now.plus(AGAIN), refusal));
+        let answer = Refusal::of(fault).map(|refusal| Refused { until: now.plus(AGAIN), refusal, is_silence: false });
+        let silence = || {
+            let refusal = Refusal::of_silence(fault).filter(|_| !is_trusted)?;
+            Some(Refused { until: now.plus(SILENCE), refusal, is_silence: true })
+        };
+        match answer.or_else(silence) {
+            Some(refused) => {
+                self.refused.insert(id, refused);
                 self.close(id)
             }
             None if self.watched.contains_key(&id) && !is_trusted => self.close(id),
@@ -119,6 +133,16 @@ impl Opened {
         let shelves = &self.shelves;
         self.watched.retain(|id, watched| shelves.contains_key(id) || watched.latch.is_shared());
         self.watched.iter().map(|(id, watched)| (*id, watched.key.clone())).collect()
+    }
+
+    /// What is locked since the holder of its key does not answer.
+    pub(super) fn silent(&self) -> Vec<Uuid> {
+        self.refused.iter().filter(|(_, refused)| refused.is_silence).map(|(id, _)| *id).collect()
+    }
+
+    /// A holder answers again, whatever it says: whoever asks next finds out.
+    pub(super) fn heard(&mut self, id: Uuid) {
+        self.refused.remove(&id);
     }
 
     /// A customer's key was looked at, at this time, and the answer came at the other. Whether what it opened is closed by that.
