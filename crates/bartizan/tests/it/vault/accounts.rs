@@ -56,7 +56,8 @@ impl Account {
             call = call.bearer(who);
         }
         if is_write {
-            call = call.header("x-ms-blob-type", "BlockBlob").body("text/plain", "kept");
+            let body = if place.contains("restype=container") { "" } else { "kept" };
+            call = call.header("x-ms-blob-type", "BlockBlob").body("text/plain", body);
         }
         let answer = call.send().await.unwrap();
         let (status, code) =
