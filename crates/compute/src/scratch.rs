@@ -2,16 +2,18 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use nix::{
-    mount::{MsFlags, mount},
+    mount::{MsFlags, mount, umount},
     sched::{CloneFlags, unshare},
     sys::{prctl, statvfs::statvfs},
     unistd::{Gid, Uid, chown},
 };
+
+use wire::agent;
 
 use crate::jail::{Bind, Failure, Owner, Step, WORK, is_real_root};
 
@@ -22,7 +24,7 @@ const OWN_SIZE: &str = "16m";
 #[derive(Debug)]
 pub struct Scratch {
     place: PathBuf,
-    swappable: bool,
+    swap: agent::Swap,
 }
 
 impl Scratch {
@@ -46,8 +48,8 @@ impl Scratch {
         // Before any mount: nothing done from here on may be seen by the host.
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
             .step("making the mounts private")?;
-        let swappable = memory(place, OWN_SIZE)?;
-        let scratch = Self { place: place.to_path_buf(), swappable };
+        let swap = memory(place, OWN_SIZE)?;
+        let scratch = Self { place: place.to_path_buf(), swap };
         for name in ["root", "scratch"] {
             fs::create_dir(scratch.place.join(name)).step("making the private place")?;
         }
@@ -88,9 +90,34 @@ impl Scratch {
         self.place.join("root")
     }
 
-    /// Whether the kernel may swap it out.
-    pub fn is_swappable(&self) -> bool {
-        self.swappable
+    /// What it is, for the run's record.
+    pub fn told(&self) -> agent::Scratch {
+        agent::Scratch { medium: agent::Medium::Memory, swap: self.swap }
+    }
+
+    /// Removes all that the run left and takes its part down. True when it was empty then, held by nobody, and is gone: files that
+    /// somebody still had open would count. To be called after the jail's end. One that was never opened has nothing to remove.
+    pub fn clear(&self) -> bool {
+        let run = self.run();
+        let device = |path: &Path| fs::metadata(path).map(|found| found.dev());
+        match (device(&run), device(&self.place)) {
+            (Ok(own), Ok(around)) if own == around => return true,
+            (Ok(_), Ok(_)) => {}
+            _ => return false,
+        }
+        for entry in fs::read_dir(&run).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let removed = if is_directory { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            if let Err(error) = removed {
+                tracing::warn!(%error, "a part of the scratch could not be removed");
+            }
+        }
+        // The root alone is left. What was removed and is still open somewhere is counted until it is closed.
+        let is_empty = statvfs(&run).is_ok_and(|found| {
+            found.files().saturating_sub(found.files_free()) <= 1 && found.blocks() == found.blocks_free()
+        });
+        umount(&run).is_ok() && is_empty
     }
 
     /// The scratch as a jail sees it; all of it shares one bound.
@@ -117,19 +144,19 @@ pub fn hand_over(path: &Path, owner: Owner) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Mounts memory; true when the kernel may swap it out. Only real root may forbid that, and only since Linux 6.4.
-fn memory(place: &Path, size: &str) -> Result<bool, Failure> {
+/// Mounts memory, and says whether the kernel may swap it out. Only real root may forbid that, and only since Linux 6.4.
+fn memory(place: &Path, size: &str) -> Result<agent::Swap, Failure> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     let mut options = format!("mode=700,size={size}");
     let plain = options.clone();
     options.push_str(",noswap");
     if mount(Some("tmpfs"), place, Some("tmpfs"), flags, Some(options.as_str())).is_ok() {
-        return Ok(false);
+        return Ok(agent::Swap::Forbidden);
     }
     mount(Some("tmpfs"), place, Some("tmpfs"), flags, Some(plain.as_str()))
         .map_err(io::Error::from)
         .step("mounting the private place")?;
-    Ok(has_swap())
+    Ok(if has_swap() { agent::Swap::Possible } else { agent::Swap::NoneOnHost })
 }
 
 fn has_swap() -> bool {

@@ -72,6 +72,39 @@ pub struct Start {
     pub version: String,
     /// Names of walls that this target cannot build (`own-uid-range`, `memory-limit` …).
     pub missing_walls: Vec<String>,
+    /// Where the run's scratch will be; agents of before did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<Scratch>,
+}
+
+/// Where an agent keeps all that a run writes: its working directory, temporary files and shared memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scratch {
+    /// What it is made of.
+    pub medium: Medium,
+    /// Whether the kernel may write it to a disk after all.
+    pub swap: Swap,
+}
+
+/// What scratch is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Medium {
+    /// A file system in memory: it has no copy on any disk, and so no key.
+    Memory,
+}
+
+/// Whether memory can reach a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Swap {
+    /// The kernel was told never to swap it out (`noswap`, Linux 6.4).
+    Forbidden,
+    /// The host has no swap.
+    NoneOnHost,
+    /// The host may swap it out, in clear.
+    Possible,
 }
 
 /// What the agent is to do.
@@ -273,6 +306,10 @@ pub struct Finish {
     pub message: Option<String>,
     /// The walls that did not stand around this run.
     pub missing_walls: Vec<String>,
+    /// Whether the scratch was emptied and taken down, and nothing was left in it: looked at after that. Agents of before did not
+    /// say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch_cleared: Option<bool>,
 }
 
 /// An error answer.

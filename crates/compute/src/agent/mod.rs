@@ -123,14 +123,15 @@ async fn run(
     let server = Arc::new(Server::new(Arc::new(transport), &bootstrap.run, token));
     let found = probing.finish();
     let missing = found.missing();
-    let start = Start { version: String::from(env!("CARGO_PKG_VERSION")), missing_walls: missing.clone() };
+    let version = String::from(env!("CARGO_PKG_VERSION"));
+    let start = Start { version, missing_walls: missing.clone(), scratch: Some(scratch.told()) };
     let assignment = server.start(&start).await.map_err(AgentError::Start)?;
     let mut stop = watch(Arc::clone(&server));
 
     // A wall that nobody here has heard of does not stand.
     let stands = |name: &&String| found.walls.iter().any(|wall| wall.stands && wall.name == **name);
     let lacking: Vec<&String> = assignment.required_walls.iter().filter(|wall| !stands(wall)).collect();
-    let outcome = if lacking.is_empty() {
+    let (outcome, is_cleared) = if lacking.is_empty() {
         let agent = Agent {
             server: Arc::clone(&server),
             cache,
@@ -140,17 +141,19 @@ async fn run(
             socket: bootstrap.socket.map(PathBuf::from),
             missing: missing.clone(),
         };
-        agent.work(&assignment, &mut stop).await
+        let outcome = agent.work(&assignment, &mut stop).await;
+        // Before the last word, so that it says what became of the scratch.
+        (outcome, agent.scratch.clear())
     } else {
         let names = lacking.iter().map(|wall| wall.as_str()).collect::<Vec<_>>().join(", ");
-        Outcome::failed(format!("this target lacks walls that the run demands: {names}"), missing)
+        (Outcome::failed(format!("this target lacks walls that the run demands: {names}"), missing), scratch.clear())
     };
     // In a statement of its own: a borrow that lived across the await would lock the heartbeat, and so this thread, for ever.
     let last = *stop.borrow();
-    finish(&server, outcome, last).await
+    finish(&server, outcome, is_cleared, last).await
 }
 
-async fn finish(server: &Server, outcome: Outcome, stop: Stop) -> Result<ExitCode, AgentError> {
+async fn finish(server: &Server, outcome: Outcome, is_cleared: bool, stop: Stop) -> Result<ExitCode, AgentError> {
     let code = if outcome.state == RunState::Completed { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     let patience = match stop {
         Stop::No | Stop::Canceled => PATIENCE,
@@ -163,6 +166,7 @@ async fn finish(server: &Server, outcome: Outcome, stop: Stop) -> Result<ExitCod
         exit_code: outcome.exit_code,
         message: outcome.message,
         missing_walls: outcome.missing,
+        scratch_cleared: Some(is_cleared),
     };
     match server.finish(&finish, patience).await {
         Ok(()) | Err(ServerError::Over) => Ok(code),

@@ -10,6 +10,7 @@
     reason = "a test program: what goes wrong is to be seen at once"
 )]
 
+mod disk;
 mod house;
 mod index;
 mod scenarios;

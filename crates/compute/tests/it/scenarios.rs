@@ -18,6 +18,7 @@ use kernel::ComputeDriver;
 use wire::agent::{Engine, Environment, Layer, RunState, Work};
 
 use crate::{
+    disk,
     house::{BOOTSTRAP, RUN_TOKEN},
     index,
     stand::{PATIENCE, Run, Stand, WORKSPACE},
@@ -25,6 +26,7 @@ use crate::{
 
 pub const ALL: &[(&str, fn())] = &[
     ("a_job_runs_and_leaves_its_outputs", a_job_runs_and_leaves_its_outputs),
+    ("what_a_job_writes_is_on_no_disk", disk::what_a_job_writes_is_on_no_disk),
     ("nothing_gets_out_of_the_jail", nothing_gets_out_of_the_jail),
     ("a_job_that_wants_too_much_memory_is_killed", a_job_that_wants_too_much_memory_is_killed),
     ("many_small_memory_hogs_are_killed_too", many_small_memory_hogs_are_killed_too),
@@ -59,6 +61,7 @@ fn a_job_runs_and_leaves_its_outputs() {
     let finish = stand.finish();
     assert_eq!(finish.state, RunState::Completed, "{finish:?} {}", stand.log());
     assert_eq!(finish.exit_code, Some(0));
+    assert_eq!(finish.scratch_cleared, Some(true));
     assert_eq!(stand.log(), "hello from /environment\nto-err\ndata\nas it is\n");
     let seen = stand.house.seen.lock().unwrap();
     assert_eq!(seen.artifacts["outputs/m/x"], b"model\n");
