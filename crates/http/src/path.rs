@@ -45,6 +45,8 @@ const WORDS: &[&str] = &[
     "approvalRules",
     "approve",
     "baselineReports",
+    "businessImpact",
+    "raiseBusinessImpact",
     "deny",
     "subscriptions",
     "resourceGroups",

@@ -162,9 +162,12 @@ pub struct WorkspaceInput {
     pub public_network_access: Option<String>,
     /// Addresses and ranges that may reach it while public access is on; everybody when empty.
     pub ip_allowlist: Option<Vec<String>>,
-    /// Not offered yet; refused when true.
+    /// High business impact: chosen with a new workspace, raised later by an operation of its own, and never taken back.
     #[serde(default, deserialize_with = "bool_or_word")]
     pub hbi_workspace: Option<bool>,
+    /// Whether diagnostics of it may be collected, where the operator collects any at all. Our own; Azure has none.
+    #[serde(default, deserialize_with = "bool_or_word")]
+    pub send_diagnostics: Option<bool>,
     /// The customer's key that shall hold its data; fixed once it is made.
     pub encryption: Option<crate::encryption::Encryption>,
     /// Days for which the workspace can be recovered after its deletion: 1 to 14.
@@ -210,6 +213,9 @@ pub struct Workspace {
     pub creation_time: String,
     /// High business impact.
     pub hbi_workspace: bool,
+    /// Whether diagnostics of it may be collected, where the operator collects any at all; never with high business impact. Our own.
+    #[serde(default)]
+    pub send_diagnostics: bool,
     /// Resource id.
     pub storage_account: String,
     /// Resource id.

@@ -130,3 +130,17 @@ pub struct Kept {
     /// Days; `null` for ever.
     pub days: Option<u32>,
 }
+
+/// What an operator says of diagnostics that may leave the installation. It is said whole.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Collection {
+    /// Whether anything is collected.
+    pub enabled: bool,
+    /// Where it is sent; it stays in the outbox without.
+    #[serde(default)]
+    pub destination: Option<String>,
+    /// For how many hours entries are held back; 24 when nobody says.
+    #[serde(default)]
+    pub hold_hours: Option<u32>,
+}

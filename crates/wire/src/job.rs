@@ -1,5 +1,5 @@
 //! Command jobs in Azure's form (`wire/azure.md` §3.3), with fields of our own: `resources.memoryMiB`, `requiredWalls`, and
-//! in answers `message`, `exitCode`, `missingWalls`, `warnings`, `snapshotId`.
+//! in answers `message`, `exitCode`, `missingWalls`, `warnings`, `snapshotId`, `scratch`; and `highBusinessImpact` in both.
 
 use std::collections::BTreeMap;
 
@@ -56,6 +56,9 @@ pub struct JobInput {
     /// Walls without which it must not run.
     #[serde(default)]
     pub required_walls: Option<Vec<String>>,
+    /// Treat it as jobs of a workspace of high business impact are treated, whatever the workspace is.
+    #[serde(default)]
+    pub high_business_impact: Option<bool>,
     /// Not offered.
     #[serde(default)]
     pub distribution: Option<Value>,
@@ -172,12 +175,38 @@ pub struct Job {
     pub required_walls: Vec<String>,
     /// Walls that did not stand around it.
     pub missing_walls: Vec<String>,
+    /// Whether it is of high business impact: by its workspace, or because it was asked for.
+    #[serde(default)]
+    pub high_business_impact: bool,
+    /// What is known of its scratch, once its agent began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<JobScratch>,
     /// What somebody should look at.
     pub warnings: Vec<String>,
     /// `Studio` and `Tracking`.
     pub services: BTreeMap<String, JobService>,
     /// Always false.
     pub is_archived: bool,
+}
+
+/// Where a run's working directory, temporary files and shared memory were, and what became of them: as its agent said and the
+/// server saw.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobScratch {
+    /// `memory`.
+    pub medium: String,
+    /// `forbidden` (the kernel was told so), `noneOnHost`, or `possible`.
+    pub swap: String,
+    /// `notOnDisk`, or `none` when the host may swap it out in clear.
+    pub encryption: String,
+    /// The key it was encrypted with; null for memory, which has none.
+    pub key_id: Option<String>,
+    /// When it was gone, RFC 3339; null while it is there, or when nobody could see its end.
+    pub destroyed_at: Option<String>,
+    /// `cleared` (emptied and taken down by the agent, which found nothing left) or `agentEnded` (the memory went with the process
+    /// that held it).
+    pub destroyed_by: Option<String>,
 }
 
 /// Why a job failed.

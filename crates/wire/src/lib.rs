@@ -16,6 +16,7 @@ pub mod event_grid;
 pub mod graph;
 pub mod identity_provider;
 pub mod image;
+pub mod impact;
 pub mod job;
 pub mod mlflow;
 pub mod model;

@@ -73,6 +73,10 @@ pub struct Submit {
     /// Refuse targets without this wall (see `bartizan doctor`); can be given several times.
     #[arg(long)]
     require_wall: Vec<String>,
+    /// Treat it as jobs of a workspace of high business impact are treated: no scratch on a disk, no diagnostics, no names of
+    /// people.
+    #[arg(long)]
+    high_business_impact: bool,
     /// Act as this managed identity: a user-assigned one by name in the resource group or by id. Without it, the identities
     /// of the compute target.
     #[arg(long, value_name = "NAME|ID")]
@@ -101,6 +105,10 @@ const ROWS: &[(&str, &str)] = &[
     ("Exit code", "/properties/exitCode"),
     ("Error", "/properties/error/message"),
     ("Walls missing", "/properties/missingWalls"),
+    ("High impact", "/properties/highBusinessImpact"),
+    ("Scratch", "/properties/scratch/medium"),
+    ("Scratch swapped", "/properties/scratch/swap"),
+    ("Scratch gone", "/properties/scratch/destroyedAt"),
     ("Created", "/systemData/createdAt"),
 ];
 
@@ -227,6 +235,7 @@ impl Submit {
             "experimentName": self.experiment,
             "environmentVariables": variables,
             "requiredWalls": self.require_wall,
+            "highBusinessImpact": self.high_business_impact,
         });
         if let Some(object) = properties.as_object_mut() {
             if let Some(memory) = self.memory_mib {

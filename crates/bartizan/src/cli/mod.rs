@@ -12,6 +12,7 @@ mod companion;
 mod compute;
 mod datastore;
 mod deployment;
+mod diagnostics;
 mod doctor;
 mod encryption;
 pub(crate) mod endpoint;
@@ -20,6 +21,7 @@ mod group;
 mod identity;
 mod identity_provider;
 pub(crate) mod image;
+mod impact;
 pub(crate) mod job;
 mod keyvault;
 mod login;
@@ -165,6 +167,9 @@ enum Command {
     /// The activity log: who did what, when, with which result.
     #[command(subcommand)]
     ActivityLog(activity_log::Command),
+    /// What may leave the installation about its use: nothing, until an owner says so; and every byte of it before it does.
+    #[command(subcommand)]
+    Diagnostics(diagnostics::Command),
     /// Bring events elsewhere, and query the log tables.
     #[command(subcommand)]
     Monitor(monitor::Command),
@@ -225,6 +230,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Endpoint(command) => block_on(command.run()),
         Command::EventGrid(command) => block_on(command.run()),
         Command::ActivityLog(command) => block_on(command.run()),
+        Command::Diagnostics(command) => block_on(command.run()),
         Command::Monitor(command) => block_on(command.run()),
         Command::Backup(command) => block_on(command.run()),
         Command::Restore(command) => block_on(command.run()),

@@ -33,6 +33,10 @@ pub struct Update {
     /// `refuse`. `secret://NAME` in a variable names one of the workspace's key vault instead.
     #[arg(long, value_enum, ignore_case = true)]
     secret_detection: Option<Detection>,
+    /// Whether diagnostics of it may be collected, where the operator collects any: `true` or `false`. Never with high business
+    /// impact.
+    #[arg(long, value_name = "BOOL")]
+    send_diagnostics: Option<bool>,
     /// Whether others than approved private endpoints may reach it at all.
     #[arg(long, value_enum, ignore_case = true)]
     public_network_access: Option<Access>,
@@ -116,6 +120,7 @@ impl Update {
             ("description", json!(self.description)),
             ("softDeleteRetentionInDays", json!(self.retention_days)),
             ("secretDetection", json!(detection)),
+            ("sendDiagnostics", json!(self.send_diagnostics)),
             ("publicNetworkAccess", json!(access)),
             ("ipAllowlist", json!(list)),
         ];

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use outbound::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, encryption, network_rule, role, session::json_or_null};
+use super::{Session, SessionOptions, encryption, impact, network_rule, role, session::json_or_null};
 use crate::failure::Failure;
 
 /// Commands on workspaces.
@@ -35,6 +35,10 @@ pub enum Command {
         companions: Companions,
         #[command(flatten)]
         key: encryption::NewKey,
+        /// High business impact, for good: no run begins where its scratch can reach a disk, nothing of it is collected for
+        /// diagnostics, and no name in it may tell who works there.
+        #[arg(long, alias = "high-business-impact")]
+        hbi_workspace: bool,
         #[command(flatten)]
         session: SessionOptions,
     },
@@ -48,6 +52,8 @@ pub enum Command {
         session: SessionOptions,
     },
     Update(network_rule::Update),
+    #[command(flatten)]
+    Impact(impact::Command),
     /// The key that holds one's data.
     #[command(subcommand)]
     Encryption(encryption::Command),
@@ -167,6 +173,7 @@ const ROWS: &[(&str, &str)] = &[
     ("Name", "/name"),
     ("Id", "/id"),
     ("Edition", "/sku/name"),
+    ("High impact", "/properties/hbiWorkspace"),
     ("Workspace GUID", "/properties/workspaceId"),
     ("Storage account", "/properties/storageAccount"),
     ("Key vault", "/properties/keyVault"),
@@ -188,6 +195,7 @@ impl Command {
                 exist_ok,
                 companions,
                 key,
+                hbi_workspace,
                 session,
             } => {
                 let open = Session::open(&session).await?;
@@ -201,6 +209,7 @@ impl Command {
                     "applicationInsights": companions.app_insights,
                     "containerRegistry": companions.container_registry,
                     "encryption": key.body(),
+                    "hbiWorkspace": hbi_workspace.then_some(true),
                 }});
                 session.output.entry(&create(&open, &name, &body, exist_ok).await?, ROWS)
             }
@@ -219,6 +228,7 @@ impl Command {
                 session.output.entry(&found, ROWS)
             }
             Self::Update(update) => update.run().await,
+            Self::Impact(command) => command.run().await,
             Self::Encryption(command) => command.run().await,
             Self::NetworkRule(command) => command.run().await,
             Self::Share { name, user, role, session } => {

@@ -18,7 +18,7 @@ use domain::{
 use http_faces::{App, Listener, Tls, faces};
 use kernel::{
     BlobStore, Caller, Capabilities, ComputeDriver, KeyHolders, LaunchSpec, Launched, Limits, MetaStore, NoKeyHolders,
-    ProcessState, Secret, StoreError, StoreResult,
+    ProcessState, Secret, StoreError, StoreResult, Wall,
 };
 use outbound::{Client, Method, Timeouts};
 use seal::Sha256Chain;
@@ -36,6 +36,8 @@ pub struct FakeComputer {
     pub stopped: Mutex<Vec<String>>,
     /// Whether it starts nothing.
     pub refuses: AtomicBool,
+    /// Walls that it says stand.
+    pub walls: Mutex<Vec<&'static str>>,
 }
 
 #[async_trait]
@@ -58,7 +60,9 @@ impl ComputeDriver for FakeComputer {
         Ok(())
     }
     fn capabilities(&self) -> Arc<Capabilities> {
-        Arc::default()
+        let wall = |name: &&str| Wall { name: (*name).to_owned(), stands: true, note: String::new() };
+        let walls = self.walls.lock().unwrap().iter().map(wall).collect();
+        Arc::new(Capabilities { walls, cores: 0 })
     }
 }
 

@@ -28,6 +28,7 @@ mod governance;
 mod grants;
 mod house;
 mod identity;
+mod impact;
 mod inventory;
 mod metrics;
 mod monitor;

@@ -8,7 +8,7 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunCaller, RunId, S
 use tokio::time::Instant;
 
 use super::{
-    Launch, LaunchState, RunState, Work,
+    Launch, LaunchState, RunState, ScratchEnd, Work,
     launch::{End, conclude, tell},
     log,
 };
@@ -304,6 +304,8 @@ pub struct FinishRun {
     pub message: Option<String>,
     /// The walls that did not stand around it.
     pub missing_walls: Vec<String>,
+    /// Whether its scratch was emptied, looked at and taken down.
+    pub is_scratch_cleared: bool,
 }
 
 #[async_trait]
@@ -335,6 +337,10 @@ impl Op for FinishRun {
             note_work(cx, &row);
             // The states in between were passed, whether or not their reports arrived.
             row.value.missing_walls = self.missing_walls.clone();
+            if let (Some(scratch), true) = (row.value.scratch, self.is_scratch_cleared) {
+                cx.note("scratch", "cleared");
+                row.value.scratch = Some(scratch.ended(cx.now(), ScratchEnd::Cleared));
+            }
             let message = self.message.as_deref().map(line);
             let end = End { state: self.state, message, exit_code: self.exit_code };
             let mut changes = Changes::new();

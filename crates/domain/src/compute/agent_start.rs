@@ -5,13 +5,14 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunCaller, RunId, S
 use uuid::Uuid;
 
 use super::{
-    Launch, LaunchState,
+    Launch, LaunchState, SCRATCH_WALL, Scratch, Swap,
     agent::{check_walls, launch, snapshot_of},
     launch::{LiveRun, live_id},
 };
 use crate::{
     gate::{Actor, Changes, Cx, Op},
     identity::issue_run_token,
+    resources::workspace_shelf,
     snapshots::{SnapshotFile, find_manifest},
 };
 
@@ -42,6 +43,8 @@ pub struct StartRun {
     pub version: String,
     /// Walls that its target cannot build.
     pub missing_walls: Vec<String>,
+    /// Whether its scratch can reach a disk; agents of before do not say.
+    pub scratch: Option<Swap>,
 }
 
 /// What the agent is to do.
@@ -86,7 +89,7 @@ impl Op for StartRun {
         let system = cx.system();
         let live = cx.get::<LiveRun>(system, &live_id(system, workspace, &self.run)).await?.ok_or_else(refused)?;
         let scope = live.value.scope;
-        let launch = launch(cx, &shelf, &self.run).await?;
+        let mut launch = launch(cx, &shelf, &self.run).await?;
         cx.establish(Actor::Run { run: self.run.clone(), on_behalf_of: launch.submitted_by });
         cx.require_agent_reach(&scope)?;
         check_walls(&self.missing_walls)?;
@@ -98,7 +101,13 @@ impl Op for StartRun {
             Some(snapshot) => find_manifest(cx, &shelf, snapshot).await?.files,
             None => Vec::new(),
         };
+        // What was queued before the workspace was raised begins as one of those after.
+        launch.hbi |= workspace_shelf(cx, &scope).await?.1.value.properties.hbi;
+        if launch.hbi && !launch.required_walls.iter().any(|wall| wall == SCRATCH_WALL) {
+            launch.required_walls.push(SCRATCH_WALL.to_owned());
+        }
         let now = cx.now();
+        row.value.scratch = self.scratch.map(Scratch::begun);
         row.value.started_at = Some(now);
         row.value.seen_at = now;
         row.value.token_issued_at = Some(now);

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    JailLimits, Launch, LaunchState, NewJob, Work,
+    JailLimits, Launch, LaunchState, NewJob, SCRATCH_WALL, Work,
     identity::identities_of_job,
     launch::{launch_state, record_launch},
 };
 use crate::{
+    diagnostics::{Fact, collect},
     gate::{Changes, Cx, Op, Row, Shelf},
+    impact::admit_names,
     resources::{Resource, ResourceType, SystemData, Target, collection, find, row_id, workspace_shelf},
     secrets::{Given, admit},
     snapshots::{CodeVersion, find_manifest, read_text},
@@ -55,6 +57,9 @@ pub struct Job {
     pub required_walls: Vec<String>,
     /// What somebody should look at.
     pub warnings: Vec<String>,
+    /// Whether it is of high business impact: by its workspace, or because it was asked for.
+    #[serde(default)]
+    pub hbi: bool,
 }
 
 impl ResourceType for Job {
@@ -99,7 +104,8 @@ impl Op for PutJob {
         let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
         let NewJob { variables, command, inputs, .. } = &self.job;
         let given = Given { variables, said: variables, command: Some((command, inputs)) };
-        let warnings = admit(cx, (&shelf, &workspace), given).await?;
+        let mut warnings = admit(cx, (&shelf, &workspace), given).await?;
+        warnings.extend(self.admit_names(cx, workspace.value.properties.hbi)?);
         for _ in 0..ATTEMPTS {
             let (by, name) = (principal.id, principal.name.clone());
             match self.once(cx, &run, by, name, rendered.clone(), limits.clone(), warnings.clone()).await {
@@ -128,13 +134,16 @@ impl PutJob {
     ) -> Result<JobStatus> {
         let new = &self.job;
         let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
+        let raised = workspace.value.properties.hbi || new.hbi;
+        let may_tell = workspace.value.properties.may_send_diagnostics() && !raised;
         let (guid, workspace) = (workspace.value.guid, workspace.value.id);
         let row_id = row_id::<Job>(&shelf, &self.id);
         let is_taken = cx.get::<Resource<Job>>(&shelf, &row_id).await?.is_some();
         if is_taken || launch_state(cx, &shelf, run).await?.is_some() {
             return Err(Error::new(Kind::Exists, format!("the run id `{run}` is used already; choose another name")));
         }
-        let target = target(cx, &workspace, new).await?;
+        let required_walls = demanded(&new.required_walls, raised);
+        let target = target(cx, &workspace, new.compute.as_ref(), &required_walls).await?;
         let identities = identities_of_job(cx, &target, &new.identity).await?;
         for identity in &identities {
             cx.note("identity", identity.principal.to_string());
@@ -172,16 +181,24 @@ impl PutJob {
             tags: tags.into_iter().collect(),
         };
         begin_run(cx, &shelf, &mut changes, seed).await?;
+        if raised {
+            cx.note("highBusinessImpact", "true");
+        }
+        if may_tell {
+            let fact = Fact::JobSubmitted { experiment: &experiment, variables: &new.variables };
+            collect(cx, (guid, &workspace), fact, &mut changes).await?;
+        }
         let launch = Launch {
             run: run.clone(),
             work: Work::Job { snapshot: snapshot.clone(), command },
             requirements,
             variables: surroundings(&workspace, guid, run, &experiment, &new.variables),
             limits: limits.clone(),
-            required_walls: new.required_walls.clone(),
+            required_walls: required_walls.clone(),
             socket: None,
             submitted_by,
             identities,
+            hbi: raised,
         };
         record_launch(cx, &shelf, &workspace, &mut changes, launch)?;
         let mut row = Row::new(
@@ -204,8 +221,9 @@ impl PutJob {
                     inputs: new.inputs.clone(),
                     properties,
                     limits,
-                    required_walls: new.required_walls.clone(),
+                    required_walls,
                     warnings,
+                    hbi: raised,
                 },
             },
         );
@@ -214,6 +232,17 @@ impl PutJob {
         row.version = 1;
         let launch = launch_state(cx, &shelf, run).await?;
         Ok(JobStatus { row, launch: launch.ok_or_else(|| Error::internal("a job without a launch"))? })
+    }
+
+    /// Warns of names that tell who submits, or refuses them.
+    fn admit_names(&self, cx: &Cx<'_, Self>, is_workspace_raised: bool) -> Result<Vec<String>> {
+        let new = &self.job;
+        let given = [
+            ("name", self.id.name()),
+            ("properties.displayName", new.display_name.as_deref().unwrap_or_default()),
+            ("properties.experimentName", new.experiment.as_deref().unwrap_or_default()),
+        ];
+        admit_names(cx, is_workspace_raised || new.hbi, &given)
     }
 
     /// The code version named, which lies in the same workspace.
@@ -233,9 +262,14 @@ impl PutJob {
 }
 
 /// The target named, or the workspace's own. Walls that it lacks are refused at once.
-async fn target<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, new: &NewJob) -> Result<Row<Resource<Target>>> {
+async fn target<O: Op>(
+    cx: &Cx<'_, O>,
+    workspace: &ResourceId,
+    named: Option<&ResourceId>,
+    required: &[String],
+) -> Result<Row<Resource<Target>>> {
     let field = "properties.computeId";
-    let id = match &new.compute {
+    let id = match named {
         Some(id) => id.clone(),
         None => workspace.child(["computes", "local"]).map_err(|why| Error::invalid(field, why))?,
     };
@@ -251,12 +285,21 @@ async fn target<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, new: &NewJob) -> 
     // What the target enforces today counts, not what it did when the workspace was made.
     let walls = cx.compute().capabilities();
     let stands = |name: &String| walls.walls.iter().any(|wall| wall.name == *name && wall.stands);
-    let lacking: Vec<&str> = new.required_walls.iter().filter(|name| !stands(name)).map(String::as_str).collect();
+    let lacking: Vec<&str> = required.iter().filter(|name| !stands(name)).map(String::as_str).collect();
     if !lacking.is_empty() {
         let why = format!("the target `{}` does not have: {}", id.name(), lacking.join(", "));
         return Err(Error::invalid("properties.requiredWalls", why));
     }
     Ok(row)
+}
+
+/// The walls that are demanded of a job's target.
+fn demanded(said: &[String], is_raised: bool) -> Vec<String> {
+    let mut walls = said.to_vec();
+    if is_raised && !walls.iter().any(|wall| wall == SCRATCH_WALL) {
+        walls.push(SCRATCH_WALL.to_owned());
+    }
+    walls
 }
 
 /// The snapshot's `requirements.txt`.

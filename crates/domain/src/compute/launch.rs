@@ -6,7 +6,7 @@ use kernel::{Error, Kind, Launched, PrincipalId, ResourceId, Result, RunId, Time
 use seal::Fingerprint;
 use serde::{Deserialize, Serialize};
 
-use super::{Lease, RunState};
+use super::{Lease, RunState, Scratch};
 use crate::{
     gate::{BlobRef, Changes, Cx, Happening, Op, Record, Row, Shelf},
     identity::RunIdentity,
@@ -35,6 +35,9 @@ pub struct Launch {
     /// Managed identities that its code may act as; the first is the default.
     #[serde(default)]
     pub identities: Vec<RunIdentity>,
+    /// Whether this run is of high business impact, by its workspace at the time or because it was asked for.
+    #[serde(default)]
+    pub hbi: bool,
 }
 
 /// The kinds of work.
@@ -134,6 +137,9 @@ pub struct LaunchState {
     pub(crate) token_issued_at: Option<Timestamp>,
     /// Whether a run of the tracking room goes along.
     pub(crate) is_job: bool,
+    /// Where its scratch is, and what became of it; known once an agent began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<Scratch>,
 }
 
 /// A one-time token, as far as it is kept.
@@ -231,6 +237,7 @@ pub(super) fn new_state(now: Timestamp, is_job: bool) -> LaunchState {
         bootstrap: None,
         token_issued_at: None,
         is_job,
+        scratch: None,
     }
 }
 

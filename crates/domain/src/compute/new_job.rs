@@ -44,6 +44,8 @@ pub struct NewJob {
     pub required_walls: Vec<String>,
     /// Whom its code acts as.
     pub identity: JobIdentity,
+    /// Treat it as one of high business impact, whatever its workspace is.
+    pub hbi: bool,
 }
 
 impl NewJob {

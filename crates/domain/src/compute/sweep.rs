@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kernel::{Action, Class, Kind, ProcessState, ResourceId, Result, Timestamp};
 
 use super::{
-    Launch, LaunchState, RunState,
+    Launch, LaunchState, RunState, ScratchEnd,
     launch::{End, LiveRun, conclude},
     places::Places,
     start::{HOUSE_WRITE, MOST_ATTEMPTS, StartLaunch, named, stop},
@@ -330,8 +330,29 @@ impl SweepRun {
         cx.note("state", "released");
         cx.happened(Happening::NodeReleased);
         let mut changes = Changes::new();
+        self.settle_scratch(cx, &mut changes).await?;
         changes.delete(cx.system(), &self.live);
         cx.commit(changes).await
+    }
+}
+
+impl SweepRun {
+    /// Writes down that the scratch went with its agent, when the agent did not say what became of it and its process is gone.
+    async fn settle_scratch(&self, cx: &Cx<'_, Self>, changes: &mut Changes) -> Result<()> {
+        let live = &self.live.value;
+        let Some(launched) = &live.launched else { return Ok(()) };
+        if !matches!(cx.compute().state(launched).await, Ok(ProcessState::Gone)) {
+            return Ok(());
+        }
+        // Of a workspace that is gone nothing is written any more.
+        let Ok(shelf) = cx.shelf(live.workspace).await else { return Ok(()) };
+        let id = shelf.name_id::<LaunchState>(live.run.as_str());
+        let Some(mut row) = cx.get::<LaunchState>(&shelf, &id).await? else { return Ok(()) };
+        let Some(scratch) = row.value.scratch.filter(|scratch| scratch.destroyed.is_none()) else { return Ok(()) };
+        cx.note("scratch", "gone with its agent");
+        row.value.scratch = Some(scratch.ended(cx.now(), ScratchEnd::WithAgent));
+        changes.put(&shelf, &row)?;
+        Ok(())
     }
 }
 

@@ -61,8 +61,8 @@ const ALL: &[Alias] = &[
     alias(Workspace::TYPE, "sku.tier", edition),
     alias(Workspace::TYPE, "friendlyName", |facts| stored(facts, "/friendly_name")),
     alias(Workspace::TYPE, "description", |facts| stored(facts, "/description")),
-    // No workspace here is one of high business impact: that is what its answer says too.
-    alias(Workspace::TYPE, "hbiWorkspace", |_| json!(false)),
+    // What was stored before there was the flag does not say it.
+    alias(Workspace::TYPE, "hbiWorkspace", |facts| json!(stored(facts, "/hbi").as_bool().unwrap_or(false))),
     alias(Workspace::TYPE, "storageAccount", |facts| stored(facts, "/storage_account")),
     alias(Workspace::TYPE, "keyVault", |facts| stored(facts, "/key_vault")),
     alias(Workspace::TYPE, "applicationInsights", |facts| stored(facts, "/application_insights")),

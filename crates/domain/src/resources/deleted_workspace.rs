@@ -22,7 +22,7 @@ use crate::{
     gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
     governance::amend,
     identity::{Member, end_managed_principals},
-    network,
+    impact, network,
     scoring::remove_all_services,
 };
 
@@ -279,6 +279,7 @@ async fn forget<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes:
     network::forget(cx, changes, guid).await?;
     quota::forget(cx, &workspace.id, changes).await?;
     forget_requests_within(cx, &workspace.id, changes).await?;
+    impact::forget(cx, workspace.guid, changes).await?;
     cx.note("workspace", guid.to_string());
     cx.note("purged", "true");
     Ok(())

@@ -23,6 +23,7 @@ use crate::{
     gate::{Changes, Cx, Op, Row},
     governance::amend,
     identity::{Member, require_room},
+    impact,
     network::{self, NetworkRequest},
     secrets::SecretDetection,
     vault::{Kind as VaultKind, Secret},
@@ -59,11 +60,28 @@ pub struct Workspace {
     /// The customer's key that holds its data; the server's own keyring does when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<CustomerKey>,
+    /// High business impact: chosen when it is made or raised later, and never taken back.
+    #[serde(default)]
+    pub hbi: bool,
+    /// Whether its owners let diagnostics of it be collected, where the operator collects any.
+    #[serde(default = "yes")]
+    pub sends_diagnostics: bool,
+}
+
+impl Workspace {
+    /// Whether diagnostics of it may be collected.
+    pub fn may_send_diagnostics(&self) -> bool {
+        self.sends_diagnostics && !self.hbi
+    }
 }
 
 /// As Azure has it when nobody says.
 const fn fourteen() -> u8 {
     14
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl ResourceType for Workspace {
@@ -105,6 +123,10 @@ pub struct WorkspaceRequest {
     pub secret_detection: Option<SecretDetection>,
     /// The customer's key that shall hold its data.
     pub encryption: Option<KeyRequest>,
+    /// High business impact; no when nobody says.
+    pub hbi: Option<bool>,
+    /// Whether diagnostics of it may be collected; yes when nobody says, where the operator collects any at all.
+    pub sends_diagnostics: Option<bool>,
     /// Recover the deleted workspace that has this name, if there is one.
     pub recover: bool,
 }
@@ -166,6 +188,7 @@ impl Op for PutWorkspace {
             }
             None => match resting(cx, &self.id).await? {
                 Some(deleted) if self.request.recover => {
+                    impact::require_same(self.request.hbi, deleted.value.workspace.properties.hbi)?;
                     let _turn = cx.house().assigning.lock().await;
                     let mut changes = Changes::new();
                     hold_group(cx, &self.id, &mut changes).await?;
@@ -194,10 +217,22 @@ impl PutWorkspace {
             edition,
             secret_detection,
             encryption,
+            hbi,
+            sends_diagnostics,
             ..
         } = self.request;
-        let tags = Some(self.tags);
-        Wanted { tags, friendly_name, description, network, retention_days, edition, secret_detection, encryption }
+        Wanted {
+            tags: Some(self.tags),
+            friendly_name,
+            description,
+            network,
+            retention_days,
+            edition,
+            secret_detection,
+            encryption,
+            hbi,
+            sends_diagnostics,
+        }
     }
 
     async fn create(self, cx: &Cx<'_, Self>) -> Result<Written<Resource<Workspace>>> {
@@ -277,6 +312,8 @@ impl PutWorkspace {
             edition: self.request.edition.unwrap_or_default(),
             secret_detection: self.request.secret_detection.unwrap_or_default(),
             encryption,
+            hbi: self.request.hbi.unwrap_or_default(),
+            sends_diagnostics: self.request.sends_diagnostics.unwrap_or(yes()),
         };
         let system = cx.system();
         let _turn = cx.house().assigning.lock().await;
@@ -293,6 +330,10 @@ impl PutWorkspace {
         );
         let mut network = self.request.network;
         amend(cx, &mut row.value, Some(&mut network))?;
+        if row.value.properties.hbi {
+            cx.note("hbiWorkspace", "true");
+            impact::begin_proof(cx, &row.value, &mut changes).await?;
+        }
         changes.put(system, &row)?;
         network::change(cx, &mut changes, &row.value.id, workspace, &network).await?;
         let mut grants = workspace_identity::grants(&row.value);
@@ -354,6 +395,10 @@ pub struct Wanted {
     pub secret_detection: Option<SecretDetection>,
     /// The customer's key, which can be said again and not be changed so.
     pub encryption: Option<KeyRequest>,
+    /// High business impact, which can be said again and not be changed so.
+    pub hbi: Option<bool>,
+    /// Whether diagnostics of it may be collected.
+    pub sends_diagnostics: Option<bool>,
 }
 
 #[async_trait]
@@ -378,31 +423,35 @@ async fn rewrite<O: Op>(
     wanted: Wanted,
 ) -> Result<Row<Resource<Workspace>>> {
     let workspace = &mut row.value;
-    let Wanted { tags, friendly_name, description, mut network, retention_days, edition, secret_detection, encryption } =
-        wanted;
-    require_same_key(encryption.as_ref(), workspace.properties.encryption.as_ref())?;
-    if let Some(tags) = tags {
+    let mut network = wanted.network;
+    require_same_key(wanted.encryption.as_ref(), workspace.properties.encryption.as_ref())?;
+    impact::require_same(wanted.hbi, workspace.properties.hbi)?;
+    if let Some(tags) = wanted.tags {
         name::check_tags(&tags)?;
         workspace.tags = tags;
     }
-    if let Some(words) = friendly_name {
+    if let Some(words) = wanted.friendly_name {
         name::check_words("properties.friendlyName", &words)?;
         workspace.properties.friendly_name = words;
     }
-    if let Some(words) = description {
+    if let Some(words) = wanted.description {
         name::check_words("properties.description", &words)?;
         workspace.properties.description = words;
     }
-    if let Some(days) = retention_days {
+    if let Some(days) = wanted.retention_days {
         workspace.properties.retention_days = check_retention(days)?;
     }
-    if let Some(edition) = edition {
+    if let Some(edition) = wanted.edition {
         edition::require_change(cx, workspace, edition).await?;
         workspace.properties.edition = edition;
     }
-    if let Some(mode) = secret_detection {
+    if let Some(mode) = wanted.secret_detection {
         cx.note("secretDetection", mode.word());
         workspace.properties.secret_detection = mode;
+    }
+    if let Some(sends) = wanted.sends_diagnostics {
+        cx.note("sendDiagnostics", sends.to_string());
+        workspace.properties.sends_diagnostics = sends;
     }
     workspace.system.touch(cx);
     amend(cx, workspace, Some(&mut network))?;

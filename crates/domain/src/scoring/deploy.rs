@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     compute::{end_launch, wake},
+    diagnostics::{Fact, collect},
     gate::{Changes, Cx, Guard, Guarded, Happening, House, Op, Row, Shelf},
     governance::amend,
     images::{self, Built, Image, ImageRef, Recipe},
@@ -199,6 +200,10 @@ impl PutDeployment {
         changes.put(&shelf, &row)?;
         cx.note("image", format!("{}@{}", image.name, image.digest));
         cx.note("model", format!("{}:{}", image.model, image.model_version));
+        if workspace.value.properties.may_send_diagnostics() {
+            let fact = Fact::ServiceDeployed { variables: &row.value.properties.plan.variables };
+            collect(cx, (workspace.value.guid, &workspace.value.id), fact, &mut changes).await?;
+        }
         cx.commit(changes).await?;
         wake(cx);
         row.version = row.version.saturating_add(1);

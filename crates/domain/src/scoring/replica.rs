@@ -55,6 +55,7 @@ pub(super) fn start<O: Op>(
         scratch_mib: SCRATCH.saturating_add(unpacked),
         seconds: 0,
     };
+    // What its agent demands of the target is added when it begins, by what the workspace is then.
     let asked = Launch {
         run: launch.clone(),
         work: Work::Service { layers: layers.collect(), engine },
@@ -65,6 +66,7 @@ pub(super) fn start<O: Op>(
         socket: Some(socket.clone()),
         submitted_by: deployment.deployed_by,
         identities: Vec::new(),
+        hbi: false,
     };
     record_launch(cx, shelf, workspace, changes, asked)?;
     Ok(Replica { launch, socket, image: used(image), asked_at: cx.now(), healthy_since: None })

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     gate::{Changes, Cx, Op, Row},
+    impact::admit_names,
     resources::workspace_shelf,
 };
 
@@ -75,8 +76,9 @@ impl Attempt for CreateExperiment {
     }
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<String> {
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
         experiment::check_name(&self.name)?;
+        admit_names(cx, workspace.value.properties.hbi, &[("name", &self.name)])?;
         if let Some(row) = experiment::find_by_name(cx, &shelf, &self.name).await? {
             return Err(taken(&row.value));
         }
@@ -214,8 +216,11 @@ impl Attempt for UpdateExperiment {
     }
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
         let mut row = experiment::find(cx, &shelf, &self.id).await?;
+        if let ExperimentChange::Rename(name) = &self.change {
+            admit_names(cx, workspace.value.properties.hbi, &[("name", name)])?;
+        }
         match &self.change {
             ExperimentChange::SetTag(..) | ExperimentChange::DeleteTag(_) => {
                 ownership::of_experiment(cx, &shelf, &row.value).await?;

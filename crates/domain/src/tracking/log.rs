@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     gate::{Changes, Cx, Op, Shelf},
+    impact::admit_names,
     resources::workspace_shelf,
 };
 
@@ -62,8 +63,12 @@ impl Attempt for LogBatch {
     }
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
         let mut row = run::find_writable(cx, &shelf, &self.run).await?;
+        if let Some((_, name)) = self.tags.iter().find(|(key, _)| key == RUN_NAME_TAG) {
+            let is_raised = ownership::is_raised(cx, &shelf, &workspace.value).await?;
+            admit_names(cx, is_raised, &[(RUN_NAME_TAG, name)])?;
+        }
         let mut changes = Changes::new();
         metric::append(cx, &shelf, &mut changes, &row.value, &self.metrics).await?;
         self.describe_models(cx, &shelf, &mut changes).await?;

@@ -8,7 +8,11 @@ use super::{
     action::{WRITE_ANY_EXPERIMENT, WRITE_ANY_MODEL, WRITE_ANY_RUN},
     run,
 };
-use crate::gate::{Cx, Op, Shelf};
+use crate::{
+    compute::Launch,
+    gate::{Cx, Op, Shelf},
+    resources::{Resource, Workspace},
+};
 
 /// The run whose code asks, if one does.
 pub(super) fn own_run<O: Op>(cx: &Cx<'_, O>) -> Option<RunId> {
@@ -25,6 +29,21 @@ pub(super) fn caller_name<O: Op>(cx: &Cx<'_, O>) -> String {
         Who::Run(run) => format!("run {}", run.run),
         Who::Keyed(_) | Who::House | Who::Nobody => String::new(),
     }
+}
+
+/// Whether what asks is of high business impact: by its workspace, or because the job whose code asks was submitted so.
+pub(super) async fn is_raised<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &Resource<Workspace>) -> Result<bool> {
+    match own_run(cx) {
+        _ if workspace.properties.hbi => Ok(true),
+        Some(run) => is_run_raised(cx, shelf, &run).await,
+        None => Ok(false),
+    }
+}
+
+/// Whether a job was submitted as one of high business impact.
+pub(super) async fn is_run_raised<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> Result<bool> {
+    let launch = cx.get::<Launch>(shelf, &shelf.name_id::<Launch>(run.as_str())).await?;
+    Ok(launch.is_some_and(|row| row.value.hbi))
 }
 
 /// Refuses a run's code unless the claim holds; `action` is the one that only principals have.

@@ -11,6 +11,9 @@ use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
 /// The tag that mirrors a run's name.
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
 
+/// The tag by which a new run tells what somebody should look at: clients of MLflow's protocol are told in no other way.
+pub(super) const WARNING_TAG: &str = "bartizan.warning";
+
 /// The tag that says below which run a run was begun.
 pub(super) const PARENT_TAG: &str = "mlflow.parentRunId";
 

@@ -8,9 +8,10 @@ use super::{
     Run,
     action::WRITE_RUNS,
     attempt::{Attempt, settle},
-    logged_model, run, text,
+    logged_model, ownership, run, text,
 };
 use crate::{
+    diagnostics::{Fact, collect},
     gate::{Changes, Cx, Op, Record, Row, Shelf},
     resources::workspace_shelf,
 };
@@ -93,7 +94,8 @@ impl Attempt for LogLinks {
     }
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
+        let workspace = workspace.value;
         let run = run::find_writable(cx, &shelf, &self.run).await?.value;
         for id in self.more.model_inputs.iter().chain(self.more.model_outputs.iter().map(|(id, _)| id)) {
             logged_model::find(cx, &shelf, id).await?;
@@ -107,6 +109,13 @@ impl Attempt for LogLinks {
         cx.note("run", self.run.to_string());
         let mut changes = Changes::new();
         changes.put(&shelf, &row)?;
+        let names: Vec<&str> = self.more.datasets.iter().map(|dataset| dataset.name.as_str()).collect();
+        // What a job's code made is as sensitive as the job.
+        let job = run.created_by_run.as_ref().unwrap_or(&run.id);
+        let is_told = !names.is_empty() && workspace.properties.may_send_diagnostics();
+        if is_told && !ownership::is_run_raised(cx, &shelf, job).await? {
+            collect(cx, (workspace.guid, &workspace.id), Fact::DatasetsUsed { names: &names }, &mut changes).await?;
+        }
         cx.commit(changes).await
     }
 }

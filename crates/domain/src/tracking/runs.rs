@@ -10,12 +10,13 @@ use super::{
     action::{DELETE_ANY_RUN, DELETE_RUNS, READ_RUNS, WRITE_ANY_RUN, WRITE_RUNS},
     attempt::{Attempt, settle},
     experiment, metric, ownership,
-    run::{self, PARENT_TAG, RUN_NAME_TAG},
+    run::{self, PARENT_TAG, RUN_NAME_TAG, WARNING_TAG},
     run_links::{self, RunLinks},
     run_name, text,
 };
 use crate::{
     gate::{Changes, Cx, Happening, Op, Shelf},
+    impact::admit_names,
     resources::workspace_shelf,
 };
 
@@ -67,12 +68,16 @@ impl Op for CreateRun {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
         let experiment = experiment::find(cx, &shelf, &self.experiment).await?.value;
         experiment.must_be_active()?;
         let mut tags: BTreeMap<String, String> = self.tags.into_iter().collect();
         let name = name_of(self.name, &tags)?;
         tags.insert(RUN_NAME_TAG.to_owned(), name.clone());
+        let is_raised = ownership::is_raised(cx, &shelf, &workspace.value).await?;
+        if let Some(warning) = admit_names(cx, is_raised, &[("run_name", &name)])?.pop() {
+            tags.insert(WARNING_TAG.to_owned(), warning);
+        }
         let parent = tags.get(PARENT_TAG).map(String::as_str);
         let job = ownership::of_new_run(cx, &shelf, &experiment.id, parent).await?;
         let run = Run {
@@ -173,8 +178,12 @@ impl Attempt for UpdateRun {
     }
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<Run> {
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
         let mut row = run::find_writable(cx, &shelf, &self.run).await?;
+        if let Some(name) = &self.name {
+            let is_raised = ownership::is_raised(cx, &shelf, &workspace.value).await?;
+            admit_names(cx, is_raised, &[("run_name", name)])?;
+        }
         let run = &mut row.value;
         if !run.is_concluded {
             if let Some(status) = self.status {

@@ -18,8 +18,10 @@ use crate::{
     compute::{DueRun, ListDueRuns, Task},
     customer_keys::{look_at_keys, look_at_keys_elsewhere},
     delivery::keep_delivering,
+    diagnostics::send_what_is_due,
     gate::{House, enter},
     identity::{SweepSignIns, look_after_tokens},
+    impact::prove_what_is_raised,
     platform_metrics::keep_counting,
     resources::{ListDuePurges, ListDueSyncs, ListDueVaults, PurgeDue, PurgeDueVault},
     scoring::flush_requests,
@@ -33,7 +35,7 @@ const FLUSH: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_secs(1);
 /// Signing keys, what hangs on tokens, and deleted workspaces are looked at this often.
 const KEYS: Duration = Duration::from_secs(600);
-/// Keys that customers hold are looked at this often while they are in use.
+/// Keys that customers hold are looked at this often while they are in use, and workspaces that were raised until they are proven.
 const CUSTOMER_KEYS: Duration = Duration::from_secs(5);
 /// And those that are elsewhere this often.
 const KEYS_ELSEWHERE: Duration = Duration::from_secs(15);
@@ -107,6 +109,9 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         if let Err(fault) = forget_old_requests(&house).await {
             tracing::error!(?fault, "old requests for approvals and roles could not be removed; it is tried again");
         }
+        if let Err(fault) = send_what_is_due(&house).await {
+            tracing::error!(?fault, "diagnostics could not be sent; it is tried again");
+        }
         if let Err(fault) = sweep_accounts(&house).await {
             tracing::error!(?fault, "storage accounts could not be swept; it is tried again");
         }
@@ -126,10 +131,13 @@ async fn end_roles(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Closes what customers' keys opened once they may not be used any more.
+/// Closes what customers' keys opened once they may not be used any more, and looks through workspaces that were raised.
 async fn look_after_customer_keys(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     while !is_over(&mut stop, CUSTOMER_KEYS).await {
         look_at_keys(&house).await;
+        if let Err(fault) = prove_what_is_raised(&house).await {
+            tracing::error!(?fault, "raised workspaces could not be looked through; it is tried again");
+        }
     }
 }
 

@@ -243,6 +243,7 @@ impl Stand {
                 token: Secret::new(message["token"].as_str().unwrap().to_owned()),
                 version: String::from("0"),
                 missing_walls: Vec::new(),
+                scratch: None,
             };
             let assignment = enter(&self.house, &Caller::nobody(Source::internal()), op).await.unwrap();
             let who = RunCaller {
@@ -266,6 +267,7 @@ impl Stand {
             exit_code: Some(4),
             message: Some(message.to_owned()),
             missing_walls: Vec::new(),
+            is_scratch_cleared: true,
         };
         enter(&self.house, agent, op).await.unwrap();
     }

@@ -66,6 +66,7 @@ async fn finish(test: &TestHouse, owner: Option<&Secret<String>>, name: &str) {
         exit_code: Some(0),
         message: None,
         missing_walls: Vec::new(),
+        is_scratch_cleared: true,
     };
     let caller = Caller { who: Established::Run(me), source: Source::internal() };
     enter(&test.house, &caller, op).await.unwrap();

@@ -10,6 +10,8 @@ mod retention;
 mod tables;
 mod turns;
 
+pub use receiver::Receiver;
+
 use kernel::Secret;
 use outbound::Method;
 use serde_json::Value;

@@ -138,6 +138,7 @@ pub(super) async fn run_token(test: &TestHouse, owner: &Secret<String>) -> Secre
         token: Secret::new(bootstrap["token"].as_str().unwrap().to_owned()),
         version: String::from("test"),
         missing_walls: Vec::new(),
+        scratch: None,
     };
     enter(&test.house, &Caller::nobody(Source::internal()), op).await.unwrap().token
 }

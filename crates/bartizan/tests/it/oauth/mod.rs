@@ -13,4 +13,4 @@ mod robot;
 mod stage;
 mod workload;
 
-pub use stage::pairs;
+pub use stage::{Stage, pairs};

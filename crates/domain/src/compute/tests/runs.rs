@@ -113,6 +113,7 @@ async fn a_bootstrap_token_works_once_and_not_for_long() {
         token: kernel::Secret::new(String::from("bzr_00000000000000000000000000000000_x")),
         version: String::new(),
         missing_walls: Vec::new(),
+        scratch: None,
     };
     let fault = enter(&stand.house, &Caller::nobody(Source::internal()), nonsense).await.err().unwrap();
     assert_eq!(fault.kind(), Kind::Unauthenticated);

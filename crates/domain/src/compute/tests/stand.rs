@@ -20,7 +20,7 @@ use kernel::{
 use testkit::{ToySealing, TurnableClock};
 
 use crate::{
-    compute::{AgentAddress, Assignment, GetJob, JobStatus, NewJob, PutJob, RunState, StartRun},
+    compute::{AgentAddress, Assignment, FinishRun, GetJob, JobStatus, NewJob, PutJob, RunState, StartRun, Swap},
     gate::{ByteStream, House, Op, Parts, Settings, enter},
     identity::{FoundHouse, identify},
     resources::{Precondition, PutResourceGroup, PutWorkspace, WorkspaceRequest},
@@ -233,6 +233,7 @@ impl Stand {
             token: Secret::new(message["token"].as_str().unwrap().to_owned()),
             version: String::from("test"),
             missing_walls: vec![String::from("own-uid-range")],
+            scratch: Some(Swap::Forbidden),
         };
         let run: RunId = op.run.clone();
         let assignment = enter(&self.house, &Caller::nobody(Source::internal()), op).await?;
@@ -274,7 +275,9 @@ impl Agent {
 
     pub async fn finish(&self, stand: &Stand, state: RunState, exit_code: Option<i32>) -> Result<()> {
         let (address, message, missing_walls) = (self.address.clone(), None, vec![String::from("own-uid-range")]);
-        self.tell(stand, crate::compute::FinishRun { address, state, exit_code, message, missing_walls }).await
+        let finish =
+            FinishRun { address, state, exit_code, message, missing_walls, is_scratch_cleared: exit_code.is_some() };
+        self.tell(stand, finish).await
     }
 
     /// What the door asks before an operation is reached.

@@ -29,9 +29,12 @@ pub(super) fn judge(sheet: &mut Sheet<'_>) {
     sheet.elsewhere(ELSEWHERE);
     let picture = sheet.picture;
     let labelled = sheet.workspaces(
-        |place| place.tags.keys().any(|name| SENSITIVITY.contains(&name.to_lowercase().as_str())),
-        "has a tag that says how sensitive its data is",
-        "have no tag `sensitivity` or `classification`",
+        |place| {
+            let says = |name: &String| SENSITIVITY.contains(&name.to_lowercase().as_str());
+            place.is_raised || place.tags.keys().any(says)
+        },
+        "has a tag that says how sensitive its data is, or is of high business impact",
+        "have no tag `sensitivity` or `classification`, and are not of high business impact",
     );
     sheet.put(1, "Maintain an inventory of sensitive data", labelled, picture.workspaces_path());
     sheet.put(2, "Isolate systems that hold sensitive data", isolated(sheet), picture.workspaces_path());

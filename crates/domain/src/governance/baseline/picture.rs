@@ -45,6 +45,8 @@ pub(super) struct Place {
     pub is_watched: bool,
     /// Whether it takes no submission in which a secret is written out.
     pub refuses_secrets: bool,
+    /// Whether it is of high business impact.
+    pub is_raised: bool,
 }
 
 /// What is in a workspace.
@@ -288,6 +290,7 @@ impl Gathered {
                 inside,
                 is_watched: self.rules.iter().any(watches),
                 refuses_secrets: workspace.properties.secret_detection == SecretDetection::Refuse,
+                is_raised: workspace.properties.hbi,
                 tags: workspace.tags,
                 id: workspace.id,
             });

@@ -58,7 +58,8 @@ async fn start_run(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, run) = (guest.house().clone(), Caller::nobody(guest.source()), guest.param("run")?);
     // A few short fields; whoever asks is nobody yet.
     let body: agent::Start = parse_json(&guest.bytes_to(16 * 1024).await?)?;
-    let op = StartRun { run, token, version: body.version, missing_walls: body.missing_walls };
+    let scratch = body.scratch.map(|scratch| view::swap_of(scratch.swap));
+    let op = StartRun { run, token, version: body.version, missing_walls: body.missing_walls, scratch };
     let assignment = enter(&house, &caller, op).await?;
     Ok(axum::Json(view::assignment(assignment)).into_response())
 }
@@ -153,6 +154,7 @@ async fn finish_run(guest: Guest) -> Result<Response, Fault> {
         exit_code: body.exit_code,
         message: body.message,
         missing_walls: body.missing_walls,
+        is_scratch_cleared: body.scratch_cleared == Some(true),
     };
     enter(&house, &caller, op).await?;
     Ok(done())

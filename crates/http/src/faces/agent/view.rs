@@ -1,6 +1,6 @@
 //! From the compute room's words to those of the agent's protocol, and back.
 
-use domain::compute::{self, Assignment, Launch, Orders, RunState};
+use domain::compute::{self, Assignment, Launch, Orders, RunState, Swap};
 use wire::agent;
 
 /// What an agent is to do.
@@ -54,6 +54,15 @@ pub(super) fn orders(orders: Orders) -> agent::Orders {
         None => (None, None),
     };
     agent::Orders { cancel: orders.cancel, run_token, run_token_expires }
+}
+
+/// Whether scratch can reach a disk, as an agent said.
+pub(super) fn swap_of(swap: agent::Swap) -> Swap {
+    match swap {
+        agent::Swap::Forbidden => Swap::Forbidden,
+        agent::Swap::NoneOnHost => Swap::NoneOnHost,
+        agent::Swap::Possible => Swap::Possible,
+    }
 }
 
 /// A state that an agent said.

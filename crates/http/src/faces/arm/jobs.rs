@@ -115,6 +115,7 @@ fn identity(input: job::JobIdentity) -> Result<JobIdentity, Error> {
 fn new_job(workspace: &ResourceId, body: arm::Put<job::JobInput>) -> Result<NewJob, Error> {
     let input = body.properties;
     refuse_what_is_not_offered(&input)?;
+    let hbi = high_impact(&input)?;
     let compute = match input.compute_id.as_deref().filter(|id| !id.is_empty()) {
         // A bare name is a target of the same workspace.
         Some(name) if !name.contains('/') => workspace.child(["computes", name]).map(Some),
@@ -145,7 +146,21 @@ fn new_job(workspace: &ResourceId, body: arm::Put<job::JobInput>) -> Result<NewJ
         scratch_mib: resources.scratch_mib,
         required_walls: input.required_walls.unwrap_or_default(),
         identity: input.identity.map(identity).transpose()?.unwrap_or_default(),
+        hbi,
     })
+}
+
+/// Whether a job asks to be treated as one of high business impact: by its own field, or by a property, since that is what Azure's
+/// clients can send.
+fn high_impact(input: &job::JobInput) -> Result<bool, Error> {
+    let named = input.properties.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("highBusinessImpact"));
+    let said = match named {
+        None => false,
+        Some((_, word)) if word.eq_ignore_ascii_case("true") => true,
+        Some((_, word)) if word.eq_ignore_ascii_case("false") => false,
+        Some(_) => return Err(Error::invalid("properties.properties.highBusinessImpact", "must be `true` or `false`")),
+    };
+    Ok(said || input.high_business_impact == Some(true))
 }
 
 async fn put_job(guest: Guest) -> Result<Response, Fault> {

@@ -15,6 +15,7 @@ mod error;
 mod groups;
 mod identities;
 mod images;
+mod impact;
 mod inventory;
 mod jobs;
 mod log_stores;
@@ -56,6 +57,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(log_stores::doors)
         .face(workspaces::doors)
         .face(encryption::doors)
+        .face(impact::doors)
         .face(network::doors)
         .face(virtual_networks::doors)
         .face(private_endpoints::doors)

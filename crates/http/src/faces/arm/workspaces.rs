@@ -12,7 +12,7 @@ use domain::{
     secrets::SecretDetection,
 };
 use http::{Method, StatusCode};
-use kernel::{Error, Kind};
+use kernel::Error;
 use serde_json::{Value, json};
 use wire::arm;
 
@@ -82,7 +82,8 @@ fn properties(guest: &Guest, resource: &Resource<Workspace>) -> arm::Workspace {
         provisioning_state: String::from("Succeeded"),
         tenant_id: workspace.tenant.to_string(),
         creation_time: resource.system.created_at.rfc3339(),
-        hbi_workspace: false,
+        hbi_workspace: workspace.hbi,
+        send_diagnostics: workspace.may_send_diagnostics(),
         storage_account: workspace.storage_account.to_string(),
         key_vault: workspace.key_vault.to_string(),
         application_insights: workspace.application_insights.to_string(),
@@ -134,7 +135,6 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
     let api_version = guest.query("api-version").unwrap_or_default();
     let shell = guest.shell();
     let body: arm::WorkspacePut = guest.json().await?;
-    refuse_what_is_not_offered(&body.properties)?;
     let network = network_of_request(&body.properties);
     let op = PutWorkspace {
         id,
@@ -152,6 +152,8 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
             edition: edition(body.sku.as_ref())?,
             secret_detection: secret_detection(body.properties.secret_detection.as_deref())?,
             encryption: encryption::asked(body.properties.encryption)?,
+            hbi: body.properties.hbi_workspace,
+            sends_diagnostics: body.properties.send_diagnostics,
             recover: is_true(body.properties.allow_recover_soft_deleted_workspace.as_ref())?,
         },
         precondition,
@@ -182,16 +184,6 @@ fn is_true(flag: Option<&Value>) -> Result<bool, Error> {
     }
 }
 
-fn refuse_what_is_not_offered(input: &arm::WorkspaceInput) -> Result<(), Error> {
-    if input.hbi_workspace == Some(true) {
-        return Err(Error::new(
-            Kind::Unsupported,
-            "`properties.hbiWorkspace`: high business impact is not supported yet",
-        ));
-    }
-    Ok(())
-}
-
 fn network_of_request(input: &arm::WorkspaceInput) -> NetworkRequest {
     let (public_network_access, ip_allowlist) = (input.public_network_access.clone(), input.ip_allowlist.clone());
     NetworkRequest { public_network_access, ip_allowlist }
@@ -202,7 +194,6 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
     let (caller, precondition) = (guest.admitted::<PatchWorkspace>(&id).await?, precondition(&guest)?);
     let shell = guest.shell();
     let body: arm::WorkspacePut = guest.json().await?;
-    refuse_what_is_not_offered(&body.properties)?;
     let network = network_of_request(&body.properties);
     let op = PatchWorkspace {
         id,
@@ -215,6 +206,8 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
             edition: edition(body.sku.as_ref())?,
             secret_detection: secret_detection(body.properties.secret_detection.as_deref())?,
             encryption: encryption::asked(body.properties.encryption)?,
+            hbi: body.properties.hbi_workspace,
+            sends_diagnostics: body.properties.send_diagnostics,
         },
         precondition,
     };

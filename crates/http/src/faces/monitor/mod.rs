@@ -9,6 +9,7 @@ pub(crate) mod filter;
 mod kql;
 mod metrics;
 mod ocsf;
+mod outbox;
 mod query;
 mod retention;
 mod settings;
@@ -37,6 +38,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(events::doors)
         .face(alerts::doors)
         .face(retention::doors)
+        .face(outbox::doors)
         .face(settings::doors)
         .face(archive::doors)
 }

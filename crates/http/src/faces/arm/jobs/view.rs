@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::compute::{JobStatus, RunState};
+use domain::compute::{JobStatus, RunState, Scratch, ScratchEnd, Swap};
 use serde_json::Value;
 use wire::{arm, job};
 
@@ -53,11 +53,33 @@ pub(super) fn job(guest: &Guest, status: &JobStatus) -> arm::Resource<job::Job> 
         },
         required_walls: job.required_walls.clone(),
         missing_walls: launch.missing_walls.clone(),
+        high_business_impact: job.hbi,
+        scratch: launch.scratch.as_ref().map(scratch),
         warnings: job.warnings.clone(),
         services: services(guest, status),
         is_archived: false,
     };
     show(row, properties)
+}
+
+fn scratch(scratch: &Scratch) -> job::JobScratch {
+    let (swap, encryption) = match scratch.swap {
+        Swap::Forbidden => ("forbidden", "notOnDisk"),
+        Swap::NoneOnHost => ("noneOnHost", "notOnDisk"),
+        Swap::Possible => ("possible", "none"),
+    };
+    let how = |end: ScratchEnd| match end {
+        ScratchEnd::Cleared => "cleared",
+        ScratchEnd::WithAgent => "agentEnded",
+    };
+    job::JobScratch {
+        medium: String::from("memory"),
+        swap: swap.to_owned(),
+        encryption: encryption.to_owned(),
+        key_id: None,
+        destroyed_at: scratch.destroyed.map(|end| end.at.rfc3339()),
+        destroyed_by: scratch.destroyed.map(|end| how(end.how).to_owned()),
+    }
 }
 
 fn services(guest: &Guest, status: &JobStatus) -> BTreeMap<String, job::JobService> {
