@@ -3,7 +3,10 @@
 use outbound::Method;
 use serde_json::{Value, json};
 
-use crate::house::{TestHouse, Who};
+use crate::{
+    blobs::told,
+    house::{TestHouse, Who},
+};
 
 fn place(test: &TestHouse, name: &str) -> String {
     format!("{}/datastores/{name}", test.workspace())
@@ -59,8 +62,71 @@ async fn the_default_datastore_can_be_another_and_there_is_always_one() {
     test.end().await;
 }
 
+/// What the listing of a container is answered with under this signature.
+async fn lists(test: &TestHouse, account: &str, container: &str, sas: &str) -> (u16, String) {
+    let place = format!("/blob/{account}/{container}?restype=container&comp=list&{sas}");
+    let answer = told(test.client().call(Method::GET, &place)).await;
+    (answer.status, answer.code)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_renews_the_key_of_default_datastores_and_others_keep_theirs_until_they_are_overwritten() {
+async fn x20_a_datastore_is_opened_by_a_signature_that_ends_and_never_by_a_stored_key() {
+    let (test, callers) = TestHouse::new().await;
+    let owner = callers.token(Who::Owner);
+    let account = test.ask(owner, Method::GET, &test.workspace(), None).await.1["properties"]["storageAccount"].clone();
+    let account = account.as_str().unwrap().to_owned();
+    let name = account.rsplit('/').next().unwrap().to_owned();
+    let (_, store) = test.ask(owner, Method::GET, &place(&test, "workspaceblobstore"), None).await;
+    let container = store["properties"]["containerName"].as_str().unwrap().to_owned();
+    for made in [container.as_str(), "other"] {
+        let place = format!("{account}/blobServices/default/containers/{made}");
+        assert_eq!(test.ask(owner, Method::PUT, &place, Some(&json!({"properties": {}}))).await.0, 201);
+    }
+    let listing = format!("{}/listSecrets", place(&test, "workspaceblobstore"));
+    let sign = async |token| test.ask(token, Method::POST, &listing, Some(&json!({"expireAfterHours": 8}))).await;
+    let (status, secrets) = sign(owner).await;
+    assert_eq!((status, &secrets["secretsType"], secrets.get("key")), (200, &json!("Sas"), None), "{secrets}");
+    let sas = secrets["sasToken"].as_str().unwrap().to_owned();
+    assert_eq!(lists(&test, &name, &container, &sas).await.0, 200);
+    assert_eq!(lists(&test, &name, "other", &sas).await, (403, String::from("AuthenticationFailed")));
+    let write = async |sas: &str| {
+        let call = test.client().call(Method::PUT, &format!("/blob/{name}/{container}/a?{sas}"));
+        let call = call.header("x-ms-blob-type", "BlockBlob").body("application/octet-stream", b"x".to_vec());
+        told(call).await.status
+    };
+    assert_eq!(write(&sas).await, 201);
+    // Whoever may use a datastore and not change it reads only; whoever may no more has nothing at once.
+    let role = json!({"properties": {"roleName": "datastore user", "type": "CustomRole", "assignableScopes": [test.subscription()],
+        "permissions": [{"actions": [
+            "Microsoft.MachineLearningServices/workspaces/datastores/read",
+            "Microsoft.MachineLearningServices/workspaces/datastores/listsecrets/action",
+        ], "notActions": [], "dataActions": [], "notDataActions": []}]}});
+    let id = uuid::Uuid::new_v4();
+    let definition = format!("{}/providers/Microsoft.Authorization/roleDefinitions/{id}", test.subscription());
+    assert_eq!(test.ask(owner, Method::PUT, &definition, Some(&role)).await.0, 201);
+    let scope = test.workspace();
+    let (user, token) = test.principal(owner.unwrap(), "user", Some((&id.to_string(), &scope))).await;
+    let (status, secrets) = sign(Some(&token)).await;
+    assert_eq!(status, 200, "{secrets}");
+    let theirs = secrets["sasToken"].as_str().unwrap().to_owned();
+    assert_eq!((lists(&test, &name, &container, &theirs).await.0, write(&theirs).await), (200, 403));
+    let held = test
+        .ask(owner, Method::GET, &format!("{scope}/providers/Microsoft.Authorization/roleAssignments"), None)
+        .await
+        .1;
+    let of_user = |entry: &&Value| entry["properties"]["principalId"] == json!(user);
+    let held = held["value"].as_array().unwrap().iter().find(of_user).unwrap()["id"].as_str().unwrap().to_owned();
+    assert_eq!(test.ask(owner, Method::DELETE, &held, None).await.0, 200);
+    assert_eq!(lists(&test, &name, &container, &theirs).await, (403, String::from("AuthenticationFailed")));
+    assert_eq!(lists(&test, &name, &container, &sas).await.0, 200, "the owner's goes on");
+    assert_eq!(sign(callers.token(Who::Reader)).await.0, 403);
+    test.clock.advance(std::time::Duration::from_secs(3600));
+    assert_eq!(lists(&test, &name, &container, &sas).await, (403, String::from("AuthenticationFailed")));
+    test.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a41_default_datastores_outlive_a_regenerated_key_and_others_need_to_be_overwritten() {
     let (test, callers) = TestHouse::new().await;
     let owner = callers.token(Who::Owner);
     let account = test.ask(owner, Method::GET, &test.workspace(), None).await.1["properties"]["storageAccount"].clone();
@@ -71,19 +137,28 @@ async fn a_sync_renews_the_key_of_default_datastores_and_others_keep_theirs_unti
         assert_eq!(status, 200, "{place}: {said}");
         said
     };
-    let secret =
-        async |store: &str| post(format!("{}/listSecrets", place(&test, store)), json!({})).await["key"].clone();
     let first = post(format!("{account}/listKeys"), json!({})).await["keys"][0]["value"].clone();
     let put = blob(&name, Some(&first), false);
     assert_eq!(test.ask(owner, Method::PUT, &place(&test, "custom"), Some(&put)).await.0, 201);
-    assert_eq!((secret("workspaceblobstore").await, secret("custom").await), (first.clone(), first.clone()));
+    let (_, store) = test.ask(owner, Method::GET, &place(&test, "workspaceblobstore"), None).await;
+    let container = store["properties"]["containerName"].as_str().unwrap().to_owned();
+    for made in [container.as_str(), "data"] {
+        let place = format!("{account}/blobServices/default/containers/{made}");
+        assert_eq!(test.ask(owner, Method::PUT, &place, Some(&json!({"properties": {}}))).await.0, 201);
+    }
+    let status = async |store: &str, container: &str| {
+        let secrets = post(format!("{}/listSecrets", place(&test, store)), json!({})).await;
+        assert!(!secrets.to_string().contains(first.as_str().unwrap()), "no key is shown: {secrets}");
+        lists(&test, &name, container, secrets["sasToken"].as_str().unwrap()).await.0
+    };
+    assert_eq!((status("workspaceblobstore", &container).await, status("custom", "data").await), (200, 200));
     let renewed =
         post(format!("{account}/regenerateKey"), json!({"keyName": "key1"})).await["keys"][0]["value"].clone();
     test.ask(owner, Method::POST, &format!("{}/resyncKeys", test.workspace()), Some(&json!({}))).await;
-    assert_eq!((secret("workspaceblobstore").await, secret("custom").await), (renewed.clone(), first.clone()));
+    assert_eq!((status("workspaceblobstore", &container).await, status("custom", "data").await), (200, 403));
     let put = blob(&name, Some(&renewed), false);
     assert_eq!(test.ask(owner, Method::PUT, &place(&test, "custom"), Some(&put)).await.0, 200);
-    assert_eq!(secret("custom").await, renewed);
+    assert_eq!(status("custom", "data").await, 200);
     // Neither the datastore nor a list of them shows a key, and whoever may only read sees none.
     for shown in [place(&test, "custom"), format!("{}/datastores", test.workspace())] {
         let (_, body) = test.ask(owner, Method::GET, &shown, None).await;
@@ -97,5 +172,7 @@ async fn a_sync_renews_the_key_of_default_datastores_and_others_keep_theirs_unti
         201
     );
     assert_eq!(test.ask(owner, Method::POST, &listing, Some(&json!({}))).await.0, 404, "no key comes back");
+    let files = format!("{}/listSecrets", place(&test, "workspacefilestore"));
+    assert_eq!(test.ask(owner, Method::POST, &files, Some(&json!({}))).await.0, 400, "there are no file shares");
     test.end().await;
 }

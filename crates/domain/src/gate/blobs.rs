@@ -1,7 +1,7 @@
 //! Blobs of a room: sealed on the way in, opened by range on the way out.
 //!
 //! A blob cannot join the metadata transaction: it is written first under a name nothing points to, the commit of a
-//! record that holds its [`BlobRef`] makes it real, and a sweep collects what no record names.
+//! record that holds its [`BlobRef`] makes it real, and what no record names is collected after a day.
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -61,6 +61,11 @@ impl Changes {
         .collect()
     }
 
+    /// What is to be written, as it is before it is sealed.
+    pub(super) fn plain(&self) -> impl Iterator<Item = &[u8]> {
+        self.pending.iter().filter_map(|change| change.plain.as_deref())
+    }
+
     pub(super) fn touches(&self, tables: &[&str]) -> bool {
         self.pending.iter().any(|change| tables.contains(&change.table))
     }

@@ -332,6 +332,7 @@ impl<'a> Admission<'a> {
         let touches_accounts = changes.touches(Accounts::TABLES);
         let touched_keys = changes.ids(OwnKeyring::TABLE);
         let touches_keys = !touched_keys.is_empty();
+        self.house.accounts.suspects.clear_named(&changes);
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
         let changes = changes.seal()?;
         let (meta, batch) = (self.house.meta(), Batch { changes, records });
@@ -382,6 +383,7 @@ impl<'a> Admission<'a> {
         if kept_in_memory.iter().any(|tables| changes.touches(tables)) {
             return Err(Error::internal("a change that must be recorded was to be kept without a record"));
         }
+        self.house.accounts.suspects.clear_named(&changes);
         self.house.meta().commit(Batch { changes: changes.seal()?, records: Vec::new() }).await?;
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::customer_keys::{CustomerKey, HeldKeyring};
 
 /// How often a shelf is opened anew when keys change meanwhile.
 const ATTEMPTS: usize = 4;
-const ROOT_KEY: &[u8] = b"root\0keyring";
+pub(super) const ROOT_KEY: &[u8] = b"root\0keyring";
 const PURPOSE: &[u8] = b"system keyring";
 
 /// The keyring of what has data of its own (a workspace, a vault, a storage account, a registry), sealed for the system's shelf:

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use kernel::{Result, Sealed, Versioned, WorkspaceId};
+use kernel::{Result, Sealed, Secret, Versioned, WorkspaceId};
 use seal::{Keyring, Place, Ring};
 
 use super::{Record, Row, table};
@@ -113,6 +113,13 @@ impl Shelf {
     pub(super) fn seal(&self, table: &str, id: &[u8], version: u64, plain: &[u8]) -> Result<Sealed> {
         self.latch.hold()?;
         Ok(self.ring.seal(Place { shelf: &self.id, table, id, version }, plain)?)
+    }
+
+    /// What a row of any table holds: the version of its shape, and the shape.
+    pub(super) fn open_any(&self, table: &str, id: &[u8], stored: &Versioned) -> Result<Secret<Vec<u8>>> {
+        self.latch.hold()?;
+        let place = Place { shelf: &self.id, table, id, version: stored.version };
+        Ok(Secret::new(self.ring.open(place, &stored.value)?))
     }
 
     pub(super) fn open<T: Record>(&self, stored: &Versioned) -> Result<Row<T>> {

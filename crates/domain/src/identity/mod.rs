@@ -19,6 +19,7 @@ pub(crate) mod service_token;
 mod session;
 mod sessions;
 mod sign_in;
+mod standing;
 mod token_keys;
 mod way_in;
 
@@ -76,6 +77,7 @@ pub use sign_in::{
     ChangePassword, GetSession, NextStep, PasswordFault, SecondFactor, SessionView, SignInRefusal, SignInWithPassword,
     SignOut, SignedIn, Step,
 };
+pub(crate) use standing::Standing;
 pub use token_keys::{GetDiscovery, ListSigningKeys, RotateSigningKeys};
 pub(crate) use way_in::can_come_in;
 

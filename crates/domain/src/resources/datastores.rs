@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Datastore, Precondition, PutResource, Resource, ResourceType, Written, collection, find, row_id, workspace_keys,
+    Datastore, DatastoreKind, Precondition, PutResource, Resource, ResourceType, Written, collection, find, row_id,
     workspace_shelf,
 };
-use crate::gate::{Changes, Cx, Op, Record, Row};
-
-const ATTEMPTS: usize = 8;
+use crate::{
+    gate::{Changes, Cx, Op, Record, Row},
+    storage::{self, Vending, account_at, sign_for_container, sign_for_share, vend},
+};
 
 /// The key that a datastore was registered with; on the workspace's shelf, by the datastore's GUID.
 #[derive(Clone, Serialize, Deserialize)]
@@ -110,9 +112,9 @@ fn check(datastore: &Datastore, key: Option<&Secret<String>>) -> Result<()> {
         let why = "must be 3 to 63 lowercase letters, digits or `-`, not beginning with `-`";
         return Err(Error::invalid("properties.containerName", why));
     }
-    let is_key = |key: &String| (1..=1024).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_key = |key: &String| (1..=1024).contains(&key.len()) && STANDARD.decode(key).is_ok();
     if key.is_some_and(|key| !is_key(key.expose())) {
-        let why = "must be 1 to 1024 printable ASCII characters without spaces";
+        let why = "must be a key of a storage account: base64, at most 1024 characters";
         return Err(Error::invalid("properties.credentials.secrets.key", why));
     }
     Ok(())
@@ -151,7 +153,8 @@ impl Op for DeleteDatastore {
     }
 }
 
-/// Shows the key by which a datastore is used: its own, or the one of its account that the workspace synced last.
+/// Signs for the data of a datastore: reading and listing, and writing for whoever may change the datastore. No key is shown: with
+/// one that was given it is signed, and without one it is delegated by the workspace's identity (decision 0037).
 #[derive(Debug)]
 pub struct ListDatastoreSecrets {
     /// The datastore.
@@ -169,23 +172,30 @@ impl Op for ListDatastoreSecrets {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Secret<String>> {
-        for _ in 0..ATTEMPTS {
-            let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
-            let (_, row) = find::<Datastore, _>(cx, &self.id).await?;
-            if let Some(key) = cx.get::<DatastoreKey>(&shelf, row.value.guid.as_bytes()).await? {
-                return Ok(Secret::new(key.value.key.clone()));
-            }
-            if row.value.properties.account != workspace.value.properties.storage_account.name() {
-                return Err(Error::not_found(format_args!("a key of the datastore `{}`", self.id.name())));
-            }
-            let mut changes = Changes::new();
-            let key = workspace_keys::storage_key(cx, &shelf, &workspace.value.properties, &mut changes).await?;
-            let done = if changes.is_empty() { Ok(()) } else { cx.commit(changes).await };
-            match done {
-                Err(fault) if fault.kind() == Kind::Stale => {}
-                done => return done.map(|()| key),
-            }
+        let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
+        let (_, row) = find::<Datastore, _>(cx, &self.id).await?;
+        let (datastore, workspace) = (row.value.properties, workspace.value.properties);
+        let writes = cx.may(&Datastore::WRITE, &self.id);
+        if let Some(row) = cx.get::<DatastoreKey>(&shelf, row.value.guid.as_bytes()).await? {
+            let why = "the datastore's key is not base64, as keys of storage accounts are; register it again";
+            let key = STANDARD.decode(&row.value.key).map_err(|_| Error::new(Kind::Conflict, why))?;
+            storage::require_factors(cx, writes)?;
+            cx.note("signedWith", "the datastore's key");
+            let (key, place) = (Secret::new(key), (datastore.account.as_str(), datastore.container.as_str()));
+            return Ok(match datastore.kind {
+                DatastoreKind::AzureBlob => sign_for_container(&key, place, writes, cx.now()),
+                DatastoreKind::AzureFile => sign_for_share(&key, place, writes, cx.now()),
+            });
         }
-        Err(Error::new(Kind::Throttled, "the keys change too fast; try again"))
+        if datastore.account != workspace.storage_account.name() {
+            return Err(Error::not_found(format_args!("a key of the datastore `{}`", self.id.name())));
+        }
+        if datastore.kind == DatastoreKind::AzureFile {
+            return Err(Error::new(Kind::Unsupported, "this server has no file shares; use a datastore of blobs"));
+        }
+        let account = account_at(cx.house(), &workspace.storage_account).await?;
+        let Datastore { container, .. } = datastore;
+        let vending = Vending { identity: workspace.identity, container, datastore: self.id.clone(), writes };
+        vend(cx, &account, vending).await
     }
 }

@@ -151,16 +151,6 @@ async fn known<O: Op>(
     Ok(row.value.clone())
 }
 
-/// The key of the workspace's own account, as it synced it last.
-pub(super) async fn storage_key<O: Op>(
-    cx: &Cx<'_, O>,
-    shelf: &Shelf,
-    workspace: &Workspace,
-    changes: &mut Changes,
-) -> Result<Secret<String>> {
-    Ok(Secret::new(known(cx, shelf, workspace, changes).await?.storage.clone()))
-}
-
 /// Shows the keys of a workspace's companions, as it synced them last.
 #[derive(Debug)]
 pub struct ListWorkspaceKeys {

@@ -13,10 +13,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use kernel::{Caller, Error, Kind, ResourceId, Result, Secret};
 use uuid::Uuid;
 
-use super::ContainerName;
+use super::{ContainerName, staged::StagedCounts};
 use crate::{
     customer_keys::KEY_UNAVAILABLE,
-    gate::{House, Shelf, enter},
+    gate::{House, Shelf, Suspects, enter},
     resources::{FindAddress, Resource, StorageAccount, keys_of, row_id},
 };
 
@@ -75,6 +75,10 @@ pub(crate) struct Accounts {
     known: Mutex<HashMap<String, Arc<Account>>>,
     /// Rises when accounts may have changed, so that a look-up that began before is not kept.
     generation: AtomicU64,
+    /// How many blocks wait for the lists of blobs.
+    pub(super) staged: StagedCounts,
+    /// Stored objects that nothing names, while these are looked for.
+    pub(crate) suspects: Suspects,
 }
 
 impl Accounts {
@@ -144,4 +148,13 @@ pub(super) async fn locate(house: &House, name: &str) -> Result<Option<Arc<Accou
         house.accounts.keep(generation, name, &account);
     }
     Ok(Some(account))
+}
+
+/// The account with this resource id, for whoever was admitted there.
+///
+/// # Errors
+/// `NotFound` when there is none.
+pub async fn account_at(house: &House, id: &ResourceId) -> Result<Arc<Account>> {
+    let found = locate(house, id.name()).await?.filter(|account| account.id == *id);
+    found.ok_or_else(|| Error::not_found(format_args!("the resource `{id}`")))
 }

@@ -4,15 +4,14 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use kernel::{Action, Caller, Error, KeyCaller, Kind, PrincipalId, ResourceId, Result, Secret, Source, Who};
+use kernel::{Action, Caller, Error, KeyCaller, Kind, ResourceId, Result, Secret, Source, Who};
 
 use super::{
     Account, BlobName, ContainerName, Sas,
     account::locate,
-    change::READ_TAGS,
-    container, delegation, fault,
-    put::{DELETE, READ},
+    delegation, fault,
     sas::{self, Kind as SasKind},
+    signed::{bounds, require_kind, resource_of},
 };
 use crate::{
     gate::{House, knock_as, turn_away},
@@ -52,7 +51,7 @@ pub enum Level {
 
 impl Level {
     /// Its letter among the resource types of a signature for an account.
-    fn letter(self) -> char {
+    pub(super) fn letter(self) -> char {
         match self {
             Self::Service => 's',
             Self::Container => 'c',
@@ -105,6 +104,8 @@ pub struct Aim<'a> {
     pub blob: Option<&'a BlobName>,
     /// The snapshot, as the query has it; empty without one.
     pub snapshot: &'a str,
+    /// The version, the same.
+    pub version: &'a str,
 }
 
 /// A caller that was established.
@@ -241,8 +242,13 @@ async fn signed(
     need: &Need,
 ) -> Result<Arrival> {
     let resource = resource_of(&account, aim, &sas, kind).ok_or_else(|| unfit(house))?;
-    let snapshot = if sas.get("sr") == "bs" { aim.snapshot } else { "" };
+    let snapshot = match sas.get("sr") {
+        "bs" => aim.snapshot,
+        "bv" => aim.version,
+        _ => "",
+    };
     let text = sas.text(kind, account.name(), &resource, snapshot);
+    let mut issued = None;
     let (credential, on_behalf_of) = match kind {
         SasKind::Account | SasKind::Service => {
             let key = signing_key(&account, &[&text], sas.get("sig")).ok_or_else(|| unfit(house))?;
@@ -251,7 +257,13 @@ async fn signed(
         }
         SasKind::Delegated => {
             let by = delegation::delegator(house, &account, &sas, &text).await?.ok_or_else(|| unfit(house))?;
-            (String::from("user delegation SAS"), Some(by))
+            let name = match by.issued.is_of_datastore() {
+                // The rights are those of the workspace's identity, so that the log would not say who it was.
+                true => format!("datastore SAS given to {}", by.issued.holder()),
+                false => String::from("user delegation SAS"),
+            };
+            issued = Some(by.issued);
+            (name, Some(by.oid))
         }
     };
     let scope = match aim.container {
@@ -259,7 +271,15 @@ async fn signed(
         _ => account.id.clone(),
     };
     let keyed = |only| Who::Keyed(KeyCaller { credential, scope, only, on_behalf_of });
-    let letters = match letters(house, &account, aim, &sas, kind, &source, need).await {
+    let stands = match &issued {
+        Some(issued) => issued.require(house, sas.get("sp")).await,
+        None => Ok(()),
+    };
+    let letters = match stands {
+        Ok(()) => letters(house, &account, aim, &sas, kind, &source, need).await,
+        Err(fault) => Err(fault),
+    };
+    let letters = match letters {
         Ok(letters) => letters,
         // It was proved, so there is somebody to write down: a signature that was stolen shows in the log.
         Err(fault) if fault.kind() == Kind::Denied => {
@@ -303,98 +323,4 @@ async fn letters(
     sas::from_there(sas.get("sip"), source.address)?;
     require_kind(sas, kind, need)?;
     Ok(letters)
-}
-
-/// What a signature is over: what is asked for, as far as it is of that kind. Another container, or another blob, gives another text.
-fn resource_of(account: &Account, aim: Aim<'_>, sas: &Sas, kind: SasKind) -> Option<String> {
-    if kind == SasKind::Account {
-        return Some(String::new());
-    }
-    let (name, container) = (account.name(), aim.container?.as_str());
-    match (sas.get("sr"), aim.blob) {
-        ("c", _) => Some(format!("/blob/{name}/{container}")),
-        ("b", Some(blob)) => Some(format!("/blob/{name}/{container}/{}", blob.as_str())),
-        ("bs", Some(blob)) if !aim.snapshot.is_empty() => Some(format!("/blob/{name}/{container}/{}", blob.as_str())),
-        _ => None,
-    }
-}
-
-/// Start, end and permissions: of the signature, or of the stored policy that it names. Never of both.
-async fn bounds(
-    house: &House,
-    account: &Account,
-    aim: Aim<'_>,
-    sas: &Sas,
-    kind: SasKind,
-) -> Result<(String, String, String)> {
-    let own = |name: &str| sas.get(name).to_owned();
-    let policy_name = sas.get("si");
-    if policy_name.is_empty() {
-        return Ok((own("st"), own("se"), own("sp")));
-    }
-    if kind != SasKind::Service {
-        return Err(fault::unproven("only a service SAS names a stored policy"));
-    }
-    let missing = || fault::unproven("the signature names no policy of the container");
-    let name = aim.container.ok_or_else(missing)?;
-    let container = container::peek(house, account, name).await?.ok_or_else(missing)?;
-    let policy = container.policies.into_iter().find(|policy| policy.id == policy_name).ok_or_else(missing)?;
-    let one = |own: String, stored: String| match (own.is_empty(), stored.is_empty()) {
-        (false, false) => Err(fault::unproven("signature and policy both say the same field")),
-        (true, _) => Ok(stored),
-        (false, true) => Ok(own),
-    };
-    Ok((one(own("st"), policy.start)?, one(own("se"), policy.expiry)?, one(own("sp"), policy.permission)?))
-}
-
-/// Whether a signature is for what the operation is about at all.
-fn require_kind(sas: &Sas, kind: SasKind, need: &Need) -> Result<()> {
-    if kind == SasKind::Account {
-        if !sas.get("ss").contains('b') {
-            let why = "This request is not authorized to perform this operation using this service.";
-            return Err(fault::not_for_this("AuthorizationServiceMismatch", why));
-        }
-        if !sas.get("srt").contains(need.level.letter()) {
-            return Err(wrong_resource());
-        }
-        return Ok(());
-    }
-    // A snapshot is read and deleted, never written: with `bs` a write would fall on the blob, which nobody signed.
-    let is_of_snapshots = || [READ, READ_TAGS, DELETE].iter().any(|action| action.name() == need.action.name());
-    match (need.level, sas.get("sr")) {
-        (Level::Blob, "c" | "b") | (Level::Container, "c") => Ok(()),
-        (Level::Blob, "bs") if is_of_snapshots() => Ok(()),
-        _ => Err(wrong_resource()),
-    }
-}
-
-fn wrong_resource() -> Error {
-    let why = "This request is not authorized to perform this operation using this resource type.";
-    fault::not_for_this("AuthorizationResourceTypeMismatch", why)
-}
-
-/// Whose name a record gives to what this caller does.
-pub(super) fn delegator_of(caller: &Caller) -> Option<PrincipalId> {
-    caller.principal().map(|principal| principal.id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::storage::{WRITE, WRITE_TAGS};
-
-    #[test]
-    fn a_signature_for_a_snapshot_writes_nothing() {
-        let sas = |sr: &str| {
-            let pairs = [("sr", sr), ("sig", "x")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-            Sas::of(&pairs).unwrap()
-        };
-        let is_taken = |sr, action| require_kind(&sas(sr), SasKind::Service, &Need::blob(action, "rwdt")).is_ok();
-        for action in [READ, READ_TAGS, DELETE] {
-            assert!(is_taken("bs", action) && is_taken("b", action), "{}", action.name());
-        }
-        for action in [WRITE, WRITE_TAGS] {
-            assert!(!is_taken("bs", action) && is_taken("b", action), "{}", action.name());
-        }
-    }
 }

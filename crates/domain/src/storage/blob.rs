@@ -12,6 +12,7 @@ use super::{
     container::{Container, find as find_container},
     content::Content,
     fault, lease,
+    version::{BlobVersion, Moment, version_row},
 };
 use crate::gate::{Cx, Op, Record, Row, Shelf};
 
@@ -88,6 +89,12 @@ pub struct Blob {
     /// Of a snapshot: when it was made, in steps of 100 ns since 1970.
     #[serde(default)]
     pub snapshot: Option<u64>,
+    /// Its version: when it was written, in the same steps. None for what was written while no versions were kept.
+    #[serde(default)]
+    pub version: Option<u64>,
+    /// Whether it is an older version.
+    #[serde(default)]
+    pub is_past: bool,
     /// What it is.
     pub kind: BlobKind,
     pub(super) content: Content,
@@ -153,6 +160,9 @@ pub(super) fn prefix(container: &Container) -> &[u8] {
     container.guid.as_bytes()
 }
 
+/// Bytes by which the rows of a blob and of its snapshots begin: the container's GUID and the hash of the name.
+pub(super) const FAMILY: usize = 32;
+
 /// The rows of a blob and of its snapshots begin so.
 pub(super) fn family(shelf: &Shelf, container: &Container, name: &str) -> Vec<u8> {
     let mut id = prefix(container).to_vec();
@@ -204,6 +214,21 @@ impl InContainer {
 
     pub(super) async fn look<O: Op>(&self, cx: &Cx<'_, O>, container: &Container) -> Result<Option<Row<Blob>>> {
         cx.get::<Blob>(self.shelf(), &row_id(self.shelf(), container, self.blob.as_str(), None)).await
+    }
+
+    /// One state of the blob, to be read.
+    pub(super) async fn read<O: Op>(&self, cx: &Cx<'_, O>, container: &Container, moment: Moment) -> Result<Blob> {
+        let version = match moment {
+            Moment::Now => return Ok(self.find(cx, container, None).await?.value),
+            Moment::Snapshot(time) => return Ok(self.find(cx, container, Some(time)).await?.value),
+            Moment::Version(version) => version,
+        };
+        // The present one first: what is overwritten meanwhile is an older version from then on.
+        if let Some(row) = self.look(cx, container).await?.filter(|row| row.value.version == Some(version)) {
+            return Ok(row.value);
+        }
+        let id = version_row(self.shelf(), container, self.blob.as_str(), version);
+        Ok(cx.get::<BlobVersion>(self.shelf(), &id).await?.ok_or_else(fault::no_blob)?.value.0)
     }
 
     /// The blob, or its snapshot.

@@ -13,7 +13,9 @@ use super::{
     container::{ATTEMPTS, Container},
     content::{Block, Content, Loose, MOST_BLOCKS},
     fault, lease,
+    list::each,
     put::{Addition, Labels, Made, READ, may_replace, replace},
+    version::Moment,
 };
 use crate::gate::{BlobRef, Changes, Cx, Op, Record, Row, Shelf};
 
@@ -89,17 +91,23 @@ impl Addition for PutBlock {
             lease::require(present.value.lease.as_ref(), guard.lease, cx.now(), lease::Of::Blob)?;
         }
         // One is enough to compare with: all that are staged have one length.
-        let name = at.blob.as_str();
-        let others = cx.page::<Staged>(shelf, &family(shelf, &container, name), None, 1).await?;
+        let place = family(shelf, &container, at.blob.as_str());
+        let others = cx.page::<Staged>(shelf, &place, None, 1).await?;
         if others.first().is_some_and(|other| other.value.id.len() != id.len()) {
             let why = "The specified block ID has another length than those of the blob's other uncommitted blocks.";
             return Err(fault::invalid("InvalidBlobOrBlock", why));
+        }
+        if !others.is_empty() {
+            has_room(cx, &at, &container, &id).await?;
         }
         let (blob, md5) = body.store(cx, shelf).await?;
         cx.note("bytes", blob.length.to_string());
         let done = stage(cx, &at, &container, &id, &blob).await;
         match done {
             Ok(replaced) => {
+                if replaced.is_empty() {
+                    cx.house().accounts.staged.add(&place);
+                }
                 replaced.drop(cx).await;
                 Ok(md5)
             }
@@ -109,6 +117,28 @@ impl Addition for PutBlock {
             }
         }
     }
+}
+
+/// Refuses one block more than a blob may have waiting.
+async fn has_room<O: Op>(cx: &Cx<'_, O>, at: &InContainer, container: &Container, id: &str) -> Result<()> {
+    let (shelf, counts) = (at.shelf(), &cx.house().accounts.staged);
+    let place = family(shelf, container, at.blob.as_str());
+    let count = match counts.seen(&place, MOST_STAGED, cx.now()) {
+        Some(count) => count,
+        None => {
+            let mut count = 0_usize;
+            each::<Staged, _>(cx, shelf, &place, |_| count = count.saturating_add(1)).await?;
+            counts.set(&place, count, cx.now());
+            count
+        }
+    };
+    if count < MOST_STAGED
+        || cx.get::<Staged>(shelf, &staged_id(shelf, container, at.blob.as_str(), id)).await?.is_some()
+    {
+        return Ok(());
+    }
+    let why = "The uncommitted block count cannot exceed the maximum limit of 100,000 blocks.";
+    Err(fault::conflict("BlockCountExceedsLimit", why))
 }
 
 async fn stage<O: Op>(
@@ -193,6 +223,7 @@ impl Addition for PutBlockList {
                 found => found?,
             };
             if let Some(blob) = replace(cx, at, &container, present, &made, changes).await? {
+                cx.house().accounts.staged.end(&family(at.shelf(), &container, at.blob.as_str()));
                 loose.drop(cx).await;
                 return Ok(blob);
             }
@@ -258,7 +289,7 @@ pub struct GetBlockList {
     /// Of which blob.
     pub at: InContainer,
     /// Of which moment.
-    pub snapshot: Option<u64>,
+    pub moment: Moment,
     /// What must hold.
     pub guard: Guard,
 }
@@ -287,12 +318,12 @@ impl Op for GetBlockList {
         let container = self.at.container(cx).await?;
         let shelf = self.at.shelf();
         let place = family(shelf, &container, self.at.blob.as_str());
-        let staged = match self.snapshot {
-            Some(_) => Vec::new(),
-            None => cx.all::<Staged>(shelf, &place).await?,
+        let staged = match self.moment {
+            Moment::Now => cx.all::<Staged>(shelf, &place).await?,
+            Moment::Snapshot(_) | Moment::Version(_) => Vec::new(),
         };
-        let blob = match self.at.find(cx, &container, self.snapshot).await {
-            Ok(row) => Some(row.value),
+        let blob = match self.at.read(cx, &container, self.moment).await {
+            Ok(blob) => Some(blob),
             Err(fault) if fault.kind() == Kind::NotFound && !staged.is_empty() => None,
             Err(fault) => return Err(fault),
         };

@@ -10,7 +10,9 @@ use super::{
     container::ATTEMPTS,
     etag, fault, lease,
     put::WRITE,
+    service::ServiceSettings,
     time::steps,
+    version::{Moment, fresh_version, keep_version},
 };
 use crate::gate::{Changes, Cx, Op, Row};
 
@@ -56,7 +58,9 @@ impl Op for ChangeBlob {
         if let BlobChange::Metadata(metadata) = &self.change {
             check_metadata(metadata)?;
         }
-        changed(cx, &self.at, |blob| match &self.change {
+        // Of what is changed here, only labels are part of a version.
+        let versions = matches!(self.change, BlobChange::Metadata(_));
+        changed(cx, &self.at, versions, |blob| match &self.change {
             BlobChange::Lease(ask) => {
                 self.guard.conditions.hold_for_write(blob.mark())?;
                 lease::apply(&mut blob.lease, *ask, cx.now()).map(Some)
@@ -105,7 +109,7 @@ impl Op for SetTags {
             blob.tags.clone_from(&self.tags);
             Ok(())
         };
-        Ok(changed(cx, &self.at, set).await?.0)
+        Ok(changed(cx, &self.at, false, set).await?.0)
     }
 }
 
@@ -115,7 +119,7 @@ pub struct GetTags {
     /// Of which blob.
     pub at: InContainer,
     /// Of which moment.
-    pub snapshot: Option<u64>,
+    pub moment: Moment,
 }
 
 #[async_trait]
@@ -129,21 +133,29 @@ impl Op for GetTags {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let container = self.at.container(cx).await?;
-        Ok(self.at.find(cx, &container, self.snapshot).await?.value.tags)
+        Ok(self.at.read(cx, &container, self.moment).await?.tags)
     }
 }
 
-/// Reads, edits and writes back, again while somebody else is faster.
+/// Reads, edits and writes back, again while somebody else is faster. What was there becomes an older version, where it `versions` and
+/// the account keeps these.
 async fn changed<O: Op, T>(
     cx: &Cx<'_, O>,
     at: &InContainer,
+    versions: bool,
     edit: impl Fn(&mut Blob) -> Result<T>,
 ) -> Result<(Blob, T)> {
     let container = at.container(cx).await?;
+    let versions = versions && ServiceSettings::of(cx, &at.account).await?.versioning;
     for _ in 0..ATTEMPTS {
         let mut row = at.find(cx, &container, None).await?;
-        let done = edit(&mut row.value)?;
         let mut changes = Changes::new();
+        let before = versions.then(|| row.value.clone());
+        let done = edit(&mut row.value)?;
+        if let Some(before) = before {
+            let last = keep_version(cx, at, &container, before, &mut changes).await?;
+            row.value.version = Some(fresh_version(cx, at, &container, Some(last)).await?);
+        }
         changes.put(at.shelf(), &row)?;
         match cx.commit(changes).await {
             Err(fault) if fault.kind() == Kind::Stale => {}
@@ -189,6 +201,7 @@ impl Op for SnapshotBlob {
                 time = time.saturating_add(1);
             }
             snapshot.snapshot = Some(time);
+            snapshot.version = None;
             snapshot.lease = None;
             if !self.metadata.is_empty() {
                 snapshot.metadata.clone_from(&self.metadata);

@@ -11,6 +11,7 @@ use super::{
     Account, ContainerName, Lease,
     condition::{Conditions, Mark},
     etag, fault, lease,
+    list::each,
     sweep::Gone,
 };
 use crate::gate::{Changes, Cx, House, Op, Record, Row};
@@ -284,7 +285,7 @@ impl Op for DeleteContainer {
     }
 }
 
-/// Lists the containers of an account that the caller may see, by name.
+/// Lists the containers of an account, by name: a page, and the name that the next one begins with.
 #[derive(Debug)]
 pub struct ListContainers {
     /// Of which account.
@@ -293,22 +294,32 @@ pub struct ListContainers {
     pub prefix: String,
     /// Only those from this name on.
     pub from: String,
+    /// At most so many.
+    pub most: usize,
 }
 
 #[async_trait]
 impl Op for ListContainers {
     const ACTION: Action = READ;
-    type Output = Vec<Container>;
+    type Output = (Vec<Container>, Option<String>);
 
     fn scope(&self) -> ResourceId {
         self.account.service()
     }
 
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<Container>> {
-        let rows = cx.all::<Container>(&self.account.shelf, b"").await?;
-        let mut found: Vec<Container> = rows.into_iter().map(|row| row.value).collect();
-        found.retain(|container| container.name.starts_with(&self.prefix) && container.name >= self.from);
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(found)
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let mut found: BTreeMap<String, Container> = BTreeMap::new();
+        each::<Container, _>(cx, &self.account.shelf, b"", |container| {
+            if container.name.starts_with(&self.prefix) && container.name >= self.from {
+                found.insert(container.name.clone(), container);
+            }
+            // One more than wanted, to know where the next page begins.
+            if found.len() > self.most.saturating_add(1) {
+                found.pop_last();
+            }
+        })
+        .await?;
+        let next = if found.len() > self.most { found.pop_last().map(|(name, _)| name) } else { None };
+        Ok((found.into_values().collect(), next))
     }
 }

@@ -1,16 +1,16 @@
 //! What a blob holds: one sealed object, or blocks in pages of rows, so that neither 50,000 blocks nor a thousand appends make any
 //! row grow without bound.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{BlobId, Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    blob::{Blob, DeletedBlob, family},
-    container::Container,
+    blob::{Blob, DeletedBlob},
     fault,
+    version::BlobVersion,
 };
 use crate::gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Record, Row, Shelf};
 
@@ -175,10 +175,6 @@ impl Content {
         }
         cx.open_parts(shelf, parts).await
     }
-
-    fn shares_rows_with(&self, other: &Self) -> bool {
-        matches!((self, other), (Self::Blocks { id, .. }, Self::Blocks { id: other, .. }) if id == other)
-    }
 }
 
 /// Sealed objects that nothing names once a commit is done.
@@ -189,6 +185,11 @@ impl Loose {
     /// Notes what the staged blocks of a replaced list held.
     pub(super) fn add(&mut self, blob: BlobRef) {
         self.0.push(blob);
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Takes over those of another.
@@ -204,50 +205,110 @@ impl Loose {
     }
 }
 
-/// Lets go of the contents of blobs of one name: removes their rows with `changes`, and gives what is to be removed after the commit.
-/// What the blob's other versions, or `kept`, still hold stays.
+/// Lets go of the contents of blobs of one name, whose rows begin with `place`: removes the rows of their blocks with `changes`, and
+/// gives what is to be removed after the commit. What the blob's other versions, or `kept`, still hold stays.
+///
+/// The others are read a page at a time: of them only what decides about the blobs that go is kept in memory.
 pub(super) async fn release<O: Op>(
     cx: &Cx<'_, O>,
     shelf: &Shelf,
-    container: &Container,
+    place: &[u8],
     gone: &[&Blob],
     kept: &[BlobRef],
     changes: &mut Changes,
 ) -> Result<Loose> {
-    let Some(name) = gone.first().map(|blob| blob.name.as_str()) else { return Ok(Loose::default()) };
-    let place = family(shelf, container, name);
-    let mut others: Vec<Blob> = cx.all::<Blob>(shelf, &place).await?.into_iter().map(|row| row.value).collect();
-    others.extend(cx.all::<DeletedBlob>(shelf, &place).await?.into_iter().map(|row| row.value.0));
-    // A snapshot and what was replaced in the same moment share mark and time: only one of them is a deleted one.
-    let is_same = |blob: &Blob, other: &Blob| {
-        (blob.etag, blob.snapshot, &blob.deletion) == (other.etag, other.snapshot, &other.deletion)
-    };
-    others.retain(|other| !gone.iter().any(|blob| is_same(blob, other)));
-    let mut used: BTreeSet<BlobId> = kept.iter().map(BlobRef::id).collect();
-    for other in &others {
-        used.extend(objects(cx, shelf, &other.content).await?.iter().map(BlobRef::id));
+    if gone.is_empty() {
+        return Ok(Loose::default());
     }
-    let mut loose = Loose::default();
-    let mut seen: Vec<&Content> = Vec::new();
+    let mut going = Going::default();
     for blob in gone {
-        let is_shared = |content: &&Content| content.shares_rows_with(&blob.content);
-        let stays = others.iter().map(|other| &other.content).any(|content| is_shared(&content));
-        if stays || seen.iter().any(is_shared) {
-            continue;
-        }
-        seen.push(&blob.content);
-        for object in objects(cx, shelf, &blob.content).await? {
-            if used.insert(object.id()) {
-                loose.add(object);
-            }
-        }
-        if let Content::Blocks { id, .. } = &blob.content {
-            for row in cx.all::<Page>(shelf, id.as_bytes()).await? {
-                changes.delete(shelf, &row);
-            }
+        going.add(cx, shelf, &blob.content).await?;
+    }
+    for object in kept {
+        going.objects.remove(&object.id());
+    }
+    going.spare_others::<Blob, _>(cx, shelf, place, gone).await?;
+    going.spare_others::<DeletedBlob, _>(cx, shelf, place, gone).await?;
+    going.spare_others::<BlobVersion, _>(cx, shelf, place, gone).await?;
+    for id in going.pages {
+        for row in cx.all::<Page>(shelf, id.as_bytes()).await? {
+            changes.delete(shelf, &row);
         }
     }
-    Ok(loose)
+    Ok(Loose(going.objects.into_values().collect()))
+}
+
+/// What goes, unless something else of the same name turns out to hold it.
+#[derive(Default)]
+struct Going {
+    objects: BTreeMap<BlobId, BlobRef>,
+    /// Whose rows of blocks.
+    pages: BTreeSet<Uuid>,
+}
+
+impl Going {
+    async fn add<O: Op>(&mut self, cx: &Cx<'_, O>, shelf: &Shelf, content: &Content) -> Result<()> {
+        if let Content::Blocks { id, .. } = content {
+            self.pages.insert(*id);
+        }
+        self.objects.extend(objects(cx, shelf, content).await?.into_iter().map(|object| (object.id(), object)));
+        Ok(())
+    }
+
+    /// Keeps what other rows of this table hold.
+    async fn spare_others<T: Kept, O: Op>(
+        &mut self,
+        cx: &Cx<'_, O>,
+        shelf: &Shelf,
+        place: &[u8],
+        gone: &[&Blob],
+    ) -> Result<()> {
+        // A snapshot and what was replaced in the same moment share mark and time: only one of them is a deleted one.
+        let is_same = |blob: &Blob, other: &Blob| {
+            let of = |blob: &Blob| (blob.etag, blob.snapshot, blob.version, blob.is_past);
+            of(blob) == of(other) && blob.deletion == other.deletion
+        };
+        let mut after: Option<Vec<u8>> = None;
+        while !(self.objects.is_empty() && self.pages.is_empty()) {
+            let rows = cx.page::<T>(shelf, place, after.as_deref(), PAGE).await?;
+            let was_last = rows.len() < PAGE;
+            after = rows.last().map(|row| row.id.clone());
+            for row in rows {
+                let other = row.value.blob();
+                if gone.iter().any(|blob| is_same(blob, other)) {
+                    continue;
+                }
+                if let Content::Blocks { id, .. } = &other.content {
+                    self.pages.remove(id);
+                }
+                for object in objects(cx, shelf, &other.content).await? {
+                    self.objects.remove(&object.id());
+                }
+            }
+            if was_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A row that holds a blob, in whichever table.
+pub(super) trait Kept: Record {
+    /// The blob.
+    fn blob(&self) -> &Blob;
+}
+
+impl Kept for Blob {
+    fn blob(&self) -> &Blob {
+        self
+    }
+}
+
+impl Kept for DeletedBlob {
+    fn blob(&self) -> &Blob {
+        &self.0
+    }
 }
 
 /// The sealed objects of a content.

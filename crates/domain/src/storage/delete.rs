@@ -1,5 +1,7 @@
 //! Deleting blobs, and having them back while deleted ones are kept.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use kernel::{Action, Kind, ResourceId, Result};
 
@@ -10,10 +12,14 @@ use super::{
     content::{Loose, release},
     fault,
     put::{DELETE, WRITE},
-    service::retention,
-    time::steps,
+    service::ServiceSettings,
+    time::{snapshot_text, steps},
+    version::{self, keep_version},
 };
 use crate::gate::{Changes, Cx, Op, Row};
+
+/// Deleted blobs and snapshots that come back in one commit.
+const AT_ONCE: usize = 256;
 
 /// What is deleted of a blob that has snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +64,8 @@ impl Op for DeleteBlob {
                 Err(fault) if fault.kind() == Kind::Stale => {}
                 Err(fault) => return Err(fault),
                 Ok(()) => {
+                    let place = family(self.at.shelf(), &container, self.at.blob.as_str());
+                    cx.house().accounts.staged.end(&place);
                     loose.drop(cx).await;
                     return Ok(());
                 }
@@ -75,20 +83,27 @@ impl DeleteBlob {
             self.guard.conditions.hold_for_write(row.value.mark())?;
             return Ok(vec![row]);
         }
-        let shelf = self.at.shelf();
-        let mut all = cx.all::<Blob>(shelf, &family(shelf, container, self.at.blob.as_str())).await?;
-        let has_snapshots = all.iter().any(|row| row.value.snapshot.is_some());
-        if self.snapshots == Snapshots::Only {
-            self.guard.conditions.hold_for_write(row.value.mark())?;
-            all.retain(|row| row.value.snapshot.is_some());
-            return Ok(all);
+        let (shelf, place) = (self.at.shelf(), family(self.at.shelf(), container, self.at.blob.as_str()));
+        match self.snapshots {
+            Snapshots::Only => {
+                self.guard.conditions.hold_for_write(row.value.mark())?;
+                let mut all = cx.all::<Blob>(shelf, &place).await?;
+                all.retain(|row| row.value.snapshot.is_some());
+                Ok(all)
+            }
+            Snapshots::Include => {
+                self.guard.hold_for_write(&row.value, cx.now())?;
+                cx.all::<Blob>(shelf, &place).await
+            }
+            Snapshots::Keep => {
+                self.guard.hold_for_write(&row.value, cx.now())?;
+                if cx.page::<Blob>(shelf, &place, None, 2).await?.len() > 1 {
+                    let why = "This operation is not permitted because the blob has snapshots.";
+                    return Err(fault::conflict("SnapshotsPresent", why));
+                }
+                Ok(vec![row])
+            }
         }
-        self.guard.hold_for_write(&row.value, cx.now())?;
-        if has_snapshots && self.snapshots == Snapshots::Keep {
-            let why = "This operation is not permitted because the blob has snapshots.";
-            return Err(fault::conflict("SnapshotsPresent", why));
-        }
-        Ok(all)
     }
 
     async fn remove(
@@ -102,11 +117,22 @@ impl DeleteBlob {
         for row in gone {
             changes.delete(shelf, row);
         }
-        let Some(span) = retention(cx, &self.at.account).await? else {
+        let settings = ServiceSettings::of(cx, &self.at.account).await?;
+        let (mut gone, mut base) = (gone.iter().collect::<Vec<_>>(), None);
+        if settings.versioning {
+            base = gone.iter().position(|row| row.value.snapshot.is_none()).map(|at| gone.remove(at));
+        }
+        // Its blocks stay where they are, so that nothing of the blob is let go.
+        if let Some(base) = base {
+            let version = keep_version(cx, &self.at, container, base.value.clone(), changes).await?;
+            cx.note("keptAs", snapshot_text(version));
+        }
+        let Some(span) = settings.retention() else {
             let blobs: Vec<&Blob> = gone.iter().map(|row| &row.value).collect();
-            let mut loose = release(cx, shelf, container, &blobs, &[], changes).await?;
-            if gone.iter().any(|row| row.value.snapshot.is_none()) {
-                let place = family(shelf, container, self.at.blob.as_str());
+            let place = family(shelf, container, self.at.blob.as_str());
+            let mut loose = release(cx, shelf, &place, &blobs, &[], changes).await?;
+            let was_base = |row: &&Row<Blob>| row.value.snapshot.is_none();
+            if base.is_some() || gone.iter().any(was_base) {
                 for staged in cx.all::<Staged>(shelf, &place).await? {
                     changes.delete(shelf, &staged);
                     loose.add(staged.value.blob);
@@ -160,39 +186,55 @@ impl Op for UndeleteBlob {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let container = self.at.container(cx).await?;
-        let shelf = self.at.shelf();
-        let place = family(shelf, &container, self.at.blob.as_str());
-        for _ in 0..ATTEMPTS {
-            let deleted = cx.all::<DeletedBlob>(shelf, &place).await?;
-            let present = self.at.look(cx, &container).await?;
-            if deleted.is_empty() {
-                return if present.is_some() { Ok(()) } else { Err(fault::no_blob()) };
-            }
-            let mut changes = Changes::new();
-            for row in &deleted {
-                let mut blob = row.value.0.clone();
-                let is_base = blob.snapshot.is_none();
-                blob.deletion = None;
-                let taken =
-                    cx.get::<Blob>(shelf, &row_id(shelf, &container, &blob.name, blob.snapshot)).await?.is_some();
-                if taken && is_base {
-                    continue;
-                }
-                let mut time = blob.snapshot;
-                while let Some(at) = time
-                    && cx.get::<Blob>(shelf, &row_id(shelf, &container, &blob.name, Some(at))).await?.is_some()
-                {
-                    time = Some(at.saturating_add(1));
-                }
-                blob.snapshot = time;
-                changes.delete(shelf, row);
-                changes.put(shelf, &Row::new(row_id(shelf, &container, &blob.name, time), blob))?;
-            }
-            match cx.commit(changes).await {
-                Err(fault) if fault.kind() == Kind::Stale => {}
-                done => return done,
+        let place = family(self.at.shelf(), &container, self.at.blob.as_str());
+        let (mut after, mut tries): (Option<Vec<u8>>, usize) = (None, 0);
+        let mut found = false;
+        loop {
+            let deleted = cx.page::<DeletedBlob>(self.at.shelf(), &place, after.as_deref(), AT_ONCE).await?;
+            let Some(last) = deleted.last().map(|row| row.id.clone()) else { break };
+            found = true;
+            // Whoever is stopped in between has a part of them back, and asks again for the rest.
+            match self.bring_back(cx, &container, deleted).await {
+                Ok(()) => (after, tries) = (Some(last), 0),
+                Err(fault) if fault.kind() == Kind::Stale && tries < ATTEMPTS => tries = tries.saturating_add(1),
+                Err(fault) if fault.kind() == Kind::Stale => return Err(fault::too_fast()),
+                Err(fault) => return Err(fault),
             }
         }
-        Err(fault::too_fast())
+        if found || self.at.look(cx, &container).await?.is_some() { Ok(()) } else { Err(fault::no_blob()) }
+    }
+}
+
+impl UndeleteBlob {
+    /// Brings back what these rows hold, in one commit.
+    async fn bring_back(&self, cx: &Cx<'_, Self>, container: &Container, deleted: Vec<Row<DeletedBlob>>) -> Result<()> {
+        let shelf = self.at.shelf();
+        let mut changes = Changes::new();
+        let mut taken: BTreeSet<Vec<u8>> = BTreeSet::new();
+        for row in deleted {
+            if row.value.0.is_past {
+                version::bring_back(cx, shelf, container, &row, &mut changes).await?;
+                continue;
+            }
+            let mut blob = row.value.0.clone();
+            blob.deletion = None;
+            let place = |time| row_id(shelf, container, &blob.name, time);
+            // One that was made meanwhile stays, and what it replaced goes on resting.
+            if blob.snapshot.is_none() && cx.get::<Blob>(shelf, &place(None)).await?.is_some() {
+                continue;
+            }
+            let mut time = blob.snapshot;
+            while let Some(at) = time
+                && (taken.contains(&place(time)) || cx.get::<Blob>(shelf, &place(time)).await?.is_some())
+            {
+                time = Some(at.saturating_add(1));
+            }
+            let id = place(time);
+            taken.insert(id.clone());
+            blob.snapshot = time;
+            changes.delete(shelf, &row);
+            changes.put(shelf, &Row::new(id, blob))?;
+        }
+        if changes.is_empty() { Ok(()) } else { cx.commit(changes).await }
     }
 }

@@ -13,8 +13,9 @@ use super::{
     block::Staged,
     container::{InAccount, find},
     put::READ,
+    version::BlobVersion,
 };
-use crate::gate::{Cx, Op};
+use crate::gate::{Cx, Op, Record, Shelf};
 
 /// Rows that are read at once.
 const PAGE: usize = 1000;
@@ -32,6 +33,8 @@ pub struct Include {
     pub uncommitted: bool,
     /// Those that can be had back.
     pub deleted: bool,
+    /// Older versions.
+    pub versions: bool,
 }
 
 /// Lists a container.
@@ -56,8 +59,11 @@ pub struct ListBlobs {
 pub struct Place {
     /// The name.
     pub name: String,
-    /// Snapshots come by their time, the blob after them; one that was deleted before it, so that it hides none that is there.
+    /// Snapshots and versions come by their time, the blob after them; one that was deleted before it, so that it hides none that is
+    /// there.
     pub time: u64,
+    /// Tells those of one moment apart: snapshots, versions, and both of these that were deleted.
+    pub rank: u8,
 }
 
 /// One entry.
@@ -94,33 +100,51 @@ impl Op for ListBlobs {
         let shelf = &self.at.account.shelf;
         let place = prefix(&container);
         let mut page = Page { asked: &self, found: BTreeMap::new() };
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let rows = cx.page::<Blob>(shelf, place, after.as_deref(), PAGE).await?;
-            let is_last = rows.len() < PAGE;
-            after = rows.last().map(|row| row.id.clone());
-            for row in rows {
-                if row.value.snapshot.is_none() || self.include.snapshots {
-                    page.take(row.value);
-                }
+        let takes = |blob: &Blob| {
+            (blob.snapshot.is_none() || self.include.snapshots) && (!blob.is_past || self.include.versions)
+        };
+        each::<Blob, _>(cx, shelf, place, |blob| {
+            if takes(&blob) {
+                page.take(blob);
             }
-            if is_last {
-                break;
-            }
-        }
+        })
+        .await?;
         if self.include.deleted {
-            for row in cx.all::<DeletedBlob>(shelf, place).await? {
-                if row.value.0.snapshot.is_none() || self.include.snapshots {
-                    page.take(row.value.0);
+            each::<DeletedBlob, _>(cx, shelf, place, |DeletedBlob(blob)| {
+                if takes(&blob) {
+                    page.take(blob);
                 }
-            }
+            })
+            .await?;
+        }
+        if self.include.versions {
+            each::<BlobVersion, _>(cx, shelf, place, |BlobVersion(blob)| page.take(blob)).await?;
         }
         if self.include.uncommitted {
-            for row in cx.all::<Staged>(shelf, place).await? {
-                page.take_uncommitted(row.value.name);
-            }
+            each::<Staged, _>(cx, shelf, place, |staged| page.take_uncommitted(staged.name)).await?;
         }
         Ok(page.end())
+    }
+}
+
+/// Looks at every row, never holding more than a page of them.
+pub(super) async fn each<T: Record, O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    place: &[u8],
+    mut look: impl FnMut(T) + Send,
+) -> Result<()> {
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let rows = cx.page::<T>(shelf, place, after.as_deref(), PAGE).await?;
+        let is_last = rows.len() < PAGE;
+        after = rows.last().map(|row| row.id.clone());
+        for row in rows {
+            look(row.value);
+        }
+        if is_last {
+            return Ok(());
+        }
     }
 }
 
@@ -133,12 +157,14 @@ struct Page<'a> {
 impl Page<'_> {
     fn take(&mut self, blob: Blob) {
         let last = if blob.deletion.is_some() { DELETED } else { u64::MAX };
-        let place = Place { name: blob.name.clone(), time: blob.snapshot.unwrap_or(last) };
+        let past = blob.version.filter(|_| blob.is_past);
+        let rank = u8::from(past.is_some()).saturating_add(if blob.deletion.is_some() { 2 } else { 0 });
+        let place = Place { name: blob.name.clone(), time: blob.snapshot.or(past).unwrap_or(last), rank };
         self.add(place, |_| Entry::Blob(Box::new(blob)));
     }
 
     fn take_uncommitted(&mut self, name: String) {
-        let place = Place { name, time: u64::MAX };
+        let place = Place { name, time: u64::MAX, rank: 0 };
         if !self.found.contains_key(&place) {
             self.add(place, Entry::Uncommitted);
         }
@@ -151,7 +177,7 @@ impl Page<'_> {
             place.name.get(..end).map(str::to_owned)
         });
         if let Some(name) = &directory {
-            place = Place { name: name.clone(), time: u64::MAX };
+            place = Place { name: name.clone(), time: u64::MAX, rank: 0 };
         }
         if self.asked.from.as_ref().is_some_and(|from| place < *from) {
             return;

@@ -17,15 +17,20 @@ mod etag;
 mod fault;
 mod lease;
 mod list;
+mod lost;
 mod name;
 mod put;
 mod sas;
 mod service;
+mod signed;
+mod staged;
 mod sweep;
 mod time;
+mod vend;
+mod version;
 
-pub use account::Account;
 pub(crate) use account::Accounts;
+pub use account::{Account, account_at};
 pub use append::{AppendBlock, Appended};
 pub use authorize::{Aim, Arrival, Credential, Level, Need, arrive};
 pub use blob::{Blob, BlobKind, ContentHeaders, Copied, Guard, InContainer};
@@ -37,14 +42,19 @@ pub use container::{
     ChangeContainer, Container, ContainerChange, CreateContainer, DELETE as DELETE_CONTAINER, DeleteContainer,
     GetContainer, InAccount, ListContainers, Policy, READ as READ_CONTAINER, WRITE as WRITE_CONTAINER,
 };
-pub use delegation::{DelegationKey, GetDelegationKey};
+pub(crate) use delegation::require_factors;
+pub use delegation::{DelegationKey, GetDelegationKey, RevokeDelegationKeys};
 pub use delete::{DeleteBlob, Snapshots, UndeleteBlob};
 pub use fault::invalid;
 pub use lease::{Answer as LeaseAnswer, Ask as LeaseAsk, Lease, duration as lease_duration, state as lease_state};
 pub use list::{BlobPage, Entry, Include, ListBlobs, MOST as MOST_LISTED, Place};
+pub use lost::collect_lost;
 pub use name::{BlobName, ContainerName};
 pub use put::{ADD, Adding, Addition, DELETE, GetBlob, Labels, Opened, PutBlob, READ, WRITE, Wanted, Writing};
 pub use sas::Sas;
-pub use service::{GetServiceSettings, ServiceSettings, SetServiceSettings};
+pub use service::{GetServiceSettings, Retention, ServiceSettings, SetServiceSettings};
 pub use sweep::sweep_accounts;
 pub use time::{http_date, parse_http_date, parse_snapshot, snapshot_text};
+pub use vend::{AccountSas, ListAccountSas, ListServiceSas, ServiceSas};
+pub(crate) use vend::{Vending, sign_for_container, sign_for_share, vend};
+pub use version::{DELETE_VERSION, DeleteBlobVersion, Moment};

@@ -1,6 +1,6 @@
 //! Making and replacing blobs, and reading them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
@@ -8,15 +8,16 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use super::{
     blob::{
         Blob, BlobKind, ContentHeaders, Copied, DeletedBlob, Deletion, Guard, InContainer, check_metadata, check_tags,
-        row_id,
+        family, row_id,
     },
     body::Body,
     condition::Tag,
     container::{ATTEMPTS, Container},
     content::{Content, Loose, release},
     etag, fault, lease,
-    service::retention,
+    service::ServiceSettings,
     time::steps,
+    version::{Moment, fresh_version, keep_version},
 };
 use crate::gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Row};
 
@@ -202,15 +203,31 @@ pub(super) async fn replace<O: Op>(
 ) -> Result<Option<Blob>> {
     let shelf = at.shelf();
     let mark = etag::fresh(cx.now())?;
+    let settings = ServiceSettings::of(cx, &at.account).await?;
     let lease = present.as_ref().and_then(|row| row.value.lease.clone());
+    let created_at = present.as_ref().map_or(cx.now(), |row| row.value.created_at);
+    let stored = present.as_ref().map_or(0, |row| row.version);
+    let (mut loose, mut last) = (Loose::default(), None);
+    match present {
+        Some(present) if settings.versioning => {
+            last = Some(keep_version(cx, at, container, present.value, &mut changes).await?);
+        }
+        Some(present) => {
+            loose = put_away(cx, at, container, present, &made.kept, settings.retention(), &mut changes).await?;
+        }
+        None => {}
+    }
+    let version = if settings.versioning { Some(fresh_version(cx, at, container, last).await?) } else { None };
     let blob = Blob {
         name: at.blob.as_str().to_owned(),
         snapshot: None,
+        version,
+        is_past: false,
         kind: made.kind,
         content: made.content.clone(),
         length: made.length,
         etag: mark.etag,
-        created_at: present.as_ref().map_or(cx.now(), |row| row.value.created_at),
+        created_at,
         modified_at: mark.modified_at,
         headers: made.labels.headers.clone(),
         metadata: made.labels.metadata.clone(),
@@ -220,11 +237,7 @@ pub(super) async fn replace<O: Op>(
         deletion: None,
     };
     let mut row = Row::new(row_id(shelf, container, &blob.name, None), blob);
-    let mut loose = Loose::default();
-    if let Some(present) = present {
-        row.version = present.version;
-        loose = put_away(cx, at, container, present, &made.kept, &mut changes).await?;
-    }
+    row.version = stored;
     changes.put(shelf, &row)?;
     match cx.commit(changes).await {
         Err(fault) if fault.kind() == Kind::Stale => Ok(None),
@@ -243,11 +256,13 @@ async fn put_away<O: Op>(
     container: &Container,
     present: Row<Blob>,
     kept: &[BlobRef],
+    retention: Option<Duration>,
     changes: &mut Changes,
 ) -> Result<Loose> {
     let shelf = at.shelf();
-    let Some(days) = retention(cx, &at.account).await? else {
-        return release(cx, shelf, container, &[&present.value], kept, changes).await;
+    let Some(days) = retention else {
+        let place = family(shelf, container, &present.value.name);
+        return release(cx, shelf, &place, &[&present.value], kept, changes).await;
     };
     let mut old = present.value;
     let mut time = steps(cx.now());
@@ -288,13 +303,13 @@ pub enum Wanted {
     Range(u64, Option<u64>),
 }
 
-/// Reads a blob or a snapshot.
+/// Reads a blob, a snapshot or a version.
 #[derive(Debug)]
 pub struct GetBlob {
     /// Which.
     pub at: InContainer,
     /// Of which moment.
-    pub snapshot: Option<u64>,
+    pub moment: Moment,
     /// Which bytes.
     pub wanted: Wanted,
     /// What must hold.
@@ -312,7 +327,7 @@ impl Op for GetBlob {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Opened> {
         let container = self.at.container(cx).await?;
-        let mut blob = self.at.find(cx, &container, self.snapshot).await?.value;
+        let mut blob = self.at.read(cx, &container, self.moment).await?;
         for _ in 0..ATTEMPTS {
             self.guard.hold_for_read(&blob, cx.now())?;
             let range = self.range(blob.length)?;
@@ -325,7 +340,7 @@ impl Op for GetBlob {
                 Err(fault) => return Err(fault),
             };
             // Who replaces a blob removes the old bytes, and a client that is told 404 takes a blob as gone that is always there.
-            let now = self.at.find(cx, &container, self.snapshot).await?.value;
+            let now = self.at.read(cx, &container, self.moment).await?;
             if now.etag == blob.etag {
                 return Err(Error::internal("the bytes of a blob are missing").because(missing));
             }

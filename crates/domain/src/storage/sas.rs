@@ -59,6 +59,21 @@ impl Sas {
         fields.contains_key("sig").then_some(Self { fields })
     }
 
+    /// What is to be signed: fields without a code. Empty ones are left out.
+    pub(super) fn unsigned(fields: &[(&str, &str)]) -> Self {
+        let said = fields.iter().filter(|(_, value)| !value.is_empty());
+        Self { fields: said.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
+    }
+
+    /// The query that is to be added to an address, with its code.
+    pub(super) fn query(&self, code: &str) -> String {
+        let own = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        own.chain([("sig", code)])
+            .map(|(name, value)| format!("{name}={}", escaped(value)))
+            .collect::<Vec<_>>()
+            .join("&")
+    }
+
     /// A field; empty when it is not there.
     pub(super) fn get(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
@@ -128,6 +143,12 @@ impl Sas {
         lines.extend(of(&ANSWERS));
         lines.join("\n")
     }
+}
+
+/// Everything but the unreserved characters is escaped (RFC 3986 §2.3).
+fn escaped(value: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    value.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// When a signature may be used.

@@ -25,7 +25,7 @@ use crate::{
     platform_metrics::keep_counting,
     resources::{ListDuePurges, ListDueSyncs, ListDueVaults, PurgeDue, PurgeDueVault},
     scoring::flush_requests,
-    storage::sweep_accounts,
+    storage::{collect_lost, sweep_accounts},
     vault::{look_after_certificates, look_after_rotations, purge_objects_due},
 };
 
@@ -35,6 +35,8 @@ const FLUSH: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_secs(1);
 /// Signing keys, what hangs on tokens, and deleted workspaces are looked at this often.
 const KEYS: Duration = Duration::from_secs(600);
+/// Ciphertext that nothing names is looked for once a day; whether a day has gone by is asked this often.
+const LOST: Duration = Duration::from_secs(3600);
 /// Keys that customers hold are looked at this often while they are in use, and workspaces that were raised until they are proven.
 const CUSTOMER_KEYS: Duration = Duration::from_secs(5);
 /// And those that are elsewhere this often.
@@ -53,6 +55,7 @@ pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
         tokio::spawn(end_roles(Arc::clone(&house), stop.clone())),
         tokio::spawn(look_after_customer_keys(Arc::clone(&house), stop.clone())),
         tokio::spawn(look_after_keys_elsewhere(Arc::clone(&house), stop.clone())),
+        tokio::spawn(collect(Arc::clone(&house), stop.clone())),
         tokio::spawn(look_after_runs(Arc::clone(&house), stop)),
     ];
     for task in tasks {
@@ -145,6 +148,27 @@ async fn look_after_customer_keys(house: Arc<House>, mut stop: watch::Receiver<b
 async fn look_after_keys_elsewhere(house: Arc<House>, mut stop: watch::Receiver<bool>) {
     while !is_over(&mut stop, KEYS_ELSEWHERE).await {
         look_at_keys_elsewhere(&house).await;
+    }
+}
+
+/// Collects ciphertext that nothing names.
+async fn collect(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    loop {
+        // All rows are read: whoever waits for the server to stop does not wait for that.
+        let done = tokio::select! {
+            done = collect_lost(&house) => done,
+            _ = stop.wait_for(|stopped| *stopped) => return,
+        };
+        match done {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "objects that nothing named were removed"),
+            Err(fault) => {
+                tracing::error!(?fault, "objects that nothing names could not be looked for; it is tried again")
+            }
+        }
+        if is_over(&mut stop, LOST).await {
+            return;
+        }
     }
 }
 

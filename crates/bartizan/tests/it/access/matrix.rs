@@ -164,5 +164,6 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.Resources/addresses/find/read",
     "Microsoft.Resources/addresses/found/action",
     "Microsoft.Storage/storageAccounts/blobServices/sweep",
+    "Microsoft.Storage/storageAccounts/collect/action",
     "Microsoft.Storage/storageAccounts/sweep/read",
 ];

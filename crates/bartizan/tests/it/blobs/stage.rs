@@ -47,7 +47,9 @@ impl Told {
     }
 }
 
-const KEPT: [&str; 24] = [
+const KEPT: [&str; 26] = [
+    "x-ms-version-id",
+    "x-ms-is-current-version",
     "etag",
     "content-length",
     "content-range",
@@ -79,7 +81,7 @@ impl Stage {
         Self::over(std::sync::Arc::new(store::blob::Memory::new())).await
     }
 
-    pub async fn over(blobs: std::sync::Arc<store::blob::Memory>) -> Self {
+    pub async fn over(blobs: std::sync::Arc<dyn kernel::BlobStore>) -> Self {
         let meta = std::sync::Arc::new(store::meta::Memory::new(std::sync::Arc::new(seal::Sha256Chain)));
         let (test, callers) = TestHouse::over(meta, blobs).await;
         let owner = callers.token(Who::Owner).unwrap().clone();
@@ -182,6 +184,36 @@ impl Stage {
         let text = format!("{}\n{}\n", self.account, names.map(of).join("\n"));
         signed(&fields, key, &text)
     }
+}
+
+/// The text of an element.
+pub fn leaf(xml: &str, name: &str) -> String {
+    xml.split(&format!("<{name}>")).nth(1).map(|part| part.split('<').next().unwrap().to_owned()).unwrap_or_default()
+}
+
+/// The query of a SAS under a delegation key, as it was told.
+pub fn delegated(key: &str, account: &str, resource: &str, sr: &str, sp: &str, se: &str) -> String {
+    let fields = ["SignedOid", "SignedTid", "SignedStart", "SignedExpiry", "SignedService", "SignedVersion"];
+    let fields = fields.map(|name| leaf(key, name));
+    let [oid, tid, start, expiry, service, version] = &fields;
+    let resource = format!("/blob/{account}/{resource}");
+    let text = [
+        sp, "", se, &resource, oid, tid, start, expiry, service, version, "", "", "", "", "", SV, sr, "", "", "", "",
+        "", "", "",
+    ];
+    let said = [
+        ("sv", SV),
+        ("sr", sr),
+        ("sp", sp),
+        ("se", se),
+        ("skoid", oid),
+        ("sktid", tid),
+        ("skt", start),
+        ("ske", expiry),
+        ("sks", service),
+        ("skv", version),
+    ];
+    signed(&said, &leaf(key, "Value"), &text.join("\n"))
 }
 
 fn set_all<'a>(fields: &mut Vec<(&'a str, &'a str)>, more: &[(&'a str, &'a str)]) {

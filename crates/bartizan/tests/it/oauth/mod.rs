@@ -13,4 +13,4 @@ mod robot;
 mod stage;
 mod workload;
 
-pub use stage::{Stage, pairs};
+pub use stage::{Stage, Stage as WithPerson, claims_of, pairs, with};

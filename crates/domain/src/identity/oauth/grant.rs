@@ -166,6 +166,12 @@ pub(in crate::identity) async fn stands(house: &House, grant: Uuid) -> Result<bo
     Ok(found.is_some_and(|row| row.value.revoked_at.is_none()))
 }
 
+/// When a grant ends by itself; none when it is gone.
+pub(in crate::identity) async fn ends_at(house: &House, grant: Uuid) -> Result<Option<Timestamp>> {
+    let found = house.peek::<OpenGrant>(house.system(), grant.as_bytes()).await?;
+    Ok(found.map(|row| row.value.ends_at))
+}
+
 /// The session that something was granted in, if it was not ended.
 pub(super) async fn session<O: Op>(cx: &Cx<'_, O>, id: Uuid) -> Granted<Session> {
     let found = cx.get::<Session>(cx.system(), id.as_bytes()).await?;

@@ -47,7 +47,7 @@ pub use tokens::TokenSet;
 pub use upkeep::{FindStale, RemoveStale, look_after_tokens};
 
 pub(in crate::identity) use client::{application_name, is_built_in};
-pub(in crate::identity) use grant::{revoke_grants, stands};
+pub(in crate::identity) use grant::{ends_at, revoke_grants, stands};
 pub(crate) use redirect::check_redirect_uri;
 
 use std::sync::{Mutex, PoisonError};

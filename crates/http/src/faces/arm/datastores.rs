@@ -143,6 +143,6 @@ async fn delete_datastore(guest: Guest) -> Result<Response, Fault> {
 
 async fn list_secrets(guest: Guest) -> Result<Response, Fault> {
     let op = ListDatastoreSecrets { id: guest.resource(1)? };
-    let key = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(axum::Json(json!({"secretsType": "AccountKey", "key": key.expose()})).into_response())
+    let token = enter(guest.house(), &guest.caller().await?, op).await?;
+    Ok(axum::Json(json!({"secretsType": "Sas", "sasToken": token.expose()})).into_response())
 }

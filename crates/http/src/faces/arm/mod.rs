@@ -2,7 +2,9 @@
 
 mod access;
 mod account_encryption;
+mod account_signatures;
 mod baseline;
+mod blob_services;
 mod cloud;
 mod codes;
 mod companions;
@@ -52,6 +54,8 @@ pub fn doors(doors: Doors) -> Doors {
         .face(inventory::doors)
         .face(providers::doors)
         .face(companions::doors)
+        .face(blob_services::doors)
+        .face(account_signatures::doors)
         .face(vaults::doors)
         .face(identities::doors)
         .face(log_stores::doors)

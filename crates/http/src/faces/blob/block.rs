@@ -81,7 +81,7 @@ pub(super) async fn get_list(visit: Visit) -> Result<Response> {
             return Err(invalid("InvalidQueryParameterValue", why));
         }
     };
-    let op = GetBlockList { at, snapshot: visit.snapshot()?, guard: guard(&visit)? };
+    let op = GetBlockList { at, moment: visit.moment()?, guard: guard(&visit)? };
     let lists = enter(visit.house(), &arrival.caller, op).await?;
     let mut xml = Xml::begin("BlockList");
     let parts = [

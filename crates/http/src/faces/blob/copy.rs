@@ -6,7 +6,7 @@ use domain::{
     gate::{ByteStream, enter},
     storage::{
         Aim, Arrival, Blob, BlobKind, BlobName, Body, ContainerName, Copied, Credential, GetBlob, Guard, InContainer,
-        Need, Opened, PutBlob, PutBlock, READ, Sas, Wanted, arrive, invalid, parse_snapshot,
+        Need, Opened, PutBlob, PutBlock, READ, Sas, Wanted, arrive, invalid,
     },
 };
 use http::{StatusCode, Uri};
@@ -18,7 +18,7 @@ use super::{
     download::range_of,
     headers::{Answer, conditions, guard, guid, labels, text},
     upload::{MOST, PUT, knock_for, write},
-    visit::{Visit, pairs_of},
+    visit::{Visit, moment_of, pairs_of},
 };
 use crate::path;
 
@@ -89,12 +89,10 @@ impl Source {
             container: Some(&self.container),
             blob: Some(&self.blob),
             snapshot: self.query("snapshot"),
+            version: self.query("versionid"),
         };
         let arrival = arrive(visit.house(), visit.guest().source(), aim, credential, &Need::blob(READ, "r")).await?;
-        let snapshot = match self.query("snapshot") {
-            "" => None,
-            text => Some(parse_snapshot(text).ok_or_else(|| refused("the source's `snapshot` is no time"))?),
-        };
+        let moment = moment_of(self.query("snapshot"), self.query("versionid"))?;
         let at = InContainer {
             account: arrival.account.clone(),
             container: self.container.clone(),
@@ -102,7 +100,7 @@ impl Source {
         };
         let guard =
             Guard { conditions: conditions(visit, "x-ms-source-")?, lease: guid(visit, "x-ms-source-lease-id")? };
-        enter(visit.house(), &arrival.caller, GetBlob { at, snapshot, wanted, guard }).await
+        enter(visit.house(), &arrival.caller, GetBlob { at, moment, wanted, guard }).await
     }
 }
 
@@ -144,7 +142,7 @@ pub(super) async fn copy(visit: Visit) -> Result<Response> {
     let copied = Copied { id, source: source.shown.clone(), at: visit.house().now() };
     let blob = put(&visit, &arrival, bytes, own, copied).await?;
     let mut answer = Answer::default();
-    answer.mark(blob.etag, blob.modified_at).set("x-ms-request-server-encrypted", "true");
+    answer.mark(blob.etag, blob.modified_at).version(&blob).set("x-ms-request-server-encrypted", "true");
     if is_put {
         return Ok(answer.empty(StatusCode::CREATED));
     }

@@ -3,7 +3,9 @@
 use axum::response::Response;
 use domain::{
     gate::enter,
-    storage::{DELETE, DeleteBlob, Need, Snapshots, UndeleteBlob, WRITE, invalid},
+    storage::{
+        DELETE, DELETE_VERSION, DeleteBlob, DeleteBlobVersion, Moment, Need, Snapshots, UndeleteBlob, WRITE, invalid,
+    },
 };
 use http::StatusCode;
 use kernel::Result;
@@ -16,6 +18,9 @@ use super::{
 
 /// `DELETE`.
 pub(super) async fn delete(visit: Visit) -> Result<Response> {
+    if !visit.query("versionid").is_empty() {
+        return delete_version(visit).await;
+    }
     let arrival = visit.arrive(&Need::blob(DELETE, "d")).await?;
     let snapshots = match text(&visit, "x-ms-delete-snapshots")?.map(str::to_ascii_lowercase).as_deref() {
         None => Snapshots::Keep,
@@ -25,7 +30,10 @@ pub(super) async fn delete(visit: Visit) -> Result<Response> {
             return Err(invalid("InvalidHeaderValue", "`x-ms-delete-snapshots` must be `include` or `only`"));
         }
     };
-    let snapshot = visit.snapshot()?;
+    let snapshot = match visit.moment()? {
+        Moment::Snapshot(time) => Some(time),
+        Moment::Now | Moment::Version(_) => None,
+    };
     if snapshot.is_some() && snapshots != Snapshots::Keep {
         return Err(invalid(
             "InvalidHeaderValue",
@@ -39,6 +47,20 @@ pub(super) async fn delete(visit: Visit) -> Result<Response> {
         ));
     }
     let op = DeleteBlob { at: visit.in_container(&arrival)?, snapshot, snapshots, guard: guard(&visit)? };
+    enter(visit.house(), &arrival.caller, op).await?;
+    Ok(done(StatusCode::ACCEPTED))
+}
+
+/// `DELETE ?versionid=`.
+async fn delete_version(visit: Visit) -> Result<Response> {
+    let arrival = visit.arrive(&Need::blob(DELETE_VERSION, "x")).await?;
+    if !visit.query("deletetype").is_empty() || visit.header("x-ms-delete-snapshots").is_some() {
+        return Err(invalid("InvalidHeaderValue", "a version is deleted by itself"));
+    }
+    let Moment::Version(version) = visit.moment()? else {
+        return Err(invalid("InvalidQueryParameterValue", "`versionid` names no version"));
+    };
+    let op = DeleteBlobVersion { at: visit.in_container(&arrival)?, version, guard: guard(&visit)? };
     enter(visit.house(), &arrival.caller, op).await?;
     Ok(done(StatusCode::ACCEPTED))
 }

@@ -22,7 +22,7 @@ pub(super) async fn get(visit: Visit) -> Result<Response> {
     let arrival = visit.arrive(&Need::blob(READ, "r")).await?;
     let is_head = visit.guest().method() == Method::HEAD || visit.query("comp") == "metadata";
     let wanted = if is_head { Wanted::Properties } else { wanted(&visit)? };
-    let op = GetBlob { at: visit.in_container(&arrival)?, snapshot: visit.snapshot()?, wanted, guard: guard(&visit)? };
+    let op = GetBlob { at: visit.in_container(&arrival)?, moment: visit.moment()?, wanted, guard: guard(&visit)? };
     let opened = enter(visit.house(), &arrival.caller, op).await?;
     let (blob, range) = (&opened.blob, opened.range);
     let mut answer = Answer::default();

@@ -159,6 +159,11 @@ impl Answer {
         self.set("etag", &etag(mark)).set("last-modified", &http_date(modified_at))
     }
 
+    /// The version of a blob, where versions are kept.
+    pub(super) fn version(&mut self, blob: &Blob) -> &mut Self {
+        self.set_if("x-ms-version-id", blob.version.map(snapshot_text).as_deref())
+    }
+
     fn metadata(&mut self, metadata: &BTreeMap<String, String>) {
         for (name, value) in metadata {
             let name = HeaderName::from_bytes(format!("x-ms-meta-{name}").as_bytes());
@@ -203,6 +208,10 @@ impl Answer {
         }
         if !blob.tags.is_empty() {
             self.set("x-ms-tag-count", &blob.tags.len().to_string());
+        }
+        self.version(blob);
+        if blob.version.is_some() && !blob.is_past {
+            self.set("x-ms-is-current-version", "true");
         }
         if let Some(time) = blob.snapshot {
             self.set("x-ms-snapshot", &snapshot_text(time));

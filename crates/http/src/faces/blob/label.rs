@@ -34,6 +34,7 @@ async fn change(visit: &Visit, change: BlobChange) -> Result<Blob> {
 fn changed(blob: &Blob) -> Response {
     Answer::default()
         .mark(blob.etag, blob.modified_at)
+        .version(blob)
         .set("x-ms-request-server-encrypted", "true")
         .empty(StatusCode::OK)
 }
@@ -76,7 +77,7 @@ pub(super) async fn snapshot(visit: Visit) -> Result<Response> {
 /// `GET ?comp=tags`.
 pub(super) async fn get_tags(visit: Visit) -> Result<Response> {
     let arrival = visit.arrive(&Need::blob(READ_TAGS, "t")).await?;
-    let op = GetTags { at: visit.in_container(&arrival)?, snapshot: visit.snapshot()? };
+    let op = GetTags { at: visit.in_container(&arrival)?, moment: visit.moment()? };
     let tags = enter(visit.house(), &arrival.caller, op).await?;
     let mut xml = Xml::begin("Tags");
     tag_set(&mut xml, &tags);

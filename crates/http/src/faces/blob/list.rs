@@ -47,8 +47,8 @@ pub(super) async fn blobs(visit: Visit) -> Result<Response> {
     }
     let has = |word: &str| words.contains(&word);
     let delimiter = visit.find("delimiter").filter(|delimiter| !delimiter.is_empty()).map(str::to_owned);
-    if has("snapshots") && delimiter.is_some() {
-        return Err(invalid("InvalidQueryParameterValue", "snapshots are listed without a delimiter"));
+    if (has("snapshots") || has("versions")) && delimiter.is_some() {
+        return Err(invalid("InvalidQueryParameterValue", "snapshots and versions are listed without a delimiter"));
     }
     let most = most(&visit)?;
     let from = match visit.query("marker") {
@@ -63,7 +63,12 @@ pub(super) async fn blobs(visit: Visit) -> Result<Response> {
         delimiter: delimiter.clone(),
         from,
         most,
-        include: Include { snapshots: has("snapshots"), uncommitted: has("uncommittedblobs"), deleted: has("deleted") },
+        include: Include {
+            snapshots: has("snapshots"),
+            uncommitted: has("uncommittedblobs"),
+            deleted: has("deleted"),
+            versions: has("versions"),
+        },
     };
     let page = enter(visit.house(), &arrival.caller, op).await?;
     let attributes = [("ServiceEndpoint", visit.endpoint()), ("ContainerName", visit.container_name().to_owned())];
@@ -74,7 +79,8 @@ pub(super) async fn blobs(visit: Visit) -> Result<Response> {
     xml.leaf("MaxResults", &most.to_string());
     xml.leaf_if("Delimiter", delimiter.as_deref());
     xml.open("Blobs");
-    let shows = Shows { metadata: has("metadata"), tags: has("tags"), now: visit.house().now() };
+    let shows =
+        Shows { metadata: has("metadata"), tags: has("tags"), versions: has("versions"), now: visit.house().now() };
     for entry in &page.entries {
         match entry {
             Entry::Blob(blob) => shows.blob(&mut xml, blob),
@@ -101,13 +107,14 @@ pub(super) fn most(visit: &Visit) -> Result<usize> {
 }
 
 fn marker(place: &Place) -> String {
-    URL_SAFE_NO_PAD.encode(format!("1\n{}\n{}", place.time, place.name))
+    URL_SAFE_NO_PAD.encode(format!("2\n{}\n{}\n{}", place.time, place.rank, place.name))
 }
 
 fn read_marker(text: &str) -> Option<Place> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-    let (time, name) = text.strip_prefix("1\n")?.split_once('\n')?;
-    Some(Place { name: name.to_owned(), time: time.parse().ok()? })
+    let (time, rest) = text.strip_prefix("2\n")?.split_once('\n')?;
+    let (rank, name) = rest.split_once('\n')?;
+    Some(Place { name: name.to_owned(), time: time.parse().ok()?, rank: rank.parse().ok()? })
 }
 
 fn uncommitted(xml: &mut Xml, name: &str) {
@@ -123,6 +130,7 @@ fn uncommitted(xml: &mut Xml, name: &str) {
 struct Shows {
     metadata: bool,
     tags: bool,
+    versions: bool,
     now: Timestamp,
 }
 
@@ -135,6 +143,12 @@ impl Shows {
         }
         if let Some(time) = blob.snapshot {
             xml.leaf("Snapshot", &snapshot_text(time));
+        }
+        if let Some(version) = blob.version.filter(|_| self.versions) {
+            xml.leaf("VersionId", &snapshot_text(version));
+            if !blob.is_past && blob.deletion.is_none() {
+                xml.leaf("IsCurrentVersion", "true");
+            }
         }
         xml.open("Properties");
         self.properties(xml, blob);
@@ -167,7 +181,7 @@ impl Shows {
         xml.leaf("Cache-Control", headers.cache_control.as_deref().unwrap_or_default());
         xml.leaf("Content-Disposition", headers.disposition.as_deref().unwrap_or_default());
         xml.leaf("BlobType", blob.kind.word());
-        if blob.snapshot.is_none() && blob.deletion.is_none() {
+        if blob.snapshot.is_none() && !blob.is_past && blob.deletion.is_none() {
             let state = lease_state(blob.lease.as_ref(), self.now);
             xml.leaf("LeaseStatus", if state.is_locked() { "locked" } else { "unlocked" });
             xml.leaf("LeaseState", state.word());

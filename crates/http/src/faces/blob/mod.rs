@@ -19,9 +19,9 @@ mod xml;
 
 use axum::response::{IntoResponse, Response};
 use domain::storage::{
-    Adding, AppendBlock, ChangeBlob, ChangeContainer, CreateContainer, DeleteBlob, DeleteContainer, GetBlob,
-    GetBlockList, GetContainer, GetDelegationKey, GetServiceSettings, GetTags, ListBlobs, ListContainers, PutBlob,
-    PutBlock, PutBlockList, SetServiceSettings, SetTags, SnapshotBlob, UndeleteBlob, Writing,
+    Adding, AppendBlock, ChangeBlob, ChangeContainer, CreateContainer, DeleteBlob, DeleteBlobVersion, DeleteContainer,
+    GetBlob, GetBlockList, GetContainer, GetDelegationKey, GetServiceSettings, GetTags, ListBlobs, ListContainers,
+    PutBlob, PutBlock, PutBlockList, SetServiceSettings, SetTags, SnapshotBlob, UndeleteBlob, Writing,
 };
 use http::{HeaderValue, Method, StatusCode};
 use kernel::Result;
@@ -72,6 +72,7 @@ fn blob_doors(doors: Doors) -> Doors {
         .open::<GetBlob, _, _>(Method::GET, BLOB, get_blob)
         .open::<Writing<PutBlob>, _, _>(Method::PUT, BLOB, put_blob)
         .open::<DeleteBlob, _, _>(Method::DELETE, BLOB, delete_blob)
+        .beside::<DeleteBlobVersion>(Method::DELETE, BLOB, "versionid")
         .beside::<GetBlockList>(Method::GET, BLOB, "comp=blocklist")
         .beside::<GetTags>(Method::GET, BLOB, "comp=tags")
         .beside::<Adding<PutBlob>>(Method::PUT, BLOB, "new")

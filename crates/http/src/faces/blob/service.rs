@@ -4,8 +4,8 @@ use axum::response::Response;
 use domain::{
     gate::{Op, enter, knock},
     storage::{
-        GetDelegationKey, GetServiceSettings, Level, ListContainers, Need, READ_CONTAINER, SetServiceSettings,
-        http_date, invalid, lease_state,
+        GetDelegationKey, GetServiceSettings, Level, ListContainers, Need, READ_CONTAINER, Retention,
+        SetServiceSettings, http_date, invalid, lease_state,
     },
 };
 use http::StatusCode;
@@ -35,8 +35,9 @@ pub(super) async fn list(visit: Visit) -> Result<Response> {
         account: arrival.account.clone(),
         prefix: visit.query("prefix").to_owned(),
         from: visit.query("marker").to_owned(),
+        most,
     };
-    let found = enter(visit.house(), &arrival.caller, op).await?;
+    let (found, next) = enter(visit.house(), &arrival.caller, op).await?;
     let now = visit.house().now();
     let shows_metadata = visit.query("include").split(',').any(|word| word == "metadata");
     let mut xml = Xml::begin_with("EnumerationResults", &[("ServiceEndpoint", &visit.endpoint())]);
@@ -44,7 +45,7 @@ pub(super) async fn list(visit: Visit) -> Result<Response> {
     xml.leaf_if("Marker", visit.find("marker"));
     xml.leaf("MaxResults", &most.to_string());
     xml.open("Containers");
-    for container in found.iter().take(most) {
+    for container in &found {
         let state = lease_state(container.lease.as_ref(), now);
         xml.open("Container");
         xml.leaf("Name", &container.name);
@@ -66,7 +67,7 @@ pub(super) async fn list(visit: Visit) -> Result<Response> {
         xml.close();
     }
     xml.close();
-    xml.leaf("NextMarker", found.get(most).map_or("", |next| next.name.as_str()));
+    xml.leaf("NextMarker", next.as_deref().unwrap_or_default());
     Ok(Answer::default().document(xml.end()))
 }
 
@@ -118,15 +119,16 @@ pub(super) async fn set_settings(visit: Visit) -> Result<Response> {
     let document = xml::read(&visit.bytes(64 << 10).await?, "StorageServiceProperties", xml::FEW)?;
     refuse_what_is_not_offered(&document)?;
     let Some(policy) = document.child("DeleteRetentionPolicy") else { return Ok(done(StatusCode::ACCEPTED)) };
-    let retention_days = match policy.text_of("Enabled") {
+    let retention = match policy.text_of("Enabled") {
         "true" => {
             let bad = || invalid("InvalidXmlNodeValue", "`Days` must be 1 to 365");
-            Some(policy.text_of("Days").parse::<u32>().map_err(|_| bad())?)
+            Retention::Days(policy.text_of("Days").parse::<u32>().map_err(|_| bad())?)
         }
-        "false" => None,
+        "false" => Retention::Off,
         _ => return Err(invalid("InvalidXmlNodeValue", "`Enabled` must be `true` or `false`")),
     };
-    enter(&house, &arrival.caller, SetServiceSettings { account: arrival.account, retention_days }).await?;
+    enter(&house, &arrival.caller, SetServiceSettings { account: arrival.account, retention, versioning: None })
+        .await?;
     Ok(done(StatusCode::ACCEPTED))
 }
 

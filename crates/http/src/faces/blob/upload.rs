@@ -81,6 +81,7 @@ pub(super) async fn put(visit: Visit) -> Result<Response> {
 pub(super) fn created(blob: &Blob) -> Response {
     Answer::default()
         .mark(blob.etag, blob.modified_at)
+        .version(blob)
         .set("x-ms-request-server-encrypted", "true")
         .set_if("content-md5", blob.headers.md5.as_deref())
         .empty(StatusCode::CREATED)

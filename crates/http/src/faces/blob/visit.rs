@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use domain::{
     gate::House,
-    storage::{Aim, Arrival, BlobName, ContainerName, InAccount, InContainer, Need, arrive, invalid, parse_snapshot},
+    storage::{
+        Aim, Arrival, BlobName, ContainerName, InAccount, InContainer, Moment, Need, arrive, invalid, parse_snapshot,
+    },
 };
 use http::HeaderValue;
 use kernel::{Error, Result};
@@ -108,6 +110,7 @@ impl Visit {
             container: self.container.as_ref(),
             blob: self.blob.as_ref(),
             snapshot: self.query("snapshot"),
+            version: self.query("versionid"),
         };
         arrive(self.house(), self.guest.source(), aim, credential, need).await
     }
@@ -125,24 +128,19 @@ impl Visit {
         Ok(InContainer { account: Arc::clone(&arrival.account), container, blob })
     }
 
-    /// The snapshot that is asked for.
-    pub(super) fn snapshot(&self) -> Result<Option<u64>> {
-        if !self.query("versionid").is_empty() {
-            return Err(invalid("UnsupportedQueryParameter", "there are no versions of blobs here, only snapshots"));
-        }
-        match self.query("snapshot") {
-            "" => Ok(None),
-            text => parse_snapshot(text).map(Some).ok_or_else(|| {
-                invalid("InvalidQueryParameterValue", "`snapshot` must be the time of a snapshot, as it was told")
-            }),
-        }
+    /// Which state of a blob is asked for.
+    pub(super) fn moment(&self) -> Result<Moment> {
+        moment_of(self.query("snapshot"), self.query("versionid"))
     }
 
     /// For writes: these are about the blob, so one that names a moment of it must not fall on what is there now.
     pub(super) fn refuse_snapshot(&self) -> Result<()> {
         let names_one = |name: &str| ["snapshot", "versionid"].iter().any(|moment| name.eq_ignore_ascii_case(moment));
         if self.pairs.iter().any(|(name, _)| names_one(name)) {
-            return Err(invalid("InvalidQueryParameterValue", "snapshots are read and deleted, never written"));
+            return Err(invalid(
+                "InvalidQueryParameterValue",
+                "snapshots and versions are read and deleted, never written",
+            ));
         }
         Ok(())
     }
@@ -168,6 +166,23 @@ impl Visit {
     /// A small body, whole.
     pub(super) async fn bytes(self, most: usize) -> Result<Bytes> {
         self.guest.bytes_to(most).await
+    }
+}
+
+/// The state that a snapshot's time or a version names; one of them at most.
+pub(super) fn moment_of(snapshot: &str, version: &str) -> Result<Moment> {
+    let bad = |name: &str| {
+        let why = format!("`{name}` must be the time of a {}, as it was told", name.trim_end_matches("id"));
+        invalid("InvalidQueryParameterValue", why)
+    };
+    match (snapshot, version) {
+        ("", "") => Ok(Moment::Now),
+        (text, "") => parse_snapshot(text).map(Moment::Snapshot).ok_or_else(|| bad("snapshot")),
+        ("", text) => parse_snapshot(text).map(Moment::Version).ok_or_else(|| bad("versionid")),
+        _ => Err(invalid(
+            "InvalidQueryParameterValue",
+            "a blob is asked for by `snapshot` or by `versionid`, not by both",
+        )),
     }
 }
 
