@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, secret};
+use super::{Session, SessionOptions, say, secret};
 use crate::failure::Failure;
 
 /// Commands on datastores.
@@ -32,6 +32,14 @@ pub enum Command {
         /// Make it the workspace's default.
         #[arg(long)]
         default: bool,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// Sign for the data of one, for at most an hour: to read, and to write if you may change the datastore. Prints the query to add to
+    /// an address below its container; whoever has it has that access. No key is ever shown.
+    Sign {
+        /// Its name.
+        name: String,
         #[command(flatten)]
         session: SessionOptions,
     },
@@ -81,6 +89,16 @@ impl Command {
                 }});
                 let made = open.put(&format!("{}/datastores/{name}", open.workspace()?), &body).await?;
                 session.output.entry(&made, COLUMNS)
+            }
+            Self::Sign { name, session } => {
+                let open = Session::open(&session).await?;
+                let place = format!("{}/datastores/{name}/listSecrets", open.workspace()?);
+                let told = open.post(&place, &json!({})).await?;
+                match session.output {
+                    super::Format::Table => say(told.get("sasToken").and_then(Value::as_str).unwrap_or_default()),
+                    super::Format::Json => return session.output.done("", &told),
+                }
+                Ok(ExitCode::SUCCESS)
             }
             Self::Delete { name, session } => {
                 let open = Session::open(&session).await?;

@@ -32,6 +32,12 @@ impl Named {
     fn place(&self) -> String {
         format!("/{}/{}", escaped(&self.container_name), escaped(&self.name))
     }
+
+    /// The same of one of its versions, where one is named.
+    fn place_at(&self, version: Option<&str>) -> String {
+        let version = version.map(|version| format!("?versionid={}", escaped(version)));
+        format!("{}{}", self.place(), version.unwrap_or_default())
+    }
 }
 
 /// Commands on blobs.
@@ -58,6 +64,9 @@ pub enum Command {
         /// The file; it must not exist.
         #[arg(short, long)]
         file: PathBuf,
+        /// An older version, as `list --versions` names it.
+        #[arg(long, value_name = "ID")]
+        version_id: Option<String>,
     },
     /// List the blobs of a container.
     List {
@@ -67,6 +76,9 @@ pub enum Command {
         /// Only those whose names begin so.
         #[arg(long, default_value = "")]
         prefix: String,
+        /// Older versions too.
+        #[arg(long)]
+        versions: bool,
         #[command(flatten)]
         account: InAccount,
     },
@@ -79,9 +91,12 @@ pub enum Command {
         /// What becomes of its snapshots: `include` or `only`.
         #[arg(long, value_parser = ["include", "only"])]
         delete_snapshots: Option<String>,
+        /// Only this older version.
+        #[arg(long, value_name = "ID", conflicts_with = "delete_snapshots")]
+        version_id: Option<String>,
     },
-    /// Sign for a part of what you may do with a blob, for at most seven days. Prints the query to add to its address; whoever has it has
-    /// that access.
+    /// Sign for a part of what you may do with a blob, for at most seven days, and a day for a person. Prints the query to add to its
+    /// address; whoever has it has that access.
     GenerateSas {
         #[command(flatten)]
         at: Named,
@@ -99,16 +114,18 @@ pub enum Command {
 
 const COLUMNS: &[(&str, &str)] =
     &[("Name", "/name"), ("Bytes", "/length"), ("Type", "/contentType"), ("Changed", "/lastModified")];
+const VERSIONS: &[(&str, &str)] =
+    &[("Name", "/name"), ("Version", "/versionId"), ("Is now", "/isCurrentVersion"), ("Bytes", "/length")];
 
 impl Command {
     /// Runs the command.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Upload { at, file, overwrite, content_type } => upload(&at, &file, overwrite, &content_type).await,
-            Self::Download { at, file } => download(&at, &file).await,
-            Self::List { container_name, prefix, account } => {
-                let found = list(&Account::open(&account).await?, &container_name, &prefix).await?;
-                account.session.output.entries(&found, COLUMNS)
+            Self::Download { at, file, version_id } => download(&at, &file, version_id.as_deref()).await,
+            Self::List { container_name, prefix, versions, account } => {
+                let found = list(&Account::open(&account).await?, &container_name, &prefix, versions).await?;
+                account.session.output.entries(&found, if versions { VERSIONS } else { COLUMNS })
             }
             Self::Show(at) => {
                 let open = Account::open(&at.account).await?;
@@ -125,9 +142,9 @@ impl Command {
                 });
                 at.account.session.output.entry(&shown, COLUMNS)
             }
-            Self::Delete { at, delete_snapshots } => {
+            Self::Delete { at, delete_snapshots, version_id } => {
                 let open = Account::open(&at.account).await?;
-                let mut call = open.call(Method::DELETE, &at.place());
+                let mut call = open.call(Method::DELETE, &at.place_at(version_id.as_deref()));
                 if let Some(word) = &delete_snapshots {
                     call = call.header("x-ms-delete-snapshots", word);
                 }
@@ -175,10 +192,10 @@ async fn upload(at: &Named, file: &std::path::Path, overwrite: bool, kind: &str)
     at.account.session.output.done(&done, &json!({"etag": etag, "length": length}))
 }
 
-async fn download(at: &Named, file: &std::path::Path) -> Result<ExitCode, Failure> {
+async fn download(at: &Named, file: &std::path::Path, version: Option<&str>) -> Result<ExitCode, Failure> {
     let cannot = |fault: std::io::Error| Failure::usage(format!("cannot write {}: {fault}", file.display()));
     let open = Account::open(&at.account).await?;
-    let answer = open.send(open.call(Method::GET, &at.place()).without_deadline()).await?;
+    let answer = open.send(open.call(Method::GET, &at.place_at(version)).without_deadline()).await?;
     let mut target = tokio::fs::File::create_new(file).await.map_err(cannot)?;
     let mut pieces = Box::pin(answer.stream());
     let mut length: usize = 0;
@@ -190,14 +207,15 @@ async fn download(at: &Named, file: &std::path::Path) -> Result<ExitCode, Failur
     at.account.session.output.done(&format!("{length} bytes are in {}", file.display()), &json!({"length": length}))
 }
 
-async fn list(account: &Account, container: &str, prefix: &str) -> Result<Vec<Value>, Failure> {
+async fn list(account: &Account, container: &str, prefix: &str, versions: bool) -> Result<Vec<Value>, Failure> {
     let (mut found, mut marker) = (Vec::new(), String::new());
     loop {
         let place = format!(
-            "/{}?restype=container&comp=list&prefix={}&marker={}",
+            "/{}?restype=container&comp=list&prefix={}&marker={}{}",
             escaped(container),
             escaped(prefix),
-            escaped(&marker)
+            escaped(&marker),
+            if versions { "&include=versions" } else { "" },
         );
         let text = account.document(account.call(Method::GET, &place)).await?;
         for part in xml::parts(&text, "Blob") {
@@ -209,6 +227,8 @@ async fn list(account: &Account, container: &str, prefix: &str) -> Result<Vec<Va
                 "lastModified": xml::leaf(part, "Last-Modified"),
                 "etag": xml::leaf(part, "Etag"),
                 "blobType": xml::leaf(part, "BlobType"),
+                "versionId": xml::leaf(part, "VersionId"),
+                "isCurrentVersion": xml::leaf(part, "IsCurrentVersion").is_some_and(|word| word == "true"),
             }));
         }
         match xml::leaf(&text, "NextMarker") {

@@ -38,8 +38,8 @@ pub enum Command {
         #[command(flatten)]
         account: InAccount,
     },
-    /// Sign for a part of what you may do with a container, for at most seven days. Prints the query to add to its address; whoever has
-    /// it has that access.
+    /// Sign for a part of what you may do with a container, for at most seven days, and a day for a person. Prints the query to add to
+    /// its address; whoever has it has that access.
     GenerateSas {
         /// Its name.
         #[arg(short, long)]

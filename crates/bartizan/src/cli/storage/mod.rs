@@ -1,5 +1,6 @@
 //! What storage accounts hold, in the words of Microsoft's `az storage`.
 
+mod account;
 mod blob;
 mod container;
 mod signature;
@@ -22,6 +23,9 @@ const MOST_ANSWER: usize = 64 << 20;
 /// does not.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Storage accounts themselves.
+    #[command(subcommand)]
+    Account(account::Command),
     /// Containers of blobs.
     #[command(subcommand)]
     Container(container::Command),
@@ -34,6 +38,7 @@ impl Command {
     /// Runs the command.
     pub async fn run(self) -> Result<std::process::ExitCode, Failure> {
         match self {
+            Self::Account(command) => command.run().await,
             Self::Container(command) => command.run().await,
             Self::Blob(command) => command.run().await,
         }

@@ -1,5 +1,5 @@
-//! Signatures (SAS) that delegate a part of what their maker may do, for at most seven days. No key of the account is needed, and what
-//! is signed ends with the rights of whoever signed it.
+//! Signatures (SAS) that delegate a part of what their maker may do, for at most seven days, and a day for a person. No key of the
+//! account is needed, and what is signed ends with the rights, and with the sign-in, of whoever signed it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kernel::{Clock, Secret, SystemClock, Timestamp};
@@ -38,6 +38,8 @@ pub(super) async fn delegated(account: &Account, wanted: &Wanted<'_>) -> Result<
         |name: &str| xml::leaf(&key, name).ok_or_else(|| Failure::new("the delegation key cannot be understood"));
     let (oid, tid, from, to) =
         (field("SignedOid")?, field("SignedTid")?, field("SignedStart")?, field("SignedExpiry")?);
+    // The key may end before what was asked for: no signature outlives it.
+    let expiry = if to < expiry { to.clone() } else { expiry };
     let (service, version) = (field("SignedService")?, field("SignedVersion")?);
     let value =
         STANDARD.decode(field("Value")?).map_err(|_| Failure::new("the delegation key cannot be understood"))?;
