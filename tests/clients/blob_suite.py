@@ -232,6 +232,34 @@ target.undelete_blob()
 check("and comes back", target.download_blob().readall() == b"later")
 service.set_service_properties(delete_retention_policy=RetentionPolicy(enabled=False))
 
+print("# the resource manager", flush=True)
+shown = storage.blob_services.set_service_properties("rg", ACCOUNT, {"properties": {"isVersioningEnabled": True}})
+check("versions are kept from now on", shown.is_versioning_enabled and storage.blob_services.get_service_properties("rg", ACCOUNT).is_versioning_enabled)
+check("there is one service", [s.name for s in storage.blob_services.list("rg", ACCOUNT)] == ["default"])
+made = storage.blob_containers.create("rg", ACCOUNT, "managed", {"properties": {"metadata": {"kind": "raw"}}})
+check("a container is made", made.name == "managed" and made.metadata == {"kind": "raw"})
+storage.blob_containers.update("rg", ACCOUNT, "managed", {"properties": {"metadata": {"kind": "clean"}}})
+check("and changed", storage.blob_containers.get("rg", ACCOUNT, "managed").metadata == {"kind": "clean"})
+check("both faces list the same", [c.name for c in storage.blob_containers.list("rg", ACCOUNT)] == [c.name for c in service.list_containers()])
+check("page by page", [c.name for c in storage.blob_containers.list("rg", ACCOUNT, maxpagesize="1")] == ["box", "managed"])
+storage.blob_containers.delete("rg", ACCOUNT, "managed")
+check("and deleted", [c.name for c in service.list_containers()] == ["box"])
+
+print("# versions", flush=True)
+kept = service.get_blob_client("box", "kept")
+first = kept.upload_blob(b"one")["version_id"]
+second = kept.upload_blob(b"two", overwrite=True)["version_id"]
+check("an older version", kept.download_blob(version_id=first).readall() == b"one" and kept.download_blob().readall() == b"two")
+listed = {b.version_id: b.is_current_version for b in box.list_blobs("kept", include=["versions"])}
+check("are listed", listed == {first: None, second: True})
+kept.delete_blob()
+check("deleting leaves it", not kept.exists() and kept.download_blob(version_id=second).readall() == b"two")
+kept.start_copy_from_url(f"{kept.url}?versionid={first}")
+check("a copy brings one back", kept.download_blob().readall() == b"one")
+kept.delete_blob(version_id=second)
+check("one is deleted by its id", raises(ResourceNotFoundError, lambda: kept.download_blob(version_id=second).readall(), "BlobNotFound"))
+storage.blob_services.set_service_properties("rg", ACCOUNT, {"properties": {"isVersioningEnabled": False}})
+
 print("# names", flush=True)
 NAMES = ["a b", "a+b", "ü/é", "100%", "what?", "a//b", "x&y=z", "semi;colon", "#hash", "<tag>", "日本", "~tilde", "quo'te\"", "trail/"]
 for name in NAMES:
@@ -284,6 +312,18 @@ for kind, sas in (
     ("container", generate_container_sas(ACCOUNT, "box", user_delegation_key=delegated, permission="rl", expiry=soon)),
 ):
     check(f"delegated, of a {kind}", signed(sas).get_blob_client("box", "copy").download_blob().readall() == b"later")
+storage.storage_accounts.revoke_user_delegation_keys("rg", ACCOUNT)
+check("delegated, and revoked", raises(ClientAuthenticationError, lambda: signed(sas).get_blob_client("box", "copy").download_blob(), "AuthenticationFailed"))
+until = soon.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+wanted = {"signedServices": "b", "signedResourceTypes": "o", "signedPermission": "r", "signedExpiry": until, "keyToSign": "key2"}
+sas = storage.storage_accounts.list_account_sas("rg", ACCOUNT, wanted).account_sas_token
+check("of the account, by the resource manager", signed(sas).get_blob_client("box", "copy").download_blob().readall() == b"later")
+wanted = {
+    "canonicalizedResource": f"/blob/{ACCOUNT}/box", "signedResource": "c", "signedPermission": "r",
+    "signedExpiry": until, "keyToSign": "key2",
+}
+sas = storage.storage_accounts.list_service_sas("rg", ACCOUNT, wanted).service_sas_token
+check("of a container, by the resource manager", signed(sas).get_blob_client("box", "copy").download_blob().readall() == b"later")
 sas = generate_blob_sas(ACCOUNT, "box", "copy", account_key=keys["key1"], permission="r", expiry=soon)
 storage.storage_accounts.regenerate_key("rg", ACCOUNT, {"keyName": "key1"})
 check("of a key that was made anew", raises(ClientAuthenticationError, lambda: signed(sas).get_blob_client("box", "copy").download_blob()))
