@@ -19,6 +19,7 @@ mod probe;
 mod process;
 mod proxy;
 pub mod scratch;
+mod vault_door;
 
 /// Keeps this process's memory, and so its keys, out of core dumps and from other processes of the same user (I13).
 ///

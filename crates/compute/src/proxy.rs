@@ -1,7 +1,8 @@
 //! The in-jail proxy: what a user's program reaches at `127.0.0.1`, answered by the agent from outside the jail.
 //!
 //! The program holds no token. The agent adds the run token to requests below the run's own workspace path, and refuses
-//! everything else, so a program can do with the server what its run may do there, and nothing more.
+//! everything else, so a program can do with the server what its run may do there, and nothing more. Secrets that the program asks
+//! for are hidden in its log before it gets them (`vault_door`).
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -18,6 +19,7 @@ use crate::{
         transport::{Body, full},
     },
     imds::{self, Given},
+    vault_door,
 };
 
 /// Connections at once.
@@ -25,7 +27,7 @@ const CONNECTIONS: usize = 128;
 /// How long the head of a request may take.
 const HEAD_TIME: Duration = Duration::from_secs(20);
 /// How long the server may take to begin its answer.
-const ANSWER_TIME: Duration = Duration::from_secs(300);
+pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(300);
 /// How often an address may be decoded before it must not change any more.
 const DECODINGS: usize = 4;
 
@@ -51,7 +53,8 @@ const DROPPED: &[&str] = &[
 pub async fn serve(listener: TcpListener, server: Arc<Server>, workspace_path: String) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let allowed = workspace_path.trim_end_matches('/').to_owned();
-    let desk = Arc::new(Desk { server, allowed, given: Given::default() });
+    let secrets = vault_door::place(&allowed);
+    let desk = Arc::new(Desk { server, allowed, secrets, given: Given::default() });
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else { return };
@@ -74,6 +77,8 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, workspace_path: S
 struct Desk {
     server: Arc<Server>,
     allowed: String,
+    /// Where the workspace's secrets are.
+    secrets: String,
     given: Given,
 }
 
@@ -84,6 +89,9 @@ impl Desk {
         let path = head.uri.path();
         if is_plain && path == imds::PATH {
             return imds::answer(&self.server, &self.given, &head).await;
+        }
+        if is_plain && vault_door::is_asked(&head, &self.secrets) && is_straight_in_every_reading(path) {
+            return vault_door::answer(&self.server, head, body).await;
         }
         // With a token of its own that it got here, the program may ask for whatever that token is good for.
         let own = head.headers.get(header::AUTHORIZATION).filter(|_| self.given.is_in(&head.headers)).cloned();
@@ -206,7 +214,7 @@ fn escape(digits: &[u8]) -> Option<u8> {
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
-fn strip(headers: &mut HeaderMap) {
+pub(crate) fn strip(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -233,7 +241,7 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+pub(crate) fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
     // The form that MLflow's client shows to people.
     let text = serde_json::json!({ "error_code": code, "code": code, "message": message }).to_string();
     let mut response = Response::new(full(Bytes::from(text)));

@@ -48,6 +48,7 @@ mod snapshot;
 mod storage;
 pub(crate) mod verify_log;
 mod workspace;
+mod workspace_secret;
 
 pub(crate) use output::{Format, say, tell};
 pub use session::sign_in;

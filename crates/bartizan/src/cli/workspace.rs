@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use outbound::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, encryption, impact, network_rule, role, session::json_or_null};
+use super::{Session, SessionOptions, encryption, impact, network_rule, role, session::json_or_null, workspace_secret};
 use crate::failure::Failure;
 
 /// Commands on workspaces.
@@ -60,6 +60,8 @@ pub enum Command {
     /// The addresses that may reach one.
     #[command(subcommand)]
     NetworkRule(network_rule::Command),
+    #[command(subcommand)]
+    Secret(workspace_secret::Command),
     /// Share one: assign a role on it.
     Share {
         /// Its name.
@@ -231,6 +233,7 @@ impl Command {
             Self::Impact(command) => command.run().await,
             Self::Encryption(command) => command.run().await,
             Self::NetworkRule(command) => command.run().await,
+            Self::Secret(command) => command.run().await,
             Self::Share { name, user, role, session } => {
                 let open = Session::open(&session).await?;
                 let scope = format!("{}/{name}", open.workspaces()?);

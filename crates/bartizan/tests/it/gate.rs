@@ -88,6 +88,8 @@ async fn every_door_answers_each_caller_as_it_must() {
                 Who::Stranger => status == 404,
                 // Below a scope that a reader may read, a refusal is a 403; above it, everything is unknown.
                 Who::Reader if is_tenant_wide => status == 404,
+                // Secrets are for those who could have them in a run: reading alone is not enough.
+                Who::Reader if door.path.starts_with("/credential/") => status == 403,
                 Who::Reader if reads => status != 401 && status != 403,
                 Who::Reader => status == 403 || (door.path.starts_with("/agent/") && status == 404),
                 Who::Contributor if is_tenant_wide => status == 404,

@@ -12,6 +12,7 @@
 )]
 
 mod access;
+mod asked_secrets;
 mod clients;
 mod credentials;
 mod directory;

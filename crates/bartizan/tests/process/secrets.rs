@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::served::{BARTIZAN, Served};
 
 /// What a secret looks like that is none: the marks of its kind around letters that no other program has.
-fn shapes() -> Vec<(String, String)> {
+pub fn shapes() -> Vec<(String, String)> {
     let body = |n: usize, length: usize| {
         let mut text = format!("Canary{n:02}");
         let letters = b"Qx7Zk2Vb9Wm4Tj8Rf3Lp6Hd5Gs1Nc";
@@ -137,7 +137,7 @@ fn plant(served: &Served, secrets: &[(String, String)]) {
 }
 
 /// What gives a secret away, in whichever form: runs of its letters that nothing else has.
-fn marks(secrets: &[(String, String)]) -> Vec<(String, Vec<u8>)> {
+pub fn marks(secrets: &[(String, String)]) -> Vec<(String, Vec<u8>)> {
     let mut marks = Vec::new();
     for (name, value) in secrets {
         for line in value.lines().filter(|line| line.len() >= 12 && !line.starts_with("-----")) {
@@ -158,7 +158,7 @@ fn marks(secrets: &[(String, String)]) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Fails when one of the marks is in what somebody can read.
-fn is_clean(place: &str, bytes: &[u8], marks: &[(String, Vec<u8>)]) {
+pub fn is_clean(place: &str, bytes: &[u8], marks: &[(String, Vec<u8>)]) {
     let mut by_start: HashMap<&[u8], Vec<&(String, Vec<u8>)>> = HashMap::new();
     for mark in marks {
         by_start.entry(&mark.1[..4]).or_default().push(mark);
@@ -175,7 +175,7 @@ fn is_clean(place: &str, bytes: &[u8], marks: &[(String, Vec<u8>)]) {
     assert!(found.is_empty(), "{place} shows secrets:\n{found:#?}");
 }
 
-fn files(dir: &Path, found: &mut Vec<PathBuf>) {
+pub fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() { files(&path, found) } else { found.push(path) }
@@ -183,7 +183,7 @@ fn files(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The arguments of every process there is, as anybody on this machine sees them.
-fn arguments() -> Vec<u8> {
+pub fn arguments() -> Vec<u8> {
     let mut all = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         all.extend(fs::read(entry.path().join("cmdline")).unwrap_or_default());

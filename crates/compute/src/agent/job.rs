@@ -25,6 +25,7 @@ use crate::{
     jail::{Jail, Network, Spec},
     proxy,
     scratch::hand_over,
+    vault_door,
 };
 
 /// Where the agent answers inside the jail.
@@ -64,6 +65,8 @@ impl Agent {
         // Where Azure's libraries ask for tokens of managed identities, and where those tokens can be used.
         let door = format!("http://127.0.0.1:{PORT}");
         environment_variables.insert(String::from("AZURE_POD_IDENTITY_AUTHORITY_HOST"), door.clone());
+        let secrets = format!("{door}{}", vault_door::place(&assignment.workspace_path));
+        environment_variables.insert(String::from("BARTIZAN_SECRETS_URL"), secrets);
         environment_variables.insert(String::from("BARTIZAN_URL"), door);
         let spec = Spec {
             parent: i32::try_from(std::process::id()).unwrap_or_default(),

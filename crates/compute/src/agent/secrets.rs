@@ -6,7 +6,7 @@ use kernel::Secret;
 use wire::agent::Assignment;
 
 use super::{
-    redact::Redactor,
+    redact::HideError,
     server::{Server, ServerError},
 };
 
@@ -15,8 +15,8 @@ use super::{
 pub enum SecretsError {
     #[error("its secrets could not be had")]
     Server(#[source] ServerError),
-    #[error("there is too much of its secrets to be hidden in its log")]
-    TooMuch,
+    #[error(transparent)]
+    Hide(#[from] HideError),
     #[error("the server did not send the secret of the variable `{0}`")]
     Missing(String),
 }
@@ -38,6 +38,6 @@ pub async fn fetch(server: &Server, assignment: &Assignment) -> Result<Secrets, 
     if let Some((name, _)) = missing {
         return Err(SecretsError::Missing(name.clone()));
     }
-    server.hide(Redactor::new(secrets.values()).map_err(|_| SecretsError::TooMuch)?);
+    server.redactor().hide(secrets.values())?;
     Ok(secrets)
 }

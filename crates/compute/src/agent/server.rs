@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -51,13 +51,13 @@ pub struct Server {
     run: String,
     token: Mutex<Secret<String>>,
     /// What is hidden in all that is told.
-    redactor: Mutex<Redactor>,
+    redactor: Redactor,
 }
 
 impl Server {
     /// Speaks for `run` with its bootstrap token, until `start` brings the run token.
     pub fn new(transport: Arc<dyn Transport>, run: &str, token: Secret<String>) -> Self {
-        Self { transport, run: encoded(run), token: Mutex::new(token), redactor: Mutex::default() }
+        Self { transport, run: encoded(run), token: Mutex::new(token), redactor: Redactor::default() }
     }
 
     /// The first call. It works once, so an answer that got lost cannot be asked for again: only a server that was never
@@ -75,14 +75,9 @@ impl Server {
         }
     }
 
-    /// Hides secrets from now on: in states, in the last word, and in logs that are screened.
-    pub fn hide(&self, redactor: Redactor) {
-        *self.redactor.lock().unwrap_or_else(PoisonError::into_inner) = redactor;
-    }
-
-    /// What hides the secrets of the run.
-    pub fn redactor(&self) -> Redactor {
-        self.redactor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What hides the secrets of the run: in states, in the last word, and in logs.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     fn redacted(&self, message: Option<&str>) -> Option<String> {

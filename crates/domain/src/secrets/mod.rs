@@ -2,16 +2,20 @@
 //! be.
 //!
 //! A variable of a job or a deployment may say `secret://name`, a secret of the workspace's own key vault. What is stored and shown
-//! is that name. **Invariant:** a value leaves the vault for the agent of a run that names it and for nobody else, and only while
-//! whoever submitted the run may read it. **Invariant:** no row, record or error of ours holds a value.
+//! is that name. The code of a job may also ask for secrets by name while it runs, and people set and read them by name.
+//! **Invariant:** a value leaves the vault for runs whose submitter may read it, while they may, and for people who could submit
+//! such a run. **Invariant:** no row, record or error of ours holds a value.
 
+mod by_name;
 mod detection;
+mod keeper;
 mod literal;
 mod policy;
 mod read;
 mod reference;
 mod shapes;
 
+pub use by_name::{DeleteSecrets, FoundSecrets, GetSecrets, ListSecrets, NamedSecret, NewSecret, SetSecrets};
 pub use detection::SecretDetection;
 pub(crate) use policy::{Given, admit};
 pub(crate) use read::{READ, values};

@@ -1,20 +1,19 @@
 //! Reading the secrets that a run names, for its agent: as the workspace's own identity, on behalf of who submitted it.
 
-use std::{collections::BTreeMap, marker::PhantomData};
+use std::collections::BTreeMap;
 
-use kernel::{
-    Action, Caller, Class, Error, Kind, Principal, PrincipalId, PrincipalKind, Proof, ResourceId, Result,
-    Secret as Hidden, Source, Who,
+use kernel::{Action, Class, Error, Kind, PrincipalId, ResourceId, Result, Secret as Hidden};
+
+use super::{
+    keeper::Keeper,
+    reference::{Reference, references},
 };
-
-use super::reference::{Reference, references};
 use crate::{
-    gate::{Cx, Op, enter},
-    resources::{Addressed, KeyVault, Resource, Workspace, find, workspace_shelf},
-    vault::{GetObject, Kind as _, Secret},
+    gate::{Cx, Op},
+    resources::workspace_shelf,
 };
 
-/// Reading secrets of a workspace's vault in runs. Runs have it for those they name.
+/// Reading secrets of a workspace's vault. Runs have it for those they name, or ask for.
 pub(crate) const READ: Action =
     Action::new("Microsoft.MachineLearningServices/workspaces/metadata/secrets/read", Class::Vault).open_to_runs();
 /// Bytes of all values of one run: what a program can be started with, with room to spare.
@@ -36,27 +35,9 @@ pub(crate) async fn values<O: Op>(
     if named.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let house = cx.house();
-    let is_active = house.identity.is_enabled(submitted_by);
-    let may = is_active && house.access().allows(submitted_by, &READ, workspace);
-    // Asked after the picture was taken: an empty one says nothing.
-    if !may && house.is_blind() {
-        return Err(Error::new(Kind::Unavailable, "roles cannot be read just now, so nothing is decided; try again"));
-    }
-    if !may {
-        let why =
-            "whoever submitted this may not read secrets of the workspace any more, so its program does not get them";
-        return Err(Error::new(Kind::Denied, why));
-    }
+    require_submitter(cx, submitted_by, workspace)?;
     let (_, workspace) = workspace_shelf(cx, workspace).await?;
-    let (_, vault) = find::<KeyVault, _>(cx, &workspace.value.properties.key_vault).await.map_err(|fault| {
-        let why = "the workspace's key vault is gone";
-        if fault.kind() == Kind::NotFound { Error::new(Kind::Conflict, why).because(fault) } else { fault }
-    })?;
-    let reader = Reader {
-        identity: identity(cx, &workspace.value)?,
-        vault: Addressed { id: vault.value.id, guid: vault.value.guid },
-    };
+    let keeper = Keeper::of(cx, &workspace.value).await?;
     let mut values = BTreeMap::new();
     // Many variables may name one secret: it is read, and leaves its record, once.
     let mut had: BTreeMap<_, Hidden<String>> = BTreeMap::new();
@@ -67,7 +48,7 @@ pub(crate) async fn values<O: Op>(
         let value = match had.get(&folded) {
             Some(value) => value.clone(),
             None => {
-                let value = reader.read(cx, &variable, &reference).await?;
+                let value = read(cx, &keeper, &variable, &reference).await?;
                 had.insert(folded, value.clone());
                 value
             }
@@ -86,57 +67,36 @@ pub(crate) async fn values<O: Op>(
     Ok(values)
 }
 
-struct Reader {
-    identity: Caller,
-    vault: Addressed,
-}
-
-impl Reader {
-    async fn read<O: Op>(&self, cx: &Cx<'_, O>, variable: &str, reference: &Reference) -> Result<Hidden<String>> {
-        let op = GetObject::<Secret> {
-            vault: self.vault.clone(),
-            name: reference.name.clone(),
-            version: reference.version,
-            kind: PhantomData,
-        };
-        let name = reference.name.as_str();
-        let unusable =
-            |why: &str| Error::new(Kind::Conflict, format!("the secret `{name}` of the variable `{variable}` {why}"));
-        let found = enter(cx.house(), &self.identity, op).await.map_err(|fault| match fault.kind() {
-            // The gate answers with the same to whoever may not read the vault's surroundings.
-            Kind::NotFound if fault.code() == Some(Secret::NOT_FOUND) => {
-                unusable("is not in the workspace's key vault any more").because(fault)
-            }
-            Kind::Denied if fault.code() == Some(Secret::DISABLED) => unusable("is disabled").because(fault),
-            Kind::NotFound | Kind::Unauthenticated => {
-                unusable("cannot be read by the workspace's identity").because(fault)
-            }
-            Kind::Denied => {
-                let why = format!("cannot be read by the workspace's identity: {}", fault.public());
-                unusable(&why).because(fault)
-            }
-            _ => fault,
-        })?;
-        let value = found.version.content.value();
-        if value.contains('\0') {
-            return Err(unusable("holds a zero byte, which no variable can"));
-        }
-        Ok(Hidden::new(value.to_owned()))
+/// Refuses unless whoever submitted a run may read secrets of its workspace now.
+///
+/// # Errors
+/// `Denied`; `Unavailable` when nothing can be decided.
+pub(super) fn require_submitter<O: Op>(
+    cx: &Cx<'_, O>,
+    submitted_by: PrincipalId,
+    workspace: &ResourceId,
+) -> Result<()> {
+    let house = cx.house();
+    let may = house.identity.is_enabled(submitted_by) && house.access().allows(submitted_by, &READ, workspace);
+    if may {
+        return Ok(());
     }
+    // Asked after the picture was taken: an empty one says nothing.
+    if house.is_blind() {
+        return Err(Error::new(Kind::Unavailable, "roles cannot be read just now, so nothing is decided; try again"));
+    }
+    let why = "whoever submitted this may not read secrets of the workspace any more, so its program does not get them";
+    Err(Error::new(Kind::Denied, why))
 }
 
-/// The workspace's identity, in whose name its vault is read: the roles of that identity decide, and the log names it.
-fn identity<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<Caller> {
-    let tenant = cx.house().tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
-    let principal = Principal {
-        id: workspace.properties.identity,
-        tenant,
-        kind: PrincipalKind::ServicePrincipal,
-        app: None,
-        name: workspace.id.name().to_owned(),
-        proof: Proof::default(),
-    };
-    // What one request caused stays together in the log.
-    let source = Source { correlation: cx.caller().source.correlation, ..Source::internal() };
-    Ok(Caller { who: Who::Principal(principal), source })
+async fn read<O: Op>(cx: &Cx<'_, O>, keeper: &Keeper, variable: &str, reference: &Reference) -> Result<Hidden<String>> {
+    let what = format!("the secret `{}` of the variable `{variable}`", reference.name.as_str());
+    let unusable = |why: &str| Error::new(Kind::Conflict, format!("{what} {why}"));
+    let found = keeper.read(cx, (&reference.name, reference.version), &what).await?;
+    let found = found.ok_or_else(|| unusable("is not in the workspace's key vault any more"))?;
+    let value = found.version.content.value();
+    if value.contains('\0') {
+        return Err(unusable("holds a zero byte, which no variable can"));
+    }
+    Ok(Hidden::new(value.to_owned()))
 }

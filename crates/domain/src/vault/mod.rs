@@ -49,4 +49,4 @@ pub use object::{Deletion, Object, Version};
 pub use opened::Recovery;
 pub use read::{GetObject, ListObjects, ListVersions, Page, Paging, Shown};
 pub use secrets::{Secret, SecretContent, SecretPatch, SetSecret};
-pub(crate) use usable::require_usable;
+pub(crate) use usable::{require_deletable, require_settable, require_usable};

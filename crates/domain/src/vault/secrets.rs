@@ -120,6 +120,19 @@ pub struct SetSecret {
     pub tags: BTreeMap<String, String>,
 }
 
+impl SetSecret {
+    /// Refuses a value, or a content type, beyond the bounds.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.value.expose().len() > MOST_BYTES {
+            return Err(Error::invalid("value", format_args!("at most {MOST_BYTES} bytes")));
+        }
+        self.content_type.as_deref().map_or(Ok(()), check_type)
+    }
+}
+
 #[async_trait]
 impl Op for SetSecret {
     const ACTION: Action = Action::data("Microsoft.KeyVault/vaults/secrets/setSecret/action", Class::Control);
@@ -130,12 +143,7 @@ impl Op for SetSecret {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Shown<Secret>> {
-        if self.value.expose().len() > MOST_BYTES {
-            return Err(Error::invalid("value", format_args!("at most {MOST_BYTES} bytes")));
-        }
-        if let Some(kind) = &self.content_type {
-            check_type(kind)?;
-        }
+        self.check()?;
         let opened = open(cx, &self.vault).await?;
         let content = SecretContent { value: self.value.expose().clone(), content_type: self.content_type };
         let draft = Draft::new(self.attributes, self.tags, content);

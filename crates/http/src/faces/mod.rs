@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod arm;
 pub mod blob;
+pub mod credential;
 pub mod entra;
 pub mod federation;
 pub mod graph;
@@ -23,6 +24,7 @@ pub fn doors() -> Doors {
         .face(federation::doors)
         .face(arm::doors)
         .face(keyvault::doors)
+        .face(credential::doors)
         .face(agent::doors)
         .face(blob::doors)
         .face(monitor::doors)
