@@ -42,6 +42,7 @@ impl Served {
 
     /// Starts at an address, over a directory that may hold an earlier server's data.
     pub fn on(dir: tempfile::TempDir, listen: &str) -> Self {
+<<<<<<< HEAD
         Self::with(dir, listen, &[], &[])
     }
 
@@ -57,6 +58,18 @@ impl Served {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+=======
+        Self::with(dir, listen, |_| {})
+    }
+
+    /// The same, told more.
+    pub fn with(dir: tempfile::TempDir, listen: &str, more: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(BARTIZAN);
+        command.args(["serve", "--listen", listen, "--data-dir"]).arg(dir.path().join("D"));
+        command.arg("--cache-dir").arg(cache()).stdout(Stdio::piped());
+        more(&mut command);
+        let mut child = command.spawn().unwrap();
+>>>>>>> 115f617 (Search a whole session's disk, processes and logs for planted words)
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let said = lines.find_map(|line| line.unwrap().strip_prefix("bartizan listens on ").map(str::to_owned));
         let url = said.expect("the server says where it listens");

@@ -1,0 +1,1 @@
+"""What `canary_session.py` is made of."""
