@@ -93,6 +93,16 @@ pub enum Change {
         /// The value, sealed for that key and version.
         value: Sealed,
     },
+    /// Writes the value of a version anew, which stays that version: refused as stale unless the stored version is `version`. For
+    /// what is sealed anew and says the same.
+    Reseal {
+        /// The key.
+        key: Bytes,
+        /// The version that is stored, and stays.
+        version: u64,
+        /// The value, sealed for that key and version.
+        value: Sealed,
+    },
     /// Removes the key; refused as stale unless the stored version is `version`.
     Delete {
         /// The key.

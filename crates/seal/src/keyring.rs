@@ -40,6 +40,18 @@ impl Keyring {
         Ok(next)
     }
 
+    /// The same ring with its newest version alone. What an older one sealed opens no more; names stay as they are.
+    #[must_use]
+    pub fn newest(&self) -> Self {
+        let versions = self.versions.last_key_value().map(|(version, key)| (*version, key.clone()));
+        Self { name_key: self.name_key.clone(), versions: versions.into_iter().collect() }
+    }
+
+    /// The numbers of its versions, ascending.
+    pub fn versions(&self) -> Vec<u32> {
+        self.versions.keys().copied().collect()
+    }
+
     /// `1 ‖ name key ‖ count ‖ (version ‖ key)…`, to be wrapped.
     pub fn to_bytes(&self) -> Secret<Vec<u8>> {
         let mut out = vec![FORMAT];
@@ -111,6 +123,16 @@ impl Ring {
         let version = record::key_version(sealed)?;
         let key = self.keys.get(&version).ok_or(SealError::UnknownKey(version))?;
         record::open(key, version, place, sealed)
+    }
+
+    /// Whether the newest key sealed a record, by what the record says of itself.
+    pub fn is_newest(&self, sealed: &Sealed) -> Result<bool, SealError> {
+        Ok(record::key_version(sealed)? == self.current)
+    }
+
+    /// The number of the key that seals.
+    pub fn current(&self) -> u32 {
+        self.current
     }
 
     /// Opens what was sealed as a record and comes back from outside, in whoever's hands it was.
@@ -204,6 +226,23 @@ mod tests {
         let newer = ring.seal(HERE, b"y").unwrap();
         assert_eq!(keys.ring().unwrap().open(HERE, &newer), Err(SealError::UnknownKey(2)));
         assert_eq!(keys.ring().unwrap().name_id("t", "n"), ring.name_id("t", "n"));
+    }
+
+    #[test]
+    fn the_newest_version_alone_opens_what_it_sealed_and_nothing_older() {
+        let keys = Keyring::generate().unwrap().rotated().unwrap();
+        let old = Keyring::from_bytes(&keys.to_bytes()).unwrap();
+        let sealed = Keyring { versions: old.versions.clone().into_iter().take(1).collect(), ..old }.ring().unwrap();
+        let sealed = sealed.seal(HERE, b"x").unwrap();
+        let (both, newest) = (keys.ring().unwrap(), keys.newest());
+        assert_eq!((keys.versions(), newest.versions()), (vec![1, 2], vec![2]));
+        let newest = newest.ring().unwrap();
+        assert_eq!(newest.open(HERE, &sealed), Err(SealError::UnknownKey(1)));
+        assert!(!both.is_newest(&sealed).unwrap());
+        let anew = both.seal(HERE, &both.open(HERE, &sealed).unwrap()).unwrap();
+        assert!(newest.is_newest(&anew).unwrap());
+        assert_eq!(newest.open(HERE, &anew).unwrap(), b"x");
+        assert_eq!(newest.name_id("t", "n"), both.name_id("t", "n"));
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl State {
         let stored = self.version(key_of(change));
         match change {
             Change::Put { version, .. } => stored.checked_add(1) == Some(*version),
-            Change::Delete { version, .. } => stored == *version,
+            Change::Reseal { version, .. } | Change::Delete { version, .. } => stored == *version,
         }
     }
 
@@ -59,7 +59,9 @@ impl State {
         }
         for change in batch.changes {
             match change {
-                Change::Put { key, version, value } => self.values.insert(key, (version, value)),
+                Change::Put { key, version, value } | Change::Reseal { key, version, value } => {
+                    self.values.insert(key, (version, value))
+                }
                 Change::Delete { key, .. } => self.values.remove(&key),
             };
         }

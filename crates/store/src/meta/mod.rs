@@ -15,7 +15,7 @@ use crate::fault;
 /// The key that a change is about.
 fn key_of(change: &Change) -> &[u8] {
     match change {
-        Change::Put { key, .. } | Change::Delete { key, .. } => key,
+        Change::Put { key, .. } | Change::Reseal { key, .. } | Change::Delete { key, .. } => key,
     }
 }
 
@@ -23,7 +23,7 @@ fn key_of(change: &Change) -> &[u8] {
 fn well_formed(batch: &Batch) -> StoreResult<()> {
     let mut seen = HashSet::with_capacity(batch.changes.len());
     for change in &batch.changes {
-        let (Change::Put { version, .. } | Change::Delete { version, .. }) = change;
+        let (Change::Put { version, .. } | Change::Reseal { version, .. } | Change::Delete { version, .. }) = change;
         if *version == 0 || i64::try_from(*version).is_err() {
             return Err(fault::refused(format!("a change names the impossible version {version}")));
         }

@@ -16,6 +16,7 @@ use crate::sealed;
 pub async fn meta<D: MetaStore + 'static>(persistence: Persistence, open: impl AsyncFn(usize) -> D) {
     versions_count_up(&open(1).await).await;
     a_stale_batch_does_nothing(&open(2).await).await;
+    a_value_is_written_anew_at_its_version(&open(23).await).await;
     malformed_batches_are_refused(&open(3).await).await;
     scans_are_ordered_and_bounded(&open(4).await).await;
     prefixes_of_ff_bytes_end_where_they_should(&open(5).await).await;
@@ -94,6 +95,28 @@ async fn a_stale_batch_does_nothing(store: &dyn MetaStore) {
     store.commit(batch).await.unwrap();
     let all = store.scan(b"", None, 10).await.unwrap();
     assert_eq!(all, [versioned("a", 2, "a2"), versioned("c", 2, "c2"), versioned("d", 1, "d1")]);
+}
+
+async fn a_value_is_written_anew_at_its_version(store: &dyn MetaStore) {
+    let reseal = |key: &str, version: u64, value: &str| Change::Reseal {
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        version,
+        value: sealed(value),
+    };
+    assert_stale(store, changes([reseal("k", 1, "no")]), 0).await;
+    store.commit(changes([put("k", 1, "one")])).await.unwrap();
+    store.commit(changes([reseal("k", 1, "one again")])).await.unwrap();
+    assert_eq!(store.get(b"k").await.unwrap(), Some(versioned("k", 1, "one again")));
+    store.commit(changes([put("k", 2, "two")])).await.unwrap();
+    for stale in [1, 3] {
+        assert_stale(store, changes([put("l", 1, "no"), reseal("k", stale, "no")]), 1).await;
+    }
+    store.commit(changes([put("l", 1, "l"), reseal("k", 2, "two again")])).await.unwrap();
+    assert_eq!(store.scan(b"", None, 10).await.unwrap(), [versioned("k", 2, "two again"), versioned("l", 1, "l")]);
+    let twice = store.commit(changes([reseal("k", 2, "x"), put("k", 3, "x")])).await;
+    assert!(matches!(twice, Err(StoreError::Failed(_))), "{twice:?}");
+    let never = store.commit(changes([reseal("k", 0, "x")])).await;
+    assert!(matches!(never, Err(StoreError::Failed(_))), "{never:?}");
 }
 
 async fn malformed_batches_are_refused(store: &dyn MetaStore) {

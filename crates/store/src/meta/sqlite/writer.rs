@@ -279,6 +279,11 @@ impl Scribe {
                 "UPDATE kv SET version = ?2, value = ?3 WHERE key = ?1 AND version = ?2 - 1",
                 (key.as_ref(), signed(*version)?, value.bytes().as_ref()),
             ),
+            Change::Reseal { key, version, value } => run(
+                connection,
+                "UPDATE kv SET value = ?3 WHERE key = ?1 AND version = ?2",
+                (key.as_ref(), signed(*version)?, value.bytes().as_ref()),
+            ),
             Change::Delete { key, version } => {
                 run(connection, "DELETE FROM kv WHERE key = ?1 AND version = ?2", (key.as_ref(), signed(*version)?))
             }
@@ -372,7 +377,9 @@ fn signed(number: u64) -> rusqlite::Result<i64> {
 /// which lie side by side at the log's end.
 fn weight(batch: &Batch) -> usize {
     let change = |change: &Change| match change {
-        Change::Put { key, value, .. } => key.len().saturating_add(value.bytes().len()),
+        Change::Put { key, value, .. } | Change::Reseal { key, value, .. } => {
+            key.len().saturating_add(value.bytes().len())
+        }
         Change::Delete { key, .. } => key.len(),
     };
     let changes = batch.changes.iter().map(|it| change(it).saturating_add(PAGE));
