@@ -66,6 +66,8 @@ const WORDS: &[&str] = &[
     "Microsoft.Resources",
     "workspaces",
     "deletedWorkspaces",
+    "erasedWorkspaces",
+    "reseal",
     "computes",
     "datastores",
     "codes",

@@ -21,7 +21,7 @@ use seal::CheckpointVerifier;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Format, Session, SessionOptions, output, tell};
+use super::{Format, Session, SessionOptions, erasure, output, tell};
 use crate::{
     failure::Failure,
     server::{DataDir, RootKeyOptions, open_at_rest, open_holder, unpack},
@@ -79,6 +79,10 @@ pub struct Restore {
     /// verify` with the same option looks before anything is unpacked.
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
+    /// File of certificates of erasure, as `erasure list --output json` or `erasure download` gave them; can be given several times.
+    /// Workspaces that were erased after the backup was made are erased again, before anybody can read them.
+    #[arg(long, value_name = "FILE")]
+    erased: Vec<PathBuf>,
     /// How to print the result.
     #[arg(short = 'o', long, value_enum, default_value = "table")]
     output: Format,
@@ -91,6 +95,15 @@ const ROWS: &[(&str, &str)] = &[
     ("Members", "/members"),
     ("Bytes", "/bytes"),
     ("Records", "/records"),
+];
+const RESTORED: &[(&str, &str)] = &[
+    ("File", "/file"),
+    ("Made at", "/madeAt"),
+    ("Release", "/release"),
+    ("Members", "/members"),
+    ("Bytes", "/bytes"),
+    ("Records", "/records"),
+    ("Erased again", "/erasedAgain"),
 ];
 
 fn view(file: &Path, manifest: &Manifest) -> Value {
@@ -214,14 +227,20 @@ impl Restore {
     pub async fn run(self) -> Result<ExitCode, Failure> {
         let root = open_holder(&self.root_key.choice(&self.data_dir)?, false).await?;
         tell("unpacking, and comparing all of it with its manifest");
-        let done = unpack(&self.from, &self.data_dir, root, public_key(self.public_key.as_deref())?).await?;
+        let mut erased = Vec::new();
+        for file in &self.erased {
+            erased.extend(erasure::read(file)?);
+        }
+        let pinned = public_key(self.public_key.as_deref())?;
+        let done = unpack(&self.from, &self.data_dir, root, pinned, erased).await?;
         let mut shown = view(&self.from, &done.manifest);
         if let Some(fields) = shown.as_object_mut() {
+            fields.insert(String::from("erasedAgain"), json!(done.erased));
             fields.insert(String::from("dataDir"), json!(self.data_dir.display().to_string()));
         }
         if self.output == Format::Table {
             output::say(&format!("restored into {}; start it with `bartizan serve`", self.data_dir.display()));
         }
-        self.output.entry(&shown, ROWS)
+        self.output.entry(&shown, RESTORED)
     }
 }

@@ -1,11 +1,11 @@
 //! Customer-managed keys of workspaces.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions};
+use super::{Format, Session, SessionOptions, tell};
 use crate::failure::Failure;
 
 /// The key that shall hold a workspace's data; of a new one without, the server's own keyring does.
@@ -62,7 +62,51 @@ pub enum Command {
         #[command(flatten)]
         session: SessionOptions,
     },
+    /// Give the data a new key, and seal all of it anew under that, while it is in use.
+    ///
+    /// Changing the customer-managed key writes the keyring anew, and no data; this writes all data anew. Rows are sealed anew; blobs
+    /// keep their own keys, which are wrapped anew. A minute after the last row, the older versions of the key are destroyed. It goes
+    /// on after a restart where it was.
+    Reseal(Reseal),
 }
+
+/// Sealing anew.
+#[derive(Args)]
+pub struct Reseal {
+    /// The workspace's name.
+    name: String,
+    /// Wait until everything is sealed anew, and say how far it is meanwhile.
+    #[arg(long)]
+    watch: bool,
+    /// Begin nothing: show how the last one stands, and count the rows that an older version still seals.
+    #[arg(long, conflicts_with = "watch")]
+    status: bool,
+    #[command(flatten)]
+    session: SessionOptions,
+}
+
+/// Between two looks at how far it is.
+const PAUSE: Duration = Duration::from_millis(500);
+const RESEAL: &[(&str, &str)] = &[
+    ("State", "/state"),
+    ("Percent", "/percentComplete"),
+    ("Key version", "/keyVersion"),
+    ("Older versions", "/olderVersions"),
+    ("Rows sealed anew", "/resealed"),
+    ("Blobs re-wrapped", "/rewrappedBlobs"),
+    ("Began", "/startedAt"),
+    ("Sealed", "/sealedAt"),
+    ("Older destroyed", "/retiredAt"),
+    ("Failure", "/failure"),
+];
+const TABLES: &[(&str, &str)] = &[
+    ("Table", "/name"),
+    ("Rows", "/rows"),
+    ("Sealed anew", "/resealed"),
+    ("Blobs re-wrapped", "/rewrappedBlobs"),
+    ("Unreadable", "/unreadable"),
+    ("On older keys", "/older"),
+];
 
 const ROWS: &[(&str, &str)] = &[
     ("Customer-managed", "/status"),
@@ -92,6 +136,46 @@ impl Command {
                 let place = format!("{}/{name}/changeEncryptionKey", open.workspaces()?);
                 session.output.entry(&open.post(&place, &key.properties()).await?, ROWS)
             }
+            Self::Reseal(reseal) => reseal.run().await,
         }
     }
+}
+
+impl Reseal {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        let Self { name, watch, status, session } = self;
+        let open = Session::open(&session).await?;
+        let place = format!("{}/{name}/encryption/reseal", open.workspaces()?);
+        if status {
+            return show(session.output, &open.get(&format!("{place}?count=true")).await?);
+        }
+        let mut found = open.post(&place, &json!({})).await?;
+        if !watch {
+            return session.output.entry(&found, RESEAL);
+        }
+        let mut told = Value::Null;
+        while found.get("state").and_then(Value::as_str) == Some("Sealing") {
+            let percent = found.get("percentComplete").cloned().unwrap_or_default();
+            if percent != told {
+                tell(&format!("{percent} % of what there was is under the new key"));
+                told = percent;
+            }
+            tokio::time::sleep(PAUSE).await;
+            found = open.get(&place).await?;
+        }
+        if let Some(why) = found.get("failure").and_then(Value::as_str) {
+            return Err(Failure::new(why.to_owned()));
+        }
+        show(session.output, &open.get(&format!("{place}?count=true")).await?)
+    }
+}
+
+fn show(output: Format, found: &Value) -> Result<ExitCode, Failure> {
+    output.entry(found, RESEAL)?;
+    if output == Format::Table
+        && let Some(tables) = found.get("tables").and_then(Value::as_array)
+    {
+        output.entries(tables, TABLES)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -16,6 +16,7 @@ mod diagnostics;
 mod doctor;
 mod encryption;
 pub(crate) mod endpoint;
+mod erasure;
 mod event_grid;
 mod group;
 mod identity;
@@ -174,6 +175,9 @@ enum Command {
     /// Bring events elsewhere, and query the log tables.
     #[command(subcommand)]
     Monitor(monitor::Command),
+    /// Certificates of erasure: what is left of workspaces whose keys were destroyed.
+    #[command(subcommand)]
+    Erasure(erasure::Command),
     Backup(Box<backup::Backup>),
     Restore(backup::Restore),
     /// The root key, under which everything is sealed.
@@ -233,6 +237,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::ActivityLog(command) => block_on(command.run()),
         Command::Diagnostics(command) => block_on(command.run()),
         Command::Monitor(command) => block_on(command.run()),
+        Command::Erasure(command) => block_on(command.run()),
         Command::Backup(command) => block_on(command.run()),
         Command::Restore(command) => block_on(command.run()),
         Command::RootKey(command) => block_on(command.run()),

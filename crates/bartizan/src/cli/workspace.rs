@@ -99,6 +99,8 @@ pub enum Command {
     },
     /// Delete one. Its jobs, services and computes end; the rest can be recovered for some days, and then is purged.
     ///
+    /// One under a customer-managed key rests like any other, and needs that key to be recovered.
+    ///
     /// Its name stays taken until it is purged. Its storage account, vault, telemetry store and registry stay, unless you
     /// ask for their end too.
     Delete {
@@ -266,7 +268,8 @@ impl Command {
                     true => companions(&open.get(&place).await?),
                     false => Vec::new(),
                 };
-                open.delete(&format!("{place}?forceToPurge={force_to_purge}")).await?;
+                let keep = !force_to_purge;
+                open.delete(&format!("{place}?forceToPurge={force_to_purge}&keepForRecovery={keep}")).await?;
                 for companion in companions {
                     open.delete(&companion).await?;
                 }

@@ -10,6 +10,7 @@ use std::{
 
 use domain::{
     audit::LogKey,
+    erasure::{Certificate, HonourErasure, Honoured},
     gate::{enter, root_key_use},
     safekeeping::{Manifest, Member, Name, ReadBackup, Restored, SayRestored, Unpack},
 };
@@ -30,10 +31,12 @@ const AHEAD: usize = 4;
 pub struct Unpacked {
     /// What the backup says of itself.
     pub manifest: Manifest,
+    /// Resource ids of workspaces that were back, and were erased again.
+    pub erased: Vec<String>,
 }
 
 /// Restores `archive` into `data_dir`, which must be empty or not there. `root` is who holds the key that the backup was made
-/// under. What a failure leaves is cleared away.
+/// under. What certificates say was erased is erased again. What a failure leaves is cleared away.
 ///
 /// # Errors
 /// With one sentence: not empty, not a whole backup, another root key.
@@ -42,12 +45,13 @@ pub async fn unpack(
     data_dir: &Path,
     root: Arc<dyn KeyProvider>,
     pinned: Option<CheckpointVerifier>,
+    erased: Vec<Certificate>,
 ) -> Result<Unpacked, Failure> {
     let file = File::open(archive);
     let file = file.map_err(|fault| Failure::usage(format!("cannot read {}: {fault}", archive.display())))?;
     let data_dir = std::path::absolute(data_dir)?;
     begin(&data_dir)?;
-    let done = fill(file, &data_dir, root, pinned).await;
+    let done = fill(file, &data_dir, root, pinned, erased).await;
     if done.is_err()
         && let Err(fault) = clear(&data_dir)
     {
@@ -91,6 +95,7 @@ async fn fill(
     data_dir: &Path,
     root: Arc<dyn KeyProvider>,
     pinned: Option<CheckpointVerifier>,
+    certificates: Vec<Certificate>,
 ) -> Result<Unpacked, Failure> {
     let (place, key, runtime) = (data_dir.to_owned(), Arc::clone(&root), Handle::current());
     let unpacked = tokio::task::spawn_blocking(move || {
@@ -118,11 +123,17 @@ async fn fill(
     }
     let restored = Restored { made_at: manifest.made_at.clone(), records: manifest.records };
     enter(&house, &Caller::house(), SayRestored(restored)).await?;
+    let mut erased = Vec::new();
+    for certificate in certificates {
+        if let Honoured::Erased(found) = enter(&house, &Caller::house(), HonourErasure { certificate }).await? {
+            erased.push(found.erasure.workspace.to_string());
+        }
+    }
     house.flush_reads().await?;
     File::open(data_dir)?.sync_all()?;
     fs::remove_file(data_dir.join(INCOMPLETE))?;
     File::open(data_dir)?.sync_all()?;
-    Ok(Unpacked { manifest })
+    Ok(Unpacked { manifest, erased })
 }
 
 /// Puts members where they belong.

@@ -182,6 +182,89 @@ fn a_backup_that_was_cut_or_changed_is_none() {
     assert_eq!(place.read_dir().unwrap().count(), 0);
 }
 
+#[test]
+fn x15_a_restored_backup_of_an_erased_workspace_does_not_open() {
+    let served = Served::with_workspace();
+    let dir = tempfile::tempdir().unwrap();
+    served.good(&["workspace", "create", "kept"]);
+    let file = dir.path().join("b.tar");
+    served.good(&["backup", "--to", text(&file)]);
+    served.good(&["workspace", "delete", "ws1", "--yes", "--force-to-purge"]);
+    let listed = served.json(&["erasure", "list"]);
+    let (one, all) = (dir.path().join("one.json"), dir.path().join("all.json"));
+    let guid = listed[0]["erasure"]["workspaceGuid"].as_str().unwrap();
+    served.good(&["erasure", "download", guid, "--to", text(&one)]);
+    fs::write(&all, listed.to_string()).unwrap();
+    let key = served.data().join("activity-log.pub");
+    for certificates in [&one, &all] {
+        good(&["erasure", "verify", text(certificates), "--public-key", text(&key)]);
+    }
+    let changed = dir.path().join("changed.json");
+    fs::write(&changed, fs::read_to_string(&one).unwrap().replace("ws1", "ws2")).unwrap();
+    let told = bad(&["erasure", "verify", text(&changed), "--public-key", text(&key)]);
+    assert!(told.contains("proves nothing"), "{told}");
+    let other = Served::start();
+    let foreign = other.data().join("activity-log.pub");
+    let told = bad(&["erasure", "verify", text(&one), "--public-key", text(&foreign)]);
+    assert!(told.contains("proves nothing"), "{told}");
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    keep_beside(served.dir.path(), elsewhere.path());
+    let place = elsewhere.path().join("D");
+    // One that proves nothing ends the restore, and nothing is left.
+    let told = bad(&["restore", "--from", text(&file), "--data-dir", text(&place), "--erased", text(&changed)]);
+    assert!(told.contains("not honoured"), "{told}");
+    assert_eq!(place.read_dir().unwrap().count(), 0);
+    let restored = good(&[
+        "restore",
+        "--from",
+        text(&file),
+        "--data-dir",
+        text(&place),
+        "--erased",
+        text(&one),
+        "--erased",
+        text(&all),
+        "-o",
+        "json",
+    ]);
+    let restored: Value = serde_json::from_str(&restored).unwrap();
+    assert_eq!(restored["erasedAgain"].as_array().unwrap().len(), 1, "{restored}");
+    good(&["verify-log", "--data-dir", text(&place)]);
+    let again = Served::on(elsewhere, "127.0.0.1:0");
+    let there = again.json(&["workspace", "list"]).to_string();
+    assert!(there.contains("\"kept\"") && !there.contains("\"ws1\""), "{there}");
+    again.bad(&["workspace", "recover", "ws1"]);
+    assert_eq!(again.json(&["erasure", "list"]), listed, "it is the same certificate");
+}
+
+#[test]
+fn x13_sealing_anew_goes_on_after_a_kill() {
+    let served = Served::with_workspace();
+    let dir = tempfile::tempdir().unwrap();
+    let code = dir.path().join("code");
+    fs::create_dir(&code).unwrap();
+    for number in 0..20 {
+        fs::write(code.join("main.py"), format!("print({number})\n").repeat(2000)).unwrap();
+        served.good(&["snapshot", "create", text(&code), "--name", &format!("c{number}")]);
+    }
+    served.good(&["workspace", "encryption", "reseal", "ws1"]);
+    let again = Served::on(served.kill(), "127.0.0.1:0");
+    let find = || again.json(&["workspace", "encryption", "reseal", "ws1", "--status"]);
+    let mut found = find();
+    while found["state"] == "Sealing" {
+        found = find();
+    }
+    assert_eq!((&found["percentComplete"], &found["keyVersion"]), (&Value::from(100), &Value::from(2)), "{found}");
+    for table in found["tables"].as_array().unwrap() {
+        assert_eq!((&table["older"], &table["unreadable"]), (&Value::from(0), &Value::from(0)), "{table}");
+    }
+    // What was there is there, under the new key.
+    let back = dir.path().join("back");
+    again.good(&["snapshot", "restore", "c19", "--to", text(&back)]);
+    assert_eq!(fs::read(back.join("main.py")).unwrap(), fs::read(code.join("main.py")).unwrap());
+}
+
 /// How many unfinished backups lie there.
 fn drafts(dir: &Path) -> usize {
     let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());

@@ -308,6 +308,20 @@ pub(crate) async fn remove_of_managed<O: Op>(
     take_back(cx, changes, |held| principals.contains(&held.principal)).await
 }
 
+/// The same, but for one role at one scope, which stays.
+pub(crate) async fn remove_of_managed_but<O: Op>(
+    cx: &Cx<'_, O>,
+    principals: &[PrincipalId],
+    (role, scope): (Uuid, &ResourceId),
+    changes: &mut Changes,
+) -> Result<()> {
+    for principal in principals {
+        remove_eligibilities_of(cx, changes, *principal).await?;
+    }
+    let stays = |held: &RoleAssignment| held.role == role && held.scope == *scope;
+    take_back(cx, changes, |held| principals.contains(&held.principal) && !stays(held)).await
+}
+
 async fn take_back<O: Op>(
     cx: &Cx<'_, O>,
     changes: &mut Changes,

@@ -32,7 +32,9 @@ pub(crate) use approvals::{SweepApprovals, approved_request, forget_requests_wit
 pub use assignments::{
     DeleteRoleAssignment, GetRoleAssignment, ListRoleAssignments, PutRoleAssignment, RoleAssignment,
 };
-pub(crate) use assignments::{holders_of_kept, remove_of, remove_of_managed, remove_within, require_other_holders};
+pub(crate) use assignments::{
+    holders_of_kept, remove_of, remove_of_managed, remove_of_managed_but, remove_within, require_other_holders,
+};
 pub use built_in::{
     APPLICATION_ADMINISTRATOR, BACKUP_OPERATOR, BLOB_DATA_CONTRIBUTOR, BLOB_DATA_OWNER, BLOB_DATA_READER,
     BLOB_DELEGATOR, COMPUTE_OPERATOR, CONTRIBUTOR, DATA_SCIENTIST, DIRECTORY_READER, OWNER, READER,

@@ -17,10 +17,10 @@ use uuid::Uuid;
 
 use super::{
     Activity, Actor, Changes, Happening, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
-    keys::{OwnKeyring, RestingKeyring},
+    keys::{ForgottenKey, OwnKeyring, RestingKeyring},
 };
 use crate::{
-    access::{self, ApprovalRequest},
+    access::{self, ApprovalRequest, Decision},
     customer_keys::CustomerKey,
     governance, identity, network, scoring,
     storage::Accounts,
@@ -90,6 +90,11 @@ impl<'a> Admission<'a> {
     /// Who asks.
     pub fn caller(&self) -> &'a Caller {
         self.caller
+    }
+
+    /// Who asks, as the log names them.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::of(self.caller)
     }
 
     /// Now.
@@ -172,6 +177,13 @@ impl<'a> Admission<'a> {
         held.as_ref().and_then(|row| row.value.places.eligibility)
     }
 
+    /// Who approved what is asked; nobody when nothing had to be. To be asked before the commit that uses it up.
+    pub(crate) fn approvals(&self) -> Vec<Decision> {
+        let held = self.approval.lock().unwrap_or_else(PoisonError::into_inner);
+        let decisions = held.iter().flat_map(|row| &row.value.decisions);
+        decisions.filter(|decision| decision.approves).cloned().collect()
+    }
+
     /// A part of what was approved; none when nothing had to be.
     pub(super) fn approved_part(&self, name: &str) -> Option<serde_json::Value> {
         let held = self.approval.lock().unwrap_or_else(PoisonError::into_inner);
@@ -242,17 +254,20 @@ impl<'a> Admission<'a> {
         Ok(shelf)
     }
 
-    /// Destroys a shelf's key once `changes` are committed: nothing under it can be read again.
-    pub(crate) async fn forget_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<()> {
+    /// Destroys a shelf's key once `changes` are committed: nothing under it can be read again. Says which it was.
+    pub(crate) async fn forget_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<ForgottenKey> {
         let (system, of) = (self.system(), of.into());
         let id = of.as_bytes();
+        let mut forgotten = ForgottenKey::default();
         if let Some(row) = self.get::<OwnKeyring>(system, id).await? {
+            forgotten = ForgottenKey::of(&row.value);
             changes.delete(system, &row);
         }
         if let Some(row) = self.get::<RestingKeyring>(system, id).await? {
+            forgotten = ForgottenKey::of(&row.value.0);
             changes.delete(system, &row);
         }
-        Ok(())
+        Ok(forgotten)
     }
 
     /// Closes a shelf once `changes` are committed: no door finds it until it is reopened.
@@ -274,7 +289,8 @@ impl<'a> Admission<'a> {
         let row = row.ok_or_else(|| Error::not_found("the key of what was deleted"))?;
         changes.put(system, &Row::new(id.as_slice(), row.value.0.clone()))?;
         changes.delete(system, &row);
-        row.value.0.open(self.house, of).await
+        let ring = row.value.0.open(self.house, of).await?;
+        Ok(self.house.keys().enroll(of, ring))
     }
 
     /// Reads one row.
@@ -300,12 +316,18 @@ impl<'a> Admission<'a> {
 
     /// Makes the changes durable, together with the record of this operation. `Stale` when a row was written by someone
     /// else since it was read; nothing is half done. An approval that the operation needed is used up in the same commit.
-    pub async fn commit(&self, mut changes: Changes) -> Result<()> {
-        let Some(held) = self.take_approval() else { return self.write(changes, None).await };
+    pub async fn commit(&self, changes: Changes) -> Result<()> {
+        let turn = self.house.sealing.read().await;
+        self.commit_in(changes, turn).await
+    }
+
+    /// The same while whoever asks holds the turn to seal.
+    pub(super) async fn commit_in<T: Send>(&self, mut changes: Changes, turn: T) -> Result<()> {
+        let Some(held) = self.take_approval() else { return self.write(changes, None, turn).await };
         let mut used = held.clone();
         used.value.used_at = Some(self.now());
         changes.put(self.system(), &used)?;
-        let outcome = self.write(changes, None).await;
+        let outcome = self.write(changes, None, turn).await;
         match outcome {
             Ok(()) => Ok(()),
             Err(fault) => {
@@ -318,10 +340,11 @@ impl<'a> Admission<'a> {
 
     /// Commits, and removes the log's records up to `through` with it.
     pub(crate) async fn commit_cut(&self, changes: Changes, through: u64) -> Result<()> {
-        self.write(changes, Some(through)).await
+        let turn = self.house.sealing.read().await;
+        self.write(changes, Some(through), turn).await
     }
 
-    async fn write(&self, changes: Changes, cut: Option<u64>) -> Result<()> {
+    async fn write<T: Send>(&self, changes: Changes, cut: Option<u64>, turn: T) -> Result<()> {
         governance::judge(self, &changes).await?;
         let touches_access = changes.touches(access::TABLES);
         let touches_identity = changes.touches(identity::TABLES);
@@ -350,6 +373,7 @@ impl<'a> Admission<'a> {
         if touches_keys {
             self.house.keys().forget_opened(&touched_keys);
         }
+        drop(turn);
         if touches_applications {
             self.house.identity.forget_applications();
         }
@@ -384,6 +408,7 @@ impl<'a> Admission<'a> {
             return Err(Error::internal("a change that must be recorded was to be kept without a record"));
         }
         self.house.accounts.suspects.clear_named(&changes);
+        let _turn = self.house.sealing.read().await;
         self.house.meta().commit(Batch { changes: changes.seal()?, records: Vec::new() }).await?;
         Ok(())
     }

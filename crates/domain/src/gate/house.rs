@@ -67,6 +67,9 @@ pub struct House {
     root: Arc<dyn KeyProvider>,
     /// Whoever wraps the system's keyring anew waits here.
     pub(super) rewrapping: tokio::sync::Mutex<()>,
+    /// Whoever seals and commits holds it with others; whoever gives a shelf a new key, alone: what was sealed under the old one
+    /// has been committed by then.
+    pub(super) sealing: tokio::sync::RwLock<()>,
     /// Who copies everything: one at a time.
     pub(crate) copying: Arc<tokio::sync::Semaphore>,
     reads: PendingReads,
@@ -127,6 +130,7 @@ impl House {
             keys,
             root: parts.root,
             rewrapping: tokio::sync::Mutex::default(),
+            sealing: tokio::sync::RwLock::default(),
             copying: Arc::new(tokio::sync::Semaphore::new(1)),
             reads: PendingReads::default(),
             anonymous_denials: AtomicU64::new(0),

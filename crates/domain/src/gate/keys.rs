@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use kernel::{
     Batch, Change, Error, KeyProvider, Kind, MetaStore, Result, Sealed, Secret, StoreError, Timestamp, Versioned,
 };
-use seal::Keyring;
+use seal::{Keyring, Ring};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -29,6 +30,9 @@ pub(super) struct OwnKeyring {
     material: Vec<u8>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     held: Option<HeldKeyring>,
+    /// The numbers of its versions, so that they can be told without the customer's key; none in rows of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    versions: Vec<u32>,
 }
 
 impl Record for OwnKeyring {
@@ -36,33 +40,84 @@ impl Record for OwnKeyring {
 }
 
 impl OwnKeyring {
-    /// The shelf that this keyring opens.
-    pub(super) async fn open(&self, house: &House, id: Uuid) -> Result<Shelf> {
-        let material = self.material(house, id).await?;
-        Ok(Shelf::new(*id.as_bytes(), Arc::new(Keyring::from_bytes(&material)?.ring()?)))
+    /// A keyring in the clear.
+    fn plain(keyring: &Keyring) -> Self {
+        Self { material: keyring.to_bytes().expose().clone(), held: None, versions: keyring.versions() }
     }
 
-    async fn material(&self, house: &House, id: Uuid) -> Result<Secret<Vec<u8>>> {
-        match &self.held {
-            Some(held) => held.open(house, id).await,
-            None => Ok(Secret::new(self.material.clone())),
-        }
+    /// What this keyring opens.
+    pub(super) async fn open(&self, house: &House, id: Uuid) -> Result<Arc<Ring>> {
+        Ok(Arc::new(self.keyring(house, id).await?.ring()?))
+    }
+
+    async fn keyring(&self, house: &House, id: Uuid) -> Result<Keyring> {
+        let material = match &self.held {
+            Some(held) => held.open(house, id).await?,
+            None => Secret::new(self.material.clone()),
+        };
+        Ok(Keyring::from_bytes(&material)?)
     }
 
     /// The same keyring under a customer's key.
     pub(super) async fn under(&self, house: &House, id: Uuid, key: CustomerKey) -> Result<Self> {
-        let material = self.material(house, id).await?;
-        Ok(Self { material: Vec::new(), held: Some(HeldKeyring::close(house, id, key, &material).await?) })
+        let keyring = self.keyring(house, id).await?;
+        let held = HeldKeyring::close(house, id, key, &keyring.to_bytes()).await?;
+        Ok(Self { material: Vec::new(), held: Some(held), versions: keyring.versions() })
+    }
+
+    /// Another edition of this keyring, held as this one is.
+    async fn replaced(&self, house: &House, id: Uuid, keyring: &Keyring) -> Result<Self> {
+        let plain = Self::plain(keyring);
+        match self.key() {
+            Some(key) => plain.under(house, id, key.clone()).await,
+            None => Ok(plain),
+        }
+    }
+
+    /// The same with one more version, and what that opens.
+    pub(super) async fn rotated(&self, house: &House, id: Uuid) -> Result<(Self, Arc<Ring>)> {
+        let next = self.keyring(house, id).await?.rotated()?;
+        Ok((self.replaced(house, id, &next).await?, Arc::new(next.ring()?)))
+    }
+
+    /// The same with the newest version alone.
+    pub(super) async fn newest(&self, house: &House, id: Uuid) -> Result<Self> {
+        let newest = self.keyring(house, id).await?.newest();
+        self.replaced(house, id, &newest).await
+    }
+
+    /// The numbers of its versions, as far as they are known without the customer's key.
+    pub(super) fn versions(&self) -> Vec<u32> {
+        if self.versions.is_empty() && self.held.is_none() {
+            let keyring = Keyring::from_bytes(&Secret::new(self.material.clone()));
+            return keyring.map(|keyring| keyring.versions()).unwrap_or_default();
+        }
+        self.versions.clone()
     }
 
     /// The same keyring without a customer's key.
     pub(super) async fn freed(&self, house: &House, id: Uuid) -> Result<Self> {
-        Ok(Self { material: self.material(house, id).await?.expose().clone(), held: None })
+        Ok(Self::plain(&self.keyring(house, id).await?))
     }
 
     /// The customer's key that opens it, if it is a customer's.
     pub(super) fn key(&self) -> Option<&CustomerKey> {
         self.held.as_ref().map(HeldKeyring::key)
+    }
+}
+
+/// A keyring that was destroyed, as far as it can be told.
+#[derive(Debug, Default)]
+pub(crate) struct ForgottenKey {
+    /// The numbers of its versions; none when only the customer's key could tell.
+    pub(crate) versions: Vec<u32>,
+    /// The customer's key that held it, if one did.
+    pub(crate) customer_key: Option<CustomerKey>,
+}
+
+impl ForgottenKey {
+    pub(super) fn of(keyring: &OwnKeyring) -> Self {
+        Self { versions: keyring.versions(), customer_key: keyring.key().cloned() }
     }
 }
 
@@ -115,7 +170,7 @@ impl Keys {
                 fresh
             }
         };
-        let system = Shelf::new(Shelf::SYSTEM, Arc::new(keyring.ring()?));
+        let system = Shelf::new(Shelf::SYSTEM, Arc::new(ArcSwap::from_pointee(keyring.ring()?)));
         Ok(Self { system, opened: Mutex::new(Opened::new(grace)), turns: Turns::default() })
     }
 
@@ -148,9 +203,13 @@ impl Keys {
     /// A new shelf, and the row that makes it last.
     pub(super) fn found(&self, id: Uuid) -> Result<(Shelf, Row<OwnKeyring>)> {
         let keyring = Keyring::generate()?;
-        let shelf = Shelf::new(*id.as_bytes(), Arc::new(keyring.ring()?));
-        let material = keyring.to_bytes().expose().clone();
-        Ok((shelf, Row::new(id.as_bytes().as_slice(), OwnKeyring { material, held: None })))
+        let shelf = self.enroll(id, Arc::new(keyring.ring()?));
+        Ok((shelf, Row::new(id.as_bytes().as_slice(), OwnKeyring::plain(&keyring))))
+    }
+
+    /// The shelf that a ring opens: whoever holds it has the newer ring too, once there is one.
+    pub(super) fn enroll(&self, id: Uuid, ring: Arc<Ring>) -> Shelf {
+        self.opened().placed(id, ring)
     }
 
     /// The shelf of what has this GUID.
@@ -177,7 +236,7 @@ impl Keys {
                 continue;
             }
             let fault = match outcome {
-                Ok(shelf) => return Ok(opened.keep(id, shelf, row.value.key(), now)),
+                Ok(ring) => return Ok(opened.keep(id, ring, row.value.key(), now)),
                 Err(fault) => fault,
             };
             // The answer may have been long in coming.

@@ -1,8 +1,14 @@
 //! What the house's keyrings have opened: shelves ready for use, and those of them that a customer's key opened, which are watched.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
 use kernel::{Error, Result, Timestamp};
+use seal::Ring;
 use uuid::Uuid;
 
 use super::{Shelf, shelf::Latch};
@@ -20,6 +26,8 @@ pub(super) struct Opened {
     /// How long a shelf is used after its customer's key was last known to be allowed.
     grace: Duration,
     shelves: HashMap<Uuid, Shelf>,
+    /// The rings of shelves that somebody holds, each in its one place: a newer one is there for all of them at once.
+    rings: HashMap<Uuid, Weak<ArcSwap<Ring>>>,
     /// What a customer's key opened, for as long as anybody holds it; forgetting the shelves does not end that.
     watched: HashMap<Uuid, Watched>,
     /// What a customer's key did not open just now, and until when that is not tried again.
@@ -51,7 +59,8 @@ impl Watched {
 impl Opened {
     /// Nothing is open yet.
     pub(super) fn new(grace: Duration) -> Self {
-        Self { grace, shelves: HashMap::new(), watched: HashMap::new(), refused: HashMap::new(), generation: 0 }
+        let (shelves, rings) = (HashMap::new(), HashMap::new());
+        Self { grace, shelves, rings, watched: HashMap::new(), refused: HashMap::new(), generation: 0 }
     }
 
     fn is_trusted(&self, id: Uuid, now: Timestamp) -> bool {
@@ -70,8 +79,9 @@ impl Opened {
     }
 
     /// Keeps a shelf that was opened just now, by this customer's key if it was one. Gives it as it is to be used.
-    pub(super) fn keep(&mut self, id: Uuid, shelf: Shelf, key: Option<&CustomerKey>, now: Timestamp) -> Shelf {
+    pub(super) fn keep(&mut self, id: Uuid, ring: Arc<Ring>, key: Option<&CustomerKey>, now: Timestamp) -> Shelf {
         self.refused.remove(&id);
+        let shelf = self.placed(id, ring);
         let before = self.watched.remove(&id);
         let shelf = match key {
             None => shelf,
@@ -83,6 +93,22 @@ impl Opened {
         };
         self.shelves.insert(id, shelf.clone());
         shelf
+    }
+
+    /// A shelf with this ring, which whoever holds the shelf already has from now on too.
+    pub(super) fn placed(&mut self, id: Uuid, ring: Arc<Ring>) -> Shelf {
+        let place = match self.rings.get(&id).and_then(Weak::upgrade) {
+            Some(place) => {
+                place.store(ring);
+                place
+            }
+            None => {
+                let place = Arc::new(ArcSwap::new(ring));
+                self.rings.insert(id, Arc::downgrade(&place));
+                place
+            }
+        };
+        Shelf::new(*id.as_bytes(), place)
     }
 
     /// A shelf could not be opened. Whether something that was open is closed by that.
@@ -183,6 +209,7 @@ impl Opened {
             self.shelves.remove(&id);
             self.refused.remove(&id);
         }
+        self.rings.retain(|_, place| place.strong_count() > 0);
         self.generation = self.generation.wrapping_add(1);
     }
 }

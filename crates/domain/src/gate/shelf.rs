@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use arc_swap::ArcSwap;
 use kernel::{Result, Sealed, Secret, Versioned, WorkspaceId};
 use seal::{Keyring, Place, Ring};
 
@@ -15,7 +16,8 @@ use crate::customer_keys::Refusal;
 #[derive(Clone, Debug)]
 pub struct Shelf {
     id: [u8; 16],
-    ring: Arc<Ring>,
+    /// Shared by all who hold the shelf: a newer key is there for all of them at once.
+    ring: Arc<ArcSwap<Ring>>,
     latch: Latch,
 }
 
@@ -47,7 +49,7 @@ impl Shelf {
     /// The shelf of the system itself has an id of zeros.
     pub(super) const SYSTEM: [u8; 16] = [0; 16];
 
-    pub(super) fn new(id: [u8; 16], ring: Arc<Ring>) -> Self {
+    pub(super) fn new(id: [u8; 16], ring: Arc<ArcSwap<Ring>>) -> Self {
         Self { id, ring, latch: Latch::default() }
     }
 
@@ -58,7 +60,7 @@ impl Shelf {
 
     /// A shelf that is locked from the start, in the place of one whose key may not be used.
     pub(crate) fn that_opens_nothing(of: uuid::Uuid) -> Result<Self> {
-        let shelf = Self::new(*of.as_bytes(), Arc::new(Keyring::generate()?.ring()?));
+        let shelf = Self::new(*of.as_bytes(), Arc::new(ArcSwap::from_pointee(Keyring::generate()?.ring()?)));
         shelf.latch.lock();
         Ok(shelf)
     }
@@ -79,25 +81,25 @@ impl Shelf {
 
     /// The opaque id of a name in table `T`: a keyed hash.
     pub fn name_id<T: Record>(&self, name: &str) -> Vec<u8> {
-        self.ring.name_id(T::TABLE, name).to_vec()
+        self.ring().name_id(T::TABLE, name).to_vec()
     }
 
     /// The fingerprint under which a high-entropy credential is kept.
     pub fn fingerprint(&self, purpose: &str, credential: &str) -> seal::Fingerprint {
-        self.ring.fingerprint(purpose, credential)
+        self.ring().fingerprint(purpose, credential)
     }
 
     /// Whether a credential has this fingerprint; in constant time.
     pub fn matches(&self, purpose: &str, credential: &str, fingerprint: &seal::Fingerprint) -> bool {
-        self.ring.matches(purpose, credential, fingerprint)
+        self.ring().matches(purpose, credential, fingerprint)
     }
 
     pub(super) fn id(&self) -> &[u8; 16] {
         &self.id
     }
 
-    pub(super) fn ring(&self) -> &Ring {
-        &self.ring
+    pub(super) fn ring(&self) -> arc_swap::Guard<Arc<Ring>> {
+        self.ring.load()
     }
 
     /// `table ‖ 0 ‖ shelf ‖ id`: sorted by table, then shelf, then id.
@@ -112,14 +114,14 @@ impl Shelf {
 
     pub(super) fn seal(&self, table: &str, id: &[u8], version: u64, plain: &[u8]) -> Result<Sealed> {
         self.latch.hold()?;
-        Ok(self.ring.seal(Place { shelf: &self.id, table, id, version }, plain)?)
+        Ok(self.ring().seal(Place { shelf: &self.id, table, id, version }, plain)?)
     }
 
     /// What a row of any table holds: the version of its shape, and the shape.
     pub(super) fn open_any(&self, table: &str, id: &[u8], stored: &Versioned) -> Result<Secret<Vec<u8>>> {
         self.latch.hold()?;
         let place = Place { shelf: &self.id, table, id, version: stored.version };
-        Ok(Secret::new(self.ring.open(place, &stored.value)?))
+        Ok(Secret::new(self.ring().open(place, &stored.value)?))
     }
 
     pub(super) fn open<T: Record>(&self, stored: &Versioned) -> Result<Row<T>> {
@@ -127,7 +129,7 @@ impl Shelf {
         let prefix = T::TABLE.len().saturating_add(17);
         let id = stored.key.get(prefix..).unwrap_or_default();
         let place = Place { shelf: &self.id, table: T::TABLE, id, version: stored.version };
-        let plain = self.ring.open(place, &stored.value)?;
+        let plain = self.ring().open(place, &stored.value)?;
         Ok(Row { id: id.to_vec(), version: stored.version, value: table::decode(&plain)? })
     }
 }

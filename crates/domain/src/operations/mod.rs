@@ -94,6 +94,22 @@ pub(crate) async fn begin<O: Op>(
     Ok(id)
 }
 
+/// Says with `changes` how far an operation is, where that is news. One that is gone or has ended stays as it is.
+pub(crate) async fn progress<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    changes: &mut Changes,
+    id: Uuid,
+    percent: u8,
+) -> Result<()> {
+    let found = cx.get::<Operation>(shelf, id.as_bytes()).await?;
+    let Some(mut row) = found.filter(|row| row.value.end.is_none() && row.value.percent < percent) else {
+        return Ok(());
+    };
+    row.value.percent = percent;
+    changes.put(shelf, &row).map(drop)
+}
+
 /// Ends an operation with `changes`. One that is gone or has ended stays as it is.
 pub(crate) async fn end<O: Op>(
     cx: &Cx<'_, O>,

@@ -6,23 +6,25 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kernel::{Action, Caller, Class, Error, Kind, PrincipalId, ResourceId, Result, Timestamp, WorkspaceId};
+use kernel::{Action, Caller, Error, Kind, PrincipalId, ResourceId, Result, Timestamp, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
     KeyVault, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Target, TargetIdentities, Telemetry,
-    Workspace, collection, find, managed_identity::end_managed, quota, row_id, workspace_identity,
+    Workspace, collection,
+    erased_workspace::{forget, purge},
+    find, row_id, workspace_identity,
     workspace_keys::require_right_to_keys,
 };
 use crate::{
-    access::{forget_requests_within, remove_of_managed},
+    access::{remove_of_managed, remove_of_managed_but},
     compute::{end_all_launches, wake},
-    delivery::{end_settings, end_subscriptions},
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
+    customer_keys::{CRYPTO_GRANT, CustomerKey},
+    erasure::Asked,
+    gate::{Census, Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
     governance::amend,
     identity::{Member, end_managed_principals},
-    impact, network,
     scoring::remove_all_services,
 };
 
@@ -42,6 +44,9 @@ pub struct DeletedWorkspace {
     /// Whether its identity was disabled before.
     #[serde(default)]
     pub was_disabled: bool,
+    /// Who wanted it gone: the certificate of its erasure says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asked: Option<Asked>,
 }
 
 impl Record for DeletedWorkspace {
@@ -83,6 +88,9 @@ pub struct DeleteWorkspace {
     pub id: ResourceId,
     /// Destroy its key too, now, so that its data can never be read again. One that rests already is purged.
     pub purge: bool,
+    /// Let it rest even if a customer's key holds it. Azure deletes such a one at once (requirement F-12), so whoever does not say
+    /// this is refused rather than surprised.
+    pub keep: bool,
 }
 
 #[async_trait]
@@ -103,9 +111,11 @@ impl Op for DeleteWorkspace {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        // Counting a large workspace takes its time, and nobody waits for that.
+        let census = if self.purge { self.census(cx).await? } else { Census::new() };
         let _turn = cx.house().assigning.lock().await;
         for _ in 0..ATTEMPTS {
-            match self.once(cx).await {
+            match self.once(cx, &census).await {
                 Err(fault) if fault.kind() == Kind::Stale => {}
                 done => return done,
             }
@@ -115,26 +125,40 @@ impl Op for DeleteWorkspace {
 }
 
 impl DeleteWorkspace {
-    async fn once(&self, cx: &Cx<'_, Self>) -> Result<()> {
+    /// What lies under the key that goes; nothing when there is no such workspace.
+    async fn census(&self, cx: &Cx<'_, Self>) -> Result<Census> {
+        let guid = match find::<Workspace, _>(cx, &self.id).await {
+            Err(fault) if fault.kind() == Kind::NotFound => {
+                resting(cx, &self.id).await?.map(|deleted| deleted.value.workspace.guid)
+            }
+            found => Some(found?.1.value.guid),
+        };
+        match guid {
+            Some(guid) => cx.census(guid).await,
+            None => Ok(Census::new()),
+        }
+    }
+
+    async fn once(&self, cx: &Cx<'_, Self>, census: &Census) -> Result<()> {
         let (system, row) = match find::<Workspace, _>(cx, &self.id).await {
             Err(fault) if fault.kind() == Kind::NotFound => {
                 return match resting(cx, &self.id).await? {
-                    Some(deleted) if self.purge => purge(cx, &deleted).await,
+                    Some(deleted) if self.purge => purge(cx, &deleted, Asked::of(cx), census.clone()).await,
                     Some(deleted) => Err(rests(&deleted.value)),
                     None => Err(fault),
                 };
             }
             found => found?,
         };
-        if row.value.properties.encryption.is_some() && !self.purge {
-            let why = "a workspace that a customer-managed key holds is deleted for good, and cannot be recovered; ask with `forceToPurge=true`";
+        if row.value.properties.encryption.is_some() && !self.purge && !self.keep {
+            let why = "a workspace that a customer-managed key holds is deleted for good, unless you say otherwise: ask with `forceToPurge=true`, or with `keepForRecovery=true` to let it rest";
             return Err(Error::new(Kind::Conflict, why).coded("CustomerManagedKeyWorkspaceIsPurged"));
         }
         let mut changes = Changes::new();
         changes.delete(&system, &row);
         hold_group(cx, &self.id, &mut changes).await?;
         if self.purge {
-            forget(cx, &row.value, &mut changes).await?;
+            forget(cx, &row.value, Asked::of(cx), census.clone(), &mut changes).await?;
         } else {
             lay_to_rest(cx, row.value, &mut changes).await?;
         }
@@ -160,13 +184,18 @@ async fn lay_to_rest<O: Op>(cx: &Cx<'_, O>, workspace: Resource<Workspace>, chan
     let mut principals = end_targets(cx, &shelf, &workspace.id, changes).await?;
     end_managed_principals(cx, changes, &principals).await?;
     principals.push(workspace.properties.identity);
-    remove_of_managed(cx, &principals, changes).await?;
+    match workspace.properties.encryption.as_ref().map(CustomerKey::scope).transpose()? {
+        // What its holder takes from it while it rests stays taken, so it is kept, and not given anew with the recovery.
+        Some(key) => remove_of_managed_but(cx, &principals, (CRYPTO_GRANT, &key), changes).await?,
+        None => remove_of_managed(cx, &principals, changes).await?,
+    }
     let was_disabled = set_disabled(cx, workspace.properties.identity, true, changes).await?;
     cx.rest_shelf(guid, changes).await?;
     let days = u32::from(workspace.properties.retention_days);
     let now = cx.now();
     let purge_at = now.plus(DAY.saturating_mul(days));
-    let deleted = DeletedWorkspace { workspace, deleted_at: now, purge_at, was_disabled };
+    let asked = Some(Asked::of(cx));
+    let deleted = DeletedWorkspace { workspace, deleted_at: now, purge_at, was_disabled, asked };
     cx.note("workspace", guid.to_string());
     cx.note("purgeAt", deleted.purge_at.rfc3339());
     changes.put(cx.system(), &Row::new(deleted_id(cx.system(), &deleted.workspace.id), deleted))?;
@@ -261,30 +290,6 @@ async fn require_companion<P: ResourceType, O: Op>(
     }
 }
 
-async fn purge<O: Op>(cx: &Cx<'_, O>, deleted: &Row<DeletedWorkspace>) -> Result<()> {
-    let mut changes = Changes::new();
-    changes.delete(cx.system(), deleted);
-    hold_group(cx, &deleted.value.workspace.id, &mut changes).await?;
-    forget(cx, &deleted.value.workspace, &mut changes).await?;
-    cx.commit(changes).await
-}
-
-/// Destroys the key, the identities, and the access that was given there.
-async fn forget<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes: &mut Changes) -> Result<()> {
-    let guid = WorkspaceId::from(workspace.guid);
-    cx.forget_shelf(guid, changes).await?;
-    end_managed(cx, changes, &workspace.id).await?;
-    end_settings(cx, changes, &workspace.id).await?;
-    end_subscriptions(cx, changes, &workspace.id).await?;
-    network::forget(cx, changes, guid).await?;
-    quota::forget(cx, &workspace.id, changes).await?;
-    forget_requests_within(cx, &workspace.id, changes).await?;
-    impact::forget(cx, workspace.guid, changes).await?;
-    cx.note("workspace", guid.to_string());
-    cx.note("purged", "true");
-    Ok(())
-}
-
 /// Lists deleted workspaces of a subscription or a resource group that the caller may read.
 #[derive(Debug)]
 pub struct ListDeletedWorkspaces {
@@ -315,43 +320,4 @@ pub(super) async fn resting_within<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) ->
     let mut rows = cx.all::<DeletedWorkspace>(system, &of_subscription(system, scope)).await?;
     rows.retain(|row| row.value.workspace.id.is_within(scope));
     Ok(rows)
-}
-
-/// What is to be purged now. It changes nothing, and so leaves no record.
-pub(crate) struct ListDuePurges;
-
-#[async_trait]
-impl Op for ListDuePurges {
-    const ACTION: Action = Action::new("Microsoft.MachineLearningServices/workspaces/purge/action", Class::Open);
-    type Output = Vec<Row<DeletedWorkspace>>;
-
-    fn scope(&self) -> ResourceId {
-        ResourceId::root()
-    }
-
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let mut rows = cx.all::<DeletedWorkspace>(cx.system(), b"").await?;
-        rows.retain(|row| row.value.purge_at <= cx.now());
-        Ok(rows)
-    }
-}
-
-/// Purges a workspace that has rested its time. One that was recovered meanwhile makes it `Stale`.
-pub(crate) struct PurgeDue {
-    /// As it was found.
-    pub(crate) deleted: Row<DeletedWorkspace>,
-}
-
-#[async_trait]
-impl Op for PurgeDue {
-    const ACTION: Action = Workspace::DELETE;
-    type Output = ();
-
-    fn scope(&self) -> ResourceId {
-        self.deleted.value.workspace.id.clone()
-    }
-
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        purge(cx, &self.deleted).await
-    }
 }

@@ -19,10 +19,12 @@ use crate::{
     customer_keys::{look_at_keys, look_at_keys_elsewhere},
     delivery::keep_delivering,
     diagnostics::send_what_is_due,
+    erasure::sign_erasures,
     gate::{House, enter},
     identity::{SweepSignIns, look_after_tokens},
     impact::prove_what_is_raised,
     platform_metrics::keep_counting,
+    resealing::reseal_what_is_due,
     resources::{ListDuePurges, ListDueSyncs, ListDueVaults, PurgeDue, PurgeDueVault},
     scoring::flush_requests,
     storage::{collect_lost, sweep_accounts},
@@ -56,6 +58,7 @@ pub async fn house_work(house: Arc<House>, stop: watch::Receiver<bool>) {
         tokio::spawn(look_after_customer_keys(Arc::clone(&house), stop.clone())),
         tokio::spawn(look_after_keys_elsewhere(Arc::clone(&house), stop.clone())),
         tokio::spawn(collect(Arc::clone(&house), stop.clone())),
+        tokio::spawn(look_after_reseals(Arc::clone(&house), stop.clone())),
         tokio::spawn(look_after_runs(Arc::clone(&house), stop)),
     ];
     for task in tasks {
@@ -93,6 +96,9 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(fault) = purge_what_is_due(&house).await {
             tracing::error!(?fault, "deleted workspaces could not be purged; it is tried again");
+        }
+        if let Err(fault) = sign_erasures(&house).await {
+            tracing::error!(?fault, "certificates of erasure could not be signed; it is tried again");
         }
         if let Err(fault) = purge_vaults_due(&house).await {
             tracing::error!(?fault, "deleted vaults could not be purged; it is tried again");
@@ -169,6 +175,21 @@ async fn collect(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         if is_over(&mut stop, LOST).await {
             return;
         }
+    }
+}
+
+/// Seals anew what was asked for, a piece at a time.
+async fn look_after_reseals(house: Arc<House>, mut stop: watch::Receiver<bool>) {
+    let mut pause = TICK;
+    while !is_over(&mut stop, pause).await {
+        pause = match reseal_what_is_due(&house).await {
+            Ok(true) => LEAST,
+            Ok(false) => TICK,
+            Err(fault) => {
+                tracing::error!(?fault, "data could not be sealed anew; it is tried again");
+                TICK
+            }
+        };
     }
 }
 

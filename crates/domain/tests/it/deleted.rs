@@ -46,7 +46,7 @@ async fn a_deleted_workspace_s_services_are_gone_for_good_and_its_models_are_not
     let keys = enter(&stand.house, &stand.owner, ListServiceKeys { endpoint }).await.unwrap();
     call(&stand, &keys.primary).await.unwrap();
 
-    let delete = DeleteWorkspace { id: stand.workspace.clone(), purge: false };
+    let delete = DeleteWorkspace { id: stand.workspace.clone(), purge: false, keep: false };
     enter(&stand.house, &stand.owner, delete).await.unwrap();
     let refused = call(&stand, &keys.primary).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Unauthenticated, "as for a service that never was");

@@ -23,6 +23,7 @@ fn every_door_that_deploys_grants_changes_keys_or_destroys_is_guarded() {
         "purge",
         "regeneratecredential",
         "regeneratekey",
+        "resealencryption",
         "resynckeys",
         "rotate",
         "schedulerequests/write",

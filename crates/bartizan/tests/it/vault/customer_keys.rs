@@ -252,6 +252,77 @@ async fn taking_the_role_away_locks_it_and_syncing_keys_does_not_give_it_back() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn x15_a_held_workspace_rests_when_it_is_asked_and_comes_back_with_its_key_alone() {
+    let customer = Customer::new().await;
+    let key = customer.rsa("k1").await;
+    let (status, made) = customer.make(&customer.maker, Some(&customer.vault), Some(&key)).await;
+    assert_eq!(status, 201, "{made}");
+    customer.keep_something().await;
+    let before = customer.reach().await;
+    let deleted =
+        format!("{}/providers/Microsoft.MachineLearningServices/deletedWorkspaces", customer.bank.test.group());
+    let erased = deleted.replace("deletedWorkspaces", "erasedWorkspaces");
+    let list = async |place: &str| {
+        let owner = customer.bank.test.owner_again().await;
+        customer.bank.test.ask(Some(&owner), Method::GET, place, None).await.1["value"].as_array().unwrap().clone()
+    };
+    // F-12: Azure's clients destroy it, or are refused.
+    assert_eq!(customer.ask(Method::DELETE, "", None).await.0, 409);
+    assert_eq!(customer.ask(Method::DELETE, "?keepForRecovery=true&forceToPurge=true", None).await.0, 400);
+    let (status, answer) = customer.ask(Method::DELETE, "?keepForRecovery=true", None).await;
+    assert_eq!((status, list(&deleted).await.len()), (200, 1), "{answer}");
+    assert_eq!(customer.reach().await.0, 404);
+    // Its holder has the key still: without it, nobody recovers.
+    let recover = json!({"properties": {"allowRecoverSoftDeletedWorkspace": "True"}});
+    customer.set_enabled(&key, false).await;
+    let (status, answer) = customer.ask(Method::PUT, "", Some(recover.clone())).await;
+    assert_eq!((status, code(&answer)), (403, "CustomerManagedKeyUnavailable"), "{answer}");
+    customer.set_enabled(&key, true).await;
+    let (status, answer) = customer.ask(Method::PUT, "", Some(recover.clone())).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(customer.reach().await, before);
+    // What is taken from its identity while it rests is not given back by a recovery.
+    assert_eq!(customer.ask(Method::DELETE, "?keepForRecovery=true", None).await.0, 200);
+    customer.take_role(made["identity"]["principalId"].as_str().unwrap()).await;
+    assert_eq!(customer.ask(Method::PUT, "", Some(recover)).await.0, 403);
+    assert_eq!(list(&erased).await.len(), 0);
+    customer.bank.test.clock.advance(Duration::from_secs(14 * 24 * 3600));
+    domain::work::purge_what_is_due(&customer.bank.test.house).await.unwrap();
+    assert_eq!(list(&deleted).await.len(), 0);
+    let found = list(&erased).await;
+    let keyring = &found[0]["erasure"]["keyring"];
+    assert_eq!((&keyring["customerKey"], &keyring["versions"]), (&json!(key), &json!([1])), "{found:?}");
+    customer.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x13_a_held_workspace_is_sealed_anew_under_its_customer_s_key() {
+    let customer = Customer::new().await;
+    let key = customer.rsa("k1").await;
+    assert_eq!(customer.make(&customer.maker, Some(&customer.vault), Some(&key)).await.0, 201);
+    customer.keep_something().await;
+    let before = customer.reach().await;
+    let due = async || domain::resealing::reseal_what_is_due(&customer.bank.test.house).await.unwrap();
+    assert_eq!(customer.ask(Method::POST, "/encryption/reseal", None).await.0, 202);
+    // While the key is away, nothing is done and nothing is lost.
+    customer.set_enabled(&key, false).await;
+    customer.bank.test.clock.advance(LATER);
+    assert!(!due().await);
+    customer.set_enabled(&key, true).await;
+    customer.bank.test.clock.advance(Duration::from_secs(6));
+    while due().await {}
+    customer.bank.test.clock.advance(Duration::from_secs(61));
+    assert!(!due().await);
+    let (status, found) = customer.ask(Method::GET, "/encryption/reseal?count=true", None).await;
+    assert_eq!((status, &found["state"]), (200, &json!("Retired")), "{found}");
+    assert_eq!(customer.reach().await, before);
+    customer.set_enabled(&key, false).await;
+    customer.bank.test.clock.advance(LATER);
+    assert_eq!(customer.reach().await.0, 403, "the keyring is held as it was");
+    customer.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_ends_with_its_key_and_says_so_when_the_key_is_back() {
     let customer = Customer::new().await;
     let test = &customer.bank.test;

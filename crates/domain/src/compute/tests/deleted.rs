@@ -23,7 +23,7 @@ async fn a_deleted_workspace_ends_its_runs_with_their_tokens() {
     let stand = Stand::new().await;
     let agent = stand.running("runs").await;
     stand.submit("waits").await.unwrap();
-    stand.ask(DeleteWorkspace { id: stand.workspace.clone(), purge: false }).await.unwrap();
+    stand.ask(DeleteWorkspace { id: stand.workspace.clone(), purge: false, keep: false }).await.unwrap();
     assert!(!agent.is_known(&stand).await);
     assert_eq!(agent.beat(&stand).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(agent.report(&stand, RunState::Running).await.unwrap_err().kind(), Kind::NotFound);

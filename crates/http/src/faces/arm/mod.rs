@@ -13,6 +13,7 @@ mod deployments;
 mod diagnose;
 mod encryption;
 mod endpoints;
+mod erasures;
 mod error;
 mod groups;
 mod identities;
@@ -29,6 +30,7 @@ mod policy_states;
 mod private_endpoints;
 mod providers;
 mod quotas;
+mod reseal;
 mod snapshots;
 mod storage_accounts;
 mod templates;
@@ -60,8 +62,10 @@ pub fn doors(doors: Doors) -> Doors {
         .face(identities::doors)
         .face(log_stores::doors)
         .face(workspaces::doors)
+        .face(erasures::doors)
         .face(encryption::doors)
         .face(impact::doors)
+        .face(reseal::doors)
         .face(network::doors)
         .face(virtual_networks::doors)
         .face(private_endpoints::doors)

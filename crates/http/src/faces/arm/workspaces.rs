@@ -216,15 +216,23 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn delete_workspace(guest: Guest) -> Result<Response, Fault> {
-    let purge = match guest.query("forceToPurge") {
-        None => false,
-        Some(word) if word.eq_ignore_ascii_case("true") => true,
-        Some(word) if word.eq_ignore_ascii_case("false") => false,
-        Some(_) => return Err(Error::invalid("forceToPurge", "must be `true` or `false`").into()),
-    };
-    let op = DeleteWorkspace { id: guest.resource(0)?, purge };
+    let (purge, keep) = (flag(&guest, "forceToPurge")?, flag(&guest, "keepForRecovery")?);
+    if purge && keep {
+        return Err(Error::invalid("keepForRecovery", "cannot be said together with `forceToPurge`").into());
+    }
+    let op = DeleteWorkspace { id: guest.resource(0)?, purge, keep };
     enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(StatusCode::OK.into_response())
+}
+
+/// A word of the query that is `true`, `false`, or not there.
+pub(super) fn flag(guest: &Guest, name: &str) -> Result<bool, Error> {
+    match guest.query(name) {
+        None => Ok(false),
+        Some(word) if word.eq_ignore_ascii_case("true") => Ok(true),
+        Some(word) if word.eq_ignore_ascii_case("false") => Ok(false),
+        Some(_) => Err(Error::invalid(name, "must be `true` or `false`")),
+    }
 }
 
 pub(super) fn view_target(row: &Row<Resource<Target>>) -> arm::Resource<Value> {

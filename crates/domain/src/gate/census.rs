@@ -1,0 +1,59 @@
+//! What lies on a shelf, by table: found by the keys alone, so that it needs no opening, and no list of tables that could lack one.
+
+use std::collections::BTreeMap;
+
+use kernel::Result;
+use uuid::Uuid;
+
+use super::{Cx, House, Op};
+
+/// Rows that are looked at in one go.
+const PAGE: usize = 1000;
+
+/// Rows by table.
+pub(crate) type Census = BTreeMap<String, u64>;
+
+/// What all keys of a table on a shelf begin with.
+pub(super) fn prefix_of(table: &str, shelf: &[u8; 16]) -> Vec<u8> {
+    [table.as_bytes(), &[0], shelf].concat()
+}
+
+impl House {
+    /// The tables that have rows on this shelf.
+    pub(super) async fn tables_of(&self, shelf: &[u8; 16]) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let next = self.meta().scan(b"", after.as_deref(), 1).await?;
+            let Some(row) = next.first() else { return Ok(found) };
+            let name = row.key.split(|byte| *byte == 0).next().unwrap_or_default();
+            if let Ok(table) = std::str::from_utf8(name)
+                && !self.meta().scan(&prefix_of(table, shelf), None, 1).await?.is_empty()
+            {
+                found.push(table.to_owned());
+            }
+            // Behind all keys of this table: in each of them the name is followed by a zero byte.
+            after = Some([name, &[1]].concat());
+        }
+    }
+}
+
+impl<O: Op> Cx<'_, O> {
+    /// How many rows there are on the shelf of this GUID.
+    pub(crate) async fn census(&self, of: impl Into<Uuid>) -> Result<Census> {
+        let (house, shelf) = (self.house(), *of.into().as_bytes());
+        let mut census = Census::new();
+        for table in house.tables_of(&shelf).await? {
+            let prefix = prefix_of(&table, &shelf);
+            let (mut count, mut after) = (0_u64, None);
+            loop {
+                let page = house.meta().scan(&prefix, after.as_deref(), PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.key.clone());
+                count = count.saturating_add(u64::try_from(page.len()).unwrap_or(u64::MAX));
+            }
+            census.insert(table, count);
+        }
+        Ok(census)
+    }
+}
