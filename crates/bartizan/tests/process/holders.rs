@@ -57,12 +57,17 @@ fn a_token_holds_a_workspace_as_long_as_it_opens() {
     };
     // A first start makes the key of a token when it is the root key; here it is a customer's from then on.
     let root = write(&place("root.json"), &at(Some("ws-key")).to_string());
-    let around = [("SOFTHSM2_CONF", softhsm.as_str())];
     let first = tempfile::tempdir().unwrap();
-    drop(Served::with(first, "127.0.0.1:0", &["--root-key-config", &root], &around).kill());
+    let told = |option: &'static str, value: String| {
+        let softhsm = softhsm.clone();
+        move |command: &mut Command| {
+            command.args([option, &value]).env("SOFTHSM2_CONF", softhsm);
+        }
+    };
+    drop(Served::with(first, "127.0.0.1:0", told("--root-key-config", root)).kill());
 
     let file = write(&place("holders.json"), &json!({"holders": [{"name": "hsm", "at": at(None)}]}).to_string());
-    let start = |dir| Served::with(dir, "127.0.0.1:0", &["--key-holders", &file], &around);
+    let start = |dir| Served::with(dir, "127.0.0.1:0", told("--key-holders", file.clone()));
     let served = start(tempfile::tempdir().unwrap());
     served.good(&["group", "create", "rg"]);
     let told = served.bad(&["workspace", "create", "ws1", "--key-holder", "hsm", "--key-name", "absent"]);

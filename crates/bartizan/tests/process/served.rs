@@ -42,23 +42,6 @@ impl Served {
 
     /// Starts at an address, over a directory that may hold an earlier server's data.
     pub fn on(dir: tempfile::TempDir, listen: &str) -> Self {
-<<<<<<< HEAD
-        Self::with(dir, listen, &[], &[])
-    }
-
-    /// The same with more options, and more variables of the environment.
-    pub fn with(dir: tempfile::TempDir, listen: &str, options: &[&str], around: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(BARTIZAN)
-            .args(["serve", "--listen", listen, "--data-dir"])
-            .arg(dir.path().join("D"))
-            .arg("--cache-dir")
-            .arg(cache())
-            .args(options)
-            .envs(around.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-=======
         Self::with(dir, listen, |_| {})
     }
 
@@ -69,7 +52,6 @@ impl Served {
         command.arg("--cache-dir").arg(cache()).stdout(Stdio::piped());
         more(&mut command);
         let mut child = command.spawn().unwrap();
->>>>>>> 115f617 (Search a whole session's disk, processes and logs for planted words)
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let said = lines.find_map(|line| line.unwrap().strip_prefix("bartizan listens on ").map(str::to_owned));
         let url = said.expect("the server says where it listens");
