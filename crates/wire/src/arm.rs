@@ -174,6 +174,8 @@ pub struct WorkspaceInput {
     pub soft_delete_retention_in_days: Option<u8>,
     /// `Warn` or `Refuse`: what becomes of jobs and deployments in which a secret is written out. Our own; Azure has none.
     pub secret_detection: Option<String>,
+    /// `Off`, `Warn` or `Refuse`: what becomes of code in whose files something looks like a secret or personal data. Our own.
+    pub content_scan: Option<String>,
     /// `True` recovers the deleted workspace that has this name. A boolean is taken as well.
     pub allow_recover_soft_deleted_workspace: Option<Value>,
 }
@@ -245,6 +247,9 @@ pub struct Workspace {
     /// `Warn` or `Refuse`: what becomes of secrets that are written out. Our own.
     #[serde(default)]
     pub secret_detection: String,
+    /// `Off`, `Warn` or `Refuse`: what becomes of code that holds such. Our own.
+    #[serde(default)]
+    pub content_scan: String,
     /// RFC 3339, of a deleted one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_deleted_at: Option<String>,

@@ -76,6 +76,9 @@ pub struct Code {
     pub properties: BTreeMap<String, String>,
     /// Free labels.
     pub tags: BTreeMap<String, String>,
+    /// What somebody should look at: lines that look as if they held a secret or personal data. Our own.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Always false: every version was made on purpose.
     pub is_anonymous: bool,
     /// Always false.

@@ -37,6 +37,9 @@ pub struct Update {
     /// impact.
     #[arg(long, value_name = "BOOL")]
     send_diagnostics: Option<bool>,
+    /// What becomes of code in whose files something looks like a secret, or like personal data: `off`, `warn`, or `refuse`.
+    #[arg(long, value_enum, ignore_case = true)]
+    content_scan: Option<Scan>,
     /// Whether others than approved private endpoints may reach it at all.
     #[arg(long, value_enum, ignore_case = true)]
     public_network_access: Option<Access>,
@@ -58,6 +61,17 @@ pub enum Access {
     Enabled,
     /// Approved private endpoints only.
     Disabled,
+}
+
+/// What becomes of code that holds what it should not.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Scan {
+    /// It is not looked at.
+    Off,
+    /// It is taken, with a warning that names file and line.
+    Warn,
+    /// It is refused.
+    Refuse,
 }
 
 /// What becomes of secrets that are written out.
@@ -97,6 +111,7 @@ const ROWS: &[(&str, &str)] = &[
     ("Public network access", "/properties/publicNetworkAccess"),
     ("IP allow-list", "/properties/ipAllowlist"),
     ("Secret detection", "/properties/secretDetection"),
+    ("Content scan", "/properties/contentScan"),
     ("Description", "/properties/description"),
 ];
 const COLUMNS: &[(&str, &str)] = &[("Network", "/value"), ("Action", "/action")];
@@ -114,6 +129,11 @@ impl Update {
             Detection::Warn => "Warn",
             Detection::Refuse => "Refuse",
         });
+        let scan = self.content_scan.map(|scan| match scan {
+            Scan::Off => "Off",
+            Scan::Warn => "Warn",
+            Scan::Refuse => "Refuse",
+        });
         let list = (self.ip_allow_all || !self.ip_allow.is_empty()).then_some(self.ip_allow);
         let given = [
             ("friendlyName", json!(self.friendly_name)),
@@ -121,6 +141,7 @@ impl Update {
             ("softDeleteRetentionInDays", json!(self.retention_days)),
             ("secretDetection", json!(detection)),
             ("sendDiagnostics", json!(self.send_diagnostics)),
+            ("contentScan", json!(scan)),
             ("publicNetworkAccess", json!(access)),
             ("ipAllowlist", json!(list)),
         ];

@@ -126,6 +126,9 @@ pub async fn upload(session: &Session, dir: &Path, name: Option<String>) -> Resu
     let place = format!("{workspace}/codes/{name}/versions/1");
     let properties = json!({"files": files, "properties": git_facts(dir)});
     let code = session.put(&place, &json!({"properties": properties})).await?;
+    for warning in code.pointer("/properties/warnings").and_then(Value::as_array).into_iter().flatten() {
+        tell(&format!("warning: {}", warning.as_str().unwrap_or_default()));
+    }
     let text = |pointer: &str| code.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(Snapshot { code_id: text("/id"), id: text("/properties/snapshotId"), files: files.len(), sent, sent_bytes })
 }

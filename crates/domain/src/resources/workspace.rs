@@ -25,7 +25,7 @@ use crate::{
     identity::{Member, require_room},
     impact,
     network::{self, NetworkRequest},
-    secrets::SecretDetection,
+    secrets::{ContentScan, SecretDetection},
     vault::{Kind as VaultKind, Secret},
 };
 
@@ -57,6 +57,9 @@ pub struct Workspace {
     /// What becomes of jobs and deployments in which a secret is written out.
     #[serde(default)]
     pub secret_detection: SecretDetection,
+    /// What becomes of code in whose files something looks like a secret, or like personal data.
+    #[serde(default)]
+    pub content_scan: ContentScan,
     /// The customer's key that holds its data; the server's own keyring does when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<CustomerKey>,
@@ -121,6 +124,8 @@ pub struct WorkspaceRequest {
     pub edition: Option<Edition>,
     /// What becomes of secrets that are written out; a warning when nobody says.
     pub secret_detection: Option<SecretDetection>,
+    /// What becomes of such code; a warning when nobody says.
+    pub content_scan: Option<ContentScan>,
     /// The customer's key that shall hold its data.
     pub encryption: Option<KeyRequest>,
     /// High business impact; no when nobody says.
@@ -216,19 +221,22 @@ impl PutWorkspace {
             retention_days,
             edition,
             secret_detection,
+            content_scan,
             encryption,
             hbi,
             sends_diagnostics,
             ..
         } = self.request;
+        let tags = Some(self.tags);
         Wanted {
-            tags: Some(self.tags),
+            tags,
             friendly_name,
             description,
             network,
             retention_days,
             edition,
             secret_detection,
+            content_scan,
             encryption,
             hbi,
             sends_diagnostics,
@@ -311,6 +319,7 @@ impl PutWorkspace {
             retention_days,
             edition: self.request.edition.unwrap_or_default(),
             secret_detection: self.request.secret_detection.unwrap_or_default(),
+            content_scan: self.request.content_scan.unwrap_or_default(),
             encryption,
             hbi: self.request.hbi.unwrap_or_default(),
             sends_diagnostics: self.request.sends_diagnostics.unwrap_or(yes()),
@@ -393,6 +402,8 @@ pub struct Wanted {
     pub edition: Option<Edition>,
     /// What becomes of secrets that are written out.
     pub secret_detection: Option<SecretDetection>,
+    /// What becomes of code that holds such.
+    pub content_scan: Option<ContentScan>,
     /// The customer's key, which can be said again and not be changed so.
     pub encryption: Option<KeyRequest>,
     /// High business impact, which can be said again and not be changed so.
@@ -423,10 +434,22 @@ async fn rewrite<O: Op>(
     wanted: Wanted,
 ) -> Result<Row<Resource<Workspace>>> {
     let workspace = &mut row.value;
-    let mut network = wanted.network;
-    require_same_key(wanted.encryption.as_ref(), workspace.properties.encryption.as_ref())?;
-    impact::require_same(wanted.hbi, workspace.properties.hbi)?;
-    if let Some(tags) = wanted.tags {
+    let Wanted {
+        tags,
+        friendly_name,
+        description,
+        mut network,
+        retention_days,
+        edition,
+        secret_detection,
+        content_scan,
+        encryption,
+        hbi,
+        sends_diagnostics,
+    } = wanted;
+    require_same_key(encryption.as_ref(), workspace.properties.encryption.as_ref())?;
+    impact::require_same(hbi, workspace.properties.hbi)?;
+    if let Some(tags) = tags {
         name::check_tags(&tags)?;
         workspace.tags = tags;
     }
@@ -449,9 +472,13 @@ async fn rewrite<O: Op>(
         cx.note("secretDetection", mode.word());
         workspace.properties.secret_detection = mode;
     }
-    if let Some(sends) = wanted.sends_diagnostics {
+    if let Some(sends) = sends_diagnostics {
         cx.note("sendDiagnostics", sends.to_string());
         workspace.properties.sends_diagnostics = sends;
+    }
+    if let Some(mode) = content_scan {
+        cx.note("contentScan", mode.word());
+        workspace.properties.content_scan = mode;
     }
     workspace.system.touch(cx);
     amend(cx, workspace, Some(&mut network))?;

@@ -1,4 +1,4 @@
-//! What a workspace does about secrets that are written out where they are named only.
+//! What a workspace does about secrets that are written out where they are named only, and about what lies in its code.
 
 use kernel::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -31,5 +31,39 @@ impl std::str::FromStr for SecretDetection {
             .into_iter()
             .find(|mode| mode.word().eq_ignore_ascii_case(text))
             .ok_or_else(|| Error::invalid("properties.secretDetection", "must be `Warn` or `Refuse`"))
+    }
+}
+
+/// What becomes of code in whose files something looks like a secret, or like personal data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContentScan {
+    /// It is not looked at.
+    Off,
+    /// It is taken, and labelled with what was found.
+    #[default]
+    Warn,
+    /// It is refused.
+    Refuse,
+}
+
+impl ContentScan {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "Off",
+            Self::Warn => "Warn",
+            Self::Refuse => "Refuse",
+        }
+    }
+}
+
+impl std::str::FromStr for ContentScan {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Off, Self::Warn, Self::Refuse]
+            .into_iter()
+            .find(|mode| mode.word().eq_ignore_ascii_case(text))
+            .ok_or_else(|| Error::invalid("properties.contentScan", "must be `Off`, `Warn` or `Refuse`"))
     }
 }

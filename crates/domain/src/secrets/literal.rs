@@ -106,7 +106,7 @@ fn is_said(command: &str) -> bool {
 }
 
 /// Whether a name says that its value is a secret, and the value could be one.
-fn is_secret_by_name(name: &str, value: &str) -> bool {
+pub(super) fn is_secret_by_name(name: &str, value: &str) -> bool {
     if value.len() < SHORTEST || stands_for_something(value) {
         return false;
     }

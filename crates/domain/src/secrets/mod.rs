@@ -13,9 +13,11 @@ mod literal;
 mod policy;
 mod read;
 mod reference;
+mod scan;
 mod shapes;
 
 pub use by_name::{DeleteSecrets, FoundSecrets, GetSecrets, ListSecrets, NamedSecret, NewSecret, SetSecrets};
-pub use detection::SecretDetection;
+pub use detection::{ContentScan, SecretDetection};
 pub(crate) use policy::{Given, admit};
 pub(crate) use read::{READ, values};
+pub(crate) use scan::{Hit, LARGEST, RULES, scan};

@@ -52,8 +52,8 @@ fn compile() -> Result<RegexSet, regex::Error> {
 }
 
 /// What the text holds that looks like a secret, in people's words.
-pub(super) fn shape_of(text: &str) -> Option<&'static str> {
-    let first = SET.as_ref()?.matches(text.as_bytes()).into_iter().next()?;
+pub(super) fn shape_of(text: impl AsRef<[u8]>) -> Option<&'static str> {
+    let first = SET.as_ref()?.matches(text.as_ref()).into_iter().next()?;
     SHAPES.get(first).map(|shape| shape.name)
 }
 

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    SnapshotFile,
+    Finding, SnapshotFile,
     file::{self, Manifest, find_manifest},
+    look::look,
     tree::Tree,
 };
 use crate::{
@@ -40,6 +41,12 @@ pub struct CodeVersion {
     pub description: String,
     /// Where it came from: `azureml.git.…`.
     pub properties: BTreeMap<String, String>,
+    /// Lines that look as if they held a secret or personal data; at most 50.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// Files that were not looked at for such, or not to their end, because there was too much.
+    #[serde(default)]
+    pub unseen: u64,
 }
 
 impl ResourceType for CodeVersion {
@@ -125,7 +132,7 @@ impl PutCode {
     }
 
     async fn once(&self, cx: &Cx<'_, Self>) -> Result<Written<Resource<CodeVersion>>> {
-        let (shelf, _) = workspace_shelf(cx, &self.id).await?;
+        let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
         let files = &self.code.files;
         let bytes = check_size(files)?;
         let snapshot = Tree::of(files)?.id();
@@ -148,6 +155,7 @@ impl PutCode {
             files.sort_by(|a, b| a.path.cmp(&b.path));
             changes.put(&shelf, &Row::new(manifest_id, Manifest { files }))?;
         }
+        let looked = look(cx, &shelf, workspace.value.properties.content_scan, files, &mut changes).await?;
         let mut row = Row::new(
             row_id,
             Resource {
@@ -163,6 +171,8 @@ impl PutCode {
                     bytes,
                     description: self.code.description.clone(),
                     properties: self.code.properties.clone(),
+                    findings: looked.findings,
+                    unseen: looked.unseen,
                 },
             },
         );

@@ -6,10 +6,12 @@
 
 mod code;
 mod file;
+mod look;
 mod pack;
 mod tree;
 
 pub use code::{Code, CodeVersion, GetCode, NewCode, PutCode};
 pub use file::{GetSnapshotFile, ListMissingFiles, MissingFile, PutPack};
 pub(crate) use file::{find_manifest, open_file, read_text};
+pub use look::Finding;
 pub use tree::SnapshotFile;

@@ -3,4 +3,5 @@
 mod by_name;
 mod handed;
 mod literal;
+mod scanned;
 mod stand;

@@ -148,7 +148,7 @@ fn configuration(sheet: &mut Sheet<'_>) {
     );
     let exposed = sheet.workspaces(
         |place| place.refuses_secrets,
-        "refuses jobs and deployments in whose variables, inputs or command line a secret is written out; what is in files is yours to scan",
+        "refuses jobs and deployments in whose variables, inputs or command line a secret is written out; code is looked at as `contentScan` says",
         "take jobs and deployments in which secrets are written out, with a warning; set `secretDetection` to `Refuse`",
     );
     sheet.put(13, "Eliminate unintended credential exposure", exposed, picture.workspaces_path());

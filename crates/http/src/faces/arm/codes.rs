@@ -40,11 +40,24 @@ fn view(row: &Row<Resource<CodeVersion>>, files: Option<Vec<SnapshotFile>>) -> a
         description: code.description.clone(),
         properties: code.properties.clone(),
         tags: row.value.tags.clone(),
+        warnings: warnings(code),
         is_anonymous: false,
         is_archived: false,
         provisioning_state: String::from("Succeeded"),
     };
     show(row, properties)
+}
+
+/// What somebody should look at.
+fn warnings(code: &CodeVersion) -> Vec<String> {
+    let mut warnings: Vec<String> = code.findings.iter().map(ToString::to_string).collect();
+    if code.unseen > 0 {
+        let files = code.unseen;
+        warnings.push(format!(
+            "{files} files were not looked at for secrets and personal data to their end: they are large"
+        ));
+    }
+    warnings
 }
 
 async fn list_codes(guest: Guest) -> Result<Response, Fault> {

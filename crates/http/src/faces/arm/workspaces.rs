@@ -9,7 +9,7 @@ use domain::{
         ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Resource, Target, Wanted, Workspace,
         WorkspaceRequest,
     },
-    secrets::SecretDetection,
+    secrets::{ContentScan, SecretDetection},
 };
 use http::{Method, StatusCode};
 use kernel::Error;
@@ -97,6 +97,7 @@ fn properties(guest: &Guest, resource: &Resource<Workspace>) -> arm::Workspace {
         soft_delete_enabled: true,
         soft_delete_retention_in_days: workspace.retention_days,
         secret_detection: workspace.secret_detection.word().to_owned(),
+        content_scan: workspace.content_scan.word().to_owned(),
         soft_deleted_at: None,
         scheduled_purge_date: None,
         encryption: workspace.encryption.as_ref().map(encryption::view),
@@ -151,6 +152,7 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
             retention_days: body.properties.soft_delete_retention_in_days,
             edition: edition(body.sku.as_ref())?,
             secret_detection: secret_detection(body.properties.secret_detection.as_deref())?,
+            content_scan: content_scan(body.properties.content_scan.as_deref())?,
             encryption: encryption::asked(body.properties.encryption)?,
             hbi: body.properties.hbi_workspace,
             sends_diagnostics: body.properties.send_diagnostics,
@@ -170,6 +172,10 @@ fn edition(sku: Option<&arm::Sku>) -> Result<Option<Edition>, Error> {
 }
 
 fn secret_detection(word: Option<&str>) -> Result<Option<SecretDetection>, Error> {
+    word.map(str::parse).transpose()
+}
+
+fn content_scan(word: Option<&str>) -> Result<Option<ContentScan>, Error> {
     word.map(str::parse).transpose()
 }
 
@@ -205,6 +211,7 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
             retention_days: body.properties.soft_delete_retention_in_days,
             edition: edition(body.sku.as_ref())?,
             secret_detection: secret_detection(body.properties.secret_detection.as_deref())?,
+            content_scan: content_scan(body.properties.content_scan.as_deref())?,
             encryption: encryption::asked(body.properties.encryption)?,
             hbi: body.properties.hbi_workspace,
             sends_diagnostics: body.properties.send_diagnostics,
