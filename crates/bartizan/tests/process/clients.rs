@@ -120,6 +120,18 @@ fn key_vault_s_own_clients() {
     served.good(&["verify-log", "--data-dir", served.data().to_str().unwrap()]);
 }
 
+#[test]
+fn azureml_s_own_client_of_a_workspace_s_secrets() {
+    let served = Served::with_workspace();
+    let reader = served.json(&["ad", "sp", "create", "--name", "reader"]);
+    let workspace = served.json(&["workspace", "show", "ws1"])["id"].as_str().unwrap().to_owned();
+    let text = |name: &str| reader[name].as_str().unwrap().to_owned();
+    let (id, secret) = (text("clientId"), text("clientSecret"));
+    let assignee = text("objectId");
+    served.good(&["role", "assignment", "create", "--assignee", &assignee, "--role", "Reader", "--scope", &workspace]);
+    run(&served, "azureml_suite.py", &[("READER_ID", id), ("READER_SECRET", secret)]);
+}
+
 /// With rclone's own backend as the second opinion.
 #[test]
 fn azure_blob_s_own_client() {
