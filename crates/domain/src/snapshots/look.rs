@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use kernel::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{SnapshotFile, file};
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 
 /// Bytes that are looked at for one code version; contents that were looked at before do not count.
 const MOST_BYTES: u64 = 64 << 20;
+/// Contents that are looked at at once, whoever asks: each keeps a core busy.
+static PLACES: Semaphore = Semaphore::const_new(2);
 /// Findings that are kept of a code version.
 const MOST: usize = 50;
 /// Findings that a refusal and a record tell one by one.
@@ -134,6 +136,10 @@ async fn one<O: Op>(
         content.extend_from_slice(&piece);
     }
     let stopped = |fault| Error::new(Kind::Internal, "a file could not be looked at").because(fault);
+    let _place = PLACES
+        .acquire()
+        .await
+        .map_err(|fault| Error::new(Kind::Unavailable, "no files are looked at any more; try again").because(fault))?;
     let hits = spawn_blocking(move || scan(&content)).await.map_err(stopped)?;
     let mut row = known.unwrap_or_else(|| Row::new(id, Look { rules: RULES, hits: Vec::new() }));
     row.value = Look { rules: RULES, hits: hits.clone() };
