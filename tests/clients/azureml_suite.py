@@ -85,10 +85,16 @@ class Workspace:
 
 
 def status_of(call):
+    """The status that a call failed with; the library wraps some in exceptions of its own."""
     try:
         call()
     except Exception as fault:
-        return getattr(fault, "status_code", None) or getattr(getattr(fault, "response", None), "status_code", None) or repr(fault)
+        while fault is not None:
+            status = getattr(fault, "status_code", None) or getattr(getattr(fault, "response", None), "status_code", None)
+            if status:
+                return status
+            fault = fault.__cause__
+        return None
     return 200
 
 
