@@ -149,7 +149,8 @@ async fn shelf_of(house: &House, id: Uuid) -> Result<Option<Shelf>> {
             Err(fault) => return Err(fault),
         }
         if let Some(resting) = house.peek::<RestingKeyring>(house.system(), id.as_bytes()).await? {
-            return resting.value.0.open(house, id).await.map(Some);
+            let ring = resting.value.0.open(house, id).await?;
+            return Ok(Some(house.keys().enroll(id, ring)));
         }
     }
     Ok(None)

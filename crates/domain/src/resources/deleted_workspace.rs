@@ -184,7 +184,7 @@ async fn lay_to_rest<O: Op>(cx: &Cx<'_, O>, workspace: Resource<Workspace>, chan
     let mut principals = end_targets(cx, &shelf, &workspace.id, changes).await?;
     end_managed_principals(cx, changes, &principals).await?;
     principals.push(workspace.properties.identity);
-    match workspace.properties.encryption.as_ref().map(CustomerKey::scope).transpose()? {
+    match workspace.properties.encryption.as_ref().map(CustomerKey::role_scope).transpose()?.flatten() {
         // What its holder takes from it while it rests stays taken, so it is kept, and not given anew with the recovery.
         Some(key) => remove_of_managed_but(cx, &principals, (CRYPTO_GRANT, &key), changes).await?,
         None => remove_of_managed(cx, &principals, changes).await?,

@@ -453,22 +453,22 @@ async fn rewrite<O: Op>(
         name::check_tags(&tags)?;
         workspace.tags = tags;
     }
-    if let Some(words) = wanted.friendly_name {
+    if let Some(words) = friendly_name {
         name::check_words("properties.friendlyName", &words)?;
         workspace.properties.friendly_name = words;
     }
-    if let Some(words) = wanted.description {
+    if let Some(words) = description {
         name::check_words("properties.description", &words)?;
         workspace.properties.description = words;
     }
-    if let Some(days) = wanted.retention_days {
+    if let Some(days) = retention_days {
         workspace.properties.retention_days = check_retention(days)?;
     }
-    if let Some(edition) = wanted.edition {
+    if let Some(edition) = edition {
         edition::require_change(cx, workspace, edition).await?;
         workspace.properties.edition = edition;
     }
-    if let Some(mode) = wanted.secret_detection {
+    if let Some(mode) = secret_detection {
         cx.note("secretDetection", mode.word());
         workspace.properties.secret_detection = mode;
     }
