@@ -116,8 +116,12 @@ fn verified(file: &Path, key: &Path) -> Result<Vec<Value>, Failure> {
     })?;
     let none = || Failure::usage(format!("{} holds no public key of an activity log", key.display()));
     let key = CheckpointVerifier::from_line(&line).ok_or_else(none)?;
+    let certificates = read(file)?;
+    if certificates.is_empty() {
+        return Err(Failure::new(format!("{} is an empty list: it proves nothing", file.display())));
+    }
     let mut entries = Vec::new();
-    for (certificate, number) in read(file)?.iter().zip(1u64..) {
+    for (certificate, number) in certificates.iter().zip(1u64..) {
         let found = certificate.verify(&key).map_err(|fault| {
             Failure::new(format!("{}: certificate {number} proves nothing: {fault}", file.display()))
         })?;
