@@ -4,6 +4,7 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::{
@@ -19,6 +20,10 @@ use crate::jail::{Bind, Failure, Owner, Step, WORK, is_real_root};
 
 /// Room for what the agent keeps for itself.
 const OWN_SIZE: &str = "16m";
+
+/// How often, and how far apart, it is looked whether nothing holds the run's part any more.
+const LOOKS: u32 = 200;
+const BETWEEN: Duration = Duration::from_millis(10);
 
 /// The private place.
 #[derive(Debug)]
@@ -113,10 +118,7 @@ impl Scratch {
                 tracing::warn!(%error, "a part of the scratch could not be removed");
             }
         }
-        // The root alone is left. What was removed and is still open somewhere is counted until it is closed.
-        let is_empty = statvfs(&run).is_ok_and(|found| {
-            found.files().saturating_sub(found.files_free()) <= 1 && found.blocks() == found.blocks_free()
-        });
+        let is_empty = becomes_empty(&run);
         umount(&run).is_ok() && is_empty
     }
 
@@ -133,6 +135,22 @@ impl Scratch {
     pub fn is_full(&self) -> bool {
         statvfs(&self.run()).is_ok_and(|found| found.blocks_available() == 0)
     }
+}
+
+/// Whether the root alone is left of a file system in memory. What was removed and is held somewhere is counted until it is let go;
+/// the kernel takes down the mounts of a jail that has ended in its own time, so that is waited for a little.
+fn becomes_empty(place: &Path) -> bool {
+    let is_empty = || {
+        statvfs(place).is_ok_and(|found| {
+            found.files().saturating_sub(found.files_free()) <= 1 && found.blocks() == found.blocks_free()
+        })
+    };
+    (0..LOOKS).any(|look| {
+        if look > 0 {
+            std::thread::sleep(BETWEEN);
+        }
+        is_empty()
+    })
 }
 
 /// Gives a file or directory to the jail's user.

@@ -21,8 +21,10 @@ pub struct Encryption {
 #[serde(rename_all = "camelCase")]
 pub struct KeyVaultProperties {
     /// Resource id of the vault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_vault_arm_id: Option<String>,
     /// Address of the key, with its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_identifier: Option<String>,
     /// A holder elsewhere that the operator of the server named, instead of vault and address.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,7 +16,7 @@ track('log-metric', key=words['metric name'], value=1.5, timestamp=int(time.time
 track('set-tag', key=words['run tag name'], value=words['run tag value'])
 print(words['log line'], os.environ['PLAIN'], flush=True)
 print('handed', os.environ['SECRET'], file=sys.stderr, flush=True)
-asked = json.load(urllib.request.urlopen(os.environ['BARTIZAN_SECRETS_URL'] + '/asked'))['value']
+asked = json.load(urllib.request.urlopen(os.environ['BARTIZAN_VAULT_URL'] + '/asked'))['value']
 print('asked', asked, base64 := __import__('base64').b64encode(asked.encode()).decode(), flush=True)
 open('logs/own.txt', 'w').write(words['own log line'] + ' ' + asked + '\\n')
 open('outputs/model.json', 'w').write(json.dumps({'weights': words['model file']}))

@@ -14,7 +14,7 @@ const LONGEST: usize = 25 * 1024;
 
 /// Secrets for the workspace's jobs, by name. They lie in its key vault; the roles on the workspace say who may set and read them.
 ///
-/// The code of a job reads them at `$BARTIZAN_SECRETS_URL/NAME`, or has them in a variable: `--env DB_PASSWORD=secret://NAME`.
+/// The code of a job reads them at `$BARTIZAN_VAULT_URL/NAME`, or has them in a variable: `--env DB_PASSWORD=secret://NAME`.
 /// `bartizan keyvault secret` is for the vault itself: versions, labels, what was deleted.
 #[derive(Subcommand)]
 pub enum Command {

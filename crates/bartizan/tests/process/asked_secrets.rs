@@ -11,7 +11,7 @@ use crate::{
 /// Prints before, asks, and prints again in several ways; in pieces, too, and into a log file that was open all the time.
 const SCRIPT: &str = r#"
 import base64, json, os, sys, time, urllib.error, urllib.request
-base = os.environ['BARTIZAN_SECRETS_URL']
+base = os.environ['BARTIZAN_VAULT_URL']
 def ask(url, body=None, method=None):
     data = None if body is None else json.dumps(body).encode()
     try:
@@ -120,7 +120,7 @@ fn h_05_a_job_asks_for_secrets_by_name_and_they_are_hidden_from_then_on() {
     fs::write(
         code.join("main.py"),
         "import os, urllib.error, urllib.request\n\
-         try: urllib.request.urlopen(os.environ['BARTIZAN_SECRETS_URL'] + '/second')\n\
+         try: urllib.request.urlopen(os.environ['BARTIZAN_VAULT_URL'] + '/second')\n\
          except urllib.error.HTTPError as refused: print('refused', refused.code)\n",
     )
     .unwrap();

@@ -66,7 +66,7 @@ impl Agent {
         let door = format!("http://127.0.0.1:{PORT}");
         environment_variables.insert(String::from("AZURE_POD_IDENTITY_AUTHORITY_HOST"), door.clone());
         let secrets = format!("{door}{}", vault_door::place(&assignment.workspace_path));
-        environment_variables.insert(String::from("BARTIZAN_SECRETS_URL"), secrets);
+        environment_variables.insert(String::from("BARTIZAN_VAULT_URL"), secrets);
         environment_variables.insert(String::from("BARTIZAN_URL"), door);
         let spec = Spec {
             parent: i32::try_from(std::process::id()).unwrap_or_default(),

@@ -133,7 +133,7 @@ async fn what_is_not_offered_is_refused_and_not_overlooked() {
     }
     let public = [("x-ms-blob-public-access", "blob")];
     stage.ask(Method::PUT, "/open?restype=container", &public, b"").await.refuses(400, "PublicAccessNotPermitted");
-    stage.ask(Method::GET, "/box/a?versionid=1", &[], b"").await.refuses(400, "UnsupportedQueryParameter");
+    stage.ask(Method::GET, "/box/a?versionid=1", &[], b"").await.refuses(400, "InvalidQueryParameterValue");
     // A moment of a blob is never the blob.
     stage.put("b", b"x").await.is(201);
     let first = "/box/b?snapshot=1970-01-01T00%3A00%3A00.0000000Z";

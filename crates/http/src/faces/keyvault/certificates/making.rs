@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use domain::vault::{Certificate, CreateCertificate, ImportCertificate, MergeCertificate};
+use domain::vault::{Certificate, CreateCertificate, ImportCertificate, MergeCertificate, PendingStatus};
 use http::{Method, StatusCode};
 use kernel::{Error, Result, Secret as Hidden};
 use serde::Deserialize;
@@ -46,7 +46,9 @@ async fn create(guest: Guest) -> Result<Response, Fault> {
         enabled: body.attributes.unwrap_or_default().enabled,
         tags: body.tags.unwrap_or_default(),
     };
-    let request = visit.enter(op).await?;
+    let mut request = visit.enter(op).await?;
+    // Azure's clients fetch the certificate only after they saw the request under way.
+    request.status = PendingStatus::InProgress;
     Ok((StatusCode::ACCEPTED, axum::Json(pending::view(&visit, &request))).into_response())
 }
 

@@ -14,16 +14,22 @@ use serde_json::{Value, json};
 use super::{Fault, NOT_FOUND, Visit, bytes, not_supported};
 use crate::{Doors, Guest};
 
+/// Clients that name no version leave it out, or leave it empty: the newest one is meant.
+const AT: [&str; 3] = ["/{version}", "", "/"];
+
 pub(super) fn doors(doors: Doors) -> Doors {
-    let at = |verb: &str| format!("/vaults/{{vault}}/keys/{{name}}/{{version}}/{verb}");
+    let doors = AT.into_iter().fold(doors, |doors, version| {
+        let at = |verb: &str| format!("/vaults/{{vault}}/keys/{{name}}{version}/{verb}");
+        doors
+            .open::<UseKey<Encrypt>, _, _>(Method::POST, &at("encrypt"), encrypt)
+            .open::<UseKey<Decrypt>, _, _>(Method::POST, &at("decrypt"), decrypt)
+            .open::<UseKey<WrapKey>, _, _>(Method::POST, &at("wrapkey"), wrap)
+            .open::<UseKey<UnwrapKey>, _, _>(Method::POST, &at("unwrapkey"), unwrap)
+            .open::<UseKey<Sign>, _, _>(Method::POST, &at("sign"), sign)
+            .open::<UseKey<Verify>, _, _>(Method::POST, &at("verify"), verify)
+    });
     doors
-        .open::<UseKey<Encrypt>, _, _>(Method::POST, &at("encrypt"), encrypt)
-        .open::<UseKey<Decrypt>, _, _>(Method::POST, &at("decrypt"), decrypt)
-        .open::<UseKey<WrapKey>, _, _>(Method::POST, &at("wrapkey"), wrap)
-        .open::<UseKey<UnwrapKey>, _, _>(Method::POST, &at("unwrapkey"), unwrap)
-        .open::<UseKey<Sign>, _, _>(Method::POST, &at("sign"), sign)
-        .open::<UseKey<Verify>, _, _>(Method::POST, &at("verify"), verify)
-        .open::<ReleaseKey, _, _>(Method::POST, &at("release"), release)
+        .open::<ReleaseKey, _, _>(Method::POST, "/vaults/{vault}/keys/{name}/{version}/release", release)
         .open::<GetRandomBytes, _, _>(Method::POST, "/vaults/{vault}/rng", random)
 }
 
