@@ -2,11 +2,12 @@
 //!
 //! | call | body | answer |
 //! | --- | --- | --- |
-//! | `GET $BARTIZAN_SECRETS_URL/{name}` | | `{"name", "value", …}`; 404 when there is none |
-//! | `POST $BARTIZAN_SECRETS_URL:getbatch` | `{"secrets": [{"name"}]}` | `{"secrets": [{"name", "value"}, …], "notFoundSecrets": [name, …]}` |
+//! | `GET $BARTIZAN_VAULT_URL/{name}` | | `{"name", "value", …}`; 404 when there is none |
+//! | `POST $BARTIZAN_VAULT_URL:getbatch` | `{"secrets": [{"name"}]}` | `{"secrets": [{"name", "value"}, …], "notFoundSecrets": [name, …]}` |
 //!
-//! The server decides, for the run and on behalf of who submitted it. **Invariant:** a value is hidden in the run's logs before the
-//! program has it; one that cannot be hidden is not handed out.
+//! The server decides, for the run and on behalf of who submitted it. **Invariant:** a value of 6 bytes and more is hidden in the run's
+//! logs before the program has it; one that is too much to be hidden is not handed out. Shorter ones are handed out and are not hidden:
+//! their letters would be found everywhere.
 
 use std::io;
 

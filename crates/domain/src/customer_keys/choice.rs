@@ -218,8 +218,10 @@ async fn require_fit<O: Op>(
         Err(fault) if fault.code() == Some("KeyOperationForbidden") => {}
         Err(fault) => return Err(fault),
     }
-    let why =
-        format!("must be an RSA key of at least {LEAST_BITS} bits (3072 are advised) for wrapping and unwrapping");
+    let why = format!(
+        "must be an RSA key of at least {LEAST_BITS} bits (3072 are advised) for wrapping and unwrapping, and no certificate's: name a \
+         key of its own"
+    );
     Err(field("keyIdentifier", &why).coded("KeyTypeNotSupported"))
 }
 

@@ -26,7 +26,7 @@ use crate::{
     impact,
     network::{self, NetworkRequest},
     secrets::{ContentScan, SecretDetection},
-    vault::{Kind as VaultKind, Secret},
+    vault::{Kind as VaultKind, Secret, SetSecret},
 };
 
 /// A workspace.
@@ -194,10 +194,11 @@ impl Op for PutWorkspace {
             None => match resting(cx, &self.id).await? {
                 Some(deleted) if self.request.recover => {
                     impact::require_same(self.request.hbi, deleted.value.workspace.properties.hbi)?;
+                    let opened = cx.open_resting(deleted.value.workspace.guid).await;
                     let _turn = cx.house().assigning.lock().await;
                     let mut changes = Changes::new();
                     hold_group(cx, &self.id, &mut changes).await?;
-                    let mut row = recover(cx, deleted, &mut changes).await?;
+                    let mut row = recover(cx, deleted, opened, &mut changes).await?;
                     let guid = WorkspaceId::from(row.value.guid);
                     network::change(cx, &mut changes, &self.id, guid, &self.request.network).await?;
                     cx.commit(changes).await?;
@@ -365,13 +366,17 @@ impl PutWorkspace {
     }
 }
 
-/// Whoever brings a vault must be allowed to read its secrets, since jobs of the workspace are given them; or to give themselves
-/// that role.
+/// Whoever brings a vault must be allowed to read its secrets, since jobs of the workspace are given them, and to set and delete
+/// them, since the workspace's doors do that as its identity; or to give themselves that role.
 async fn require_right_to_secrets<O: Op>(cx: &Cx<'_, O>, vault: &ResourceId) -> Result<()> {
     if cx.may(&<PutRoleAssignment as Op>::ACTION, vault) {
         return Ok(());
     }
-    cx.require(&Secret::READ, vault).await
+    let needed: [Action; 3] = [Secret::READ, <SetSecret as Op>::ACTION, Secret::DELETE];
+    for action in &needed {
+        cx.require(action, vault).await?;
+    }
+    Ok(())
 }
 
 /// Changes a workspace's words and tags (RFC 7396 semantics for what is given).

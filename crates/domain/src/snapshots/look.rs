@@ -130,17 +130,24 @@ async fn one<O: Op>(
     *left = rest;
     let missing = || Error::new(Kind::Internal, "a content of the snapshot is gone");
     let stored = file::find(cx, shelf, &wanted.sha256).await?.ok_or_else(missing)?;
+    // First, so that nothing is held in memory while it waits.
+    let place = PLACES
+        .acquire()
+        .await
+        .map_err(|fault| Error::new(Kind::Unavailable, "no files are looked at any more; try again").because(fault))?;
     let mut pieces = cx.open_blob(shelf, &stored.pack, Range { from: stored.offset, length }).await?;
     let mut content = Vec::new();
     while let Some(piece) = pieces.try_next().await? {
         content.extend_from_slice(&piece);
     }
     let stopped = |fault| Error::new(Kind::Internal, "a file could not be looked at").because(fault);
-    let _place = PLACES
-        .acquire()
-        .await
-        .map_err(|fault| Error::new(Kind::Unavailable, "no files are looked at any more; try again").because(fault))?;
-    let hits = spawn_blocking(move || scan(&content)).await.map_err(stopped)?;
+    // The place goes along: whoever hangs up does not make room while its content is still looked at.
+    let scanned = spawn_blocking(move || {
+        let hits = scan(&content);
+        drop(place);
+        hits
+    });
+    let hits = scanned.await.map_err(stopped)?;
     let mut row = known.unwrap_or_else(|| Row::new(id, Look { rules: RULES, hits: Vec::new() }));
     row.value = Look { rules: RULES, hits: hits.clone() };
     changes.put(shelf, &row)?;

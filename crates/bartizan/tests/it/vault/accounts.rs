@@ -162,9 +162,19 @@ async fn a_key_that_does_not_fit_an_account_is_refused() {
     let account = Account::new().await;
     let key = account.customer.rsa("k1").await;
     let curve = account.customer.key("curve", json!({"kty": "EC", "crv": "P-256"})).await;
+    // A certificate's: whoever may change that would change the key.
+    let bank = &account.customer.bank;
+    let (vault, keeper) = (account.customer.vault.rsplit('/').next().unwrap(), bank.keeper().await);
+    let policy = json!({"issuer": {"name": "Self"}, "x509_props": {"subject": "CN=a"}});
+    let body = json!({"policy": policy});
+    let (status, made) = bank.ask_at(vault, &keeper, Method::POST, "certificates/c1/create", body).await;
+    assert_eq!(status, 202, "{made}");
+    let (_, managed) = bank.ask_at(vault, &keeper, Method::GET, "keys/c1", Value::Null).await;
+    let managed = managed["key"]["kid"].as_str().unwrap();
     let elsewhere = json!({"keyname": "k", "keyholder": "nobody"});
     for (encryption, expected, code) in [
         (account.named(&curve, None), 400, "KeyTypeNotSupported"),
+        (account.named(managed, None), 400, "KeyTypeNotSupported"),
         (account.named("https://v.vault.azure.net/keys/k1", None), 400, "KeyIdentifierInvalid"),
         (account.named(&key.replace("customer-keys", "no-such-vault"), None), 404, "KeyVaultNotFound"),
         (json!({"keySource": "Microsoft.Keyvault", "keyvaultproperties": elsewhere}), 400, "KeyHolderNotFound"),
@@ -173,7 +183,6 @@ async fn a_key_that_does_not_fit_an_account_is_refused() {
         assert_eq!((status, answer["error"]["code"].as_str()), (expected, Some(code)), "{encryption}: {answer}");
     }
     // Whoever chooses the key could destroy what it holds.
-    let bank = &account.customer.bank;
     let other = bank.callers.token(crate::house::Who::Contributor);
     let body = json!({"location": "local", "properties": {"encryption": account.named(&key, None)}});
     assert_eq!(bank.test.ask(other, Method::PUT, &account.id, Some(&body)).await.0, 403);

@@ -45,7 +45,7 @@ async fn a_certificate_has_a_key_and_a_secret_of_the_same_versions_that_go_where
     let bank = Bank::new().await;
     let who = bank.keeper().await;
     let made = create(&bank, &who, "web", policy("Self")).await;
-    assert_eq!((&made["status"], &made["issuer"]["name"]), (&json!("completed"), &json!("Self")));
+    assert_eq!((&made["status"], &made["issuer"]["name"]), (&json!("inProgress"), &json!("Self")));
     let first = get(&bank, &who, "certificates/web").await;
     assert_eq!(first["policy"]["x509_props"]["subject"], "CN=example.com, O=Example");
     assert_eq!(first["policy"]["lifetime_actions"][0]["action"]["action_type"], "AutoRenew");
@@ -136,6 +136,16 @@ async fn the_private_half_leaves_as_an_exportable_certificate_s_secret_and_not_o
     assert!(out.contains("BEGIN PRIVATE KEY") && out.contains("BEGIN CERTIFICATE"));
     let value = get(&bank, &who, "secrets/kept").await["value"].as_str().unwrap().to_owned();
     assert!(!value.contains("PRIVATE") && value.contains("BEGIN CERTIFICATE"));
+    // A key that was to stay is used again, and not by a policy that lets private halves leave.
+    let staying = get(&bank, &who, "keys/kept").await["key"]["x"].clone();
+    kept["key_props"]["reuse_key"] = json!(true);
+    create(&bank, &who, "kept", kept.clone()).await;
+    assert_eq!(get(&bank, &who, "keys/kept").await["key"]["x"], staying);
+    kept["key_props"]["exportable"] = json!(true);
+    create(&bank, &who, "kept", kept).await;
+    assert_ne!(get(&bank, &who, "keys/kept").await["key"]["x"], staying);
+    let value = get(&bank, &who, "secrets/kept").await["value"].as_str().unwrap().to_owned();
+    assert!(value.contains("PRIVATE"));
     // With the same key again, the next version's private half is the same.
     let mut again = policy("Self");
     again["secret_props"] = json!({"contentType": "application/x-pem-file"});

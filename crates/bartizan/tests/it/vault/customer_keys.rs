@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::access::{CONTRIBUTOR, KEY_VAULT_CRYPTO_OFFICER, KEY_VAULT_SECRETS_USER};
+use domain::access::{CONTRIBUTOR, KEY_VAULT_CRYPTO_OFFICER, KEY_VAULT_SECRETS_OFFICER};
 use kernel::Secret;
 use outbound::Method;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ impl Customer {
     pub async fn maker(bank: &Bank) -> Secret<String> {
         let person = bank.person("maker").await;
         assert_eq!(bank.assign(&person.id, CONTRIBUTOR, &bank.test.group()).await, 201);
-        for role in [KEY_VAULT_CRYPTO_OFFICER, KEY_VAULT_SECRETS_USER] {
+        for role in [KEY_VAULT_CRYPTO_OFFICER, KEY_VAULT_SECRETS_OFFICER] {
             assert_eq!(bank.assign(&person.id, role, &bank.test.group()).await, 201);
         }
         bank.token(&person.app, &person.secret, &bank.test.house.settings().url).await

@@ -217,6 +217,10 @@ async fn a_holder_that_is_away_is_waited_for_as_long_as_is_granted_and_no_longer
     let (status, answer) = stand.ask(Method::GET, &stand.place("/datastores"), None).await;
     assert_eq!((status, code(&answer)), (403, "CustomerManagedKeyUnavailable"), "{answer}");
     assert!(answer.to_string().contains("cannot be reached"), "{answer}");
+    // Whoever reads how it stands drives no holder.
+    let asked = fickle.asked.load(Ordering::SeqCst);
+    let (_, seen) = stand.ask(Method::GET, &stand.place("/encryption"), None).await;
+    assert_eq!((&seen["state"], fickle.asked.load(Ordering::SeqCst)), (&json!("Locked"), asked), "{seen}");
     // Others go on, and nothing new is held by it.
     let (status, _) = stand.ask(Method::GET, &format!("{}/datastores", stand.test.workspace()), None).await;
     assert_eq!(status, 200);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::access::KEY_VAULT_ADMINISTRATOR;
+use domain::access::{CONTRIBUTOR, KEY_VAULT_ADMINISTRATOR, KEY_VAULT_SECRETS_OFFICER, KEY_VAULT_SECRETS_USER};
 use kernel::Secret;
 use outbound::Method;
 use serde_json::{Value, json};
@@ -192,5 +192,23 @@ async fn a_50_an_unlisted_address_does_not_reach_what_a_vault_holds() {
     assert_eq!(reach().await.0, 200);
     assert_eq!(bank.put(&id, json!({"publicNetworkAccess": "Disabled"})).await.0, 200);
     assert_eq!(reach().await.0, 403);
+    bank.test.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_is_brought_to_a_workspace_by_who_may_change_its_secrets() {
+    let bank = Bank::new().await;
+    let vault = bank.another("brought-vault").await;
+    let person = bank.person("maker").await;
+    assert_eq!(bank.assign(&person.id, CONTRIBUTOR, &bank.test.group()).await, 201);
+    let ws = bank.test.workspace().replace("/ws1", "/ws2");
+    let body = json!({"properties": {"keyVault": vault}});
+    // The workspace's doors set and delete as its identity, so the right to read must not be enough.
+    for (role, expected) in [(KEY_VAULT_SECRETS_USER, 403), (KEY_VAULT_SECRETS_OFFICER, 201)] {
+        assert_eq!(bank.assign(&person.id, role, &vault).await, 201);
+        let maker = bank.token(&person.app, &person.secret, &bank.test.house.settings().url).await;
+        let (status, answer) = bank.test.ask(Some(&maker), Method::PUT, &ws, Some(&body)).await;
+        assert_eq!(status, expected, "{answer}");
+    }
     bank.test.end().await;
 }

@@ -21,6 +21,9 @@ use crate::{
 /// The least age of a version that is renewed by itself, in seconds: no policy makes a version at every look.
 const LEAST_AGE: i64 = 86_400;
 
+/// What is done of one vault at a look: keys take seconds to make, and the other vaults wait meanwhile.
+const MOST_AT_ONCE: usize = 20;
+
 /// Says that there is a certificate of this id, so that looking for what is due reads few rows. On the vault's shelf.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Renewing {}
@@ -37,7 +40,8 @@ pub(super) async fn mark<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &[u8], change
     Ok(())
 }
 
-/// What is due for certificates of a vault. Marks of those that are gone it removes, which nobody needs to know.
+/// What is due for certificates of a vault, or a part of it when there is much. Marks of those that are gone it removes, which nobody
+/// needs to know.
 struct ListDue {
     vault: Addressed,
 }
@@ -73,6 +77,12 @@ impl Op for ListDue {
         }
         if !gone.is_empty() {
             cx.keep(gone).await?;
+        }
+        if due.len() > MOST_AT_ONCE {
+            // From another place each time, so that what fails again and again keeps nothing else from its turn.
+            let from = usize::try_from(cx.now().0).unwrap_or_default().checked_rem(due.len());
+            due.rotate_left(from.unwrap_or_default());
+            due.truncate(MOST_AT_ONCE);
         }
         Ok(due)
     }
@@ -111,14 +121,16 @@ impl Op for RenewDue {
         if !is_due(&row.value, CertificateAct::AutoRenew, now) {
             return Ok(());
         }
-        let policy = row.value.whole.policy.ok_or_else(|| Error::internal("a certificate without a policy"))?;
+        let policy = row.value.whole.policy.clone();
+        let policy = policy.ok_or_else(|| Error::internal("a certificate without a policy"))?;
         cx.note("issuer", policy.issuer.name());
         cx.note("kty", policy.kind.name());
         let key = next_key(cx, &opened, &self.name, &policy).await?;
-        let made = Made::self_signed(policy, &key, Some(true), row.value.current.tags, now)?;
+        let made = Made::self_signed(policy, &key, Some(true), row.value.current.tags.clone(), now)?;
         let mut changes = Changes::new();
-        made.stage(cx, &opened, &self.name, &mut changes).await?;
-        // One that changed meanwhile is renewed at the next look.
+        // In the place of the row that was read before the key was made, which may have taken seconds: one that changed meanwhile is
+        // left as it is, and renewed at the next look.
+        made.stage_over(cx, &opened, &self.name, Some(row), &mut changes).await?;
         cx.commit(changes).await
     }
 }

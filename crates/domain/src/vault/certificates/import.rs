@@ -25,6 +25,8 @@ use crate::{
 
 /// Bytes of what is brought.
 const MOST_BYTES: usize = 96 * 1024;
+/// Bytes of PKCS #12: each of its parts can make reading it take long, so there must not be many.
+const MOST_PKCS12: usize = 32 * 1024;
 /// What PEM begins its parts with.
 const PEM: &str = "-----BEGIN ";
 /// Seconds of a month, on average.
@@ -71,7 +73,12 @@ impl Op for ImportCertificate {
             return Err(Error::invalid("policy.secret_props.contentType", why));
         }
         let password = password.unwrap_or_else(|| Hidden::new(String::new()));
-        let bundle = cx.house().vault.read(move || brought.read(&password)).await?;
+        let places = &cx.house().vault;
+        let bundle = match format {
+            CertificateFormat::Pkcs12 => places.read(move || brought.read(&password)).await?,
+            // It is under no password: it waits for nobody's bundle.
+            CertificateFormat::Pem => places.make(move || brought.read(&password)).await?,
+        };
         let policy = policy_of(&policy, &bundle, format, cx.now().seconds())?;
         require_tier(&opened, policy.kind)?;
         cx.note("kty", policy.kind.name());
@@ -109,6 +116,9 @@ impl Brought {
         let bytes = Hidden::new(STANDARD.decode(bare.expose()).map_err(unread)?);
         match std::str::from_utf8(bytes.expose()) {
             Ok(text) if text.contains(PEM) => Ok(Self::Pem(Hidden::new(text.to_owned()))),
+            _ if bytes.expose().len() > MOST_PKCS12 => {
+                Err(Error::invalid("value", format_args!("PKCS #12 of at most {MOST_PKCS12} bytes")))
+            }
             _ => Ok(Self::Pkcs12(bytes)),
         }
     }

@@ -55,7 +55,7 @@ impl Made {
             tags,
             key: KeyContent::new(policy.kind, policy.kind.operations(None)?, key),
             secret: SecretContent::of_certificate(&value, policy.format.name()),
-            content: CertificateContent::new(chain),
+            content: CertificateContent::new(chain, policy.is_exportable),
             policy,
         })
     }
@@ -91,6 +91,21 @@ impl Made {
         changes: &mut Changes,
     ) -> Result<Row<Object<Certificate>>> {
         let present = opened.named::<Certificate, _>(cx, name).await?;
+        self.stage_over(cx, opened, name, present, changes).await
+    }
+
+    /// The same in the place of what was read before, by which it was decided: what changed since makes the commit stale.
+    ///
+    /// # Errors
+    /// As [`Self::stage`].
+    pub(super) async fn stage_over<O: Op>(
+        &self,
+        cx: &Cx<'_, O>,
+        opened: &Opened,
+        name: &ObjectName,
+        present: Option<Row<Object<Certificate>>>,
+        changes: &mut Changes,
+    ) -> Result<Row<Object<Certificate>>> {
         let key = managed::<Key, _>(cx, opened, name).await?;
         let secret = managed::<Secret, _>(cx, opened, name).await?;
         let whole = CertificateWhole { policy: Some(self.policy.clone()), told: None };
@@ -146,7 +161,8 @@ pub(super) async fn require_place<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: 
     Ok(())
 }
 
-/// The key of a policy's next version: the newest one's where it is used again, otherwise a fresh one.
+/// The key of a policy's next version: the newest one's where it is used again, otherwise a fresh one. A key that was to stay is not
+/// used again for a version whose private half may leave.
 pub(super) async fn next_key<O: Op>(
     cx: &Cx<'_, O>,
     opened: &Opened,
@@ -157,8 +173,15 @@ pub(super) async fn next_key<O: Op>(
     if policy.reuses_key
         && let Some(row) = managed::<Key, _>(cx, opened, name).await?
         && row.value.current.content.shape()? == shape
+        && (!policy.is_exportable || has_left(cx, opened, name).await?)
     {
         return row.value.current.content.opened();
     }
     cx.house().vault.make(move || VaultKey::generate(shape)).await
+}
+
+/// Whether the private half of the newest version may leave already.
+async fn has_left<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<bool> {
+    let present = opened.named::<Certificate, _>(cx, name).await?;
+    Ok(present.is_some_and(|row| row.value.current.content.is_exportable))
 }

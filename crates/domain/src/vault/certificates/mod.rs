@@ -1,7 +1,8 @@
 //! Certificates: of a key that the vault makes, signed by itself or by somebody who is asked with a request, or brought. Each version
 //! has a key and a secret of the same name and version.
 //!
-//! **Invariant:** a private half leaves as the secret of a certificate whose policy says that it may, and not otherwise.
+//! **Invariant:** a private half leaves as the secret of a certificate whose policy says that it may, and not otherwise. One that was
+//! made not to leave never does: a later policy that lets private halves leave is for another key.
 
 mod contacts;
 mod create;
@@ -94,11 +95,14 @@ const CREATE: Action = Action::data("Microsoft.KeyVault/vaults/certificates/crea
 pub struct CertificateContent {
     /// The certificate, then those that vouch for it; DER, base64.
     chain: Vec<String>,
+    /// Whether the secret of this version holds the private half, whatever the policy says since.
+    #[serde(default)]
+    is_exportable: bool,
 }
 
 impl CertificateContent {
-    fn new(chain: &[Vec<u8>]) -> Self {
-        Self { chain: chain.iter().map(|der| STANDARD.encode(der)).collect() }
+    fn new(chain: &[Vec<u8>], is_exportable: bool) -> Self {
+        Self { chain: chain.iter().map(|der| STANDARD.encode(der)).collect(), is_exportable }
     }
 
     /// The certificate itself: DER, base64.

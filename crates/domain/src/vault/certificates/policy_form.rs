@@ -84,6 +84,8 @@ impl PolicyForm {
             updated: now,
         };
         self.apply(&mut policy, now)?;
+        // Of what is not signed yet, all that it says is checked, though nothing was said.
+        policy.check()?;
         Ok(policy)
     }
 
@@ -108,7 +110,12 @@ impl PolicyForm {
         }
         next.actions = said.actions.unwrap_or(next.actions);
         next.updated = now;
-        next.check()?;
+        // What somebody else signed may say more than we could: that matters where it is changed, or we are to sign the next one.
+        if next.issuer == CertificateIssuer::Unknown && next.says == policy.says {
+            next.check_rest()?;
+        } else {
+            next.check()?;
+        }
         *policy = next;
         Ok(())
     }
@@ -154,6 +161,25 @@ mod tests {
         let elsewhere = PolicyForm { issuer: Some(CertificateIssuer::Unknown), ..form() }.fresh(7).unwrap();
         assert_eq!(elsewhere.actions[0].act, CertificateAct::EmailContacts);
         assert!(PolicyForm { issuer: None, ..form() }.fresh(7).is_err());
+    }
+
+    #[test]
+    fn what_somebody_else_signed_stays_while_the_rest_is_changed() {
+        let unknown = Some(CertificateIssuer::Unknown);
+        assert!(PolicyForm { issuer: unknown, ..PolicyForm::default() }.fresh(7).is_err(), "it names nobody");
+        let mut policy = PolicyForm { issuer: unknown, ..form() }.fresh(7).unwrap();
+        // More than we could sign.
+        policy.says.subject = String::from("CN=a, CN=b");
+        let longer = PolicyForm { months: Some(2), subject: Some(String::from("CN=a, CN=b")), ..PolicyForm::default() };
+        longer.apply(&mut policy, 8).unwrap();
+        assert_eq!((policy.months, policy.says.subject.as_str()), (2, "CN=a, CN=b"));
+        for bad in [
+            PolicyForm { months: Some(0), ..PolicyForm::default() },
+            PolicyForm { issuer: Some(CertificateIssuer::Own), ..PolicyForm::default() },
+            PolicyForm { subject: Some(String::from("CN=b, CN=c")), ..PolicyForm::default() },
+        ] {
+            assert!(bad.apply(&mut policy, 9).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct CheckKey {
     pub name: ObjectName,
     /// Which version; the newest one when none is named.
     pub version: Option<VersionId>,
-    /// Who would unwrap; nobody yet when the key is only looked at.
+    /// Who would unwrap; nobody yet when the key is about to be chosen.
     pub by: Option<PrincipalId>,
 }
 
@@ -55,6 +55,10 @@ impl Op for CheckKey {
         let needed = [KeyOperation::WrapKey, KeyOperation::UnwrapKey];
         if !needed.iter().all(|operation| version.content.operations.contains(operation)) {
             return denied("KeyOperationForbidden", "the key is not for wrapping and unwrapping");
+        }
+        if self.by.is_none() && shown.is_managed {
+            // Whoever may change the certificate replaces the key, and the private half may lie in a secret.
+            return denied("KeyOperationForbidden", "the key belongs to a certificate; name a key of its own");
         }
         let Some(by) = self.by else { return Ok((version.id, shown.version.content)) };
         let (access, scope) = (cx.house().access(), self.scope());

@@ -88,10 +88,10 @@ impl HeldKeys {
     ///
     /// # Errors
     /// `Throttled` when too many wait already.
-    pub(in crate::vault) async fn make(
+    pub(in crate::vault) async fn make<T: Send + 'static>(
         &self,
-        task: impl FnOnce() -> Result<VaultKey, VaultKeyFault> + Send + 'static,
-    ) -> Result<VaultKey> {
+        task: impl FnOnce() -> Result<T, VaultKeyFault> + Send + 'static,
+    ) -> Result<T> {
         self.work(&self.waiting, &self.making, task).await
     }
 
