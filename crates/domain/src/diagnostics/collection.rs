@@ -75,7 +75,7 @@ impl Op for GetCollection {
 pub struct PutCollection {
     /// Whether anything is collected.
     pub is_on: bool,
-    /// Where it is sent.
+    /// Where it is sent. The address of before without its query, as it is shown, is the whole of it.
     pub destination: Option<String>,
     /// For how many hours entries are held back; a day when nobody says.
     pub hold_hours: Option<u32>,
@@ -96,7 +96,9 @@ impl Op for PutCollection {
         if !(1..=MOST_HOURS).contains(&hold_hours) {
             return Err(Error::invalid("holdHours", format_args!("must be 1 to {MOST_HOURS}")));
         }
-        if let Some(address) = &self.destination {
+        let mut row = row(cx).await?;
+        let destination = kept(self.destination, row.value.destination.as_ref());
+        if let Some(address) = &destination {
             let is_url = address.starts_with("https://") || address.starts_with("http://");
             if !is_url || address.len() > LONGEST_ADDRESS {
                 let why = format_args!("must be a URL of at most {LONGEST_ADDRESS} bytes");
@@ -105,11 +107,10 @@ impl Op for PutCollection {
             cx.web().permits(address).map_err(|why| Error::invalid("destination", why))?;
         }
         cx.note("collection", if self.is_on { "on" } else { "off" });
-        cx.note("destination", self.destination.as_deref().map_or("none", open_part));
-        let mut row = row(cx).await?;
+        cx.note("destination", destination.as_deref().map_or("none", open_part));
         row.value = Collection {
             is_on: self.is_on,
-            destination: self.destination,
+            destination,
             hold_hours,
             changed_at: Some(cx.now()),
             changed_by: cx.caller().principal().map(|principal| principal.id.to_string()),
@@ -118,5 +119,29 @@ impl Op for PutCollection {
         changes.put(cx.system(), &row)?;
         cx.commit(changes).await?;
         Ok(row.value)
+    }
+}
+
+/// Whoever sends what was shown means the address of before, with the query that is not shown.
+fn kept(said: Option<String>, before: Option<&String>) -> Option<String> {
+    said.map(|address| match before {
+        Some(old) if address == open_part(old) => old.clone(),
+        _ => address,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_as_it_is_shown_is_the_address_of_before() {
+        let before = String::from("https://a.example/in?key=k");
+        let now = |said: &str| kept(Some(said.to_owned()), Some(&before)).unwrap();
+        assert_eq!(now("https://a.example/in"), before);
+        for other in ["https://a.example/in2", "https://a.example/in?key=l", "https://b.example/in"] {
+            assert_eq!(now(other), other);
+        }
+        assert_eq!(kept(None, Some(&before)), None);
     }
 }

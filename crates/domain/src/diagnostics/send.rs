@@ -38,7 +38,8 @@ impl Op for ListDueEntries {
         let hold = HOUR.saturating_mul(collection.hold_hours);
         let mut rows = cx.all::<Entry>(cx.system(), b"").await?;
         rows.retain(|row| row.value.sent_at.is_none() && cx.now().since(row.value.at) >= hold);
-        rows.sort_by_key(|row| row.value.at);
+        // Those that were refused come last, so that they do not keep the others from being sent.
+        rows.sort_by_key(|row| (row.value.fault.is_some(), row.value.at));
         rows.truncate(AT_ONCE);
         Ok(rows.into_iter().map(|row| SendEntry { row, destination: destination.clone() }).collect())
     }

@@ -5,15 +5,16 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use arc_swap::ArcSwap;
 use kernel::{BlobId, Error, Kind, Result, Versioned};
 use uuid::Uuid;
 
 use super::{
     Changes, Cx, House, Op, Shelf,
-    keys::{ROOT_KEY, RestingKeyring},
+    keys::{OwnKeyring, ROOT_KEY, RestingKeyring},
 };
 
 /// Rows that are read at once.
@@ -128,7 +129,13 @@ async fn clear_row(
     let shelf = Uuid::from_slice(shelf).map_err(|_| strange())?;
     let shelf = match shelves.entry(shelf) {
         std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-        std::collections::hash_map::Entry::Vacant(free) => free.insert(shelf_of(house, shelf).await?),
+        std::collections::hash_map::Entry::Vacant(free) => {
+            let found = shelf_of(house, shelf).await;
+            if let Err(fault) = &found {
+                tracing::warn!(%shelf, ?fault, "a shelf could not be opened: what nothing names is not known");
+            }
+            free.insert(found?)
+        }
     };
     if let Some(shelf) = shelf {
         suspects.clear(shelf.open_any(table, id, row)?.expose());
@@ -141,19 +148,26 @@ async fn shelf_of(house: &House, id: Uuid) -> Result<Option<Shelf>> {
     if *id.as_bytes() == Shelf::SYSTEM {
         return Ok(Some(house.system().clone()));
     }
+    let mut unopened = None;
     // Twice: what is recovered between two looks is in neither place.
     for _ in 0..2 {
-        match house.shelf(id).await {
+        let fault = match house.shelf(id).await {
             Ok(shelf) => return Ok(Some(shelf)),
-            Err(fault) if fault.kind() == Kind::NotFound => {}
+            Err(fault) if fault.kind() == Kind::NotFound => fault,
             Err(fault) => return Err(fault),
-        }
+        };
         if let Some(resting) = house.peek::<RestingKeyring>(house.system(), id.as_bytes()).await? {
             let ring = resting.value.0.open(house, id).await?;
-            return Ok(Some(house.keys().enroll(id, ring)));
+            // In a place of its own: in the one that all holders share, this ring would replace a newer one of whoever recovers it
+            // meanwhile.
+            return Ok(Some(Shelf::new(*id.as_bytes(), Arc::new(ArcSwap::new(ring)))));
         }
+        // `NotFound` means that the key was destroyed only where its row is gone too: that something else which it takes to open one
+        // is not there now is no end of what lies under it.
+        let is_there = house.peek::<OwnKeyring>(house.system(), id.as_bytes()).await?.is_some();
+        unopened = is_there.then_some(fault);
     }
-    Ok(None)
+    unopened.map_or(Ok(None), Err)
 }
 
 #[cfg(test)]

@@ -90,6 +90,11 @@ pub struct Impact {
     pub found: usize,
 }
 
+/// Whether the proof of a workspace was ever begun.
+pub(super) async fn is_begun<O: Op>(cx: &Cx<'_, O>, guid: Uuid) -> Result<bool> {
+    Ok(cx.get::<Proof>(cx.system(), guid.as_bytes()).await?.is_some())
+}
+
 /// Begins the proof of a workspace, once its row with `changes` is committed.
 pub(crate) async fn begin_proof<O: Op>(
     cx: &Cx<'_, O>,
@@ -212,7 +217,7 @@ impl Op for GetImpact {
 
 /// What the house finds of a workspace whose proof is not complete.
 enum Standing {
-    /// It is gone, or rests: when it is recovered, its doors ask the flag as ever.
+    /// It is gone, or rests: its proof waits until it is recovered, and goes with it when it is purged.
     Gone,
     /// So much is not as it must be and cannot be removed by the house; and so many entries of the outbox can.
     There { left: usize, kept: usize },
@@ -251,7 +256,7 @@ impl Op for ListUnproven {
                 continue;
             }
             let is_news = match standing(cx, known).await {
-                Ok(Standing::Gone) => true,
+                Ok(Standing::Gone) => false,
                 Ok(Standing::There { left, kept }) => {
                     left == 0 || kept > 0 || known.looked_at.is_none() || known.found != left
                 }
@@ -288,9 +293,7 @@ impl Op for ProveImpact {
         let mut row = self.proof;
         let mut changes = Changes::new();
         match standing(cx, &row.value).await? {
-            Standing::Gone => {
-                changes.delete(cx.system(), &row);
-            }
+            Standing::Gone => return Ok(()),
             Standing::There { left, .. } => {
                 forget_of(cx, row.value.guid, &mut changes).await?;
                 cx.note("nonConforming", left.to_string());

@@ -62,11 +62,14 @@ impl Op for RaiseImpact {
 impl RaiseImpact {
     async fn once(&self, cx: &Cx<'_, Self>) -> Result<()> {
         let (system, mut row) = find::<Workspace, _>(cx, &self.workspace).await?;
-        if row.value.properties.hbi {
+        // One that was raised before has its proof, unless that was lost while it rested: then it begins anew.
+        if row.value.properties.hbi && proof::is_begun(cx, row.value.guid).await? {
             return Ok(());
         }
-        row.value.properties.hbi = true;
-        row.value.system.touch(cx);
+        if !row.value.properties.hbi {
+            row.value.properties.hbi = true;
+            row.value.system.touch(cx);
+        }
         let mut changes = Changes::new();
         forget_of(cx, row.value.guid, &mut changes).await?;
         proof::begin_proof(cx, &row.value, &mut changes).await?;

@@ -1,7 +1,7 @@
 //! What a blob holds: one sealed object, or blocks in pages of rows, so that neither 50,000 blocks nor a thousand appends make any
 //! row grow without bound.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use kernel::{BlobId, Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -227,10 +227,14 @@ pub(super) async fn release<O: Op>(
     for object in kept {
         going.objects.remove(&object.id());
     }
+    // One table after the other: what another commit moves meanwhile from one that was not read yet to one that was would be missed.
+    // In this order, from whichever table to whichever other, it is seen where it was or where it went.
     going.spare_others::<Blob, _>(cx, shelf, place, gone).await?;
-    going.spare_others::<DeletedBlob, _>(cx, shelf, place, gone).await?;
     going.spare_others::<BlobVersion, _>(cx, shelf, place, gone).await?;
-    for id in going.pages {
+    going.spare_others::<DeletedBlob, _>(cx, shelf, place, gone).await?;
+    going.spare_others::<Blob, _>(cx, shelf, place, gone).await?;
+    going.spare_others::<BlobVersion, _>(cx, shelf, place, gone).await?;
+    for id in going.pages.into_keys() {
         for row in cx.all::<Page>(shelf, id.as_bytes()).await? {
             changes.delete(shelf, &row);
         }
@@ -242,14 +246,20 @@ pub(super) async fn release<O: Op>(
 #[derive(Default)]
 struct Going {
     objects: BTreeMap<BlobId, BlobRef>,
-    /// Whose rows of blocks.
-    pages: BTreeSet<Uuid>,
+    /// Whose rows of blocks, and the most of those blocks that a blob that goes has.
+    pages: BTreeMap<Uuid, u64>,
+    /// Whose blocks were spared, and how many of them: a thousand snapshots of one blob are not read a thousand times.
+    spared: BTreeMap<Uuid, u64>,
 }
 
 impl Going {
     async fn add<O: Op>(&mut self, cx: &Cx<'_, O>, shelf: &Shelf, content: &Content) -> Result<()> {
-        if let Content::Blocks { id, .. } = content {
-            self.pages.insert(*id);
+        if let Content::Blocks { id, count, .. } = content {
+            // Blocks of one id are only ever added to: whoever has no more of them has none that is not noted.
+            if self.pages.get(id).is_some_and(|most| most >= count) {
+                return Ok(());
+            }
+            self.pages.insert(*id, *count);
         }
         self.objects.extend(objects(cx, shelf, content).await?.into_iter().map(|object| (object.id(), object)));
         Ok(())
@@ -278,8 +288,12 @@ impl Going {
                 if gone.iter().any(|blob| is_same(blob, other)) {
                     continue;
                 }
-                if let Content::Blocks { id, .. } = &other.content {
+                if let Content::Blocks { id, count, .. } = &other.content {
                     self.pages.remove(id);
+                    if self.spared.get(id).is_some_and(|most| most >= count) {
+                        continue;
+                    }
+                    self.spared.insert(*id, *count);
                 }
                 for object in objects(cx, shelf, &other.content).await? {
                     self.objects.remove(&object.id());

@@ -31,7 +31,7 @@ impl Record for Lost {
     const TABLE: &'static str = "blob-lost";
 }
 
-/// When all was looked at last.
+/// When all was looked at last, with or without success.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Looked {
     at: Timestamp,
@@ -62,24 +62,33 @@ impl Op for CollectLost {
         if looked.as_ref().is_some_and(|row| now < row.value.at.plus(AGE)) {
             return Ok(0);
         }
-        let (mut after, mut count) = (None, 0_usize);
-        loop {
-            let stored = stored_after(cx, after).await?;
-            let Some(last) = stored.last().copied() else { break };
-            let is_last = stored.len() < AT_ONCE;
-            count = count.saturating_add(try_objects(cx, stored, (after, last), now).await?);
-            after = Some(last);
-            if is_last {
-                break;
-            }
+        let done = look(cx, now).await;
+        match &done {
+            Ok(count) => cx.note("removed", count.to_string()),
+            Err(_) => cx.note("state", "failed"),
         }
+        // Also of a look that failed: it reads every row there is, and while a customer's key is away the next one would fail too.
         let mut row = looked.unwrap_or_else(|| Row::new(b"".as_slice(), Looked { at: now }));
         row.value.at = now;
         let mut changes = Changes::new();
         changes.put(system, &row)?;
-        cx.note("removed", count.to_string());
         cx.commit(changes).await?;
-        Ok(count)
+        done
+    }
+}
+
+/// One look at all of them; how many were removed.
+async fn look<O: Op>(cx: &Cx<'_, O>, now: Timestamp) -> Result<usize> {
+    let (mut after, mut count) = (None, 0_usize);
+    loop {
+        let stored = stored_after(cx, after).await?;
+        let Some(last) = stored.last().copied() else { return Ok(count) };
+        let is_last = stored.len() < AT_ONCE;
+        count = count.saturating_add(try_objects(cx, stored, (after, last), now).await?);
+        after = Some(last);
+        if is_last {
+            return Ok(count);
+        }
     }
 }
 
@@ -181,7 +190,7 @@ async fn remove<O: Op>(cx: &Cx<'_, O>, due: &[Row<Lost>]) -> Result<usize> {
 /// Collects what no row names, if a day has gone by since the last time. Says how many objects went.
 ///
 /// # Errors
-/// When something cannot be read; then nothing is removed, and the next look tries again.
+/// When something cannot be read; then nothing more is removed, and the next look, a day later, tries again.
 pub async fn collect_lost(house: &House) -> Result<usize> {
     enter(house, &Caller::house(), CollectLost).await
 }

@@ -165,6 +165,7 @@ impl Op for ListAccountSas {
         require_letters("signedServices", &wanted.services, "bqtf")?;
         require_letters("signedResourceTypes", &wanted.resource_types, "sco")?;
         require_letters("signedPermission", &wanted.permissions, PERMISSIONS)?;
+        require_plain(&[("signedIp", &wanted.addresses)])?;
         let key = key_of(&account, &wanted.key)?;
         let (start, expiry) = times(&wanted.start, &wanted.expiry, true)?;
         note(cx, &wanted.permissions, &expiry, key.0);
@@ -233,14 +234,24 @@ impl Op for ListServiceSas {
             let why = "must be `/blob/ACCOUNT/CONTAINER` with `signedResource` `c`, or `/blob/ACCOUNT/CONTAINER/BLOB` with `b`";
             return Err(Error::invalid("canonicalizedResource", why));
         }
-        if wanted.policy.is_empty() {
+        let [rscc, rscd, rsce, rscl, rsct] = &wanted.answers;
+        require_plain(&[
+            ("canonicalizedResource", &wanted.resource),
+            ("signedIdentifier", &wanted.policy),
+            ("signedIp", &wanted.addresses),
+            ("rscc", rscc),
+            ("rscd", rscd),
+            ("rsce", rsce),
+            ("rscl", rscl),
+            ("rsct", rsct),
+        ])?;
+        if wanted.policy.is_empty() || !wanted.permissions.is_empty() {
             require_letters("signedPermission", &wanted.permissions, PERMISSIONS)?;
         }
         let key = key_of(&account, &wanted.key)?;
         let (start, expiry) = times(&wanted.start, &wanted.expiry, wanted.policy.is_empty())?;
         note(cx, &wanted.permissions, &expiry, key.0);
         cx.note("resource", &wanted.resource);
-        let [rscc, rscd, rsce, rscl, rsct] = &wanted.answers;
         let sas = Sas::unsigned(&[
             ("sv", VERSION),
             ("sr", &wanted.kind),
@@ -274,6 +285,14 @@ fn require_letters(field: &str, said: &str, known: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(field, format_args!("must be letters of `{known}`")))
+}
+
+/// What is signed is lines, and the same key signs requests: a field that held more than one line could be another text.
+fn require_plain(fields: &[(&str, &str)]) -> Result<()> {
+    match fields.iter().find(|(_, said)| said.chars().any(char::is_control)) {
+        Some((field, _)) => Err(Error::invalid(*field, "must hold no control characters")),
+        None => Ok(()),
+    }
 }
 
 fn protocol(said: &str) -> Result<&str> {
@@ -333,6 +352,10 @@ mod tests {
         assert!(require_letters("f", "rl", PERMISSIONS).is_ok());
         for bad in ["", "rz", "rwrwrwrwrwrwrwrwrwrw"] {
             assert!(require_letters("f", bad, PERMISSIONS).is_err(), "{bad}");
+        }
+        assert!(require_plain(&[("f", ""), ("g", "text/x-ü; a=\"b\"")]).is_ok());
+        for bad in ["a\nb", "\r", "\t", "\u{7f}", "\u{85}"] {
+            assert!(require_plain(&[("f", "a"), ("g", bad)]).is_err(), "{bad:?}");
         }
         assert_eq!(times("", "2026-01-31T12:00Z", true).unwrap().1, "2026-01-31T12:00:00Z");
         assert!(

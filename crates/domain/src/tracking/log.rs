@@ -65,9 +65,12 @@ impl Attempt for LogBatch {
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
         let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
         let mut row = run::find_writable(cx, &shelf, &self.run).await?;
-        if let Some((_, name)) = self.tags.iter().find(|(key, _)| key == RUN_NAME_TAG) {
-            let is_raised = ownership::is_raised(cx, &shelf, &workspace.value).await?;
-            admit_names(cx, is_raised, &[(RUN_NAME_TAG, name)])?;
+        // A tag may come more than once, and the last one counts: none of them tells who works here.
+        let given = self.tags.iter().filter(|(key, _)| key == RUN_NAME_TAG);
+        let names: Vec<(&str, &str)> = given.map(|(_, name)| (RUN_NAME_TAG, name.as_str())).collect();
+        if !names.is_empty() {
+            let is_raised = ownership::is_written_raised(cx, &shelf, &workspace.value, &row.value).await?;
+            admit_names(cx, is_raised, &names)?;
         }
         let mut changes = Changes::new();
         metric::append(cx, &shelf, &mut changes, &row.value, &self.metrics).await?;

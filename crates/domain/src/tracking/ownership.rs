@@ -40,6 +40,20 @@ pub(super) async fn is_raised<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &
     }
 }
 
+/// Whether what is written to a run is of high business impact, whoever asks: by its workspace, or because of the job whose run it
+/// is, or whose code made it.
+pub(super) async fn is_written_raised<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    workspace: &Resource<Workspace>,
+    run: &Run,
+) -> Result<bool> {
+    if workspace.properties.hbi {
+        return Ok(true);
+    }
+    is_run_raised(cx, shelf, run.created_by_run.as_ref().unwrap_or(&run.id)).await
+}
+
 /// Whether a job was submitted as one of high business impact.
 pub(super) async fn is_run_raised<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> Result<bool> {
     let launch = cx.get::<Launch>(shelf, &shelf.name_id::<Launch>(run.as_str())).await?;

@@ -181,7 +181,7 @@ impl Attempt for UpdateRun {
         let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
         let mut row = run::find_writable(cx, &shelf, &self.run).await?;
         if let Some(name) = &self.name {
-            let is_raised = ownership::is_raised(cx, &shelf, &workspace.value).await?;
+            let is_raised = ownership::is_written_raised(cx, &shelf, &workspace.value, &row.value).await?;
             admit_names(cx, is_raised, &[("run_name", name)])?;
         }
         let run = &mut row.value;

@@ -169,7 +169,7 @@ async fn collect(house: Arc<House>, mut stop: watch::Receiver<bool>) {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "objects that nothing named were removed"),
             Err(fault) => {
-                tracing::error!(?fault, "objects that nothing names could not be looked for; it is tried again")
+                tracing::error!(?fault, "lost objects could not be looked for; it is tried again in a day")
             }
         }
         if is_over(&mut stop, LOST).await {

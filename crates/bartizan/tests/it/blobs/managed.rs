@@ -103,6 +103,11 @@ async fn a_signature_that_the_resource_manager_makes_opens_what_it_says() {
         ("signedExpiry", json!("soon")),
         ("keyToSign", json!("key3")),
         ("signedProtocol", json!("http")),
+        // More lines than one would be another text that the same key signs.
+        ("canonicalizedResource", json!(format!("/blob/{}/box/a\nb", stage.account))),
+        ("signedIdentifier", json!("p\nq")),
+        ("signedIp", json!("1.2.3.4\n")),
+        ("rsct", json!("text/x-own\r\n")),
     ] {
         let mut body = of_blob.clone();
         body[field] = value;

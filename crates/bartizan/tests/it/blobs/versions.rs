@@ -68,7 +68,12 @@ async fn what_is_overwritten_or_deleted_stays_as_a_version_and_comes_back_by_a_c
             stage.ask(Method::PUT, &format!("{}{both}", at(&first)), &[("x-ms-blob-type", "BlockBlob")], b"x").await;
         told.refuses(400, "InvalidQueryParameterValue");
     }
-    read("2026-01-01T00:00:00.0000000Z").await.refuses(404, "BlobNotFound");
+    read("2025-01-01T00:00:00.0000000Z").await.refuses(404, "BlobNotFound");
+    // However the parameter is written, it is not the blob that goes.
+    let capital = at(&second).replace("versionid", "VersionId");
+    stage.ask(Method::DELETE, &capital, &[], b"").await.is(202);
+    read(&second).await.refuses(404, "BlobNotFound");
+    assert_eq!(stage.get("a").await.is(200).body, b"one", "what is there now stays");
     stage.test.end().await;
 }
 

@@ -50,6 +50,15 @@ async fn f_01_the_flag_is_chosen_with_a_new_workspace_and_never_changed_in_passi
     let (_, report) = stand.ask(Method::GET, &format!("{raised}/businessImpact"), Value::Null).await;
     assert_eq!((&report["hbiWorkspace"], &report["state"]), (&json!(true), &json!("Running")), "{report}");
     assert_eq!(report["findings"][0]["kind"], "node", "nothing here keeps scratch off the disk: {report}");
+    // A proof that is not complete waits while the workspace rests.
+    assert_eq!(stand.ask(Method::DELETE, &raised, Value::Null).await.0, 200);
+    domain::impact::prove_what_is_raised(&stand.test.house).await.unwrap();
+    let recovery = json!({"properties": {"allowRecoverSoftDeletedWorkspace": true}});
+    assert_eq!(stand.ask(Method::PUT, &raised, recovery).await.0, 200);
+    stand.build_wall();
+    domain::impact::prove_what_is_raised(&stand.test.house).await.unwrap();
+    let (_, report) = stand.ask(Method::GET, &format!("{raised}/businessImpact"), Value::Null).await;
+    assert_eq!(report["state"], "Proven", "{report}");
     stand.test.end().await;
 }
 
@@ -127,6 +136,10 @@ async fn x_17_what_leaves_is_what_the_outbox_showed_and_not_before_its_time() {
     let wanted = json!({"enabled": true, "destination": format!("{}/in?key=k", receiver.url), "holdHours": 2});
     let (status, said) = ask(Method::PUT, collection, wanted).await;
     assert_eq!((status, &said["holdHours"]), (200, &json!(2)), "{said}");
+    // The query is its owner's secret; what is shown stands for the whole address when it comes back.
+    assert_eq!(said["destination"], json!(format!("{}/in", receiver.url)));
+    let again = json!({"enabled": true, "destination": said["destination"], "holdHours": 2});
+    assert_eq!(ask(Method::PUT, collection, again).await.0, 200);
     let job = json!({"properties": {
         "jobType": "Command", "command": "true", "experimentName": "churn", "environmentVariables": {"LR": "0.1"},
     }});
@@ -159,6 +172,7 @@ async fn x_17_what_leaves_is_what_the_outbox_showed_and_not_before_its_time() {
     let came = receiver.take();
     assert_eq!(came.len(), 1);
     assert_eq!(came[0].body, shown.to_vec(), "byte for byte");
+    assert_eq!(came[0].target, "/in?key=k");
     send_what_is_due(&stand.test.house).await.unwrap();
     assert!(receiver.take().is_empty(), "once");
     assert_eq!(ask(Method::GET, outbox, Value::Null).await.1["value"][0]["state"], "Sent");

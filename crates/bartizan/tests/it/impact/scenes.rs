@@ -244,7 +244,8 @@ async fn i_03_a_name_with_the_caller_s_own_is_warned_of_and_refused_where_the_im
         run: good.id.clone(),
         metrics: Vec::new(),
         params: Vec::new(),
-        tags: vec![(String::from("mlflow.runName"), String::from("alice.smith"))],
+        // The last one counts.
+        tags: ["fine", "alice.smith"].map(|name| (String::from("mlflow.runName"), String::from(name))).to_vec(),
     };
     assert_eq!(enter(&stand.test.house, &alice, batch).await.unwrap_err().kind(), Kind::Invalid);
     let kept = enter(&stand.test.house, &alice, GetRun { workspace: workspace(), run: good.id }).await.unwrap();

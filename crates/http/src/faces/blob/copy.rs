@@ -69,7 +69,7 @@ impl Source {
     }
 
     fn query(&self, name: &str) -> &str {
-        self.pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
+        self.pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value.as_str())
     }
 
     /// Opens the source as whoever its address, or a token for it, shows; a source in the same account may be read as the caller.

@@ -97,9 +97,9 @@ impl Visit {
         self.find(name).unwrap_or_default()
     }
 
-    /// The same, where it is there.
+    /// The same, where it is there. In any case, as Azure reads it: a `?VersionId=` that nobody saw would delete what is there now.
     pub(super) fn find(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// Who asks for this.

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use domain::{
+    delivery::open_part,
     diagnostics::{Collection, Entry, GetCollection, GetOutboxEntry, ListOutbox, PurgeOutbox, PutCollection},
     gate::enter,
 };
@@ -21,10 +22,11 @@ pub(super) fn doors(doors: Doors) -> Doors {
         .open::<GetOutboxEntry, _, _>(Method::GET, &format!("{outbox}/{{entry}}"), get)
 }
 
+/// What a destination's query says may be its owner's secret, and is not shown.
 fn view_collection(said: &Collection) -> Response {
     axum::Json(json!({
         "enabled": said.is_on,
-        "destination": said.destination,
+        "destination": said.destination.as_deref().map(open_part),
         "holdHours": said.hold_hours,
         "changedAt": said.changed_at.map(Timestamp::rfc3339),
         "changedBy": said.changed_by,
