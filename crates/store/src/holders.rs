@@ -14,6 +14,7 @@ use std::{
     fmt,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -28,6 +29,8 @@ use crate::{KeyConfig, config::read_trusted, key};
 
 /// Keys kept ready; more than this and all are prepared anew.
 const MOST: usize = 1024;
+/// What a holder may take for one answer, however many calls its driver needs for it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The operator's file.
 #[derive(Deserialize)]
@@ -136,7 +139,7 @@ impl Holder {
                 Arc::new(key::Pkcs11::new(config, sealing))
             }
             KeyConfig::AzureKeyVault(config) => {
-                let (key, version) = (chosen(&config.key)?, at.version.clone());
+                let (key, version) = (chosen(&config.key)?, at.version.clone().or_else(|| config.version.clone()));
                 let config = key::AzureVaultConfig { key, version, ..config.clone() };
                 Arc::new(key::AzureVault::new(config, sealing)?)
             }
@@ -146,7 +149,7 @@ impl Holder {
         })
     }
 
-    /// The key that an address leads to, when it begins with that of this vault.
+    /// The key that an address leads to, when it begins with that of this vault, and is one that it may hold with.
     fn addressed(&self, address: &str) -> Option<KeyElsewhere> {
         let KeyConfig::AzureKeyVault(config) = &self.at else { return None };
         let own = config.address.trim_end_matches('/');
@@ -159,7 +162,10 @@ impl Holder {
         };
         let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         let is_key = is_word(key) && version.as_deref().is_none_or(is_word);
-        (is_key && begin.eq_ignore_ascii_case(own)).then(|| KeyElsewhere {
+        // Several holders may be of one vault, each with its own key or version.
+        let is_ours = (config.key.is_empty() || config.key == key)
+            && (config.version.is_none() || version.is_none() || config.version == version);
+        (is_key && is_ours && begin.eq_ignore_ascii_case(own)).then(|| KeyElsewhere {
             holder: self.name.clone(),
             key: key.to_owned(),
             version,
@@ -183,10 +189,52 @@ impl KeyHolders for Holders {
     }
 
     async fn wrap(&self, key: &KeyElsewhere, purpose: Agreement<'_>, plain: &Secret<Vec<u8>>) -> StoreResult<Vec<u8>> {
-        Ok(self.provider(key)?.wrap(purpose, plain).await?.into_bytes().to_vec())
+        let provider = self.provider(key)?;
+        Ok(in_time(key, provider.wrap(purpose, plain)).await?.into_bytes().to_vec())
     }
 
     async fn unwrap(&self, key: &KeyElsewhere, purpose: Agreement<'_>, wrapped: &[u8]) -> StoreResult<Secret<Vec<u8>>> {
-        self.provider(key)?.unwrap(purpose, &Sealed::read_back(Bytes::copy_from_slice(wrapped))).await
+        let (provider, wrapped) = (self.provider(key)?, Sealed::read_back(Bytes::copy_from_slice(wrapped)));
+        in_time(key, provider.unwrap(purpose, &wrapped)).await
+    }
+}
+
+/// One that takes longer is away.
+async fn in_time<T>(key: &KeyElsewhere, answer: impl Future<Output = StoreResult<T>> + Send) -> StoreResult<T> {
+    let late = || StoreError::KeyAway(format!("the holder `{}` did not answer in time", key.holder));
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(late()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_several_holders_at_one_vault_that_one_is_found_which_holds_with_the_key() {
+        let holder = |name: &str, key: &str, version: Option<&str>| -> Holder {
+            let at = json!({
+                "kind": "azure-key-vault",
+                "address": "https://v.vault.azure.net",
+                "key": key,
+                "version": version,
+                "authority": "https://login.microsoftonline.com/t",
+                "client_id": "c",
+                "secret_file": "/s",
+            });
+            serde_json::from_value(json!({"name": name, "at": at})).unwrap()
+        };
+        let all = [holder("a", "one", None), holder("b", "two", Some("7")), holder("c", "", None)];
+        let found = |rest: &str| {
+            let address = format!("https://v.vault.azure.net/keys/{rest}");
+            all.iter().find_map(|holder| holder.addressed(&address)).map(|at| at.holder)
+        };
+        for (rest, expected) in
+            [("one/1", "a"), ("one", "a"), ("two/7", "b"), ("two", "b"), ("two/8", "c"), ("x/1", "c")]
+        {
+            assert_eq!(found(rest).as_deref(), Some(expected), "{rest}");
+        }
+        assert_eq!(found("one/a/b"), None);
     }
 }

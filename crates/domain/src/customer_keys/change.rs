@@ -61,10 +61,12 @@ impl Op for ChangeEncryptionKey {
 
 async fn close(cx: &Cx<'_, ChangeEncryptionKey>, workspace: &ResourceId, key: &CustomerKey) -> Result<()> {
     let (system, mut row) = find::<Workspace, _>(cx, workspace).await?;
-    let _turn = cx.house().assigning.lock().await;
     let mut changes = Changes::new();
+    // A holder may be slow to answer, so it is asked before the turn: a keyring that changed since makes the commit stale.
+    cx.close_shelf(row.value.guid, None, key.clone(), &mut changes).await?;
+    let _turn = cx.house().assigning.lock().await;
     let before = row.value.properties.encryption.replace(key.clone());
-    move_key(cx, row.value.guid, before.as_ref(), Some(key), &mut changes).await?;
+    move_role(cx, before.as_ref(), Some(key), &mut changes).await?;
     changes.put(&system, &row)?;
     cx.commit(changes).await
 }
@@ -82,7 +84,7 @@ pub(crate) async fn move_key<O: Op>(
     changes: &mut Changes,
 ) -> Result<()> {
     match to {
-        Some(key) => cx.close_shelf(of, key.clone(), changes).await?,
+        Some(key) => cx.close_shelf(of, None, key.clone(), changes).await?,
         None => cx.free_shelf(of, changes).await?,
     }
     move_role(cx, from, to, changes).await
@@ -133,7 +135,7 @@ impl Op for GetEncryption {
         let row: Row<Resource<Workspace>> = find::<Workspace, _>(cx, &self.workspace).await?.1;
         let locked = match &row.value.properties.encryption {
             None => None,
-            Some(key) => match look(cx.house(), row.value.guid, key).await {
+            Some(key) => match usable(cx, row.value.guid, key).await {
                 Ok(()) => None,
                 Err(fault) if [KEY_UNAVAILABLE, HOLDER_AWAY].map(Some).contains(&fault.code()) => {
                     Some(fault.public().to_owned())
@@ -142,5 +144,13 @@ impl Op for GetEncryption {
             },
         };
         Ok(Encryption { key: row.value.properties.encryption, locked })
+    }
+}
+
+/// Whether the key can be used now. What is held elsewhere says so by being open: whoever reads drives no holder.
+async fn usable<O: Op>(cx: &Cx<'_, O>, of: Uuid, key: &CustomerKey) -> Result<()> {
+    match key.here() {
+        Some(_) => look(cx.house(), of, key).await,
+        None => cx.shelf(of).await.map(drop),
     }
 }

@@ -60,7 +60,8 @@ impl Op for FollowKey {
         }
         cx.note("of", self.of.to_string());
         let mut changes = Changes::new();
-        cx.close_shelf(self.of, self.to, &mut changes).await?;
+        // What is written is looked at again: somebody may have given it another key since.
+        cx.close_shelf(self.of, Some(&self.from), self.to, &mut changes).await?;
         cx.commit(changes).await
     }
 }

@@ -1,6 +1,8 @@
 //! Looking after keys that opened something: one that may not be used any more closes what it opened.
 
-use futures::{StreamExt, stream};
+use std::collections::HashMap;
+
+use futures::{StreamExt, future::join_all, stream};
 use kernel::{Caller, Error, Kind, Result};
 use uuid::Uuid;
 
@@ -10,7 +12,7 @@ use crate::{
     vault::{CheckKey, ObjectName},
 };
 
-/// Holders elsewhere are asked about so many keys at once: one that takes its time keeps nobody waiting.
+/// Each holder elsewhere is asked about so many keys at once.
 const AT_ONCE: usize = 16;
 
 /// Looks at every customer's key of a vault here that opened something, and closes what may not be open any more; also what was
@@ -27,12 +29,38 @@ pub async fn look_at_keys(house: &House) {
 /// The same for keys that are elsewhere, and for those whose holders did not answer. Called less often, and by work of its own: a
 /// holder may be slow to answer.
 pub async fn look_at_keys_elsewhere(house: &House) {
-    let silent = stream::iter(house.silent_shelves());
-    silent.for_each_concurrent(AT_ONCE, |of| async move { listen(house, of).await }).await;
-    let elsewhere = house.held_shelves().into_iter().filter(|(_, key)| key.here().is_none());
-    stream::iter(elsewhere)
-        .for_each_concurrent(AT_ONCE, |(of, key)| async move { look_at(house, of, &key).await })
-        .await;
+    // Each holder has places of its own: one that takes its time keeps nobody waiting but whom it holds itself.
+    let mut holders: HashMap<String, Vec<(Uuid, Option<CustomerKey>)>> = HashMap::new();
+    for (of, key) in house.held_shelves() {
+        if let Some(holder) = holder(&key) {
+            holders.entry(holder).or_default().push((of, Some(key)));
+        }
+    }
+    for of in house.silent_shelves() {
+        let held = house.held_by(of).await.ok().flatten();
+        let holder = held.and_then(|held| holder(held.key())).unwrap_or_default();
+        holders.entry(holder).or_default().push((of, None));
+    }
+    join_all(holders.into_values().map(|keys| ask(house, keys))).await;
+}
+
+/// Who holds a key that is elsewhere.
+fn holder(key: &CustomerKey) -> Option<String> {
+    match &key.place {
+        KeyPlace::Elsewhere(at) => Some(at.holder.clone()),
+        KeyPlace::Here(_) => None,
+    }
+}
+
+/// Asks one holder: about keys that opened something, and, where none is named, about what is locked since it did not answer.
+async fn ask(house: &House, keys: Vec<(Uuid, Option<CustomerKey>)>) {
+    let asked = stream::iter(keys).for_each_concurrent(AT_ONCE, |(of, key)| async move {
+        match key {
+            Some(key) => look_at(house, of, &key).await,
+            None => listen(house, of).await,
+        }
+    });
+    asked.await;
 }
 
 /// Asks a holder that did not answer again.

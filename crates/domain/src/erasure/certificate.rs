@@ -86,7 +86,7 @@ pub struct Certificate {
     pub format: String,
     /// The [`Erasure`], for whoever reads it; worth no more than its likeness to what is signed.
     pub erasure: Value,
-    /// The signed text.
+    /// The signed text; nothing in a list while it cannot be signed.
     pub signed: String,
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     audit::signing_key,
-    gate::{Changes, Cx, House, Op, Outcome, enter},
+    gate::{Changes, Cx, House, Op, Outcome, Row, enter},
 };
 
 /// Records that are looked at in one go.
@@ -60,22 +60,30 @@ impl Op for SignErasures {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        for mut row in cx.all::<StoredErasure>(cx.system(), b"").await? {
-            if row.value.signed.is_none() {
-                row.value.signed = Some(signed(cx, &row.value).await?);
-                let mut changes = Changes::new();
-                changes.put(cx.system(), &row)?;
-                cx.keep(changes).await?;
+        for row in cx.all::<StoredErasure>(cx.system(), b"").await? {
+            let guid = row.value.erasure.workspace_guid;
+            // One that cannot be signed keeps no other from it.
+            if row.value.signed.is_none()
+                && let Err(fault) = sign(cx, row).await
+            {
+                tracing::warn!(%guid, ?fault, "a certificate of erasure could not be signed; it is tried again");
             }
         }
         Ok(())
     }
 }
 
+async fn sign<O: Op>(cx: &Cx<'_, O>, mut row: Row<StoredErasure>) -> Result<()> {
+    row.value.signed = Some(signed(cx, &row.value).await?);
+    let mut changes = Changes::new();
+    changes.put(cx.system(), &row)?;
+    cx.keep(changes).await
+}
+
 /// Signs the certificates of what was erased. Called by the server's own work; until then they are signed as they are asked for.
 ///
 /// # Errors
-/// When they cannot be read or written; the next look tries again.
+/// When they cannot be read. One that cannot be signed or kept is logged; the next look tries again.
 pub async fn sign_erasures(house: &House) -> Result<()> {
     enter(house, &Caller::house(), SignErasures).await
 }

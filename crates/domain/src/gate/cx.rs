@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     Activity, Actor, Changes, Happening, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
-    keys::{ForgottenKey, OwnKeyring, RestingKeyring},
+    keys::{ForgottenKey, OwnKeyring, RestingKeyring, RestingShelf},
 };
 use crate::{
     access::{self, ApprovalRequest, Decision},
@@ -221,11 +221,20 @@ impl<'a> Admission<'a> {
         Ok(shelf)
     }
 
-    /// Closes a shelf with a customer's key once `changes` are committed, whatever held it before.
-    pub(crate) async fn close_shelf(&self, of: impl Into<Uuid>, key: CustomerKey, changes: &mut Changes) -> Result<()> {
+    /// Closes a shelf with a customer's key once `changes` are committed; whatever held it before, or only if `from` does.
+    pub(crate) async fn close_shelf(
+        &self,
+        of: impl Into<Uuid>,
+        from: Option<&CustomerKey>,
+        key: CustomerKey,
+        changes: &mut Changes,
+    ) -> Result<()> {
         let (system, of) = (self.system(), of.into());
         let row = self.get::<OwnKeyring>(system, of.as_bytes()).await?;
         let mut row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
+        if from.is_some() && row.value.key() != from {
+            return Err(Error::new(Kind::Stale, "another key holds it by now"));
+        }
         row.value = row.value.under(self.house, of, key).await?;
         changes.put(system, &row).map(drop)
     }
@@ -281,15 +290,20 @@ impl<'a> Admission<'a> {
         Ok(())
     }
 
-    /// Reopens a shelf that was closed; others find it once `changes` are committed.
-    pub(crate) async fn reopen_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<Shelf> {
-        let (system, of) = (self.system(), of.into());
-        let id = of.as_bytes();
-        let row = self.get::<RestingKeyring>(system, id).await?;
+    /// Opens the keyring of what rests; whoever holds its key may be slow to answer.
+    pub(crate) async fn open_resting(&self, of: impl Into<Uuid>) -> Result<RestingShelf> {
+        let of = of.into();
+        let row = self.get::<RestingKeyring>(self.system(), of.as_bytes()).await?;
         let row = row.ok_or_else(|| Error::not_found("the key of what was deleted"))?;
-        changes.put(system, &Row::new(id.as_slice(), row.value.0.clone()))?;
-        changes.delete(system, &row);
         let ring = row.value.0.open(self.house, of).await?;
+        Ok(RestingShelf { of, row, ring })
+    }
+
+    /// Reopens a shelf that was closed; others find it once `changes` are committed.
+    pub(crate) fn reopen_shelf(&self, resting: RestingShelf, changes: &mut Changes) -> Result<Shelf> {
+        let (system, RestingShelf { of, row, ring }) = (self.system(), resting);
+        changes.put(system, &Row::new(of.as_bytes().as_slice(), row.value.0.clone()))?;
+        changes.delete(system, &row);
         Ok(self.house.keys().enroll(of, ring))
     }
 
@@ -370,6 +384,10 @@ impl<'a> Admission<'a> {
             }
         })?;
         self.is_recorded.store(true, Ordering::Release);
+        if touches_access && touches_keys {
+            // A key may be used by a role that this very commit gave: whoever opens the shelf anew is to find it.
+            self.house.refresh(touches_identity, true).await;
+        }
         if touches_keys {
             self.house.keys().forget_opened(&touched_keys);
         }
@@ -389,7 +407,9 @@ impl<'a> Admission<'a> {
         if touches_policies {
             self.house.refresh_policies().await;
         }
-        self.house.refresh(touches_identity, touches_access).await;
+        if !(touches_access && touches_keys) {
+            self.house.refresh(touches_identity, touches_access).await;
+        }
         Ok(())
     }
 

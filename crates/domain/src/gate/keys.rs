@@ -127,6 +127,13 @@ impl ForgottenKey {
 #[serde(transparent)]
 pub(super) struct RestingKeyring(pub(super) OwnKeyring);
 
+/// The keyring of a deleted workspace or vault, opened before it is where others find it.
+pub(crate) struct RestingShelf {
+    pub(super) of: Uuid,
+    pub(super) row: Row<RestingKeyring>,
+    pub(super) ring: Arc<Ring>,
+}
+
 impl Record for RestingKeyring {
     const TABLE: &'static str = "resting-keyring";
 }

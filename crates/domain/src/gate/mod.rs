@@ -36,7 +36,7 @@ pub(crate) use cx::ALSO_NEEDED;
 pub use cx::{Admission, Cx};
 pub use happening::Happening;
 pub use house::{House, Parts};
-pub(crate) use keys::ForgottenKey;
+pub(crate) use keys::{ForgottenKey, RestingShelf};
 pub(crate) use lost::Suspects;
 pub use record::{Activity, Actor, Outcome};
 pub use root::{RootKeyUse, root_key_use};

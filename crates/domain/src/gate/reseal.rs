@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use kernel::{Batch, Change, Error, Result, StoreError};
+use kernel::{Batch, Change, Error, Kind, Result, StoreError};
 use seal::{Place, Ring};
 use uuid::Uuid;
 
@@ -67,22 +67,38 @@ impl<O: Op> Cx<'_, O> {
         Ok(())
     }
 
-    /// Takes the older versions out of a shelf's keyring with `changes`.
-    pub(crate) async fn retire_versions(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<()> {
+    /// Takes the older versions than `to` out of a shelf's keyring with `changes`.
+    ///
+    /// # Errors
+    /// `Stale` when another version is the newest one: nothing is destroyed then.
+    pub(crate) async fn retire_versions(&self, of: impl Into<Uuid>, to: u32, changes: &mut Changes) -> Result<()> {
         let of = of.into();
         let row = self.get::<OwnKeyring>(self.system(), of.as_bytes()).await?;
         let mut row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
         row.value = row.value.newest(self.house(), of).await?;
+        if row.value.versions() != [to] {
+            return Err(self.other_version(of.as_bytes()));
+        }
         changes.put(self.system(), &row).map(drop)
     }
 
-    /// Seals rows of a table anew; they are stored once they are kept.
+    /// The ring in memory is not the one that was made, or the one that was made is not the newest any more: what is opened is read
+    /// again by whoever needs it next.
+    fn other_version(&self, of: &[u8]) -> Error {
+        self.house().keys().forget_opened(&[of.to_vec()]);
+        Error::new(Kind::Stale, "another version of the key is the newest one; it is read again")
+    }
+
+    /// Seals rows of a table anew with version `to`; they are stored once they are kept.
+    ///
+    /// # Errors
+    /// `Stale` when another version seals.
     pub(crate) async fn reseal_page(
         &self,
         shelf: &Shelf,
         table: &str,
-        after: Option<&[u8]>,
-        limit: usize,
+        (after, limit): (Option<&[u8]>, usize),
+        to: u32,
     ) -> Result<ResealedPage> {
         let prefix = prefix_of(table, shelf.id());
         let after = after.map(|id| [prefix.as_slice(), id].concat());
@@ -93,6 +109,9 @@ impl<O: Op> Cx<'_, O> {
         let mut page = ResealedPage { seen, last, blobs: 0, unreadable: 0, rows: Vec::new() };
         shelf.latch().hold()?;
         let ring = shelf.ring();
+        if ring.current() != to {
+            return Err(self.other_version(shelf.id()));
+        }
         for stored in found {
             if ring.is_newest(&stored.value).unwrap_or(false) {
                 continue;
@@ -133,9 +152,16 @@ impl<O: Op> Cx<'_, O> {
         Ok(())
     }
 
-    /// How many rows of a shelf an older key than the newest sealed.
-    pub(crate) async fn older_rows(&self, shelf: &Shelf) -> Result<Census> {
+    /// How many rows of a shelf an older key than the newest sealed; that one is version `to`, if any is said.
+    ///
+    /// # Errors
+    /// `Stale` when another version than `to` seals.
+    pub(crate) async fn older_rows(&self, shelf: &Shelf, to: Option<u32>) -> Result<Census> {
         let house = self.house();
+        let is_other = |seals: u32| to.is_some_and(|to| to != seals);
+        if is_other(shelf.ring().current()) {
+            return Err(self.other_version(shelf.id()));
+        }
         let mut older = Census::new();
         for table in house.tables_of(shelf.id()).await? {
             let prefix = prefix_of(&table, shelf.id());
@@ -145,6 +171,9 @@ impl<O: Op> Cx<'_, O> {
                 let Some(last) = page.last() else { break };
                 after = Some(last.key.clone());
                 let ring = shelf.ring();
+                if is_other(ring.current()) {
+                    return Err(self.other_version(shelf.id()));
+                }
                 let found = page.iter().filter(|row| !ring.is_newest(&row.value).unwrap_or(false)).count();
                 if found > 0 {
                     let count = older.entry(table.clone()).or_default();

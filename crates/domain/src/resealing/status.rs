@@ -42,7 +42,7 @@ impl Op for GetReseal {
         let none =
             || Error::not_found(format_args!("that `{}` was ever sealed anew; begin it with a POST", self.workspace));
         let reseal = row.ok_or_else(none)?.value;
-        let older = if self.counts { Some(cx.older_rows(&shelf).await?) } else { None };
+        let older = if self.counts { Some(cx.older_rows(&shelf, None).await?) } else { None };
         Ok(ResealStatus { reseal, older })
     }
 }

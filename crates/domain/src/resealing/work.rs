@@ -70,7 +70,7 @@ impl Op for ResealPiece {
 }
 
 async fn page<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str, row: &mut Row<Reseal>) -> Result<()> {
-    let page = cx.reseal_page(shelf, name, row.value.after.as_deref(), ROWS).await?;
+    let page = cx.reseal_page(shelf, name, (row.value.after.as_deref(), ROWS), row.value.to).await?;
     if let Some(table) = row.value.tables.get_mut(name) {
         table.seen = table.seen.saturating_add(page.seen);
         table.resealed = table.resealed.saturating_add(u64::try_from(page.rows.len()).unwrap_or(u64::MAX));
@@ -125,7 +125,7 @@ impl Op for RetireVersions {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let mut row = self.row;
         let shelf = cx.shelf(WorkspaceId::from(row.value.guid)).await?;
-        let older = cx.older_rows(&shelf).await?;
+        let older = cx.older_rows(&shelf, Some(row.value.to)).await?;
         let mut changes = Changes::new();
         if !older.is_empty() {
             // It cannot be; and if it is, nothing is destroyed.
@@ -139,7 +139,7 @@ impl Op for RetireVersions {
             cx.note("olderRows", older.values().sum::<u64>().to_string());
             return cx.commit(changes).await;
         }
-        cx.retire_versions(row.value.guid, &mut changes).await?;
+        cx.retire_versions(row.value.guid, row.value.to, &mut changes).await?;
         row.value.retired_at = Some(cx.now());
         changes.put(cx.system(), &row)?;
         let retired: Vec<String> = row.value.from.iter().map(u32::to_string).collect();

@@ -124,7 +124,7 @@ pub(super) async fn recover<O: Op>(cx: &Cx<'_, O>, deleted: Row<DeletedVault>) -
     let mut changes = Changes::new();
     changes.put(&system, &group)?;
     changes.delete(&system, &deleted);
-    cx.reopen_shelf(vault.guid, &mut changes).await?;
+    cx.reopen_shelf(cx.open_resting(vault.guid).await?, &mut changes)?;
     vault.system.touch(cx);
     amend(cx, &mut vault, None)?;
     let mut row = Row::new(row_id::<KeyVault>(&system, &vault.id), vault);

@@ -22,7 +22,7 @@ use crate::{
     compute::{end_all_launches, wake},
     customer_keys::{CRYPTO_GRANT, CustomerKey},
     erasure::Asked,
-    gate::{Census, Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
+    gate::{Census, Changes, Cx, Guard, Guarded, House, Op, Record, RestingShelf, Row, Shelf},
     governance::amend,
     identity::{Member, end_managed_principals},
     scoring::remove_all_services,
@@ -113,6 +113,13 @@ impl Op for DeleteWorkspace {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         // Counting a large workspace takes its time, and nobody waits for that.
         let census = if self.purge { self.census(cx).await? } else { Census::new() };
+        if self.keep
+            && !self.purge
+            && let Ok((_, row)) = find::<Workspace, _>(cx, &self.id).await
+        {
+            // Whoever holds its key is asked before the turn: nobody else waits for that. What is said is remembered, a no too.
+            drop(cx.shelf(row.value.guid).await);
+        }
         let _turn = cx.house().assigning.lock().await;
         for _ in 0..ATTEMPTS {
             match self.once(cx, &census).await {
@@ -236,13 +243,14 @@ async fn set_disabled<O: Op>(
 }
 
 /// Puts a resting workspace back where it was found, with `changes`. Its row is new there; whoever asks holds `assigning` and
-/// commits.
+/// commits. Its keyring is opened before that turn: whoever holds the key may be slow to answer.
 ///
 /// # Errors
-/// `Conflict` when a companion is gone.
+/// `Conflict` when a companion is gone; why its keyring could not be opened.
 pub(super) async fn recover<O: Op>(
     cx: &Cx<'_, O>,
     deleted: Row<DeletedWorkspace>,
+    opened: Result<RestingShelf>,
     changes: &mut Changes,
 ) -> Result<Row<Resource<Workspace>>> {
     let mut workspace = deleted.value.workspace.clone();
@@ -256,7 +264,7 @@ pub(super) async fn recover<O: Op>(
     require_right_to_keys(cx, &workspace).await?;
     changes.delete(cx.system(), &deleted);
     let guid = WorkspaceId::from(workspace.guid);
-    let shelf = cx.reopen_shelf(guid, changes).await?;
+    let shelf = cx.reopen_shelf(opened?, changes)?;
     // What was written while it was being deleted ends now.
     end_all_launches(cx, &shelf, changes, "the workspace was deleted").await?;
     remove_all_services(cx, &shelf, &workspace, changes).await?;

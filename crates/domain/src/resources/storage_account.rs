@@ -142,11 +142,14 @@ impl Op for PutStorageAccount {
         }
         let before = properties.encryption.clone();
         encrypt(cx, &wanted, (&id, &place), &mut properties, &mut changes).await?;
+        // A holder elsewhere tells nobody of its next version: to say its key again is to wrap with that.
+        let again =
+            wanted.encryption.is_some() && properties.encryption.as_ref().is_some_and(|key| key.here().is_none());
         if is_new {
             let key = properties.encryption.as_ref();
             address::found_held::<StorageAccount, _>(cx, &id, guid, key, &mut changes).await?;
             move_role(cx, None, key, &mut changes).await?;
-        } else if properties.encryption != before {
+        } else if properties.encryption != before || again {
             move_key(cx, guid, before.as_ref(), properties.encryption.as_ref(), &mut changes).await?;
         }
         network::change_account(cx, &mut changes, &id, guid, &wanted.network).await?;

@@ -107,6 +107,8 @@ async fn inner() {
     let wrong = provider(config(&dir, "one", "bartizan", "00000000"));
     let why = refusal(wrong.unwrap(b"p", &wrapped).await);
     assert!(why.contains("refused the PIN") && !why.contains("00000000"), "{why}");
+    let why = refusal(wrong.unwrap(b"p", &wrapped).await);
+    assert!(why.contains("still holds"), "a token locks when it is asked too often: {why}");
     conformance::away(&provider(config(&dir, "three", "bartizan", "87654321"))).await;
     let nothing = Pkcs11Config { module: dir.join("softhsm2.conf"), ..config(&dir, "one", "bartizan", "87654321") };
     assert!(refusal(provider(nothing).wrap(b"p", &key).await).contains("cannot be loaded"));

@@ -10,11 +10,17 @@
 
 mod token;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use kernel::{Agreement, KeyProvider, Sealed, Sealing, Secret, StoreError, StoreResult};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use self::token::Token;
 use super::envelope::{self, Head, count};
@@ -24,6 +30,9 @@ const GCM: u8 = 1;
 const WHAT: &str = "a PKCS#11 token";
 /// What a token may take for one call. One that takes longer is left to it: nobody can call it back.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One call at a time for each module, so that one that hangs costs one thread, however often it is asked.
+static LANES: LazyLock<Mutex<HashMap<PathBuf, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
 
 /// Which key of which token.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -60,21 +69,27 @@ impl Pkcs11 {
         self.call(|token| token.make_first()).await
     }
 
-    /// Runs a call on a thread of its own: it may take long, or for ever.
+    /// Runs a call on a thread of its own, after those before it: it may take long, or for ever.
     async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Token) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
-        let (answer, answered) = tokio::sync::oneshot::channel();
         let token = Arc::clone(&self.token);
+        let lane = lane(&token.config().module);
         let away = || StoreError::KeyAway(format!("{} did not answer in time", self.describe()));
-        let thread = std::thread::Builder::new().name(String::from("pkcs11"));
-        let started = thread.spawn(move || drop(answer.send(work(&token))));
-        started.map_err(|cause| StoreError::KeyAway(format!("no thread could be made for the token ({cause})")))?;
-        match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(Ok(answer)) => answer,
-            _ => Err(away()),
-        }
+        let called = async {
+            let turn = lane.acquire_owned().await.map_err(|_| away())?;
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            let thread = std::thread::Builder::new().name(String::from("pkcs11"));
+            // The turn is the thread's: nobody else asks a module before it has answered, even if nobody waits for that any more.
+            let started = thread.spawn(move || {
+                drop(answer.send(work(&token)));
+                drop(turn);
+            });
+            started.map_err(|cause| StoreError::KeyAway(format!("no thread could be made for the token ({cause})")))?;
+            answered.await.map_err(|_| away())?
+        };
+        tokio::time::timeout(PATIENCE, called).await.unwrap_or_else(|_| Err(away()))
     }
 
     fn nonce(&self) -> StoreResult<[u8; 12]> {
@@ -82,6 +97,11 @@ impl Pkcs11 {
         let nonce = random.expose().first_chunk::<12>().copied();
         nonce.ok_or_else(|| StoreError::Key(String::from("no nonce could be drawn")))
     }
+}
+
+fn lane(module: &Path) -> Arc<Semaphore> {
+    let mut lanes = LANES.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(lanes.entry(module.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))))
 }
 
 fn aad(purpose: &[u8]) -> Vec<u8> {

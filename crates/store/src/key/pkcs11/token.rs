@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use cryptoki::{
@@ -27,8 +27,15 @@ pub(super) struct Token {
     config: Pkcs11Config,
 }
 
+/// A module, once it is loaded. Whoever uses it holds this: one that hangs keeps those waiting who need it, and nobody else.
+type Module = Arc<Mutex<Option<Pkcs11>>>;
+
 /// Modules of this process. They are initialized once, and stay: another user of the same module would lose its sessions.
-static MODULES: LazyLock<Mutex<HashMap<PathBuf, Pkcs11>>> = LazyLock::new(Mutex::default);
+static MODULES: LazyLock<Mutex<HashMap<PathBuf, Module>>> = LazyLock::new(Mutex::default);
+
+/// The PINs that tokens refused last, by module and token: a token counts wrong ones and locks, so none of them is tried again
+/// until its file says another, or the server is started anew.
+static REFUSED: LazyLock<Mutex<HashMap<(PathBuf, String), Secret<String>>>> = LazyLock::new(Mutex::default);
 
 impl Token {
     pub(super) fn new(config: Pkcs11Config) -> Self {
@@ -126,8 +133,9 @@ impl Token {
     fn with<T>(&self, work: impl FnOnce(&Session) -> StoreResult<T>) -> StoreResult<T> {
         let pin = secret_file::line(&self.config.pin_file, "PIN file")?;
         // Signing in is the process's, not the session's: whoever ends the last session signs all out.
-        let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
-        let module = loaded(&mut modules, &self.config.module).map_err(|fault| self.fault(fault))?;
+        let module = module_at(&self.config.module);
+        let mut module = module.lock().unwrap_or_else(PoisonError::into_inner);
+        let module = loaded(&mut module, &self.config.module).map_err(|fault| self.fault(fault))?;
         let slots = module.get_slots_with_token().map_err(|fault| self.fault(fault))?;
         let named = slots
             .into_iter()
@@ -138,10 +146,26 @@ impl Token {
                 self.config.token
             ))
         })?;
+        let token = (self.config.module.clone(), self.config.token.clone());
+        let is_refused = {
+            let refused = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
+            refused.get(&token).is_some_and(|known| known.expose() == pin.expose())
+        };
+        if is_refused {
+            return Err(self.refused("refused the PIN that its file still holds; write the right one there"));
+        }
         let session = module.open_rw_session(slot).map_err(|fault| self.fault(fault))?;
         match session.login(UserType::User, Some(&AuthPin::from(pin.expose().clone()))) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => work(&session),
-            Err(fault) => Err(self.fault(fault)),
+            Err(fault) => {
+                if matches!(
+                    &fault,
+                    Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _)
+                ) {
+                    REFUSED.lock().unwrap_or_else(PoisonError::into_inner).insert(token, pin);
+                }
+                Err(self.fault(fault))
+            }
         }
     }
 
@@ -181,10 +205,17 @@ impl Token {
     }
 }
 
+/// The place of a module. One module by two paths is one all the same, as far as that can be told.
+fn module_at(path: &Path) -> Module {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(modules.entry(path).or_default())
+}
+
 /// The module, loaded and initialized by whoever needed it first.
-fn loaded<'a>(modules: &'a mut MutexGuard<'_, HashMap<PathBuf, Pkcs11>>, path: &Path) -> Result<&'a Pkcs11, Error> {
-    let known = match modules.remove(path) {
-        Some(known) => known,
+fn loaded<'a>(known: &'a mut Option<Pkcs11>, path: &Path) -> Result<&'a Pkcs11, Error> {
+    let module = match known.take() {
+        Some(module) => module,
         None => {
             let module = Pkcs11::new(path)?;
             match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
@@ -193,5 +224,5 @@ fn loaded<'a>(modules: &'a mut MutexGuard<'_, HashMap<PathBuf, Pkcs11>>, path: &
             }
         }
     };
-    Ok(modules.entry(path.to_owned()).or_insert(known))
+    Ok(known.insert(module))
 }
