@@ -17,11 +17,10 @@ use uuid::Uuid;
 
 use super::{
     Activity, Actor, Changes, Happening, House, Op, Outcome, Record, Row, Settings, Shelf, admit, is_recorded_first,
-    keys::{ForgottenKey, OwnKeyring, RestingKeyring, RestingShelf},
+    keys::OwnKeyring,
 };
 use crate::{
     access::{self, ApprovalRequest, Decision},
-    customer_keys::CustomerKey,
     governance, identity, network, scoring,
     storage::Accounts,
 };
@@ -212,99 +211,6 @@ impl<'a> Admission<'a> {
     /// The shelf of a workspace, or of what else has data of its own, by its GUID.
     pub async fn shelf(&self, of: impl Into<Uuid>) -> Result<Shelf> {
         self.house.shelf(of.into()).await
-    }
-
-    /// A new shelf, for what has this GUID; it lasts once `changes` are committed.
-    pub fn found_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<Shelf> {
-        let (shelf, row) = self.house.keys().found(of.into())?;
-        changes.put::<OwnKeyring>(self.system(), &row)?;
-        Ok(shelf)
-    }
-
-    /// Closes a shelf with a customer's key once `changes` are committed; whatever held it before, or only if `from` does.
-    pub(crate) async fn close_shelf(
-        &self,
-        of: impl Into<Uuid>,
-        from: Option<&CustomerKey>,
-        key: CustomerKey,
-        changes: &mut Changes,
-    ) -> Result<()> {
-        let (system, of) = (self.system(), of.into());
-        let row = self.get::<OwnKeyring>(system, of.as_bytes()).await?;
-        let mut row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
-        if from.is_some() && row.value.key() != from {
-            return Err(Error::new(Kind::Stale, "another key holds it by now"));
-        }
-        row.value = row.value.under(self.house, of, key).await?;
-        changes.put(system, &row).map(drop)
-    }
-
-    /// Takes a customer's key from a shelf once `changes` are committed: the server's own keyring holds it from then on. The key
-    /// must still open it.
-    pub(crate) async fn free_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<()> {
-        let (system, of) = (self.system(), of.into());
-        let row = self.get::<OwnKeyring>(system, of.as_bytes()).await?;
-        let mut row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
-        row.value = row.value.freed(self.house, of).await?;
-        changes.put(system, &row).map(drop)
-    }
-
-    /// A new shelf that a customer's key closes; it lasts once `changes` are committed.
-    pub(crate) async fn found_closed_shelf(
-        &self,
-        of: impl Into<Uuid>,
-        key: CustomerKey,
-        changes: &mut Changes,
-    ) -> Result<Shelf> {
-        let of = of.into();
-        let (shelf, mut row) = self.house.keys().found(of)?;
-        row.value = row.value.under(self.house, of, key).await?;
-        changes.put::<OwnKeyring>(self.system(), &row)?;
-        Ok(shelf)
-    }
-
-    /// Destroys a shelf's key once `changes` are committed: nothing under it can be read again. Says which it was.
-    pub(crate) async fn forget_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<ForgottenKey> {
-        let (system, of) = (self.system(), of.into());
-        let id = of.as_bytes();
-        let mut forgotten = ForgottenKey::default();
-        if let Some(row) = self.get::<OwnKeyring>(system, id).await? {
-            forgotten = ForgottenKey::of(&row.value);
-            changes.delete(system, &row);
-        }
-        if let Some(row) = self.get::<RestingKeyring>(system, id).await? {
-            forgotten = ForgottenKey::of(&row.value.0);
-            changes.delete(system, &row);
-        }
-        Ok(forgotten)
-    }
-
-    /// Closes a shelf once `changes` are committed: no door finds it until it is reopened.
-    pub(crate) async fn rest_shelf(&self, of: impl Into<Uuid>, changes: &mut Changes) -> Result<()> {
-        let (system, of) = (self.system(), of.into());
-        let id = of.as_bytes();
-        let row = self.get::<OwnKeyring>(system, id).await?;
-        let row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
-        changes.put(system, &Row::new(id.as_slice(), RestingKeyring(row.value.clone())))?;
-        changes.delete(system, &row);
-        Ok(())
-    }
-
-    /// Opens the keyring of what rests; whoever holds its key may be slow to answer.
-    pub(crate) async fn open_resting(&self, of: impl Into<Uuid>) -> Result<RestingShelf> {
-        let of = of.into();
-        let row = self.get::<RestingKeyring>(self.system(), of.as_bytes()).await?;
-        let row = row.ok_or_else(|| Error::not_found("the key of what was deleted"))?;
-        let ring = row.value.0.open(self.house, of).await?;
-        Ok(RestingShelf { of, row, ring })
-    }
-
-    /// Reopens a shelf that was closed; others find it once `changes` are committed.
-    pub(crate) fn reopen_shelf(&self, resting: RestingShelf, changes: &mut Changes) -> Result<Shelf> {
-        let (system, RestingShelf { of, row, ring }) = (self.system(), resting);
-        changes.put(system, &Row::new(of.as_bytes().as_slice(), row.value.0.clone()))?;
-        changes.delete(system, &row);
-        Ok(self.house.keys().enroll(of, ring))
     }
 
     /// Reads one row.

@@ -24,6 +24,7 @@ mod reseal;
 mod root;
 mod settings;
 mod shelf;
+mod shelves;
 mod table;
 mod turns;
 

@@ -28,6 +28,7 @@ mod support_app;
 mod target;
 mod vaults;
 mod workspace;
+mod workspace_change;
 mod workspace_identity;
 mod workspace_keys;
 mod workspace_parts;
@@ -71,7 +72,8 @@ pub use subscription::{GetSubscription, ListSubscriptions, ListTenants, Subscrip
 pub use target::Target;
 pub(crate) use vaults::every_vault;
 pub use vaults::{PutVault, VaultWanted};
-pub use workspace::{ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Wanted, Workspace, WorkspaceRequest};
+pub use workspace::{ListWorkspacesInSubscription, PutWorkspace, Workspace, WorkspaceRequest};
+pub use workspace_change::{PatchWorkspace, Wanted};
 pub(crate) use workspace_identity::{grant_registry, require_for_images, require_for_runs, require_for_secrets};
 pub(crate) use workspace_keys::ListDueSyncs;
 pub use workspace_keys::{ListWorkspaceKeys, ResyncKeys, WorkspaceKeys};
