@@ -57,7 +57,7 @@ def run():
     check("it says which", (held.key_name, held.key_version) == ("blobs", first.properties.version))
     check("it has an identity of its own", made.identity.principal_id)
 
-    secret = accounts.list_keys(GROUP, "suitecmk").keys[0].value
+    secret = accounts.list_keys(GROUP, "suitecmk")["keys"][0]["value"]
     service = BlobServiceClient(made.primary_endpoints.blob, credential=secret)
     box = service.create_container("box")
     box.upload_blob("one", b"kept")

@@ -83,8 +83,8 @@ fn a_token_holds_a_workspace_as_long_as_it_opens() {
     served.good(&list);
 
     write(&place("pin"), "00000000");
-    assert_eq!(shown(&served)["state"], json!("Locked"));
     let served = start(served.stop());
+    assert_eq!(shown(&served)["state"], json!("Locked"));
     let told = served.bad(&list);
     assert!(told.contains("customer-managed key") && !told.contains("00000000"), "{told}");
     write(&place("pin"), "87654321");

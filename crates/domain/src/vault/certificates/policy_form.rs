@@ -68,7 +68,7 @@ impl PolicyForm {
         let mut policy = CertificatePolicy {
             issuer,
             kind: KeyType::Rsa,
-            size: None,
+            size: Some(2048),
             curve: None,
             is_exportable: true,
             reuses_key: false,
