@@ -2,7 +2,7 @@
 //! before.
 //!
 //! Nothing is collected until an operator turns collection on, and nothing is sent until a destination is named too. What is collected
-//! is what [`Fact`] holds and no more: names of experiments and data sets, and names of environment variables; never values,
+//! is what `Fact` holds and no more: names of experiments and data sets, and names of environment variables; never values,
 //! commands, files, people, addresses, or what a workspace is called. Owners opt a workspace out; one of high business impact is
 //! never in. **Invariant:** what is sent is an entry's bytes as the outbox shows them.
 

@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(compile().unwrap().len(), SHAPES.len());
         for (name, text) in cases {
             assert_eq!(shape_of(&text), Some(name), "{text}");
-            assert_eq!(shape_of(&format!("run --with \"{text}\" und ü\n")), Some(name), "{text}");
+            assert_eq!(shape_of(format!("run --with \"{text}\" und ü\n")), Some(name), "{text}");
         }
     }
 

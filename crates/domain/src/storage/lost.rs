@@ -130,7 +130,7 @@ async fn judge<O: Op>(cx: &Cx<'_, O>, between: (Option<BlobId>, BlobId), now: Ti
     let mut after = first.map(|id| id.as_bytes().to_vec());
     loop {
         let rows = cx.page::<Lost>(system, b"", after.as_deref(), OF_COMMIT).await?;
-        let is_over = rows.len() < OF_COMMIT || rows.last().and_then(|row| id_of(row)).is_none_or(|id| id > last);
+        let is_over = rows.len() < OF_COMMIT || rows.last().and_then(id_of).is_none_or(|id| id > last);
         after = rows.last().map(|row| row.id.clone());
         let mut changes = Changes::new();
         for row in rows {

@@ -73,7 +73,8 @@ fn what_no_certificate_can_say_is_refused() {
     };
     assert!(with(|_| {}).is_ok());
     assert!(with(|form| form.subject = String::new()).is_ok(), "another name is enough");
-    let bad: [(&str, fn(&mut CertificateForm)); 9] = [
+    type Spoil = fn(&mut CertificateForm);
+    let bad: [(&str, Spoil); 9] = [
         ("subject", |form| form.subject = String::from("example.com")),
         ("nothing", |form| *form = CertificateForm::default()),
         ("server", |form| form.dns_names = vec![String::from("a b")]),

@@ -132,7 +132,7 @@ async fn x_17_what_leaves_is_what_the_outbox_showed_and_not_before_its_time() {
     assert_eq!((status, &said["enabled"], &said["destination"]), (200, &json!(false), &Value::Null), "{said}");
     assert_eq!(ask(Method::GET, outbox, Value::Null).await.1, json!({"value": []}));
     let receiver = Receiver::start().await;
-    stand.test.elsewhere.open_to(&[receiver.url.clone()]);
+    stand.test.elsewhere.open_to(std::slice::from_ref(&receiver.url));
     let wanted = json!({"enabled": true, "destination": format!("{}/in?key=k", receiver.url), "holdHours": 2});
     let (status, said) = ask(Method::PUT, collection, wanted).await;
     assert_eq!((status, &said["holdHours"]), (200, &json!(2)), "{said}");

@@ -95,7 +95,7 @@ fn is_card(text: &[u8]) -> bool {
         .zip([false, true].into_iter().cycle())
         .map(|(digit, is_doubled)| if is_doubled { digit * 2 / 10 + digit * 2 % 10 } else { *digit })
         .sum();
-    is_made && differ && sum % 10 == 0
+    is_made && differ && sum.is_multiple_of(10)
 }
 
 /// ISO 13616: the remainder by 97 is one, letters counting from ten and the first four characters last.

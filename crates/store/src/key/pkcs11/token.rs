@@ -35,7 +35,9 @@ static MODULES: LazyLock<Mutex<HashMap<PathBuf, Module>>> = LazyLock::new(Mutex:
 
 /// The PINs that tokens refused last, by module and token: a token counts wrong ones and locks, so none of them is tried again
 /// until its file says another, or the server is started anew.
-static REFUSED: LazyLock<Mutex<HashMap<(PathBuf, String), Secret<String>>>> = LazyLock::new(Mutex::default);
+static REFUSED: LazyLock<Mutex<RefusedPins>> = LazyLock::new(Mutex::default);
+
+type RefusedPins = HashMap<(PathBuf, String), Secret<String>>;
 
 impl Token {
     pub(super) fn new(config: Pkcs11Config) -> Self {
