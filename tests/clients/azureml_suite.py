@@ -1,16 +1,14 @@
 """azureml-core's own client of a workspace's secrets (what its `Keyvault` and `Run.get_secret` call) against a running server. Prints
 a line per check and 'N passed, N failed'."""
 
-import argparse
-import hashlib
 import json
 import os
-import pathlib
 import ssl
-import subprocess
 import sys
 import urllib.parse
 import urllib.request
+
+import environment
 
 # What this part of the library imports; all that it names as its own dependencies is a hundred packages more.
 PINS = [
@@ -25,24 +23,7 @@ PINS = [
 ]
 ALONE = ["azureml-core==1.60.0"]
 
-
-def reenter(cache):
-    """Makes a virtual environment with the pinned client once, and runs this file in it."""
-    name = hashlib.sha256("\n".join([sys.version, *PINS, *ALONE]).encode()).hexdigest()[:16]
-    place = pathlib.Path(cache) / f"azureml-{name}"
-    python = place / "bin" / "python"
-    if not (place / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", *ALONE], check=True)
-        (place / "complete").touch()
-    os.execve(python, [str(python), __file__], {**os.environ, "BARTIZAN_SUITE_READY": "1"})
-
-
-if "BARTIZAN_SUITE_READY" not in os.environ:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", required=True, help="directory for the virtual environment")
-    reenter(parser.parse_args().cache)
+environment.enter("azureml", __doc__, PINS, ALONE)
 
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["BARTIZAN_CA"]
 

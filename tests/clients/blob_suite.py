@@ -1,6 +1,5 @@
 """Azure's own blob client, and rclone, against a running server. Prints a line per check and 'N passed, N failed'."""
 
-import argparse
 import base64
 import concurrent.futures
 import contextlib
@@ -16,6 +15,8 @@ import sys
 import tempfile
 import threading
 
+import environment
+
 PINS = [
     "azure-identity==1.27.0",
     "azure-mgmt-authorization==4.0.0",
@@ -24,23 +25,7 @@ PINS = [
     "azure-storage-blob==12.31.1",
 ]
 
-
-def reenter(cache):
-    """Makes a virtual environment with the pinned clients once, and runs this file in it."""
-    name = hashlib.sha256("\n".join([sys.version, *PINS]).encode()).hexdigest()[:16]
-    place = pathlib.Path(cache) / f"blob-{name}"
-    python = place / "bin" / "python"
-    if not (place / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS], check=True)
-        (place / "complete").touch()
-    os.execve(python, [str(python), __file__], {**os.environ, "BARTIZAN_SUITE_READY": "1"})
-
-
-if "BARTIZAN_SUITE_READY" not in os.environ:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", required=True, help="directory for the virtual environment")
-    reenter(parser.parse_args().cache)
+environment.enter("blob", __doc__, PINS)
 
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["BARTIZAN_CA"]
 

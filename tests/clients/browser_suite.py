@@ -1,20 +1,20 @@
 """The sign-in pages in a real browser: Debian's Chromium, with a virtual passkey, an authenticator, and Azure's own credentials
 that send people to it. Prints a line per check and 'N passed, N failed'."""
 
-import argparse
 import base64
 import hashlib
 import json
 import os
 import pathlib
 import ssl
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.parse
 import webbrowser
+
+import environment
 
 PINS = [
     "selenium==4.51.0",
@@ -28,24 +28,7 @@ PINS = [
 # Without what it depends on: only the copy of axe-core in it is used.
 ALONE = ["axe-playwright-python==0.1.8"]
 
-
-def reenter(cache):
-    """Makes a virtual environment with the pinned clients once, and runs this file in it."""
-    name = hashlib.sha256("\n".join([sys.version, *PINS, *ALONE]).encode()).hexdigest()[:16]
-    place = pathlib.Path(cache) / f"browser-{name}"
-    python = place / "bin" / "python"
-    if not (place / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", *ALONE], check=True)
-        (place / "complete").touch()
-    os.execve(python, [str(python), __file__], {**os.environ, "BARTIZAN_SUITE_READY": "1"})
-
-
-if "BARTIZAN_SUITE_READY" not in os.environ:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", required=True, help="directory for the virtual environment")
-    reenter(parser.parse_args().cache)
+environment.enter("browser", __doc__, PINS, ALONE)
 
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["BARTIZAN_CA"]
 import pyotp  # noqa: E402

@@ -1,37 +1,20 @@
 """MLflow's own Python client against a running server. Prints a line per check and 'N passed, N failed'."""
 
-import argparse
 import concurrent.futures
-import hashlib
 import json
 import math
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 import time
 import uuid
 
+import environment
+
 PINS = ["mlflow-skinny==3.17.2", "numpy==2.4.6", "pandas==3.1.1"]
 
-
-def reenter(cache):
-    """Makes a virtual environment with the pinned client once, and runs this file in it."""
-    name = hashlib.sha256("\n".join([sys.version, *PINS]).encode()).hexdigest()[:16]
-    place = pathlib.Path(cache) / f"mlflow-{name}"
-    python = place / "bin" / "python"
-    if not (place / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS], check=True)
-        (place / "complete").touch()
-    os.execve(python, [str(python), __file__], {**os.environ, "BARTIZAN_SUITE_READY": "1"})
-
-
-if "BARTIZAN_SUITE_READY" not in os.environ:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", required=True, help="directory for the virtual environment")
-    reenter(parser.parse_args().cache)
+environment.enter("mlflow", __doc__, PINS)
 
 # What is asked for once must not be asked for again: a repeated request would hide an answer that is wrong.
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"

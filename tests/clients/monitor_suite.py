@@ -1,12 +1,10 @@
 """Azure Monitor's own Python clients against a running server. Prints a line per check and 'N passed, N failed'."""
 
-import argparse
 import datetime
-import hashlib
 import os
-import pathlib
-import subprocess
 import sys
+
+import environment
 
 # 6.0.2 is the last release of azure-mgmt-monitor that knows diagnostic settings.
 PINS = [
@@ -17,23 +15,7 @@ PINS = [
     "azure-monitor-query==2.0.0",
 ]
 
-
-def reenter(cache):
-    """Makes a virtual environment with the pinned clients once, and runs this file in it."""
-    name = hashlib.sha256("\n".join([sys.version, *PINS]).encode()).hexdigest()[:16]
-    place = pathlib.Path(cache) / f"monitor-{name}"
-    python = place / "bin" / "python"
-    if not (place / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINS], check=True)
-        (place / "complete").touch()
-    os.execve(python, [str(python), __file__], {**os.environ, "BARTIZAN_SUITE_READY": "1"})
-
-
-if "BARTIZAN_SUITE_READY" not in os.environ:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", required=True, help="directory for the virtual environment")
-    reenter(parser.parse_args().cache)
+environment.enter("monitor", __doc__, PINS)
 
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["BARTIZAN_CA"]
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError  # noqa: E402
