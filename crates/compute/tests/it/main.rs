@@ -11,6 +11,7 @@
 )]
 
 mod disk;
+mod environments;
 mod house;
 mod index;
 mod scenarios;

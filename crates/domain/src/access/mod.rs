@@ -14,6 +14,7 @@ mod lasting;
 mod lint;
 mod managed_grants;
 mod pattern;
+mod removal;
 mod role;
 mod snapshot;
 mod standing;
@@ -31,9 +32,6 @@ pub use approvals::{
 pub(crate) use approvals::{SweepApprovals, approved_request, forget_requests_within, is_invited_to_approve};
 pub use assignments::{
     DeleteRoleAssignment, GetRoleAssignment, ListRoleAssignments, PutRoleAssignment, RoleAssignment,
-};
-pub(crate) use assignments::{
-    holders_of_kept, remove_of, remove_of_managed, remove_of_managed_but, remove_within, require_other_holders,
 };
 pub use built_in::{
     APPLICATION_ADMINISTRATOR, BACKUP_OPERATOR, BLOB_DATA_CONTRIBUTOR, BLOB_DATA_OWNER, BLOB_DATA_READER,
@@ -57,6 +55,9 @@ pub(crate) use granting::{require_all_of, require_lasting, require_power_over, r
 pub(crate) use lasting::Lasting;
 pub use lint::{Finding, LintRoles, Linted, Rule};
 pub(crate) use managed_grants::{grant_managed, move_managed_grant};
+pub(crate) use removal::{
+    holders_of_kept, remove_of, remove_of_managed, remove_of_managed_but, remove_within, require_other_holders,
+};
 pub use role::{Authored, Permissions, RoleDefinition};
 pub use snapshot::{Access, Rows};
 pub use suggest::{SuggestRole, Suggestion};
