@@ -112,6 +112,15 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The key that it is about.
+    pub fn key(&self) -> &Bytes {
+        match self {
+            Self::Put { key, .. } | Self::Reseal { key, .. } | Self::Delete { key, .. } => key,
+        }
+    }
+}
+
 /// A copy of a whole store as it was at one moment.
 pub struct MetaCopy {
     /// Number and link of its newest log row.

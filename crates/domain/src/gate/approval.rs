@@ -123,7 +123,7 @@ impl Admission<'_> {
         activity.detail = self.noted();
         activity.detail.insert(String::from("refused"), String::from("approvals are demanded"));
         let records = vec![self.house().seal_record(&activity)?];
-        self.house().meta().commit(Batch { changes: changes.seal()?, records }).await?;
+        self.house().store(Batch { changes: changes.seal()?, records }, None).await?;
         self.denial_was_recorded();
         Ok(())
     }

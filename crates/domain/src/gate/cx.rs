@@ -23,6 +23,7 @@ use crate::{
     access::{self, ApprovalRequest, Decision},
     governance, identity, network, scoring,
     storage::Accounts,
+    tracking,
 };
 
 /// The detail of a record that names what was asked for beside the operation's own action.
@@ -278,12 +279,7 @@ impl<'a> Admission<'a> {
         self.house.accounts.suspects.clear_named(&changes);
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
         let changes = changes.seal()?;
-        let (meta, batch) = (self.house.meta(), Batch { changes, records });
-        let written = match cut {
-            None => meta.commit(batch).await,
-            Some(through) => meta.commit_cut(batch, through).await,
-        };
-        written.map_err(|fault| match fault {
+        self.house.store(Batch { changes, records }, cut).await.map_err(|fault| match fault {
             StoreError::Stale { .. } => Error::from(fault),
             other => {
                 Error::new(Kind::Unavailable, "the change could not be recorded, so it does not count").because(other)
@@ -296,6 +292,7 @@ impl<'a> Admission<'a> {
         }
         if touches_keys {
             self.house.keys().forget_opened(&touched_keys);
+            self.house.recall.forget_shelves(&touched_keys);
         }
         drop(turn);
         if touches_applications {
@@ -329,13 +326,14 @@ impl<'a> Admission<'a> {
             identity::APPLICATION_TABLES,
             network::TABLES,
             scoring::TABLES,
+            tracking::TABLES,
         ];
         if kept_in_memory.iter().any(|tables| changes.touches(tables)) {
             return Err(Error::internal("a change that must be recorded was to be kept without a record"));
         }
         self.house.accounts.suspects.clear_named(&changes);
         let _turn = self.house.sealing.read().await;
-        self.house.meta().commit(Batch { changes: changes.seal()?, records: Vec::new() }).await?;
+        self.house.store(Batch { changes: changes.seal()?, records: Vec::new() }, None).await?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use kernel::{
     Action, Batch, BlobStore, Clock, ComputeDriver, Error, KeyProvider, Kind, LogRow, MetaStore, Result, Sealed,
-    TenantId, Timestamp, Web,
+    StoreResult, TenantId, Timestamp, Web,
 };
 use seal::Place;
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use super::{
     Activity, Record, Row, Settings, Shelf,
     keys::Keys,
     reads::{ENOUGH, PendingReads},
+    tide::Tide,
 };
 use crate::{
     access::{self, Access, Catalogue},
@@ -30,6 +31,7 @@ use crate::{
     scoring::Scoring,
     signal::Signals,
     storage::Accounts,
+    tracking::{Recall, Touch},
     vault::HeldKeys,
 };
 
@@ -100,6 +102,10 @@ pub struct House {
     pub(crate) deployments: Running,
     /// When runs were heard last.
     pub(crate) pulses: Pulses,
+    /// Opened runs, kept between searches.
+    pub(crate) recall: Recall,
+    /// Whose commits came into the log.
+    pub(crate) tide: Tide,
     /// Wakes whoever waits for a change.
     pub(crate) signals: Signals,
     /// Records of the log before this one need not be counted any more; held by whoever counts.
@@ -149,6 +155,8 @@ impl House {
             vault: HeldKeys::default(),
             deployments: Running::default(),
             pulses: Pulses::default(),
+            recall: Recall::default(),
+            tide: Tide::default(),
             signals: Signals::default(),
             counted: tokio::sync::Mutex::default(),
         };
@@ -212,6 +220,37 @@ impl House {
         self.meta.as_ref()
     }
 
+    /// Commits, and removes the log's records up to `cut` with it. All commits of the house come by here, so that what is kept in
+    /// memory knows them.
+    pub(super) async fn store(&self, batch: Batch, cut: Option<u64>) -> StoreResult<()> {
+        let (ticket, records, touched) = (self.tide.embark(), batch.records.len(), Touch::of(&batch.changes));
+        let outcome = match cut {
+            None => self.meta.commit(batch).await,
+            Some(through) => self.meta.commit_cut(batch, through).await,
+        };
+        // Before anybody can take it for known, and also after a fault: then nobody knows what was written.
+        self.recall.touch(&touched);
+        ticket.arrived(outcome?, records);
+        Ok(())
+    }
+
+    /// Drops what is kept of shelves whose key is there no more, by whichever server that was done. Called by the house's own work.
+    pub(crate) async fn forget_keyless(&self) -> Result<()> {
+        let (head, _) = self.log_head().await?;
+        let looked = self.recall.looked.load(Ordering::Relaxed);
+        let foreign = self.tide.foreign(head, looked).await;
+        if foreign <= looked {
+            return Ok(());
+        }
+        for id in self.recall.shelves() {
+            if !self.keys.is_there(self.meta.as_ref(), id).await? {
+                self.recall.forget_shelves(&[id.as_bytes().to_vec()]);
+            }
+        }
+        self.recall.looked.store(foreign, Ordering::Relaxed);
+        Ok(())
+    }
+
     pub(super) fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.blobs
     }
@@ -245,6 +284,7 @@ impl House {
     pub(crate) fn close_untrusted(&self) {
         if self.keys.close_untrusted(self.now()) {
             self.scoring.forget_services();
+            self.recall.forget_locked();
         }
     }
 
@@ -273,6 +313,7 @@ impl House {
     ) -> Result<()> {
         if self.keys.looked_at(self, (of, key), at, outcome).await? {
             self.scoring.forget_services();
+            self.recall.forget_locked();
         }
         Ok(())
     }
@@ -380,7 +421,7 @@ impl House {
     /// Writes a record by itself, durable when it returns.
     pub(super) async fn write_record(&self, activity: &Activity) -> Result<()> {
         let records = vec![self.seal_record(activity)?];
-        self.meta.commit(Batch { changes: Vec::new(), records }).await.map_err(|fault| {
+        self.store(Batch { changes: Vec::new(), records }, None).await.map_err(|fault| {
             Error::new(Kind::Unavailable, "the activity log cannot be written, so nothing was done").because(fault)
         })?;
         Ok(())
@@ -409,7 +450,7 @@ impl House {
             return Ok(());
         }
         let batch = Batch { changes: Vec::new(), records: records.clone() };
-        if let Err(fault) = self.meta.commit(batch).await {
+        if let Err(fault) = self.store(batch, None).await {
             self.reads.put_back(records);
             return Err(fault.into());
         }

@@ -253,6 +253,7 @@ impl Keys {
             drop(opened);
             if closed {
                 house.scoring.forget_services();
+                house.recall.forget_locked();
             }
             return said.unwrap_or(Err(fault));
         }
@@ -307,6 +308,11 @@ impl Keys {
 
     fn opened(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what has this GUID has a keyring where it is looked for.
+    pub(super) async fn is_there(&self, meta: &dyn MetaStore, id: Uuid) -> Result<bool> {
+        Ok(meta.get(&self.system.key(OwnKeyring::TABLE, id.as_bytes())).await?.is_some())
     }
 
     /// Drops shelves whose keys were made, changed or destroyed; the next use reads them again, where they still are.

@@ -25,7 +25,9 @@ mod root;
 mod settings;
 mod shelf;
 mod shelves;
+mod stored;
 mod table;
+mod tide;
 mod turns;
 
 pub(crate) use approval::requester;
@@ -43,7 +45,9 @@ pub use record::{Activity, Actor, Outcome};
 pub use root::{RootKeyUse, root_key_use};
 pub use settings::Settings;
 pub use shelf::Shelf;
+pub(crate) use stored::Stored;
 pub use table::{Record, Row};
+pub(crate) use tide::Tide;
 
 use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, ResourceId, Result};

@@ -131,24 +131,24 @@ impl<O: Op> Cx<'_, O> {
 
     /// Stores what was sealed anew, with changes that nobody else makes. A row that was written meanwhile is sealed anew by that.
     pub(crate) async fn keep_resealed(&self, rows: Vec<Change>, changes: Changes) -> Result<()> {
-        let meta = self.house().meta();
+        let house = self.house();
         let own = {
-            let _turn = self.house().sealing.read().await;
+            let _turn = house.sealing.read().await;
             changes.seal()?
         };
         let batch = |changes: Vec<Change>| Batch { changes, records: Vec::new() };
-        match meta.commit(batch(own.iter().chain(&rows).cloned().collect())).await {
+        match house.store(batch(own.iter().chain(&rows).cloned().collect()), None).await {
             Ok(_) => return Ok(()),
             Err(StoreError::Stale { .. }) => {}
             Err(fault) => return Err(fault.into()),
         }
         for row in rows {
-            match meta.commit(batch(vec![row])).await {
+            match house.store(batch(vec![row]), None).await {
                 Ok(_) | Err(StoreError::Stale { .. }) => {}
                 Err(fault) => return Err(fault.into()),
             }
         }
-        meta.commit(batch(own)).await?;
+        house.store(batch(own), None).await?;
         Ok(())
     }
 

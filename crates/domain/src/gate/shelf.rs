@@ -94,7 +94,7 @@ impl Shelf {
         self.ring().matches(purpose, credential, fingerprint)
     }
 
-    pub(super) fn id(&self) -> &[u8; 16] {
+    pub(crate) fn id(&self) -> &[u8; 16] {
         &self.id
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::text;
-use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Changes, Cx, Op, Record, Row, Shelf};
 
 /// The experiment that every workspace has.
 const DEFAULT_ID: &str = "0";
@@ -91,7 +91,7 @@ pub(super) fn name_row_id(shelf: &Shelf, name: &str) -> Vec<u8> {
 }
 
 /// Reads one that must exist. The default one exists from the start, though nobody wrote it.
-pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &str) -> Result<Row<Experiment>> {
+pub(super) async fn find(cx: &Admission<'_>, shelf: &Shelf, id: &str) -> Result<Row<Experiment>> {
     let row_id = row_id(shelf, id);
     match cx.get::<Experiment>(shelf, &row_id).await? {
         Some(row) => Ok(row),
@@ -101,7 +101,7 @@ pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &str) -> Resu
 }
 
 /// Reads the one with this name, deleted or not.
-pub(super) async fn find_by_name<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str) -> Result<Option<Row<Experiment>>> {
+pub(super) async fn find_by_name(cx: &Admission<'_>, shelf: &Shelf, name: &str) -> Result<Option<Row<Experiment>>> {
     if let Some(index) = cx.get::<ExperimentName>(shelf, &name_row_id(shelf, name)).await? {
         return find(cx, shelf, &index.value.experiment).await.map(Some);
     }

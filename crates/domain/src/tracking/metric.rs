@@ -10,7 +10,7 @@ use super::{
     point::{self, Point},
     run, text,
 };
-use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Changes, Record, Row, Shelf};
 
 /// Points of one chunk: about 4 KiB of steady ones.
 pub(super) const CHUNK: usize = 384;
@@ -80,14 +80,14 @@ pub(super) fn chunk_id(prefix: &[u8], number: u32) -> Vec<u8> {
 }
 
 /// Reads the latest values of a run.
-pub(super) async fn heads<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &Run) -> Result<Row<Heads>> {
+pub(super) async fn heads(cx: &Admission<'_>, shelf: &Shelf, run: &Run) -> Result<Row<Heads>> {
     let id = run::row_id(shelf, &run.experiment, run.id.as_str());
     Ok(cx.get::<Heads>(shelf, &id).await?.unwrap_or_else(|| Row::new(id, Heads::default())))
 }
 
 /// Adds points to a run's metrics. Points that are there already change nothing, so a repeated request is harmless.
-pub(super) async fn append<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn append(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     run: &Run,
@@ -116,8 +116,8 @@ pub(super) async fn append<O: Op>(
 }
 
 /// Adds points to one metric; none when all were there already.
-async fn append_one<O: Op>(
-    cx: &Cx<'_, O>,
+async fn append_one(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     prefix: &[u8],

@@ -23,6 +23,7 @@ mod metric;
 mod model_versions;
 mod ownership;
 mod point;
+mod recall;
 mod registered_models;
 mod registry;
 mod run;
@@ -63,6 +64,7 @@ pub use model_versions::{
     VersionKey,
 };
 pub use point::Point;
+pub(crate) use recall::{Recall, TABLES, Touch};
 pub use registered_models::{
     CreateRegisteredModel, DeleteRegisteredModel, GetLatestVersions, GetRegisteredModel, ModelChange, ModelView,
     UpdateRegisteredModel, VersionView,

@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{
     compute::Launch,
-    gate::{Cx, Op, Shelf},
+    gate::{Admission, Shelf},
     resources::{Resource, Workspace},
 };
 
 /// The run whose code asks, if one does.
-pub(super) fn own_run<O: Op>(cx: &Cx<'_, O>) -> Option<RunId> {
+pub(super) fn own_run(cx: &Admission<'_>) -> Option<RunId> {
     match &cx.caller().who {
         Who::Run(run) => Some(run.run.clone()),
         _ => None,
@@ -23,7 +23,7 @@ pub(super) fn own_run<O: Op>(cx: &Cx<'_, O>) -> Option<RunId> {
 }
 
 /// Display name of whoever asks, as the server established it.
-pub(super) fn caller_name<O: Op>(cx: &Cx<'_, O>) -> String {
+pub(super) fn caller_name(cx: &Admission<'_>) -> String {
     match &cx.caller().who {
         Who::Principal(principal) => principal.name.clone(),
         Who::Run(run) => format!("run {}", run.run),
@@ -32,7 +32,7 @@ pub(super) fn caller_name<O: Op>(cx: &Cx<'_, O>) -> String {
 }
 
 /// Whether what asks is of high business impact: by its workspace, or because the job whose code asks was submitted so.
-pub(super) async fn is_raised<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &Resource<Workspace>) -> Result<bool> {
+pub(super) async fn is_raised(cx: &Admission<'_>, shelf: &Shelf, workspace: &Resource<Workspace>) -> Result<bool> {
     match own_run(cx) {
         _ if workspace.properties.hbi => Ok(true),
         Some(run) => is_run_raised(cx, shelf, &run).await,
@@ -42,8 +42,8 @@ pub(super) async fn is_raised<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &
 
 /// Whether what is written to a run is of high business impact, whoever asks: by its workspace, or because of the job whose run it
 /// is, or whose code made it.
-pub(super) async fn is_written_raised<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn is_written_raised(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &Resource<Workspace>,
     run: &Run,
@@ -55,13 +55,13 @@ pub(super) async fn is_written_raised<O: Op>(
 }
 
 /// Whether a job was submitted as one of high business impact.
-pub(super) async fn is_run_raised<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> Result<bool> {
+pub(super) async fn is_run_raised(cx: &Admission<'_>, shelf: &Shelf, run: &RunId) -> Result<bool> {
     let launch = cx.get::<Launch>(shelf, &shelf.name_id::<Launch>(run.as_str())).await?;
     Ok(launch.is_some_and(|row| row.value.hbi))
 }
 
 /// Refuses a run's code unless the claim holds; `action` is the one that only principals have.
-async fn hold<O: Op>(cx: &Cx<'_, O>, action: &Action, claim: impl FnOnce(&RunId) -> bool) -> Result<()> {
+async fn hold(cx: &Admission<'_>, action: &Action, claim: impl FnOnce(&RunId) -> bool) -> Result<()> {
     match own_run(cx) {
         Some(me) if !claim(&me) => cx.require(action, cx.scope()).await,
         _ => Ok(()),
@@ -73,29 +73,29 @@ fn made(by: Option<&RunId>, me: &RunId) -> bool {
 }
 
 /// Its own run, or one that it made.
-pub(super) async fn of_run<O: Op>(cx: &Cx<'_, O>, run: &Run, action: &Action) -> Result<()> {
+pub(super) async fn of_run(cx: &Admission<'_>, run: &Run, action: &Action) -> Result<()> {
     hold(cx, action, |me| run.id == *me || made(run.created_by_run.as_ref(), me)).await
 }
 
 /// One that it made: its own run was begun by whoever submitted the job, and is theirs to delete.
-pub(super) async fn of_begun_run<O: Op>(cx: &Cx<'_, O>, run: &Run, action: &Action) -> Result<()> {
+pub(super) async fn of_begun_run(cx: &Admission<'_>, run: &Run, action: &Action) -> Result<()> {
     hold(cx, action, |me| made(run.created_by_run.as_ref(), me)).await
 }
 
 /// Nothing that a run's code may do.
-pub(super) async fn of_people<O: Op>(cx: &Cx<'_, O>, action: &Action) -> Result<()> {
+pub(super) async fn of_people(cx: &Admission<'_>, action: &Action) -> Result<()> {
     hold(cx, action, |_| false).await
 }
 
 /// The experiment of its own run.
-pub(super) async fn of_experiment<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, experiment: &Experiment) -> Result<()> {
+pub(super) async fn of_experiment(cx: &Admission<'_>, shelf: &Shelf, experiment: &Experiment) -> Result<()> {
     let home = home(cx, shelf).await?;
     hold(cx, &WRITE_ANY_EXPERIMENT, |_| home.is_some_and(|home| home.experiment == experiment.id)).await
 }
 
 /// A run to be: below its own run or one that it made, in the experiment of its own run. Says which that is.
-pub(super) async fn of_new_run<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn of_new_run(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     experiment: &str,
     parent: Option<&str>,
@@ -119,20 +119,20 @@ pub(super) async fn of_new_run<O: Op>(
 }
 
 /// A logged model to be: in the experiment of its own run.
-pub(super) async fn of_new_logged_model<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, experiment: &str) -> Result<()> {
+pub(super) async fn of_new_logged_model(cx: &Admission<'_>, shelf: &Shelf, experiment: &str) -> Result<()> {
     let home = home(cx, shelf).await?;
     hold(cx, &WRITE_ANY_MODEL, |_| home.is_some_and(|home| home.experiment == experiment)).await
 }
 
 /// The run whose code asks, if one does and is tracked.
-async fn home<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf) -> Result<Option<Run>> {
+async fn home(cx: &Admission<'_>, shelf: &Shelf) -> Result<Option<Run>> {
     match own_run(cx) {
         Some(me) => find(cx, shelf, &me).await,
         None => Ok(None),
     }
 }
 
-async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &RunId) -> Result<Option<Run>> {
+async fn find(cx: &Admission<'_>, shelf: &Shelf, id: &RunId) -> Result<Option<Run>> {
     match run::find(cx, shelf, id).await {
         Ok(row) => Ok(Some(row.value)),
         Err(fault) if fault.kind() == Kind::NotFound => Ok(None),
@@ -141,16 +141,16 @@ async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &RunId) -> Result<Option
 }
 
 /// A logged model that it made.
-pub(super) async fn of_logged_model<O: Op>(cx: &Cx<'_, O>, model: &LoggedModel, action: &Action) -> Result<()> {
+pub(super) async fn of_logged_model(cx: &Admission<'_>, model: &LoggedModel, action: &Action) -> Result<()> {
     hold(cx, action, |me| made(model.created_by_run.as_ref(), me)).await
 }
 
 /// A registered model that it made.
-pub(super) async fn of_registered_model<O: Op>(cx: &Cx<'_, O>, model: &RegisteredModel) -> Result<()> {
+pub(super) async fn of_registered_model(cx: &Admission<'_>, model: &RegisteredModel) -> Result<()> {
     hold(cx, &WRITE_ANY_MODEL, |me| made(model.created_by_run.as_ref(), me)).await
 }
 
 /// A version that it registered.
-pub(super) async fn of_version<O: Op>(cx: &Cx<'_, O>, version: &ModelVersion) -> Result<()> {
+pub(super) async fn of_version(cx: &Admission<'_>, version: &ModelVersion) -> Result<()> {
     hold(cx, &WRITE_ANY_MODEL, |me| made(version.created_by_run.as_ref(), me)).await
 }

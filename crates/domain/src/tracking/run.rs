@@ -6,7 +6,7 @@ use kernel::{Error, Kind, Result, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{action::WRITE_ANY_RUN, experiment, ownership, text};
-use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Changes, Cx, Op, Record, Row, Shelf};
 
 /// The tag that mirrors a run's name.
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
@@ -77,7 +77,7 @@ impl Record for Run {
 impl Run {
     /// Where its files are read and written.
     pub fn artifact_uri(&self) -> String {
-        format!("mlflow-artifacts:/{}/{}/artifacts", self.experiment, self.id)
+        artifact_uri(&self.experiment, &self.id)
     }
 
     /// Gives it another name, in its tag too.
@@ -87,6 +87,11 @@ impl Run {
         self.tags.insert(RUN_NAME_TAG.to_owned(), name.to_owned());
         Ok(())
     }
+}
+
+/// Where the files of a run are read and written.
+pub(super) fn artifact_uri(experiment: &str, run: &RunId) -> String {
+    format!("mlflow-artifacts:/{experiment}/{run}/artifacts")
 }
 
 /// In which experiment a run or a logged model lies.
@@ -194,7 +199,7 @@ pub(super) fn row_id(shelf: &Shelf, experiment: &str, id: &str) -> Vec<u8> {
 }
 
 /// Reads a run that must exist.
-pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &RunId) -> Result<Row<Run>> {
+pub(super) async fn find(cx: &Admission<'_>, shelf: &Shelf, id: &RunId) -> Result<Row<Run>> {
     let missing = || Error::new(Kind::NotFound, format!("Run with id={id} not found"));
     let place = cx.get::<Place>(shelf, &place_id(shelf, id.as_str())).await?.ok_or_else(missing)?;
     let row = row_id(shelf, &place.value.experiment, id.as_str());
@@ -202,7 +207,7 @@ pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &RunId) -> Re
 }
 
 /// Reads a run that the caller may write to: it is the caller's business, and neither it nor its experiment is deleted.
-pub(super) async fn find_writable<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &RunId) -> Result<Row<Run>> {
+pub(super) async fn find_writable(cx: &Admission<'_>, shelf: &Shelf, id: &RunId) -> Result<Row<Run>> {
     let row = find(cx, shelf, id).await?;
     ownership::of_run(cx, &row.value, &WRITE_ANY_RUN).await?;
     must_be_active(cx, shelf, &row.value).await?;
@@ -210,7 +215,7 @@ pub(super) async fn find_writable<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &Run
 }
 
 /// Refuses a run that is deleted, by itself or with its experiment.
-pub(super) async fn must_be_active<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &Run) -> Result<()> {
+pub(super) async fn must_be_active(cx: &Admission<'_>, shelf: &Shelf, run: &Run) -> Result<()> {
     if run.is_deleted || experiment::find(cx, shelf, &run.experiment).await?.value.is_deleted {
         let words = format!("The run {} must be in the 'active' state. Current state is deleted.", run.id);
         return Err(Error::new(Kind::Invalid, words));

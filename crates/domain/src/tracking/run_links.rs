@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     diagnostics::{Fact, collect},
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Record, Row, Shelf},
     resources::workspace_shelf,
 };
 
@@ -55,7 +55,7 @@ impl Record for RunLinks {
     const TABLE: &'static str = "run-links";
 }
 
-pub(super) async fn links<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &Run) -> Result<Row<RunLinks>> {
+pub(super) async fn links(cx: &Admission<'_>, shelf: &Shelf, run: &Run) -> Result<Row<RunLinks>> {
     let id = run::row_id(shelf, &run.experiment, run.id.as_str());
     Ok(cx.get::<RunLinks>(shelf, &id).await?.unwrap_or_else(|| Row::new(id, RunLinks::default())))
 }

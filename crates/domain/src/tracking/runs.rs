@@ -15,7 +15,7 @@ use super::{
     run_name, text,
 };
 use crate::{
-    gate::{Changes, Cx, Happening, Op, Shelf},
+    gate::{Admission, Changes, Cx, Happening, Op, Shelf},
     impact::admit_names,
     resources::workspace_shelf,
 };
@@ -32,7 +32,7 @@ pub struct RunView {
 }
 
 impl RunView {
-    pub(super) async fn open<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, mut run: Run) -> Result<Self> {
+    pub(super) async fn open(cx: &Admission<'_>, shelf: &Shelf, mut run: Run) -> Result<Self> {
         let heads = metric::heads(cx, shelf, &run).await?.value;
         let metrics = heads.metrics.into_iter().map(|(key, head)| (key, head.latest)).collect();
         let links = run_links::links(cx, shelf, &run).await?.value;

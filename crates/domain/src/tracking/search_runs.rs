@@ -1,24 +1,26 @@
 //! Searching runs.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 
 use super::{
-    Query, Run, RunStatus, RunView, View,
+    Experiment, Query, Run, RunStatus, RunView, View,
     action::READ_RUNS,
     experiment,
     metric::Heads,
-    run_links::RunLinks,
+    recall::{Kept, Slot, recall},
+    run,
+    run_links::{self, RunLinks},
     scan::STRIDE,
     search::{
-        ENTRY, Field, MOST_BYTES, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order,
+        ENTRY, Field, Filter, MOST_BYTES, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order,
         size_of, write_token,
     },
 };
 use crate::{
-    gate::{Cx, Op, Shelf},
+    gate::{Admission, Cx, Op, Shelf},
     resources::workspace_shelf,
 };
 
@@ -42,14 +44,128 @@ const SCHEMA: Schema = Schema {
     absent_differs: false,
 };
 
+/// A run as it is compared: read from its rows, or kept in memory.
+enum Candidate {
+    Read(Box<ReadRun>),
+    Kept { kept: Arc<Kept>, among: Arc<Among> },
+}
+
 /// A run with as much beside it as the question needs.
-struct Candidate {
+struct ReadRun {
     run: Run,
     heads: Heads,
     links: RunLinks,
 }
 
+/// The experiment that kept runs belong to, and the numbers of the names that the question asks for.
+struct Among {
+    slot: Arc<Slot>,
+    experiment: Experiment,
+    names: Vec<(Field, Option<u32>)>,
+}
+
+impl Among {
+    fn of(slot: Arc<Slot>, experiment: Experiment, filter: &Filter, order: &Ordering) -> Self {
+        let mut names: Vec<(Field, Option<u32>)> = Vec::new();
+        {
+            let rows = slot.rows();
+            for field in filter.fields().chain(order.fields()) {
+                if !names.iter().any(|(known, _)| known == field) {
+                    names.push((field.clone(), rows.names.number(&field.key)));
+                }
+            }
+        }
+        Self { slot, experiment, names }
+    }
+
+    fn number(&self, field: &Field) -> Option<u32> {
+        self.names.iter().find(|(known, _)| known == field).and_then(|(_, number)| *number)
+    }
+
+    fn value<'a>(&'a self, kept: &'a Kept, field: &Field) -> Value<'a> {
+        let named = |pick: fn(&'a Kept, u32) -> Option<&'a str>| {
+            let text = self.number(field).and_then(|number| pick(kept, number));
+            text.map_or(Value::Absent, Value::from)
+        };
+        let texts = |texts: Vec<&'a str>| Value::Texts(texts.into_iter().map(Cow::Borrowed).collect());
+        let datasets = &kept.datasets;
+        match (field.part, field.key.as_str()) {
+            (Part::Metric, _) => {
+                self.number(field).and_then(|number| kept.metric(number)).map_or(Value::Absent, Value::Number)
+            }
+            (Part::Param, _) => named(Kept::param),
+            (Part::Tag, _) => named(Kept::tag),
+            (Part::Dataset, "name") => texts(datasets.iter().map(|one| one.name.as_ref()).collect()),
+            (Part::Dataset, "digest") => texts(datasets.iter().map(|one| one.digest.as_ref()).collect()),
+            (Part::Dataset, _) => texts(datasets.iter().filter_map(|one| one.context.as_deref()).collect()),
+            (Part::Attribute, "lifecycle_stage") => stage(kept.run.is_deleted || self.experiment.is_deleted),
+            (Part::Attribute, "experiment_id") => Value::from(self.experiment.id.as_str()),
+            (Part::Attribute, "artifact_uri") => {
+                Value::Text(Cow::Owned(run::artifact_uri(&self.experiment.id, &kept.run.id)))
+            }
+            (Part::Attribute, key) => attribute(&kept.run, key),
+        }
+    }
+}
+
+/// A kept run on its way through the filter.
+struct Passing<'a> {
+    kept: &'a Kept,
+    among: &'a Among,
+}
+
+impl Searchable for Passing<'_> {
+    fn value(&self, field: &Field) -> Value<'_> {
+        self.among.value(self.kept, field)
+    }
+
+    fn size(&self) -> usize {
+        self.kept.size()
+    }
+}
+
+fn stage(is_deleted: bool) -> Value<'static> {
+    Value::from(if is_deleted { "deleted" } else { "active" })
+}
+
+fn attribute<'a>(run: &'a Run, key: &str) -> Value<'a> {
+    match key {
+        "run_id" => Value::from(run.id.as_str()),
+        "run_name" => Value::from(run.name.as_str()),
+        "user_id" => Value::from(run.user.as_str()),
+        "experiment_id" => Value::from(run.experiment.as_str()),
+        "status" => Value::from(run.status.word()),
+        "artifact_uri" => Value::Text(Cow::Owned(run.artifact_uri())),
+        "start_time" => Value::from(Some(run.started_at.0)),
+        "end_time" => Value::from(run.ended_at.map(|at| at.0)),
+        "lifecycle_stage" => stage(run.is_deleted),
+        _ => Value::Absent,
+    }
+}
+
 impl Searchable for Candidate {
+    fn value(&self, field: &Field) -> Value<'_> {
+        match self {
+            Self::Read(read) => read.value(field),
+            Self::Kept { kept, among } => among.value(kept, field),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Read(read) => size(&read.run, read.heads.metrics.keys(), &read.links),
+            Self::Kept { kept, .. } => kept.size(),
+        }
+    }
+}
+
+/// About how many bytes a run takes, with what lies beside it.
+fn size<'a>(run: &Run, metrics: impl Iterator<Item = &'a String>, links: &RunLinks) -> usize {
+    let metrics = metrics.fold(0, |sum: usize, key| sum.saturating_add(ENTRY).saturating_add(key.len()));
+    [size_of(&run.params), size_of(&run.tags), metrics, links.size(), ENTRY].iter().sum()
+}
+
+impl ReadRun {
     fn value(&self, field: &Field) -> Value<'_> {
         let run = &self.run;
         match (field.part, field.key.as_str()) {
@@ -61,33 +177,29 @@ impl Searchable for Candidate {
             (Part::Dataset, "name") => self.datasets(|one| Some(&one.name)),
             (Part::Dataset, "digest") => self.datasets(|one| Some(&one.digest)),
             (Part::Dataset, _) => self.datasets(|one| one.context()),
-            (Part::Attribute, "run_id") => Value::from(run.id.as_str()),
-            (Part::Attribute, "run_name") => Value::from(run.name.as_str()),
-            (Part::Attribute, "user_id") => Value::from(run.user.as_str()),
-            (Part::Attribute, "experiment_id") => Value::from(run.experiment.as_str()),
-            (Part::Attribute, "status") => Value::from(run.status.word()),
-            (Part::Attribute, "artifact_uri") => Value::Text(Cow::Owned(run.artifact_uri())),
-            (Part::Attribute, "start_time") => Value::from(Some(run.started_at.0)),
-            (Part::Attribute, "end_time") => Value::from(run.ended_at.map(|at| at.0)),
-            (Part::Attribute, "lifecycle_stage") => Value::from(if run.is_deleted { "deleted" } else { "active" }),
-            _ => Value::Absent,
+            (Part::Attribute, key) => attribute(run, key),
         }
     }
 
-    fn size(&self) -> usize {
-        size(&self.run, self.heads.metrics.keys(), &self.links)
+    fn datasets<'a>(&'a self, pick: impl Fn(&'a super::DatasetInput) -> Option<&'a str>) -> Value<'a> {
+        Value::Texts(self.links.datasets.iter().filter_map(pick).map(Cow::Borrowed).collect())
     }
 }
 
-/// About how many bytes a run takes, with what lies beside it.
-fn size<'a>(run: &Run, metrics: impl Iterator<Item = &'a String>, links: &RunLinks) -> usize {
-    let metrics = metrics.fold(0, |sum: usize, key| sum.saturating_add(ENTRY).saturating_add(key.len()));
-    [size_of(&run.params), size_of(&run.tags), metrics, links.size(), ENTRY].iter().sum()
-}
-
 impl Candidate {
-    fn datasets<'a>(&'a self, pick: impl Fn(&'a super::DatasetInput) -> Option<&'a str>) -> Value<'a> {
-        Value::Texts(self.links.datasets.iter().filter_map(pick).map(Cow::Borrowed).collect())
+    /// The run with all that lies beside it.
+    async fn open(self, cx: &Admission<'_>, shelf: &Shelf) -> Result<RunView> {
+        let (kept, among) = match self {
+            Self::Read(read) => return RunView::open(cx, shelf, read.run).await,
+            Self::Kept { kept, among } => (kept, among),
+        };
+        let (mut run, metrics) = kept.unpack(&among.experiment.id, &among.slot.rows().names);
+        let links = match kept.has_links() {
+            true => run_links::links(cx, shelf, &run).await?.value,
+            false => RunLinks::default(),
+        };
+        run.is_deleted |= among.experiment.is_deleted;
+        Ok(RunView { run, metrics, links })
     }
 }
 
@@ -155,17 +267,28 @@ impl Op for SearchRuns {
                 format!("at most {MOST_EXPERIMENTS} experiments can be searched at once"),
             ));
         }
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
         let needs =
             Needs { heads: filter.asks(Part::Metric) || order.asks(Part::Metric), links: filter.asks(Part::Dataset) };
         let question = query.identity(&format!("runs {:?} {:?}", self.view, self.experiments));
         let mut picker = Picker::new(&order, query, &question)?;
+        // Nothing that is of high business impact stays in memory after the search.
+        let head = if workspace.value.properties.hbi { None } else { Some(cx.house().log_head().await?.0) };
         for id in &self.experiments {
             let experiment = match experiment::find(cx, &shelf, id).await {
                 Ok(row) => row.value,
                 Err(fault) if fault.kind() == Kind::NotFound => continue,
                 Err(fault) => return Err(fault),
             };
+            let slot = match head {
+                Some(head) => recall(cx, &shelf, id, head).await?,
+                None => None,
+            };
+            if let Some(slot) = slot {
+                let among = Arc::new(Among::of(slot, experiment, &filter, &order));
+                offer_kept(&among, &filter, self.view, &mut picker);
+                continue;
+            }
             let mut after: Option<Vec<u8>> = None;
             loop {
                 let stride = read(cx, &shelf, id, after.as_deref(), &needs).await?;
@@ -173,7 +296,9 @@ impl Op for SearchRuns {
                 after = stride.last().map(|(row, _)| row.clone());
                 for (_, mut one) in stride {
                     one.run.is_deleted |= experiment.is_deleted;
-                    if self.view.shows(one.run.is_deleted) && filter.matches(&one) {
+                    let is_shown = self.view.shows(one.run.is_deleted);
+                    let one = Candidate::Read(Box::new(one));
+                    if is_shown && filter.matches(&one) {
                         picker.offer(one);
                     }
                 }
@@ -187,7 +312,7 @@ impl Op for SearchRuns {
         let mut picked = picked.into_iter().peekable();
         while let Some(one) = picked.next() {
             let spot = order.spot(&one);
-            let view = RunView::open(cx, &shelf, one.run).await?;
+            let view = one.open(cx, &shelf).await?;
             bytes = bytes.saturating_add(size(&view.run, view.metrics.keys(), &view.links));
             views.push(view);
             // What lies beside the runs may be more than they are: the page ends where it is full.
@@ -200,6 +325,17 @@ impl Op for SearchRuns {
     }
 }
 
+/// Offers the runs of an experiment that pass.
+fn offer_kept(among: &Arc<Among>, filter: &Filter, view: View, picker: &mut Picker<'_, Candidate>) {
+    let rows = among.slot.rows();
+    for kept in &rows.rows {
+        let is_shown = view.shows(kept.run.is_deleted || among.experiment.is_deleted);
+        if is_shown && filter.matches(&Passing { kept, among }) {
+            picker.offer(Candidate::Kept { kept: Arc::clone(kept), among: Arc::clone(among) });
+        }
+    }
+}
+
 /// What has to be read beside the runs.
 struct Needs {
     heads: bool,
@@ -207,13 +343,13 @@ struct Needs {
 }
 
 /// The next runs of an experiment, in row order, with what the question needs.
-async fn read<O: Op>(
-    cx: &Cx<'_, O>,
+async fn read(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     experiment: &str,
     after: Option<&[u8]>,
     needs: &Needs,
-) -> Result<Vec<(Vec<u8>, Candidate)>> {
+) -> Result<Vec<(Vec<u8>, ReadRun)>> {
     let prefix = experiment::row_id(shelf, experiment);
     let rows = cx.page::<Run>(shelf, &prefix, after, STRIDE).await?;
     let last = rows.last().map(|row| row.id.clone()).unwrap_or_default();
@@ -229,7 +365,7 @@ async fn read<O: Op>(
         links = beside.into_iter().filter(|row| row.id <= last).map(|row| (row.id, row.value)).collect();
     }
     let candidate = |row: crate::gate::Row<Run>| {
-        let candidate = Candidate {
+        let candidate = ReadRun {
             run: row.value,
             heads: heads.remove(&row.id).unwrap_or_default(),
             links: links.remove(&row.id).unwrap_or_default(),

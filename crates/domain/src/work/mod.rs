@@ -137,6 +137,10 @@ async fn end_roles(house: Arc<House>, mut stop: watch::Receiver<bool>) {
             tracing::error!(?fault, "roles whose time is over could not be removed; it is tried again");
         }
         house.vault.forget_idle(house.now());
+        house.recall.forget_idle(house.now());
+        if let Err(fault) = house.forget_keyless().await {
+            tracing::error!(?fault, "whether keys of workspaces are still there could not be seen; it is tried again");
+        }
     }
 }
 

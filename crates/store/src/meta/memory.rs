@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use kernel::{Batch, Chain, Change, Link, LogRow, MetaStore, Sealed, StoreError, StoreResult, Versioned};
 
-use super::{bounds, cuttable, key_of, well_formed};
+use super::{bounds, cuttable, well_formed};
 
 /// Keeps metadata and the activity log in memory.
 pub struct Memory {
@@ -45,7 +45,7 @@ impl State {
     }
 
     fn holds(&self, change: &Change) -> bool {
-        let stored = self.version(key_of(change));
+        let stored = self.version(change.key());
         match change {
             Change::Put { version, .. } => stored.checked_add(1) == Some(*version),
             Change::Reseal { version, .. } | Change::Delete { version, .. } => stored == *version,

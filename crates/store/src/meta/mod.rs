@@ -12,13 +12,6 @@ pub use sqlite::Sqlite;
 
 use crate::fault;
 
-/// The key that a change is about.
-fn key_of(change: &Change) -> &[u8] {
-    match change {
-        Change::Put { key, .. } | Change::Reseal { key, .. } | Change::Delete { key, .. } => key,
-    }
-}
-
 /// Refuses a batch that no state of the store could accept: a key twice, or a version that does not exist.
 fn well_formed(batch: &Batch) -> StoreResult<()> {
     let mut seen = HashSet::with_capacity(batch.changes.len());
@@ -27,7 +20,7 @@ fn well_formed(batch: &Batch) -> StoreResult<()> {
         if *version == 0 || i64::try_from(*version).is_err() {
             return Err(fault::refused(format!("a change names the impossible version {version}")));
         }
-        if !seen.insert(key_of(change)) {
+        if !seen.insert(change.key()) {
             return Err(fault::refused("a batch changes one key twice"));
         }
     }

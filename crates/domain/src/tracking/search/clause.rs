@@ -42,6 +42,11 @@ impl Filter {
         self.clauses.iter().any(|clause| clause.field.part == part)
     }
 
+    /// The fields that its clauses ask for.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.clauses.iter().map(|clause| &clause.field)
+    }
+
     /// Whether a record passes.
     pub(crate) fn matches(&self, record: &impl Searchable) -> bool {
         self.clauses.iter().all(|clause| clause.matches(&record.value(&clause.field), self.absent_differs))

@@ -7,7 +7,7 @@ mod like;
 mod order;
 mod page;
 
-pub(super) use clause::parse_filter;
+pub(super) use clause::{Filter, parse_filter};
 pub(super) use order::{Ordering, parse_order};
 pub use page::Page;
 pub(super) use page::{MOST_BYTES, Picker, read_token, write_token};

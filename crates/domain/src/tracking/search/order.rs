@@ -37,6 +37,11 @@ impl Ordering {
         self.keys.iter().any(|(field, _)| field.part == part)
     }
 
+    /// The fields that its keys look at.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.keys.iter().map(|(field, _)| field)
+    }
+
     /// Compares two records.
     pub(crate) fn compare<R: Searchable>(&self, a: &R, b: &R) -> cmp::Ordering {
         let by_key = |(field, is_ascending): &(Field, bool)| compare(&a.value(field), &b.value(field), *is_ascending);
