@@ -22,6 +22,7 @@ pub mod mlflow;
 pub mod model;
 pub mod network;
 pub mod oauth;
+pub mod otlp;
 pub mod policy;
 pub mod score;
 pub mod snapshot;
