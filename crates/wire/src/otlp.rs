@@ -193,6 +193,20 @@ fn status_code<S: serde::Serializer>(code: &i32, out: S) -> Result<S::Ok, S::Err
     })
 }
 
+/// What a server says when it takes nothing: a `google.rpc.Status`. Its code is left to HTTP's status.
+#[derive(Clone, PartialEq, Message)]
+struct Refusal {
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+impl Status {
+    /// The body of a refusal.
+    pub fn refusal(message: &str) -> Vec<u8> {
+        Refusal { message: message.to_owned() }.encode_to_vec()
+    }
+}
+
 impl Span {
     /// Reads one.
     ///

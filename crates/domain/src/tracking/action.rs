@@ -61,3 +61,23 @@ pub const WRITE_LOGGED_MODELS: Action =
 /// Delete logged and registered models and versions.
 pub const DELETE_MODELS: Action =
     principals("Microsoft.MachineLearningServices/workspaces/models/delete", Class::Control);
+
+/// Read traces, their spans and what is thought of them.
+pub const READ_TRACES: Action =
+    Action::new("Microsoft.MachineLearningServices/workspaces/experiments/traces/read", Class::Read).open_to_runs();
+/// Write traces, their spans and tags.
+pub const WRITE_TRACES: Action = WRITE_ANY_TRACE.open_to_runs();
+/// The same, beyond what a run's code may.
+pub(super) const WRITE_ANY_TRACE: Action =
+    principals("Microsoft.MachineLearningServices/workspaces/experiments/traces/write", Class::DataWrite);
+/// Delete traces. Not for a run's code: they cannot be had back.
+pub const DELETE_TRACES: Action =
+    principals("Microsoft.MachineLearningServices/workspaces/experiments/traces/delete", Class::Control);
+/// Say what one thinks of traces.
+pub const WRITE_ASSESSMENTS: Action = WRITE_ANY_ASSESSMENT.open_to_runs();
+/// The same, beyond what a run's code may.
+pub(super) const WRITE_ANY_ASSESSMENT: Action =
+    principals("Microsoft.MachineLearningServices/workspaces/experiments/traces/assessments/write", Class::DataWrite);
+/// Delete what somebody thinks of traces.
+pub const DELETE_ASSESSMENTS: Action =
+    principals("Microsoft.MachineLearningServices/workspaces/experiments/traces/assessments/delete", Class::DataWrite);

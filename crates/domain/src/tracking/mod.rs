@@ -38,6 +38,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod traces;
 
 pub use artifact::{ModelSource, Owner, add_artifact};
 pub use artifact_path::ArtifactPath;
@@ -76,3 +77,9 @@ pub use runs::{CreateRun, DeleteRun, DeleteRunTag, GetRun, RestoreRun, RunView, 
 pub use search::Page;
 pub use search_models::SearchRegisteredModels;
 pub use search_runs::SearchRuns;
+pub use traces::{
+    Aggregation, Assessment, AssessmentFault, AssessmentPatch, CorrelateTraces, Correlation, CreateAssessment, DataPoint,
+    DeleteAssessment, DeleteTraces, Expected, GetAssessment, GetTrace, LinkTraces, ListTraces, LogSpans, MeasureTraces,
+    Measured, NewSpan, NewTrace, OpenedTrace, ReadTraces, SearchTraces, SpanHead, SpanStatus, StartTrace, Trace,
+    TraceChange, TraceState, UpdateAssessment, UpdateTrace, Verdict,
+};

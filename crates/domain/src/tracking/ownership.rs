@@ -4,7 +4,7 @@
 use kernel::{Action, Error, Kind, Result, RunId, Who};
 
 use super::{
-    Experiment, LoggedModel, ModelVersion, RegisteredModel, Run,
+    Experiment, LoggedModel, ModelVersion, RegisteredModel, Run, Trace,
     action::{WRITE_ANY_EXPERIMENT, WRITE_ANY_MODEL, WRITE_ANY_RUN},
     run,
 };
@@ -116,6 +116,18 @@ pub(super) async fn of_new_run(
         }
         _ => fault,
     })
+}
+
+/// Traces of the experiment of its own run.
+pub(super) async fn of_traces<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, experiment: &str, action: &Action) -> Result<()> {
+    let home = home(cx, shelf).await?;
+    hold(cx, action, |_| home.is_some_and(|home| home.experiment == experiment)).await
+}
+
+/// A trace of that experiment which it began: what others' code did is not for it to say.
+pub(super) async fn of_trace<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, trace: &Trace, action: &Action) -> Result<()> {
+    of_traces(cx, shelf, &trace.experiment, action).await?;
+    hold(cx, action, |me| made(trace.created_by_run.as_ref(), me)).await
 }
 
 /// A logged model to be: in the experiment of its own run.

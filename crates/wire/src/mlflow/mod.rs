@@ -4,6 +4,7 @@
 mod model;
 mod registry;
 mod run;
+mod trace;
 
 pub use model::{
     LoggedModel, LoggedModelData, LoggedModelInfo, LoggedModelMetric, LoggedModelReply, LoggedModels, Registration,
@@ -15,6 +16,10 @@ pub use registry::{
 pub use run::{
     Dataset, DatasetInput, Experiment, ExperimentId, ExperimentReply, Experiments, Metric, Metrics, ModelInput,
     ModelOutput, Run, RunData, RunInfo, RunInfoReply, RunInputs, RunOutputs, RunReply, Runs,
+};
+pub use trace::{
+    Assessment, AssessmentError, AssessmentReply, AssessmentSource, DeletedTraces, FoundTraces, MetricDataPoint,
+    SerializedValue, Trace, TraceCorrelation, TraceInfo, TraceInfos, TraceLocation, TraceMetrics, TraceReply, Traces, Verdict,
 };
 
 use serde::{Deserialize, Serialize, Serializer};

@@ -274,7 +274,7 @@ impl<'a> Parser<'a> {
 }
 
 impl Word {
-    fn is_keyword(&self, wanted: &str) -> bool {
+    pub(in crate::tracking) fn is_keyword(&self, wanted: &str) -> bool {
         matches!(self, Self::Name { entity: None, key, is_quoted: false } if key.eq_ignore_ascii_case(wanted))
     }
 }

@@ -9,14 +9,14 @@ const LONGEST: usize = 64 << 10;
 
 /// A word, and where it begins.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Token {
-    pub(super) at: usize,
-    pub(super) word: Word,
+pub(in crate::tracking) struct Token {
+    pub(in crate::tracking) at: usize,
+    pub(in crate::tracking) word: Word,
 }
 
 /// A word of the language.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Word {
+pub(in crate::tracking) enum Word {
     /// An identifier or keyword, perhaps with a quoted key: `metrics.loss`, `` tags.`a b` ``.
     Name {
         entity: Option<String>,
@@ -35,13 +35,13 @@ pub(super) enum Word {
 }
 
 /// The error that names the clause at fault.
-pub(super) fn invalid(clause: &str) -> Error {
+pub(in crate::tracking) fn invalid(clause: &str) -> Error {
     let quoted = text::echo(clause.trim());
     Error::new(Kind::Invalid, format!("Invalid clause(s) in filter string: '{quoted}'"))
 }
 
 /// Cuts a filter into words.
-pub(super) fn words(filter: &str) -> Result<Vec<Token>> {
+pub(in crate::tracking) fn words(filter: &str) -> Result<Vec<Token>> {
     if filter.len() > LONGEST {
         return Err(Error::new(Kind::Invalid, format!("the filter is longer than {LONGEST} bytes")));
     }
@@ -107,7 +107,7 @@ fn name(rest: &str) -> Option<(Word, &str)> {
     let end = rest.char_indices().find(|(_, c)| !is_part(*c)).map_or(rest.len(), |(at, _)| at);
     let (bare, after) = rest.split_at_checked(end)?;
     if let Some(entity) = bare.strip_suffix('.') {
-        if entity.contains('.') || !after.starts_with(['`', '"']) {
+        if !after.starts_with(['`', '"']) {
             return None;
         }
         let (key, after) = quoted(after)?;

@@ -8,6 +8,7 @@ mod order;
 mod page;
 
 pub(super) use clause::{Filter, parse_filter};
+pub(super) use lexer::{Token, Word, invalid, words};
 pub(super) use order::{Ordering, parse_order};
 pub use page::Page;
 pub(super) use page::{MOST_BYTES, Picker, read_token, write_token};

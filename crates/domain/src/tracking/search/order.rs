@@ -12,7 +12,7 @@ use super::{
 use crate::tracking::text;
 
 /// Most keys of one ordering.
-const MOST_KEYS: usize = 20;
+pub(crate) const MOST_KEYS: usize = 20;
 
 /// An ordering.
 #[derive(Debug, Default)]
@@ -24,6 +24,11 @@ impl Ordering {
     /// By one attribute.
     pub(crate) fn by(key: &str, is_ascending: bool) -> Self {
         Self { keys: vec![(Field { part: Part::Attribute, key: key.to_owned() }, is_ascending)] }
+    }
+
+    /// By fields, each ascending or not.
+    pub(crate) fn of(keys: Vec<(Field, bool)>) -> Self {
+        Self { keys }
     }
 
     /// By this first, then by another.

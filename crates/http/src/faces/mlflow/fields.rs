@@ -1,6 +1,8 @@
 //! Fields of a request, from its JSON body or its query, read one by one with MLflow's own words for what is wrong. Fields
 //! that nobody asks for are ignored, and so can mean nothing.
 
+use std::collections::BTreeMap;
+
 use domain::tracking::{Query, View, text};
 use http::header;
 use kernel::{Error, Kind, Result};
@@ -180,6 +182,24 @@ impl Fields {
             Some(Value::Object(fields)) => Ok(Some(Self(fields.clone()))),
             Some(other) => Err(bad(name, other, "it must be an object")),
         }
+    }
+
+    /// A value of any kind; null when it is absent.
+    pub(super) fn any(&self, name: &str) -> Value {
+        self.value(name).cloned().unwrap_or_default()
+    }
+
+    /// Texts by name.
+    pub(super) fn map(&self, name: &str) -> Result<BTreeMap<String, String>> {
+        let Some(Self(entries)) = self.object(name)? else { return Ok(BTreeMap::new()) };
+        if entries.len() > MOST_ITEMS {
+            return Err(text::bad(name, &entries.len().to_string(), "it has too many entries"));
+        }
+        let entry = |(key, value): (String, Value)| match value {
+            Value::String(text) => Ok((key, text)),
+            other => Err(bad(name, &other, "its values must be strings")),
+        };
+        entries.into_iter().map(entry).collect()
     }
 
     /// A list of keys and values.

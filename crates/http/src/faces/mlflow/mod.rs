@@ -11,6 +11,7 @@ mod model_versions;
 mod registered_models;
 mod runs;
 mod server;
+mod traces;
 mod view;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub fn doors(mut doors: Doors) -> Doors {
             .face(|doors| logged_models::doors(doors, &tracking))
             .face(|doors| registered_models::doors(doors, &tracking))
             .face(|doors| model_versions::doors(doors, &tracking))
+            .face(|doors| traces::doors(doors, &base))
             .face(|doors| server::doors(doors, &base));
     }
     doors

@@ -8,9 +8,8 @@ use wire::mlflow::ServerInfo;
 use super::{Fault, arrive, view::reply};
 use crate::{Doors, Guest};
 
-/// The version of MLflow's interface that is spoken here: from 3.4 on, clients log traces through the server, which this
-/// one does not take.
-const VERSION: &str = "3.3.0";
+/// The version of MLflow's interface that is spoken here. From 3.4 on, clients send spans as they end.
+const VERSION: &str = "3.17.2";
 
 /// The doors below the workspace's base address.
 pub(super) fn doors(doors: Doors, base: &str) -> Doors {

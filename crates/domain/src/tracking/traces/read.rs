@@ -1,0 +1,160 @@
+//! Reading traces, with and without their spans.
+
+use async_trait::async_trait;
+use kernel::{Action, Error, Kind, ResourceId, Result};
+use serde_json::value::RawValue;
+
+use super::{
+    Trace,
+    log_spans::MOST_BYTES,
+    pages,
+    trace::{find, look},
+};
+use crate::{
+    gate::{Cx, Op},
+    resources::workspace_shelf,
+    tracking::{action::READ_TRACES, text},
+};
+
+/// Most traces of one request without their spans.
+const MOST: usize = 1000;
+
+/// Reads a trace without its spans.
+#[derive(Debug)]
+pub struct GetTrace {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// Its id.
+    pub id: String,
+}
+
+#[async_trait]
+impl Op for GetTrace {
+    const ACTION: Action = READ_TRACES;
+    type Output = Trace;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        Ok(find(cx, &shelf, &self.id).await?.value)
+    }
+}
+
+/// Reads several without their spans, in the order asked for. Those that are not there are left out.
+#[derive(Debug)]
+pub struct ListTraces {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// Their ids.
+    pub ids: Vec<String>,
+    /// Only those of these experiments; none: of any.
+    pub experiments: Option<Vec<String>>,
+}
+
+#[async_trait]
+impl Op for ListTraces {
+    const ACTION: Action = READ_TRACES;
+    type Output = Vec<Trace>;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        if self.ids.len() > MOST {
+            return Err(Error::new(Kind::Invalid, format!("at most {MOST} traces can be read at once")));
+        }
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let mut found = Vec::new();
+        for id in &self.ids {
+            if let Some(row) = look(cx, &shelf, id).await?
+                && is_wanted(&row.value, self.experiments.as_deref())
+            {
+                found.push(row.value);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn is_wanted(trace: &Trace, experiments: Option<&[String]>) -> bool {
+    experiments.is_none_or(|wanted| wanted.contains(&trace.experiment))
+}
+
+/// A trace with its spans.
+#[derive(Debug)]
+pub struct OpenedTrace {
+    /// The trace.
+    pub trace: Trace,
+    /// Its spans, each as it was said last: the first ones come first, then by when they began.
+    pub spans: Vec<Box<RawValue>>,
+}
+
+/// Reads traces with their spans.
+#[derive(Debug)]
+pub struct ReadTraces {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// Their ids.
+    pub ids: Vec<String>,
+    /// Only those of these experiments; none: of any.
+    pub experiments: Option<Vec<String>>,
+    /// Whether all must be there with all the spans they say they have. Otherwise those that are not are left out.
+    pub whole: bool,
+}
+
+#[async_trait]
+impl Op for ReadTraces {
+    const ACTION: Action = READ_TRACES;
+    type Output = Vec<OpenedTrace>;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        if self.ids.len() > MOST {
+            return Err(Error::new(Kind::Invalid, format!("at most {MOST} traces can be read at once")));
+        }
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let mut opened = Vec::new();
+        let mut bytes: usize = 0;
+        for id in &self.ids {
+            let trace = match look(cx, &shelf, id).await? {
+                Some(row) => row.value,
+                None if self.whole => {
+                    let words = format!("Trace with ID {} is not found.", text::echo(id));
+                    return Err(Error::new(Kind::NotFound, words));
+                }
+                None => continue,
+            };
+            if !is_wanted(&trace, self.experiments.as_deref()) {
+                continue;
+            }
+            bytes = bytes.saturating_add(trace.bytes);
+            if bytes > MOST_BYTES {
+                let words = format!("the spans of these traces have more than {MOST_BYTES} bytes: ask for fewer at once");
+                return Err(Error::new(Kind::TooLarge, words));
+            }
+            let spans: Vec<_> = pages::spans(cx, &shelf, id).await?.into_iter().map(|(_, body)| body).collect();
+            if self.whole && spans.len() < announced(&trace) {
+                let id = text::echo(id);
+                let words = format!("Trace with ID {id} is not fully exported yet, please try again later.");
+                return Err(Error::new(Kind::NotFound, words));
+            }
+            opened.push(OpenedTrace { trace, spans });
+        }
+        Ok(opened)
+    }
+}
+
+/// How many spans the application says there are.
+fn announced(trace: &Trace) -> usize {
+    let said = trace.metadata.get("mlflow.trace.sizeStats");
+    let stats: Option<serde_json::Value> = said.and_then(|stats| serde_json::from_str(stats).ok());
+    let count = stats.as_ref().and_then(|stats| stats.get("num_spans")).and_then(serde_json::Value::as_u64);
+    count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+}

@@ -1,0 +1,142 @@
+//! `/v1/traces`: spans from OpenTelemetry's exporters (OTLP/HTTP, binary protobuf, perhaps gzip), answered in OTLP's own form.
+
+mod span;
+
+use std::io::Read;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use domain::{gate::enter, tracking::LogSpans};
+use flate2::bufread::MultiGzDecoder;
+use http::{HeaderValue, Method, StatusCode, header};
+use kernel::{Error, Kind, Result, RunId};
+use tokio::sync::Semaphore;
+use wire::otlp::{Export, Malformed, Status};
+
+use super::{Fault, arrive};
+use crate::{Doors, Guest};
+
+/// Most bytes of an export, unpacked or not.
+const MOST: usize = 16 << 20;
+/// Most spans of an export.
+const MOST_SPANS: usize = 20_000;
+/// Exports that are read at once. What one span's bytes become in memory is some twenty times as much.
+static READERS: Semaphore = Semaphore::const_new(4);
+
+const PROTOBUF: &str = "application/x-protobuf";
+
+/// The doors below the workspace's base address.
+pub(super) fn doors(doors: Doors, base: &str) -> Doors {
+    doors.open::<LogSpans, _, _>(Method::POST, &format!("{base}/v1/traces"), export_spans)
+}
+
+async fn export_spans(guest: Guest) -> Response {
+    match log(guest).await {
+        // `ExportTraceServiceResponse` without a partial success: all was taken.
+        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, PROTOBUF)], Body::empty()).into_response(),
+        Err(fault) => refuse(fault),
+    }
+}
+
+async fn log(guest: Guest) -> Result<()> {
+    let (house, caller, workspace) = arrive::<LogSpans>(&guest).await?;
+    let kind = guest.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(PROTOBUF) {
+        return Err(Error::new(Kind::Invalid, format!("spans are taken as {PROTOBUF}: set the exporter to `http/protobuf`")));
+    }
+    let packing = guest.header(header::CONTENT_ENCODING.as_str()).unwrap_or_default().to_ascii_lowercase();
+    let experiment = guest.header("x-mlflow-experiment-id").unwrap_or_default().to_owned();
+    if experiment.is_empty() {
+        return Err(Error::new(Kind::Invalid, "the header `x-mlflow-experiment-id` must say in which experiment the traces lie"));
+    }
+    let run = guest.header("x-mlflow-run-id").filter(|id| !id.is_empty()).map(str::parse::<RunId>).transpose();
+    let run = run.map_err(|_| Error::new(Kind::Invalid, "the header `x-mlflow-run-id` names no run"))?;
+    let body = guest.bytes_to(MOST).await?;
+    let spans = {
+        let closed = |_| Error::new(Kind::Unavailable, "the server is stopping");
+        let _turn = READERS.acquire().await.map_err(closed)?;
+        read(unpack(body, &packing)?).await?
+    };
+    enter(&house, &caller, LogSpans { workspace, experiment, run, spans }).await
+}
+
+fn unpack(body: Bytes, packing: &str) -> Result<Bytes> {
+    match packing {
+        "" | "identity" => Ok(body),
+        "gzip" => {
+            let most = u64::try_from(MOST).unwrap_or(u64::MAX).saturating_add(1);
+            let mut whole = Vec::new();
+            let damaged = |_| Error::new(Kind::Invalid, "the body is no gzip");
+            MultiGzDecoder::new(body.as_ref()).take(most).read_to_end(&mut whole).map_err(damaged)?;
+            if whole.len() > MOST {
+                return Err(Error::new(Kind::TooLarge, format!("the body is larger than {MOST} bytes when it is unpacked")));
+            }
+            Ok(whole.into())
+        }
+        _ => Err(Error::new(Kind::Invalid, "the body may be packed with gzip, and with nothing else")),
+    }
+}
+
+async fn read(body: Bytes) -> Result<Vec<domain::tracking::NewSpan>> {
+    let mut spans = Vec::new();
+    for part in Export::parse(&body, MOST_SPANS).map_err(malformed)?.parts {
+        let tags = span::tags_of(&part.resource);
+        for (count, one) in part.spans.into_iter().enumerate() {
+            let parsed = wire::otlp::Span::parse(one).map_err(malformed)?;
+            spans.push(span::new_span(parsed, &tags)?);
+            if count % 100 == 99 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    if spans.is_empty() {
+        return Err(Error::new(Kind::Invalid, "Invalid OpenTelemetry format - no spans found"));
+    }
+    Ok(spans)
+}
+
+fn malformed(fault: Malformed) -> Error {
+    match fault {
+        Malformed::Bytes => Error::new(Kind::Invalid, "Invalid OpenTelemetry format"),
+        Malformed::TooMany => Error::new(Kind::TooLarge, format!("an export has at most {MOST_SPANS} spans: send fewer at once")),
+    }
+}
+
+/// A refusal as OTLP has it: a `google.rpc.Status` under the status and headers that any other door would answer with.
+fn refuse(fault: Error) -> Response {
+    let status = Status::refusal(fault.public());
+    let mut response = Fault::from(fault).into_response();
+    *response.body_mut() = Body::from(status);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    fn packed(plain: &[u8]) -> Bytes {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+        packer.write_all(plain).unwrap();
+        packer.finish().unwrap().into()
+    }
+
+    #[test]
+    fn a_small_body_cannot_become_a_large_one() {
+        assert_eq!(unpack(packed(b"spans"), "gzip").unwrap(), "spans");
+        let bomb = packed(&vec![0; MOST + 1]);
+        assert!(bomb.len() < 100_000);
+        assert_eq!(unpack(bomb, "gzip").unwrap_err().kind(), Kind::TooLarge);
+        for (body, packing) in [(&b"no gzip"[..], "gzip"), (b"", "gzip"), (b"x", "deflate"), (b"x", "gzip, gzip")] {
+            assert_eq!(unpack(Bytes::copy_from_slice(body), packing).unwrap_err().kind(), Kind::Invalid, "{packing}");
+        }
+    }
+}
