@@ -42,4 +42,5 @@ mod resealing;
 mod run_secrets;
 mod signin;
 mod spelling;
+mod traces;
 mod vault;

@@ -95,15 +95,25 @@ pub fn token(served: &Served) -> String {
     runtime.block_on(signed).unwrap().token.expose().clone()
 }
 
-#[test]
-fn mlflow_s_own_client() {
+/// Runs a suite of MLflow's client against a workspace's tracking.
+fn run_tracking(suite: &str) {
     let served = Served::with_workspace();
     let scope = format!(
         "/subscriptions/{}/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws1",
         served.env["AZURE_SUBSCRIPTION_ID"]
     );
     let uri = format!("{}/mlflow/v1.0{scope}", served.env["BARTIZAN_URL"]);
-    run(&served, "mlflow_suite.py", &[("MLFLOW_TRACKING_URI", uri), ("MLFLOW_TRACKING_TOKEN", token(&served))]);
+    run(&served, suite, &[("MLFLOW_TRACKING_URI", uri), ("MLFLOW_TRACKING_TOKEN", token(&served))]);
+}
+
+#[test]
+fn mlflow_s_own_client() {
+    run_tracking("mlflow_suite.py");
+}
+
+#[test]
+fn mlflow_s_own_client_s_traces() {
+    run_tracking("mlflow_traces_suite.py");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Assessment, Expected, Trace, Verdict,
-    trace::{self, find},
+    trace::{self, find, find_writable},
 };
 use crate::{
     gate::{Admission, Changes, Cx, Op, Row, Shelf},
@@ -67,8 +67,7 @@ impl Attempt for CreateAssessment {
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<Assessment> {
         let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
-        let mut row = find(cx, &shelf, &self.trace).await?;
-        ownership::of_traces(cx, &shelf, &row.value.experiment, &WRITE_ANY_ASSESSMENT).await?;
+        let mut row = find_writable(cx, &shelf, &self.trace, &WRITE_ANY_ASSESSMENT).await?;
         let is_raised = ownership::is_raised(cx, &shelf, &workspace.value).await?;
         admit_names(cx, is_raised, &[("assessment_name", &self.assessment.name)])?;
         let mut made = self.assessment.clone();
@@ -185,8 +184,7 @@ impl Attempt for UpdateAssessment {
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<Assessment> {
         let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
-        let mut row = find(cx, &shelf, &self.trace).await?;
-        ownership::of_traces(cx, &shelf, &row.value.experiment, &WRITE_ANY_ASSESSMENT).await?;
+        let mut row = find_writable(cx, &shelf, &self.trace, &WRITE_ANY_ASSESSMENT).await?;
         if let Some(name) = &self.patch.name {
             let is_raised = ownership::is_raised(cx, &shelf, &workspace.value).await?;
             admit_names(cx, is_raised, &[("assessment_name", name)])?;
@@ -259,7 +257,7 @@ impl Attempt for DeleteAssessment {
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let mut row = find(cx, &shelf, &self.trace).await?;
+        let mut row = find_writable(cx, &shelf, &self.trace, &WRITE_ANY_ASSESSMENT).await?;
         let all = &mut row.value.assessments;
         let Some(place) = all.iter().position(|known| known.id == self.id) else { return Ok(()) };
         let gone = all.remove(place);

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 
-use super::trace::{self, NAME_TAG, check_tag_key, find, is_own_tag};
+use super::trace::{self, NAME_TAG, check_tag_key, find_writable, is_own_tag};
 use crate::{
     gate::{Changes, Cx, Op},
     impact::admit_names,
@@ -76,8 +76,7 @@ impl Attempt for UpdateTrace {
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
         let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
-        let mut row = find(cx, &shelf, &self.id).await?;
-        ownership::of_traces(cx, &shelf, &row.value.experiment, &WRITE_ANY_TRACE).await?;
+        let mut row = find_writable(cx, &shelf, &self.id, &WRITE_ANY_TRACE).await?;
         match &self.change {
             TraceChange::SetTag(key, value) => {
                 if key == NAME_TAG {

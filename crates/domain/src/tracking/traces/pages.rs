@@ -97,9 +97,9 @@ pub(super) async fn cut(at: &Admission<'_>, shelf: &Shelf, trace: &str, spans: &
         if at.get::<SpanPage>(shelf, &id).await?.is_some() {
             continue;
         }
-        let bytes = packed.len();
-        let most = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let blob = match bytes > INLINE {
+        let most = u64::try_from(packed.len()).unwrap_or(u64::MAX);
+        let bytes = part.iter().map(|span| span.head.size()).fold(packed.len(), usize::saturating_add);
+        let blob = match packed.len() > INLINE {
             true => Some(at.put_blob(shelf, most, stream::iter([Ok(Bytes::from(packed))])).await?),
             false => None,
         };

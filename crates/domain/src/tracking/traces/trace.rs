@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::{Error, Kind, Result, RunId};
+use kernel::{Action, Error, Kind, Result, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::Assessment;
 use crate::{
-    gate::{Admission, Changes, Record, Row, Shelf},
-    tracking::{experiment, text},
+    gate::{Admission, Changes, Cx, Op, Record, Row, Shelf},
+    tracking::{experiment, ownership, text},
 };
 
 /// The name of a trace lies in a tag.
@@ -258,6 +258,19 @@ pub(super) async fn look(at: &Admission<'_>, shelf: &Shelf, id: &str) -> Result<
 /// Reads a trace that must exist.
 pub(super) async fn find(at: &Admission<'_>, shelf: &Shelf, id: &str) -> Result<Row<Trace>> {
     look(at, shelf, id).await?.ok_or_else(|| missing(id))
+}
+
+/// Reads a trace that the caller may write to, in an experiment that is not deleted.
+pub(super) async fn find_writable<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    id: &str,
+    action: &Action,
+) -> Result<Row<Trace>> {
+    let row = find(cx, shelf, id).await?;
+    ownership::of_traces(cx, shelf, &row.value.experiment, action).await?;
+    experiment::find(cx, shelf, &row.value.experiment).await?.value.must_be_active()?;
+    Ok(row)
 }
 
 /// A row for a new trace. Its place is written with it the first time.
