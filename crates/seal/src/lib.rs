@@ -44,7 +44,7 @@ pub use signing::{CheckpointKey, CheckpointVerifier, SignedCheckpoint};
 pub use token::{PublicKey, TokenKey, TokenKeys};
 pub use totp::TotpSecret;
 pub use vault_certificate::{
-    CertificateBundle, CertificateForm, CertificateUsage, ReadCertificate, ordered as ordered_chain, thumbprint,
+    CertificateBundle, CertificateForm, CertificateUsage, ReadCertificate, key_from_pem, ordered as ordered_chain, thumbprint,
     to_pem, to_pkcs12,
 };
 pub use vault_key::{

@@ -259,6 +259,9 @@ pub struct Workspace {
     /// The customer's key that holds its data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<crate::encryption::Encryption>,
+    /// Said while two custodians have it open without that key. Our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<crate::encryption::BreakGlassOpening>,
 }
 
 /// A list. `next_link` is an absolute URL, or absent on the last page.

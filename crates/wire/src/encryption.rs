@@ -55,11 +55,14 @@ pub struct EncryptionState {
     /// Which key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_vault_properties: Option<KeyVaultProperties>,
-    /// `Available`, or `Locked` while the key may not be used.
+    /// `Available`; `Locked` while the key may not be used; `OpenedByBreakGlass` while two custodians have it open.
     pub state: String,
     /// Why it is locked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Who opened it, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlassOpening>,
 }
 
 /// A table's part in sealing anew.
@@ -114,4 +117,109 @@ pub struct Reseal {
     pub status: String,
     /// By table.
     pub tables: Vec<ResealedTable>,
+}
+
+/// Somebody who may open a workspace, together with another, when its key is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Custodian {
+    /// Object id of a person.
+    pub principal_id: String,
+    /// Their public key, RSA, as a JSON Web Key: `kty`, `n`, `e`.
+    pub public_key: serde_json::Value,
+    /// Their name, as answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Agreeing to break-glass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BreakGlassInput {
+    /// Two to five people, any two of whom open it.
+    pub custodians: Vec<Custodian>,
+    /// For how long at most.
+    pub longest_minutes: u32,
+}
+
+/// Asking to open a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BreakGlassAsk {
+    /// The asker's own share, unwrapped; base64.
+    pub share: String,
+    /// For how long.
+    pub minutes: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// Approving it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BreakGlassApproval {
+    /// Which request.
+    pub request: String,
+    /// The approver's own share, unwrapped; base64.
+    pub share: String,
+}
+
+/// A request to open a workspace, as answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakGlassRequest {
+    /// Its name.
+    pub name: String,
+    /// Who asked.
+    pub requested_by: String,
+    /// Why.
+    pub reason: String,
+    /// For how long.
+    pub minutes: u32,
+    /// When it counts no more, RFC 3339.
+    pub expires_at: String,
+}
+
+/// A workspace that two people opened: what everybody who sees the workspace sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakGlassOpening {
+    /// Who asked.
+    pub requested_by: String,
+    /// Who approved.
+    pub approved_by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when, RFC 3339.
+    pub opened_at: String,
+    /// Until when, RFC 3339.
+    pub until: String,
+}
+
+/// How break-glass stands, as answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BreakGlass {
+    /// `Disabled`, `Enabled`, `Requested` or `Open`.
+    pub state: String,
+    /// Who may open it, two together.
+    pub custodians: Vec<Custodian>,
+    /// For how long at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_minutes: Option<u32>,
+    /// When it was agreed to, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed_at: Option<String>,
+    /// Object id of who agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed_by: Option<String>,
+    /// The asker's own share, wrapped with their public key (RSA-OAEP-256); base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrapped_share: Option<String>,
+    /// What was asked for and waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<BreakGlassRequest>,
+    /// What is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<BreakGlassOpening>,
 }

@@ -68,6 +68,9 @@ pub enum Command {
     /// keep their own keys, which are wrapped anew. A minute after the last row, the older versions of the key are destroyed. It goes
     /// on after a restart where it was.
     Reseal(Reseal),
+    /// Let two people together open a workspace for a time when its customer-managed key is gone.
+    #[command(subcommand)]
+    BreakGlass(super::break_glass::Command),
 }
 
 /// Sealing anew.
@@ -116,6 +119,9 @@ const ROWS: &[(&str, &str)] = &[
     ("Holder", "/keyVaultProperties/keyHolder"),
     ("Key there", "/keyVaultProperties/keyName"),
     ("Reason", "/reason"),
+    ("Opened by", "/breakGlass/requestedBy"),
+    ("Approved by", "/breakGlass/approvedBy"),
+    ("Open until", "/breakGlass/until"),
 ];
 
 impl Command {
@@ -137,6 +143,7 @@ impl Command {
                 session.output.entry(&open.post(&place, &key.properties()).await?, ROWS)
             }
             Self::Reseal(reseal) => reseal.run().await,
+            Self::BreakGlass(command) => command.run().await,
         }
     }
 }

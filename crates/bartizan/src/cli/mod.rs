@@ -8,6 +8,7 @@ mod alerts;
 mod approval;
 mod backup;
 mod baseline;
+mod break_glass;
 mod companion;
 mod compute;
 mod datastore;

@@ -5,7 +5,7 @@ use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CRYPTO_GRANT, CustomerKey, HOLDER_AWAY, KEY_UNAVAILABLE, KeyRequest, choose, watch::look};
+use super::{CRYPTO_GRANT, CustomerKey, HOLDER_AWAY, KEY_UNAVAILABLE, KeyRequest, Opening, choose, watch::look};
 use crate::{
     access::move_managed_grant,
     gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
@@ -113,6 +113,8 @@ pub struct Encryption {
     pub key: Option<CustomerKey>,
     /// Why the key cannot be used, when it cannot.
     pub locked: Option<String>,
+    /// What two custodians opened meanwhile.
+    pub opening: Option<Opening>,
 }
 
 /// Says which key holds a workspace, and whether it can be used now.
@@ -143,12 +145,13 @@ impl Op for GetEncryption {
                 Err(fault) => return Err(fault),
             },
         };
-        Ok(Encryption { key: row.value.properties.encryption, locked })
+        let opening = cx.house().glass.state(row.value.guid, cx.now()).opening;
+        Ok(Encryption { key: row.value.properties.encryption, locked, opening })
     }
 }
 
 /// Whether the key can be used now. What is held elsewhere says so by being open: whoever reads drives no holder.
-async fn usable<O: Op>(cx: &Cx<'_, O>, of: Uuid, key: &CustomerKey) -> Result<()> {
+pub(super) async fn usable<O: Op>(cx: &Cx<'_, O>, of: Uuid, key: &CustomerKey) -> Result<()> {
     match key.here() {
         Some(_) => look(cx.house(), of, key).await,
         None => cx.shelf(of).await.map(drop),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Bits of the smallest RSA key that is taken; 3072 are advised.
-const LEAST_BITS: usize = 2048;
+pub(super) const LEAST_BITS: usize = 2048;
 
 /// The role that the identity gets on the key: to read it, wrap and unwrap.
 pub(crate) const CRYPTO_GRANT: Uuid = KEY_VAULT_CRYPTO_SERVICE_ENCRYPTION_USER;
@@ -195,7 +195,8 @@ fn parse(settings: &Settings, identifier: &str, form: KeyForm) -> Result<Named> 
     Ok(Named::Here { vault: vault.to_owned(), name: ObjectName::new(name).map_err(|_| bad())?, version })
 }
 
-async fn require_rights<O: Op>(cx: &Cx<'_, O>, vault: &ResourceId, name: &ObjectName) -> Result<()> {
+/// Refuses whoever may not create, read, delete and purge a key: only those hold it.
+pub(super) async fn require_rights<O: Op>(cx: &Cx<'_, O>, vault: &ResourceId, name: &ObjectName) -> Result<()> {
     let scope = vault.child([Key::COLLECTION, name.as_str()]).map_err(Error::internal)?;
     let needed: [Action; 4] = [<CreateKey as Op>::ACTION, Key::READ, Key::DELETE, Key::PURGE];
     for action in &needed {

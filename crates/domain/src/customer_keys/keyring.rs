@@ -9,7 +9,10 @@ use seal::{EncryptionAlgorithm, RootSealing, open_kept};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{CustomerKey, KeyPlace, VaultKey, away, locked};
+use super::{
+    CustomerKey, KeyPlace, VaultKey, away, locked,
+    recovery::{Recovery, Terms},
+};
 use crate::{
     gate::{House, enter},
     resources::{Addressed, FindAddress, KeyVault},
@@ -27,6 +30,9 @@ pub(crate) struct HeldKeyring {
     wrapped: Vec<u8>,
     /// The keyring, sealed for whom it is.
     sealed: Vec<u8>,
+    /// The key of 32 bytes for any two of those whom the customer named, if they named some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recovery: Option<Recovery>,
 }
 
 /// What a keyring is sealed for: this resource's, and no other's.
@@ -40,13 +46,41 @@ impl HeldKeyring {
         &self.by
     }
 
-    /// Closes a keyring. Wrapping with a key of a vault here takes no secret, so the server does it in its own name.
+    /// What the customer prepared for when their key is gone.
+    pub(crate) fn recovery(&self) -> Option<&Recovery> {
+        self.recovery.as_ref()
+    }
+
+    /// The same without it; whether there was any.
+    pub(crate) fn drop_recovery(&mut self) -> bool {
+        self.recovery.take().is_some()
+    }
+
+    /// Opens it with what two custodians' shares gave. What was not prepared for that, or is not any more, does not open.
+    ///
+    /// # Errors
+    /// `Denied` when nothing is prepared; `Internal` when it is another keyring's key.
+    pub(crate) fn open_broken(&self, of: Uuid, inner: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
+        if self.recovery.is_none() {
+            return Err(Error::new(Kind::Denied, "nothing was prepared to open it without the customer's key"));
+        }
+        Ok(open_kept(inner, &purpose(of), &self.sealed)?)
+    }
+
+    /// Closes a keyring; with `terms`, prepares it for custodians too. Wrapping with a key of a vault here takes no secret, so the server does it in its own name.
     ///
     /// # Errors
     /// What the vault or the holder says of a key that cannot wrap.
-    pub(crate) async fn close(house: &House, of: Uuid, key: CustomerKey, material: &Secret<Vec<u8>>) -> Result<Self> {
+    pub(crate) async fn close(
+        house: &House,
+        of: Uuid,
+        key: CustomerKey,
+        material: &Secret<Vec<u8>>,
+        terms: Option<Terms>,
+    ) -> Result<Self> {
         let inner = seal::new_sealing_key()?;
         let sealed = RootSealing.seal(&inner, &purpose(of), material.expose())?.into_bytes().to_vec();
+        let recovery = terms.map(|terms| Recovery::prepare(of, terms, &inner)).transpose()?;
         let wrapped = match &key.place {
             KeyPlace::Here(vaulted) => {
                 let op = UseKey::<WrapKey> {
@@ -59,7 +93,7 @@ impl HeldKeyring {
             }
             KeyPlace::Elsewhere(at) => wrapped_elsewhere(house, at, &purpose(of), &inner).await?,
         };
-        Ok(Self { by: key, wrapped, sealed })
+        Ok(Self { by: key, wrapped, sealed, recovery })
     }
 
     /// Opens it, as the identity of whoever's data it holds. In a box, since opening the vault comes back here for the vault's own

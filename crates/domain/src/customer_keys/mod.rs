@@ -6,12 +6,17 @@
 //! key of any size. `docs/formats/keyring.md` has the layout.
 //!
 //! **Invariant:** nothing opens a closed keyring but `HeldKeyring::open`, which asks the vault in the name of whoever's data it holds,
-//! or the holder; and an opened one is looked at again within seconds ([`look_at_keys`], [`look_at_keys_elsewhere`]).
+//! or the holder; and an opened one is looked at again within seconds ([`look_at_keys`], [`look_at_keys_elsewhere`]). The one exception is
+//! agreed to by the customer beforehand: `HeldKeyring::open_broken`, with what two custodians' shares gave, for a bounded time.
 
+mod break_glass;
 mod change;
 mod choice;
 mod follow;
+mod glass;
 mod keyring;
+mod opening;
+mod recovery;
 mod watch;
 
 use std::sync::Arc;
@@ -21,11 +26,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::vault::{Key, Kind as VaultKind, VersionId};
 
+pub use break_glass::{BreakGlass, DisableBreakGlass, EnableBreakGlass, GetBreakGlass};
 pub use change::{ChangeEncryptionKey, Encryption, GetEncryption};
 pub(crate) use change::{move_key, move_role};
 pub(crate) use choice::{CRYPTO_GRANT, choose, require_same_key};
 pub use choice::{KeyForm, KeyRequest};
+pub(crate) use glass::Glass;
+pub use glass::{AskedOpening, GlassState, Opening, Party};
 pub(crate) use keyring::HeldKeyring;
+pub use opening::{ApproveOpening, AskOpening, CloseOpening, opening_of};
+pub use recovery::{Custodian, Terms};
 pub use watch::{look_at_keys, look_at_keys_elsewhere};
 
 /// What a customer's key that may not be used is answered with, beside the words.
@@ -83,6 +93,15 @@ impl CustomerKey {
         match &self.place {
             KeyPlace::Here(key) => Some(key),
             KeyPlace::Elsewhere(_) => None,
+        }
+    }
+
+    /// Whether both are versions of one key, in whoever's hands that is.
+    pub(crate) fn is_version_of(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (KeyPlace::Here(one), KeyPlace::Here(two)) => one.vault == two.vault && one.name == two.name,
+            (KeyPlace::Elsewhere(one), KeyPlace::Elsewhere(two)) => one.holder == two.holder && one.key == two.key,
+            _ => false,
         }
     }
 

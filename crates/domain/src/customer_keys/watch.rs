@@ -6,7 +6,7 @@ use futures::{StreamExt, future::join_all, stream};
 use kernel::{Caller, Error, Kind, Result};
 use uuid::Uuid;
 
-use super::{CustomerKey, KeyPlace, VaultKey, follow::follow, keyring::address, locked};
+use super::{CustomerKey, KeyPlace, VaultKey, follow::follow, keyring::address, locked, opening::end_what_is_over};
 use crate::{
     gate::{House, enter},
     vault::{CheckKey, ObjectName},
@@ -18,6 +18,7 @@ const AT_ONCE: usize = 16;
 /// Looks at every customer's key of a vault here that opened something, and closes what may not be open any more; also what was
 /// opened by a key elsewhere of which nothing was heard for longer than the grace. Called every few seconds by the server's own work.
 pub async fn look_at_keys(house: &House) {
+    end_what_is_over(house).await;
     for (of, key) in house.held_shelves() {
         if key.here().is_some() {
             look_at(house, of, &key).await;

@@ -291,8 +291,7 @@ impl<'a> Admission<'a> {
             self.house.refresh(touches_identity, true).await;
         }
         if touches_keys {
-            self.house.keys().forget_opened(&touched_keys);
-            self.house.recall.forget_shelves(&touched_keys);
+            self.house.forget_keyrings(&touched_keys);
         }
         drop(turn);
         if touches_applications {

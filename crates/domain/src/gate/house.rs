@@ -23,7 +23,7 @@ use crate::{
     access::{self, Access, Catalogue},
     audit,
     compute::Pulses,
-    customer_keys::{CustomerKey, HeldKeyring},
+    customer_keys::{CustomerKey, Glass, HeldKeyring},
     deployments::Running,
     governance::Policies,
     identity::Identity,
@@ -94,6 +94,8 @@ pub struct House {
     pub(crate) identity: Identity,
     /// What the scoring room keeps in memory.
     pub(crate) scoring: Scoring,
+    /// What two custodians opened.
+    pub(crate) glass: Glass,
     /// Storage accounts that were looked up.
     pub(crate) accounts: Accounts,
     /// What the vault room keeps in memory.
@@ -151,6 +153,7 @@ impl House {
             settings: parts.settings,
             identity: Identity::default(),
             scoring: Scoring::default(),
+            glass: Glass::default(),
             accounts: Accounts::default(),
             vault: HeldKeys::default(),
             deployments: Running::default(),

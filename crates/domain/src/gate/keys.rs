@@ -14,8 +14,12 @@ use seal::{Keyring, Ring};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{House, Record, Row, Shelf, opened::Opened, turns::Turns};
-use crate::customer_keys::{CustomerKey, HeldKeyring};
+use super::{
+    House, Record, Row, Shelf,
+    opened::{Opened, Trust},
+    turns::Turns,
+};
+use crate::customer_keys::{CustomerKey, HeldKeyring, Terms};
 
 /// How often a shelf is opened anew when keys change meanwhile.
 const ATTEMPTS: usize = 4;
@@ -58,19 +62,52 @@ impl OwnKeyring {
         Ok(Keyring::from_bytes(&material)?)
     }
 
-    /// The same keyring under a customer's key.
+    /// The same keyring under a customer's key. What was agreed to with the holder of another key holds no more.
     pub(super) async fn under(&self, house: &House, id: Uuid, key: CustomerKey) -> Result<Self> {
         let keyring = self.keyring(house, id).await?;
-        let held = HeldKeyring::close(house, id, key, &keyring.to_bytes()).await?;
+        let terms = self.terms().filter(|_| self.key().is_some_and(|before| before.is_version_of(&key))).cloned();
+        Self::closed(house, id, key, &keyring, terms).await
+    }
+
+    /// The same keyring under the same key, prepared for custodians too. The customer's key itself must open it: what opens it in its
+    /// stead prepares nothing.
+    pub(super) async fn prepared(&self, house: &House, id: Uuid, terms: Terms) -> Result<Self> {
+        let key = self.key().cloned().ok_or_else(|| Error::new(Kind::Stale, "no customer's key holds it any more"))?;
+        let keyring = self.keyring(house, id).await?;
+        Self::closed(house, id, key, &keyring, Some(terms)).await
+    }
+
+    async fn closed(
+        house: &House,
+        id: Uuid,
+        key: CustomerKey,
+        keyring: &Keyring,
+        terms: Option<Terms>,
+    ) -> Result<Self> {
+        let held = HeldKeyring::close(house, id, key, &keyring.to_bytes(), terms).await?;
         Ok(Self { material: Vec::new(), held: Some(held), versions: keyring.versions() })
+    }
+
+    fn terms(&self) -> Option<&Terms> {
+        Some(self.held.as_ref()?.recovery()?.terms())
+    }
+
+    /// Takes out what custodians were prepared to open it with; whether there was any.
+    pub(super) fn drop_recovery(&mut self) -> bool {
+        self.held.as_mut().is_some_and(HeldKeyring::drop_recovery)
+    }
+
+    /// What this keyring opens, by the key that two custodians' shares gave.
+    fn open_broken(&self, id: Uuid, inner: &Secret<Vec<u8>>) -> Option<Arc<Ring>> {
+        let material = self.held.as_ref()?.open_broken(id, inner).ok()?;
+        Some(Arc::new(Keyring::from_bytes(&material).ok()?.ring().ok()?))
     }
 
     /// Another edition of this keyring, held as this one is.
     async fn replaced(&self, house: &House, id: Uuid, keyring: &Keyring) -> Result<Self> {
-        let plain = Self::plain(keyring);
         match self.key() {
-            Some(key) => plain.under(house, id, key.clone()).await,
-            None => Ok(plain),
+            Some(key) => Self::closed(house, id, key.clone(), keyring, self.terms().cloned()).await,
+            None => Ok(Self::plain(keyring)),
         }
     }
 
@@ -236,14 +273,21 @@ impl Keys {
             });
             let row = house.peek::<OwnKeyring>(&self.system, id.as_bytes()).await?;
             let row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
-            let outcome = row.value.open(house, id).await;
+            let broken = house
+                .glass
+                .key(id, now)
+                .and_then(|(inner, until)| row.value.open_broken(id, &inner).map(|ring| (ring, Trust::Until(until))));
+            let outcome = match broken {
+                Some(opened) => Ok(opened),
+                None => row.value.open(house, id).await.map(|ring| (ring, Trust::KnownAt(now))),
+            };
             let mut opened = self.opened();
             if opened.generation != generation {
                 // Keys were made, destroyed or taken away meanwhile.
                 continue;
             }
             let fault = match outcome {
-                Ok(ring) => return Ok(opened.keep(id, ring, row.value.key(), now)),
+                Ok((ring, trust)) => return Ok(opened.keep(id, ring, row.value.key().map(|key| (key, trust)))),
                 Err(fault) => fault,
             };
             // The answer may have been long in coming.
@@ -313,6 +357,12 @@ impl Keys {
     /// Whether what has this GUID has a keyring where it is looked for.
     pub(super) async fn is_there(&self, meta: &dyn MetaStore, id: Uuid) -> Result<bool> {
         Ok(meta.get(&self.system.key(OwnKeyring::TABLE, id.as_bytes())).await?.is_some())
+    }
+
+    /// What was opened without its customer's key begins or ends: whoever asks next opens it anew, and at its end whoever holds it is
+    /// locked out. Whether anything was closed.
+    pub(super) fn glass_turned(&self, id: Uuid) -> bool {
+        self.opened().turn(id)
     }
 
     /// Drops shelves whose keys were made, changed or destroyed; the next use reads them again, where they still are.

@@ -11,6 +11,7 @@ mod blobs;
 mod census;
 mod changes;
 mod cx;
+mod glass;
 mod happening;
 mod house;
 mod keys;

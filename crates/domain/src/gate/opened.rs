@@ -44,15 +44,31 @@ struct Refused {
 
 struct Watched {
     key: CustomerKey,
-    /// When the key was last known to be allowed.
-    known_at: Timestamp,
+    trust: Trust,
     /// Shared by all who hold the shelf.
     latch: Latch,
 }
 
+/// For how long what was opened may be used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// The key was last known to be allowed then.
+    KnownAt(Timestamp),
+    /// Two custodians opened it in the key's stead, until then; what becomes of the key is nothing to it.
+    Until(Timestamp),
+}
+
 impl Watched {
     fn is_trusted(&self, now: Timestamp, grace: Duration) -> bool {
-        now < self.known_at.plus(grace)
+        match self.trust {
+            Trust::KnownAt(at) => now < at.plus(grace),
+            Trust::Until(end) => now < end,
+        }
+    }
+
+    /// Whether what becomes of this key decides.
+    fn hangs_on(&self, key: &CustomerKey) -> bool {
+        self.key == *key && matches!(self.trust, Trust::KnownAt(_))
     }
 }
 
@@ -78,16 +94,16 @@ impl Opened {
         (now < refused.until).then(|| Err(refused.refusal.error()))
     }
 
-    /// Keeps a shelf that was opened just now, by this customer's key if it was one. Gives it as it is to be used.
-    pub(super) fn keep(&mut self, id: Uuid, ring: Arc<Ring>, key: Option<&CustomerKey>, now: Timestamp) -> Shelf {
+    /// Keeps a shelf that was opened just now; behind this customer's key if it has one. Gives it as it is to be used.
+    pub(super) fn keep(&mut self, id: Uuid, ring: Arc<Ring>, key: Option<(&CustomerKey, Trust)>) -> Shelf {
         self.refused.remove(&id);
         let shelf = self.placed(id, ring);
         let before = self.watched.remove(&id);
         let shelf = match key {
             None => shelf,
-            Some(key) => {
+            Some((key, trust)) => {
                 let latch = before.map(|before| before.latch).filter(|latch| !latch.is_locked()).unwrap_or_default();
-                self.watched.insert(id, Watched { key: key.clone(), known_at: now, latch: latch.clone() });
+                self.watched.insert(id, Watched { key: key.clone(), trust, latch: latch.clone() });
                 shelf.behind(latch)
             }
         };
@@ -158,7 +174,8 @@ impl Opened {
     pub(super) fn held(&mut self) -> Vec<(Uuid, CustomerKey)> {
         let shelves = &self.shelves;
         self.watched.retain(|id, watched| shelves.contains_key(id) || watched.latch.is_shared());
-        self.watched.iter().map(|(id, watched)| (*id, watched.key.clone())).collect()
+        let hangs = self.watched.iter().filter(|(_, watched)| matches!(watched.trust, Trust::KnownAt(_)));
+        hangs.map(|(id, watched)| (*id, watched.key.clone())).collect()
     }
 
     /// What is locked since the holder of its key does not answer.
@@ -180,9 +197,9 @@ impl Opened {
         outcome: &Result<()>,
     ) -> bool {
         // Another key holds it by now.
-        let Some(watched) = self.watched.get_mut(&id).filter(|watched| watched.key == *key) else { return false };
+        let Some(watched) = self.watched.get_mut(&id).filter(|watched| watched.hangs_on(key)) else { return false };
         let Err(fault) = outcome else {
-            watched.known_at = at;
+            watched.trust = Trust::KnownAt(at);
             return false;
         };
         let closed = self.failed(id, fault, now);
@@ -195,11 +212,18 @@ impl Opened {
 
     /// Another key holds what was opened, or none does: that one is looked at from now on.
     pub(super) fn changed_hands(&mut self, id: Uuid, from: &CustomerKey, to: Option<&CustomerKey>) {
-        let Some(watched) = self.watched.get_mut(&id).filter(|watched| watched.key == *from) else { return };
+        let Some(watched) = self.watched.get_mut(&id).filter(|watched| watched.hangs_on(from)) else { return };
         match to {
             Some(key) => watched.key = key.clone(),
             None => drop(self.watched.remove(&id)),
         }
+    }
+
+    /// Closes what is open, and forgets a refusal; whoever opens it at this moment opens it anew. Whether anything was open.
+    pub(super) fn turn(&mut self, id: Uuid) -> bool {
+        self.refused.remove(&id);
+        self.generation = self.generation.wrapping_add(1);
+        self.close(id)
     }
 
     /// Drops these shelves, after their keys were made, changed or destroyed; the next use opens them again, where that still

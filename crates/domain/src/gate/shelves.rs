@@ -7,7 +7,7 @@ use super::{
     Admission, Changes, ForgottenKey, Row, Shelf,
     keys::{OwnKeyring, RestingKeyring, RestingShelf},
 };
-use crate::customer_keys::CustomerKey;
+use crate::customer_keys::{CustomerKey, Terms};
 
 impl Admission<'_> {
     /// A new shelf, for what has this GUID; it lasts once `changes` are committed.
@@ -43,6 +43,36 @@ impl Admission<'_> {
         let mut row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
         row.value = row.value.freed(self.house(), of).await?;
         changes.put(system, &row).map(drop)
+    }
+
+    /// Prepares a shelf's keyring for custodians once `changes` are committed. The customer's key must open it, and be this one.
+    pub(crate) async fn prepare_recovery(
+        &self,
+        of: Uuid,
+        key: &CustomerKey,
+        terms: Terms,
+        changes: &mut Changes,
+    ) -> Result<()> {
+        let system = self.system();
+        let row = self.get::<OwnKeyring>(system, of.as_bytes()).await?;
+        let mut row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
+        if row.value.key() != Some(key) {
+            return Err(Error::new(Kind::Conflict, "the workspace got another key at this moment; try again"));
+        }
+        row.value = row.value.prepared(self.house(), of, terms).await?;
+        changes.put(system, &row).map(drop)
+    }
+
+    /// Takes out of a shelf's keyring what custodians open it with, once `changes` are committed; whether there was any.
+    pub(crate) async fn drop_recovery(&self, of: Uuid, changes: &mut Changes) -> Result<bool> {
+        let system = self.system();
+        let row = self.get::<OwnKeyring>(system, of.as_bytes()).await?;
+        let mut row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
+        let had_any = row.value.drop_recovery();
+        if had_any {
+            changes.put(system, &row)?;
+        }
+        Ok(had_any)
     }
 
     /// A new shelf that a customer's key closes; it lasts once `changes` are committed.

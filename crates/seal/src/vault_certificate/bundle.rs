@@ -117,6 +117,18 @@ pub fn to_pkcs12(key: Option<&VaultKey>, chain: &[Vec<u8>]) -> Result<Secret<Vec
     written.map(Secret::new).map_err(refused)
 }
 
+/// Reads a private key from PEM: one, which is not encrypted.
+///
+/// # Errors
+/// `Invalid`.
+pub fn key_from_pem(text: &Secret<String>) -> Result<VaultKey, VaultKeyFault> {
+    let mut keys = PrivateKeyDer::pem_slice_iter(text.expose().as_bytes());
+    let (Some(Ok(key)), None) = (keys.next(), keys.next()) else {
+        return Err(VaultKeyFault::Invalid("the file must hold one private key in PEM that is not encrypted"));
+    };
+    VaultKey::from_document(key.secret_der())
+}
+
 /// Certificates as PEM, behind their key when it may leave.
 pub fn to_pem(key: Option<&VaultKey>, chain: &[Vec<u8>]) -> Secret<String> {
     let mut out = String::new();

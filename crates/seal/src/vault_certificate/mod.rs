@@ -7,7 +7,7 @@ mod form;
 mod name;
 mod read;
 
-pub use bundle::{CertificateBundle, ordered, to_pem, to_pkcs12};
+pub use bundle::{CertificateBundle, key_from_pem, ordered, to_pem, to_pkcs12};
 pub use form::{CertificateForm, CertificateUsage};
 pub use read::{ReadCertificate, thumbprint};
 

@@ -13,6 +13,7 @@ fn every_door_that_deploys_grants_changes_keys_or_destroys_is_guarded() {
         "/groups/members/update",
         "/identityproviders/write",
         "/keys/",
+        "breakglass/write",
         "/onlineendpoints/deployments/write",
         "/onlineendpoints/write",
         "/resourcegroups/delete",

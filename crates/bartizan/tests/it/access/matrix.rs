@@ -156,6 +156,7 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.KeyVault/vaults/purgeDue/action",
     "Microsoft.MachineLearningServices/erasedWorkspaces/honour/action",
     "Microsoft.MachineLearningServices/erasedWorkspaces/sign/action",
+    "Microsoft.MachineLearningServices/workspaces/breakGlass/end/action",
     "Microsoft.MachineLearningServices/workspaces/find/read",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/rest/action",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/supervise/action",

@@ -27,7 +27,10 @@ const LATER: Duration = Duration::from_secs(50);
 
 impl Customer {
     pub async fn new() -> Self {
-        let bank = Bank::new().await;
+        Self::over(Bank::new().await).await
+    }
+
+    pub async fn over(bank: Bank) -> Self {
         let vault = format!("{}/providers/Microsoft.KeyVault/vaults/{VAULT}", bank.test.group());
         let body = json!({"location": "local", "properties": {"enablePurgeProtection": true}});
         assert_eq!(bank.test.ask(bank.owner(), Method::PUT, &vault, Some(&body)).await.0, 201);
@@ -67,11 +70,11 @@ impl Customer {
         assert_eq!(status, 200, "{answer}");
     }
 
-    fn workspace(&self) -> String {
+    pub fn workspace(&self) -> String {
         self.bank.test.workspace().replace("/ws1", "/held")
     }
 
-    async fn make(&self, who: &Secret<String>, vault: Option<&str>, identifier: Option<&str>) -> (u16, Value) {
+    pub async fn make(&self, who: &Secret<String>, vault: Option<&str>, identifier: Option<&str>) -> (u16, Value) {
         let body = json!({"location": "local", "properties": {"encryption": {
             "status": "Enabled",
             "keyVaultProperties": {"keyVaultArmId": vault, "keyIdentifier": identifier},
@@ -80,27 +83,27 @@ impl Customer {
     }
 
     /// A request to the workspace by the owner.
-    async fn ask(&self, method: Method, below: &str, body: Option<Value>) -> (u16, Value) {
+    pub async fn ask(&self, method: Method, below: &str, body: Option<Value>) -> (u16, Value) {
         let owner = self.bank.test.owner_again().await;
         self.bank.test.ask(Some(&owner), method, &format!("{}{below}", self.workspace()), body.as_ref()).await
     }
 
     /// Whether the workspace's data can be reached.
-    async fn reach(&self) -> (u16, Value) {
+    pub async fn reach(&self) -> (u16, Value) {
         let owner = self.bank.test.owner_again().await;
         let mlflow = format!("/mlflow/v1.0{}/api/2.0/mlflow", self.workspace());
         let place = format!("{mlflow}/experiments/get-by-name?experiment_name=kept");
         self.bank.test.ask(Some(&owner), Method::GET, &place, None).await
     }
 
-    async fn keep_something(&self) {
+    pub async fn keep_something(&self) {
         let owner = self.bank.test.owner_again().await;
         let place = format!("/mlflow/v1.0{}/api/2.0/mlflow/experiments/create", self.workspace());
         let made = self.bank.test.ask(Some(&owner), Method::POST, &place, Some(&json!({"name": "kept"}))).await;
         assert_eq!(made.0, 200, "{}", made.1);
     }
 
-    async fn change_key(&self, identifier: &str) -> (u16, Value) {
+    pub async fn change_key(&self, identifier: &str) -> (u16, Value) {
         let who = Self::maker(&self.bank).await;
         let body = json!({"keyVaultArmId": self.vault, "keyIdentifier": identifier});
         let place = format!("{}/changeEncryptionKey", self.workspace());

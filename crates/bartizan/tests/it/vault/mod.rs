@@ -1,6 +1,7 @@
 //! Vaults through their doors: who may what, what is kept, what is refused.
 
 mod accounts;
+mod break_glass;
 mod certificates;
 mod customer_keys;
 mod doors;

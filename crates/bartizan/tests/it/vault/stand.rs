@@ -26,7 +26,11 @@ pub struct Person {
 impl Bank {
     /// The vault of the workspace that every house has.
     pub async fn new() -> Self {
-        let (test, callers) = TestHouse::new().await;
+        Self::at(TestHouse::new().await).await
+    }
+
+    /// The same in a house that is there.
+    pub async fn at((test, callers): (TestHouse, Callers)) -> Self {
         let (_, ws) = test.ask(callers.token(Who::Owner), Method::GET, &test.workspace(), None).await;
         let id = ws["properties"]["keyVault"].as_str().unwrap().to_owned();
         Self { test, callers, id }

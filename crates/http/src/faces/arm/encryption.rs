@@ -10,7 +10,7 @@ use http::Method;
 use kernel::{Error, KeyElsewhere, Kind};
 use wire::encryption as shape;
 
-use super::{Fault, WORKSPACE, view::id_field};
+use super::{Fault, WORKSPACE, break_glass, view::id_field};
 use crate::{Doors, Guest};
 
 const FIELD: &str = "properties.encryption";
@@ -81,12 +81,17 @@ fn properties(key: &CustomerKey) -> shape::KeyVaultProperties {
 
 fn state(encryption: Encryption) -> shape::EncryptionState {
     let status = if encryption.key.is_some() { "Enabled" } else { "Disabled" };
-    let state = if encryption.locked.is_some() { "Locked" } else { "Available" };
+    let state = match (&encryption.opening, &encryption.locked) {
+        (Some(_), _) => "OpenedByBreakGlass",
+        (None, Some(_)) => "Locked",
+        (None, None) => "Available",
+    };
     shape::EncryptionState {
         status: String::from(status),
         key_vault_properties: encryption.key.as_ref().map(properties),
         state: String::from(state),
         reason: encryption.locked,
+        break_glass: encryption.opening.as_ref().map(break_glass::opening),
     }
 }
 
@@ -108,5 +113,5 @@ async fn change_key(guest: Guest) -> Result<Response, Fault> {
     }))?;
     let op = ChangeEncryptionKey { workspace, request: asked.unwrap_or_default() };
     let key = enter(shell.house(), &caller, op).await?;
-    Ok(Json(state(Encryption { key: Some(key), locked: None })).into_response())
+    Ok(Json(state(Encryption { key: Some(key), locked: None, opening: None })).into_response())
 }

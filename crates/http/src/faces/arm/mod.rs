@@ -5,6 +5,7 @@ mod account_encryption;
 mod account_signatures;
 mod baseline;
 mod blob_services;
+mod break_glass;
 mod cloud;
 mod codes;
 mod companions;
@@ -64,6 +65,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(workspaces::doors)
         .face(erasures::doors)
         .face(encryption::doors)
+        .face(break_glass::doors)
         .face(impact::doors)
         .face(reseal::doors)
         .face(network::doors)

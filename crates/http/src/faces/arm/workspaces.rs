@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use domain::{
+    customer_keys::opening_of,
     gate::{Row, enter},
     network::{NetworkRequest, NetworkView, network_of},
     resources::{
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use wire::arm;
 
 use super::{
-    Fault, GROUP, WORKSPACE, encryption, identities, list, named, network, pages::Pages, precondition, show,
+    Fault, GROUP, WORKSPACE, break_glass, encryption, identities, list, named, network, pages::Pages, precondition, show,
     view::id_field,
 };
 use crate::{Doors, Guest};
@@ -101,6 +102,7 @@ fn properties(guest: &Guest, resource: &Resource<Workspace>) -> arm::Workspace {
         soft_deleted_at: None,
         scheduled_purge_date: None,
         encryption: workspace.encryption.as_ref().map(encryption::view),
+        break_glass: opening_of(guest.house(), resource.guid).as_ref().map(break_glass::opening),
     }
 }
 
