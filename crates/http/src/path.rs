@@ -46,6 +46,7 @@ const WORDS: &[&str] = &[
     "approve",
     "baselineReports",
     "breakGlass",
+    "throughputSettings",
     "request",
     "close",
     "businessImpact",

@@ -176,6 +176,8 @@ pub struct WorkspaceInput {
     pub secret_detection: Option<String>,
     /// `Off`, `Warn` or `Refuse`: what becomes of code in whose files something looks like a secret or personal data. Our own.
     pub content_scan: Option<String>,
+    /// The throughput of its metadata, which can be said again and not be changed so.
+    pub service_managed_resources_settings: Option<ServiceManagedResources>,
     /// `True` recovers the deleted workspace that has this name. A boolean is taken as well.
     pub allow_recover_soft_deleted_workspace: Option<Value>,
 }
@@ -259,9 +261,49 @@ pub struct Workspace {
     /// The customer's key that holds its data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<crate::encryption::Encryption>,
+    /// The throughput of its metadata.
+    #[serde(default)]
+    pub service_managed_resources_settings: ServiceManagedResources,
     /// Said while two custodians have it open without that key. Our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<crate::encryption::BreakGlassOpening>,
+}
+
+/// What Azure manages for a workspace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceManagedResources {
+    /// The metadata store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosmos_db: Option<CosmosDb>,
+}
+
+/// The metadata store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CosmosDb {
+    /// Request units a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collections_throughput: Option<u32>,
+}
+
+/// `throughputSettings/default` (`Microsoft.DocumentDB`'s form).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThroughputSettings {
+    /// The setting.
+    pub resource: Throughput,
+}
+
+/// A throughput.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Throughput {
+    /// Request units a second.
+    pub throughput: u32,
+    /// The least that can be set, as answered; a number in words, as there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_throughput: Option<String>,
 }
 
 /// A list. `next_link` is an absolute URL, or absent on the last page.

@@ -48,6 +48,7 @@ pub(crate) mod session;
 mod sign_in;
 mod snapshot;
 mod storage;
+mod throughput;
 pub(crate) mod verify_log;
 mod workspace;
 mod workspace_secret;

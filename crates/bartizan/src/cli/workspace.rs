@@ -6,7 +6,10 @@ use clap::{Args, Subcommand};
 use outbound::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, encryption, impact, network_rule, role, session::json_or_null, workspace_secret};
+use super::{
+    Session, SessionOptions, encryption, impact, network_rule, role, session::json_or_null, throughput,
+    workspace_secret,
+};
 use crate::failure::Failure;
 
 /// Commands on workspaces.
@@ -57,6 +60,8 @@ pub enum Command {
     /// The key that holds one's data.
     #[command(subcommand)]
     Encryption(encryption::Command),
+    #[command(subcommand)]
+    Throughput(throughput::Command),
     /// The addresses that may reach one.
     #[command(subcommand)]
     NetworkRule(network_rule::Command),
@@ -234,6 +239,7 @@ impl Command {
             Self::Update(update) => update.run().await,
             Self::Impact(command) => command.run().await,
             Self::Encryption(command) => command.run().await,
+            Self::Throughput(command) => command.run().await,
             Self::NetworkRule(command) => command.run().await,
             Self::Secret(command) => command.run().await,
             Self::Share { name, user, role, session } => {

@@ -17,6 +17,7 @@ mod audit;
 mod baseline;
 mod blobs;
 mod browser;
+mod capacity;
 mod companions;
 mod datastores;
 mod deleted;

@@ -35,7 +35,7 @@ pub(crate) use glass::Glass;
 pub use glass::{AskedOpening, GlassState, Opening, Party};
 pub(crate) use keyring::HeldKeyring;
 pub use opening::{ApproveOpening, AskOpening, CloseOpening, opening_of};
-pub use recovery::{Custodian, Terms};
+pub use recovery::{Custodian, CustodianKey, Terms};
 pub use watch::{look_at_keys, look_at_keys_elsewhere};
 
 /// What a customer's key that may not be used is answered with, beside the words.

@@ -15,13 +15,16 @@ const ALGORITHM: EncryptionAlgorithm = EncryptionAlgorithm::RsaOaep256;
 /// What a share seals, so that it can be told whether it is the right one.
 const PROOF: &[u8] = b"share";
 
+/// The public half of a custodian's key.
+pub type CustodianKey = VaultPublicKey;
+
 /// Somebody who may open a workspace together with another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Custodian {
     /// Who.
     pub principal: PrincipalId,
     /// The public half of their own key, RSA.
-    pub key: VaultPublicKey,
+    pub key: CustodianKey,
 }
 
 /// What was agreed to while the customer's key opened the workspace.

@@ -61,6 +61,12 @@ impl Changes {
         .collect()
     }
 
+    /// Bytes that are to be written on a shelf, before they are sealed; none when nothing is changed there.
+    pub(super) fn bytes_on(&self, shelf: &[u8; 16]) -> Option<usize> {
+        let here = self.pending.iter().filter(|change| change.shelf.id() == shelf);
+        here.map(|change| change.plain.as_ref().map_or(0, Vec::len)).reduce(usize::saturating_add)
+    }
+
     /// What is to be written, as it is before it is sealed.
     pub(super) fn plain(&self) -> impl Iterator<Item = &[u8]> {
         self.pending.iter().filter_map(|change| change.plain.as_deref())

@@ -5,7 +5,7 @@ use std::{
     marker::PhantomData,
     ops::Deref,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -28,6 +28,9 @@ use crate::{
 
 /// The detail of a record that names what was asked for beside the operation's own action.
 pub(crate) const ALSO_NEEDED: &str = "alsoNeeded";
+
+/// Rows that are read at once where all are.
+const ALL_AT_ONCE: usize = 1000;
 
 /// Proof that `O` was authorized for this caller. Only the gate makes one.
 pub struct Cx<'a, O> {
@@ -61,6 +64,8 @@ pub struct Admission<'a> {
     denial_is_recorded: AtomicBool,
     /// The approval that the first commit uses up.
     approval: Mutex<Option<Row<ApprovalRequest>>>,
+    /// The workspace whose request units this uses.
+    pub(super) metered: OnceLock<Uuid>,
 }
 
 /// What an operation says of itself for its record.
@@ -84,6 +89,7 @@ impl<'a> Admission<'a> {
             is_recorded: AtomicBool::new(false),
             denial_is_recorded: AtomicBool::new(false),
             approval: Mutex::default(),
+            metered: OnceLock::new(),
         }
     }
 
@@ -216,7 +222,9 @@ impl<'a> Admission<'a> {
 
     /// Reads one row.
     pub async fn get<T: Record>(&self, shelf: &Shelf, id: &[u8]) -> Result<Option<Row<T>>> {
-        self.house.peek(shelf, id).await
+        let found = self.house.meta().get(&shelf.key(T::TABLE, id)).await?;
+        self.charge_read(shelf, found.as_ref().map_or(0, |stored| stored.value.bytes().len()));
+        found.as_ref().map(|stored| shelf.open(stored)).transpose()
     }
 
     /// Reads at most `limit` rows whose id starts with `prefix` and is greater than `after`, in id order.
@@ -227,12 +235,24 @@ impl<'a> Admission<'a> {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Row<T>>> {
-        self.house.page(shelf, prefix, after, limit).await
+        let after = after.map(|id| shelf.key(T::TABLE, id));
+        let found = self.house.meta().scan(&shelf.key(T::TABLE, prefix), after.as_deref(), limit).await?;
+        self.charge_read(shelf, found.iter().map(|stored| stored.value.bytes().len()).sum());
+        found.iter().map(|stored| shelf.open(stored)).collect()
     }
 
     /// Reads all rows whose id starts with `prefix`, in id order.
     pub async fn all<T: Record>(&self, shelf: &Shelf, prefix: &[u8]) -> Result<Vec<Row<T>>> {
-        self.house.all(shelf, prefix).await
+        let mut rows: Vec<Row<T>> = Vec::new();
+        loop {
+            let after = rows.last().map(|row| row.id.clone());
+            let page = self.page(shelf, prefix, after.as_deref(), ALL_AT_ONCE).await?;
+            let was_last = page.len() < ALL_AT_ONCE;
+            rows.extend(page);
+            if was_last {
+                return Ok(rows);
+            }
+        }
     }
 
     /// Makes the changes durable, together with the record of this operation. `Stale` when a row was written by someone
@@ -278,6 +298,7 @@ impl<'a> Admission<'a> {
         let touches_keys = !touched_keys.is_empty();
         self.house.accounts.suspects.clear_named(&changes);
         let records = vec![self.house.seal_record(&self.activity(Outcome::Succeeded))?];
+        let price = self.price(&changes);
         let changes = changes.seal()?;
         self.house.store(Batch { changes, records }, cut).await.map_err(|fault| match fault {
             StoreError::Stale { .. } => Error::from(fault),
@@ -286,6 +307,7 @@ impl<'a> Admission<'a> {
             }
         })?;
         self.is_recorded.store(true, Ordering::Release);
+        self.charge(price);
         if touches_access && touches_keys {
             // A key may be used by a role that this very commit gave: whoever opens the shelf anew is to find it.
             self.house.refresh(touches_identity, true).await;

@@ -14,7 +14,7 @@ use seal::Place;
 use uuid::Uuid;
 
 use super::{
-    Activity, Record, Row, Settings, Shelf,
+    Activity, Capacity, Record, Row, Settings, Shelf,
     keys::Keys,
     reads::{ENOUGH, PendingReads},
     tide::Tide,
@@ -94,6 +94,8 @@ pub struct House {
     pub(crate) identity: Identity,
     /// What the scoring room keeps in memory.
     pub(crate) scoring: Scoring,
+    /// What workspaces have left of their request units.
+    pub(crate) capacity: Capacity,
     /// What two custodians opened.
     pub(crate) glass: Glass,
     /// Storage accounts that were looked up.
@@ -153,6 +155,7 @@ impl House {
             settings: parts.settings,
             identity: Identity::default(),
             scoring: Scoring::default(),
+            capacity: Capacity::default(),
             glass: Glass::default(),
             accounts: Accounts::default(),
             vault: HeldKeys::default(),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, SubscriptionId};
 use serde::{Deserialize, Serialize};
 
-use super::{Edition, Resource, Workspace, find};
+use super::{Edition, Resource, Workspace, companions::workspaces, find, throughput::MOST_THROUGHPUT};
 use crate::{
     compute::{JOBS_AT_ONCE, running_jobs},
     gate::{Changes, Cx, Op, Record, Row, Shelf},
@@ -15,6 +15,8 @@ use crate::{
 
 /// The family of the server's own target.
 const LOCAL: &str = "local";
+/// Request units a second of workspaces' metadata, as if they were cores.
+const REQUEST_UNITS: &str = "requestUnits";
 /// Entries of one update.
 const MOST: usize = 200;
 const ATTEMPTS: usize = 8;
@@ -47,11 +49,13 @@ fn of_subscription(system: &Shelf, subscription: SubscriptionId) -> Vec<u8> {
     system.name_id::<Quota>(&subscription.to_string())
 }
 
-/// What a subscription may use when nobody said: all of the server's own target, and nothing else.
+/// What a subscription may use when nobody said: all of the server's own target, as many request units as one workspace can have, and
+/// nothing else.
 fn default_limit(family: &str) -> u32 {
-    match family.eq_ignore_ascii_case(LOCAL) {
-        true => u32::try_from(JOBS_AT_ONCE).unwrap_or(u32::MAX),
-        false => 0,
+    match family {
+        _ if family.eq_ignore_ascii_case(LOCAL) => u32::try_from(JOBS_AT_ONCE).unwrap_or(u32::MAX),
+        _ if family.eq_ignore_ascii_case(REQUEST_UNITS) => MOST_THROUGHPUT,
+        _ => 0,
     }
 }
 
@@ -267,13 +271,40 @@ impl Op for ListUsages {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         // The family `local` is one machine, whatever location a workspace says it is in.
         let jobs = running_jobs(cx).await?;
-        let used = |quota: &Quota| match quota.family.eq_ignore_ascii_case(LOCAL) {
-            true => jobs.iter().filter(|workspace| workspace.is_within(&quota.scope)).count(),
-            false => 0,
+        let all = workspaces(cx).await?;
+        let units = |quota: &Quota| {
+            let counts = |one: &&Row<Resource<Workspace>>| {
+                one.value.id.is_within(&quota.scope) && one.value.location.eq_ignore_ascii_case(&quota.location)
+            };
+            let each = all.iter().filter(counts).map(|one| usize::try_from(one.value.properties.throughput));
+            each.map(|units| units.unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
+        };
+        let used = |quota: &Quota| match &quota.family {
+            family if family.eq_ignore_ascii_case(LOCAL) => {
+                jobs.iter().filter(|workspace| workspace.is_within(&quota.scope)).count()
+            }
+            family if family.eq_ignore_ascii_case(REQUEST_UNITS) => units(quota),
+            _ => 0,
         };
         let quotas = quotas_at(cx, self.subscription, &self.location).await?;
         Ok(quotas.into_iter().map(|quota| (quota.clone(), used(&quota))).collect())
     }
+}
+
+/// How many request units a second a workspace itself, if that is said, and all of its subscription at that place may have.
+pub(super) async fn request_units<O: Op>(
+    cx: &Cx<'_, O>,
+    subscription: SubscriptionId,
+    workspace: &ResourceId,
+    location: &str,
+) -> Result<(Option<u32>, u32)> {
+    let found = quotas_at(cx, subscription, location).await?;
+    let whole = ResourceId::subscription(subscription);
+    let of = |scope: &ResourceId| {
+        let is = |quota: &&Quota| quota.scope == *scope && quota.family.eq_ignore_ascii_case(REQUEST_UNITS);
+        found.iter().find(is).map(|quota| quota.limit)
+    };
+    Ok((of(workspace), of(&whole).unwrap_or_else(|| default_limit(REQUEST_UNITS))))
 }
 
 /// All quotas of the server's own target.

@@ -162,6 +162,7 @@ pub async fn workspace_shelf<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Resul
     let system = cx.system();
     let row = cx.get::<Resource<Workspace>>(system, &row_id::<Workspace>(system, &id)).await?;
     let row = row.ok_or_else(|| Error::not_found(format_args!("the resource `{id}`")))?;
+    cx.meter(row.value.guid, row.value.properties.throughput)?;
     let shelf = cx.shelf(WorkspaceId::from(row.value.guid)).await?;
     Ok((shelf, row))
 }

@@ -14,6 +14,7 @@ use super::{
     Telemetry, Written, collection,
     deleted_workspace::{hold_group, recover, resting, rests},
     find, name, row_id, support_app,
+    throughput::{DEFAULT_THROUGHPUT, default_throughput, require_same_throughput},
     workspace_change::{Wanted, check_retention, rewrite},
     workspace_identity,
     workspace_keys::{self, NewKeys},
@@ -71,6 +72,9 @@ pub struct Workspace {
     /// Whether its owners let diagnostics of it be collected, where the operator collects any.
     #[serde(default = "yes")]
     pub sends_diagnostics: bool,
+    /// Request units a second of its metadata.
+    #[serde(default = "default_throughput")]
+    pub throughput: u32,
 }
 
 impl Workspace {
@@ -134,6 +138,8 @@ pub struct WorkspaceRequest {
     pub hbi: Option<bool>,
     /// Whether diagnostics of it may be collected; yes when nobody says, where the operator collects any at all.
     pub sends_diagnostics: Option<bool>,
+    /// Request units a second, which can be said again and not be changed so.
+    pub throughput: Option<u32>,
     /// Recover the deleted workspace that has this name, if there is one.
     pub recover: bool,
 }
@@ -228,6 +234,7 @@ impl PutWorkspace {
             encryption,
             hbi,
             sends_diagnostics,
+            throughput,
             ..
         } = self.request;
         let tags = Some(self.tags);
@@ -243,6 +250,7 @@ impl PutWorkspace {
             encryption,
             hbi,
             sends_diagnostics,
+            throughput,
         }
     }
 
@@ -254,6 +262,7 @@ impl PutWorkspace {
         for (field, words) in words {
             name::check_words(field, words.as_deref().unwrap_or_default())?;
         }
+        require_same_throughput(self.request.throughput, DEFAULT_THROUGHPUT)?;
         let retention_days = self.request.retention_days.map_or(Ok(fourteen()), check_retention)?;
         let tenant =
             cx.house().tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
@@ -326,6 +335,7 @@ impl PutWorkspace {
             encryption,
             hbi: self.request.hbi.unwrap_or_default(),
             sends_diagnostics: self.request.sends_diagnostics.unwrap_or(yes()),
+            throughput: DEFAULT_THROUGHPUT,
         };
         let system = cx.system();
         let _turn = cx.house().assigning.lock().await;

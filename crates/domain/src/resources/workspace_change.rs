@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use kernel::{Action, Error, ResourceId, Result, WorkspaceId};
 
-use super::{Edition, Precondition, Resource, ResourceType, Workspace, edition, find, name};
+use super::{
+    Edition, Precondition, Resource, ResourceType, Workspace, edition, find, name, throughput::require_same_throughput,
+};
 use crate::{
     customer_keys::{KeyRequest, require_same_key},
     gate::{Changes, Cx, Op, Row},
@@ -51,6 +53,8 @@ pub struct Wanted {
     pub hbi: Option<bool>,
     /// Whether diagnostics of it may be collected.
     pub sends_diagnostics: Option<bool>,
+    /// Request units a second, which can be said again and not be changed so.
+    pub throughput: Option<u32>,
 }
 
 #[async_trait]
@@ -88,7 +92,9 @@ pub(super) async fn rewrite<O: Op>(
         encryption,
         hbi,
         sends_diagnostics,
+        throughput,
     } = wanted;
+    require_same_throughput(throughput, workspace.properties.throughput)?;
     require_same_key(encryption.as_ref(), workspace.properties.encryption.as_ref())?;
     impact::require_same(hbi, workspace.properties.hbi)?;
     if let Some(tags) = tags {

@@ -7,14 +7,13 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{
     customer_keys::{
-        ApproveOpening, AskOpening, AskedOpening, BreakGlass, CloseOpening, Custodian, DisableBreakGlass,
+        ApproveOpening, AskOpening, AskedOpening, BreakGlass, CloseOpening, Custodian, CustodianKey, DisableBreakGlass,
         EnableBreakGlass, GetBreakGlass, GlassState, Opening, Party,
     },
     gate::{House, enter},
 };
 use http::{Method, StatusCode};
 use kernel::{Error, PrincipalId, Result, Secret};
-use seal::VaultPublicKey;
 use wire::encryption as shape;
 
 use super::{Fault, WORKSPACE};
@@ -97,7 +96,7 @@ fn share(text: String) -> Result<Secret<Vec<u8>>> {
     })
 }
 
-fn asked_custodian(one: shape::Custodian) -> Result<(PrincipalId, VaultPublicKey)> {
+fn asked_custodian(one: shape::Custodian) -> Result<(PrincipalId, CustodianKey)> {
     let who = one.principal_id.parse().map_err(|why| Error::invalid("custodians.principalId", why))?;
     let key = serde_json::from_value(one.public_key).map_err(|_| {
         Error::invalid("custodians.publicKey", "must be an RSA public key as a JSON Web Key: `kty`, `n` and `e`")

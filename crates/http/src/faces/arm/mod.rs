@@ -35,6 +35,7 @@ mod reseal;
 mod snapshots;
 mod storage_accounts;
 mod templates;
+mod throughput;
 mod vaults;
 mod view;
 mod virtual_networks;
@@ -66,6 +67,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(erasures::doors)
         .face(encryption::doors)
         .face(break_glass::doors)
+        .face(throughput::doors)
         .face(impact::doors)
         .face(reseal::doors)
         .face(network::doors)

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use wire::arm;
 
 use super::{
-    Fault, GROUP, WORKSPACE, break_glass, encryption, identities, list, named, network, pages::Pages, precondition, show,
-    view::id_field,
+    Fault, GROUP, WORKSPACE, break_glass, encryption, identities, list, named, network, pages::Pages, precondition,
+    show, throughput, view::id_field,
 };
 use crate::{Doors, Guest};
 
@@ -102,6 +102,7 @@ fn properties(guest: &Guest, resource: &Resource<Workspace>) -> arm::Workspace {
         soft_deleted_at: None,
         scheduled_purge_date: None,
         encryption: workspace.encryption.as_ref().map(encryption::view),
+        service_managed_resources_settings: throughput::shown(workspace.throughput),
         break_glass: opening_of(guest.house(), resource.guid).as_ref().map(break_glass::opening),
     }
 }
@@ -158,6 +159,7 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
             encryption: encryption::asked(body.properties.encryption)?,
             hbi: body.properties.hbi_workspace,
             sends_diagnostics: body.properties.send_diagnostics,
+            throughput: throughput::asked(body.properties.service_managed_resources_settings),
             recover: is_true(body.properties.allow_recover_soft_deleted_workspace.as_ref())?,
         },
         precondition,
@@ -217,6 +219,7 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
             encryption: encryption::asked(body.properties.encryption)?,
             hbi: body.properties.hbi_workspace,
             sends_diagnostics: body.properties.send_diagnostics,
+            throughput: throughput::asked(body.properties.service_managed_resources_settings),
         },
         precondition,
     };
