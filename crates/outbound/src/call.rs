@@ -46,8 +46,12 @@ impl Call {
 
     /// Adds a bearer token. It is left out of debug prints.
     pub fn bearer(self, token: &Secret<String>) -> Self {
+        self.authorization(&Secret::new(["Bearer ", token.expose()].concat()))
+    }
+
+    /// Adds a whole `Authorization` header. It is left out of debug prints.
+    pub fn authorization(self, text: &Secret<String>) -> Self {
         self.with(|request| {
-            let text = Secret::new(["Bearer ", token.expose()].concat());
             let value = HeaderValue::try_from(text.expose().as_str());
             let mut value = value.map_err(|_| Error::Header { name: AUTHORIZATION.to_string() })?;
             value.set_sensitive(true);

@@ -47,18 +47,28 @@ impl Client {
         // System roots are not even loaded: that would cost a start more than everything else here.
         let mut authorities = RootCertStore::empty();
         add_authorities(&mut authorities, ca_pem)?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(trusting(authorities)?)
-            .https_only(true)
-            .http1_only()
-            .no_proxy()
-            .redirect(Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .connect_timeout(timeouts.connect)
-            .user_agent(concat!("bartizan/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(Error::setup)?;
+        let http = plain(authorities, timeouts)?.https_only(true).build().map_err(Error::setup)?;
+        Ok(Self { http, base, timeouts })
+    }
+
+    /// A client for a server elsewhere that whoever runs the command named: `http://host:port` or `https://host:port`, nothing
+    /// behind it. Over HTTPS it trusts the certificates in `ca_pem` alone, or the system's where none are given.
+    ///
+    /// # Errors
+    /// `Address` when the URL is not of that form, `Ca` when there is no usable certificate in `ca_pem`.
+    pub fn to_named_server(base_url: &str, ca_pem: Option<&[u8]>, timeouts: Timeouts) -> Result<Self> {
+        let base = Url::parse(base_url).ok().filter(|url| is_bare(url) && matches!(url.scheme(), "http" | "https"));
+        let base = base.ok_or_else(|| Error::Address { text: base_url.to_owned() })?;
+        let mut authorities = RootCertStore::empty();
+        match ca_pem {
+            Some(pem) => add_authorities(&mut authorities, pem)?,
+            None if base.scheme() == "https" => {
+                // One that cannot be read is one less to trust, and no reason to stop.
+                authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+            None => {}
+        }
+        let http = plain(authorities, timeouts)?.build().map_err(Error::setup)?;
         Ok(Self { http, base, timeouts })
     }
 
@@ -105,9 +115,27 @@ impl Client {
     }
 }
 
+/// No proxies of the environment, no redirects, no second tries of its own.
+fn plain(authorities: RootCertStore, timeouts: Timeouts) -> Result<reqwest::ClientBuilder> {
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(trusting(authorities)?)
+        .http1_only()
+        .no_proxy()
+        .redirect(Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .connect_timeout(timeouts.connect)
+        .user_agent(concat!("bartizan/", env!("CARGO_PKG_VERSION"))))
+}
+
 fn is_origin(url: &Url) -> bool {
+    url.scheme() == "https" && is_bare(url)
+}
+
+/// A host and perhaps a port, and nothing else.
+fn is_bare(url: &Url) -> bool {
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    url.scheme() == "https" && url.has_host() && bare && url.username().is_empty() && url.password().is_none()
+    url.has_host() && bare && url.username().is_empty() && url.password().is_none()
 }
 
 /// Adds the certificates of a PEM file to those that are trusted; at least one of them must be usable.

@@ -24,6 +24,7 @@ mod identity;
 mod identity_provider;
 pub(crate) mod image;
 mod impact;
+mod import;
 pub(crate) mod job;
 mod keyvault;
 mod login;
@@ -159,6 +160,9 @@ enum Command {
     /// Registered models.
     #[command(subcommand)]
     Model(model::Command),
+    /// Bring in what another server kept.
+    #[command(subcommand)]
+    Import(import::Command),
     /// Images built from models.
     #[command(subcommand)]
     Image(image::Command),
@@ -233,6 +237,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Snapshot(command) => block_on(command.run()),
         Command::Job(command) => block_on(command.run()),
         Command::Model(command) => block_on(command.run()),
+        Command::Import(command) => block_on(command.run()),
         Command::Image(command) => block_on(command.run()),
         Command::Endpoint(command) => block_on(command.run()),
         Command::EventGrid(command) => block_on(command.run()),

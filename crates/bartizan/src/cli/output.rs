@@ -39,6 +39,12 @@ pub fn tell(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// Prints a line about the work itself over the one before it, on a terminal.
+pub fn update(line: &str) {
+    let mut err = io::stderr().lock();
+    let _ = write!(err, "\r\u{1b}[2K{line}").and_then(|()| err.flush());
+}
+
 impl Format {
     /// Prints entries: the columns are (header, JSON pointer into the entry).
     pub fn entries(self, entries: &[Value], columns: &[(&str, &str)]) -> Result<ExitCode, Failure> {

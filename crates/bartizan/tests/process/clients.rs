@@ -116,6 +116,21 @@ fn mlflow_s_own_client_s_traces() {
     run_tracking("mlflow_traces_suite.py");
 }
 
+/// From a server of MLflow's own, and from one that means harm.
+#[test]
+fn an_import_from_mlflow_s_own_server() {
+    let served = Served::with_workspace();
+    let scope = served.json(&["workspace", "show", "ws1"])["id"].as_str().unwrap().to_owned();
+    let uri = format!("{}/mlflow/v1.0{scope}", served.env["BARTIZAN_URL"]);
+    let more = [
+        ("MLFLOW_TRACKING_URI", uri),
+        ("MLFLOW_TRACKING_TOKEN", token(&served)),
+        ("BARTIZAN_BIN", String::from(crate::served::BARTIZAN)),
+    ];
+    run(&served, "import_suite.py", &more);
+    served.good(&["verify-log", "--data-dir", served.data().to_str().unwrap()]);
+}
+
 #[test]
 fn azure_s_own_clients() {
     let served = Served::start();

@@ -153,7 +153,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn place_of(shelf: &Shelf, id: &str) -> Vec<u8> {
+pub(super) fn place_of(shelf: &Shelf, id: &str) -> Vec<u8> {
     place_id(shelf, &format!("model|{id}"))
 }
 

@@ -16,6 +16,7 @@ mod file_page;
 mod files;
 mod history;
 mod hold;
+mod import;
 mod log;
 mod logged_model;
 mod logged_models;
@@ -54,6 +55,7 @@ pub use files::{
 };
 pub use history::{GetMetricHistory, SampleMetricHistory};
 pub use hold::{hold_model_version, release_model_version};
+pub use import::{ImportLoggedModel, ImportModelVersion, ImportRun, Origin};
 pub use log::{LogBatch, LogModelHistory};
 pub use logged_model::{LoggedModel, LoggedModelStatus, ModelMetric};
 pub use logged_models::{

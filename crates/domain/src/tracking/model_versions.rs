@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The tag of models and versions that are prompts: all text, no files.
-const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+pub(super) const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
 
 /// Registers a version of a model that exists.
 #[derive(Debug)]
@@ -87,7 +87,8 @@ impl Attempt for CreateModelVersion {
             description: self.description.clone(),
             tags: self.tags.clone(),
         };
-        let claims = Claims { source: Some(self.source.clone()), run_link: self.run_link.clone() };
+        let claims =
+            Claims { source: Some(self.source.clone()), run_link: self.run_link.clone(), ..Claims::default() };
         let mut changes = Changes::new();
         let mut after = model.value.clone();
         let version = registry::add_version(cx, &shelf, &mut changes, model, new, claims).await?;

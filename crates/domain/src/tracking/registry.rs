@@ -191,6 +191,17 @@ pub(super) fn artifact_uri(model: &RegisteredModel, version: &ModelVersion) -> S
 pub(super) struct Claims {
     pub(super) source: Option<String>,
     pub(super) run_link: String,
+    pub(super) taken_over: Option<TakenOver>,
+}
+
+/// What a version was where it was taken over from.
+#[derive(Clone, Debug)]
+pub(super) struct TakenOver {
+    pub(super) number: u64,
+    pub(super) user: String,
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
+    pub(super) stage: &'static str,
 }
 
 pub(super) async fn add_version<O: Op>(
@@ -212,14 +223,20 @@ pub(super) async fn add_version<O: Op>(
         let why = "there are no files; log the model's files first, or name the logged model that has them";
         return Err(text::bad("source", &source, why));
     }
-    let version = model.value.last_version.saturating_add(1);
+    let version = match &claims.taken_over {
+        Some(there) => there.number,
+        None => model.value.last_version.saturating_add(1),
+    };
+    if cx.get::<ModelVersion>(shelf, &version_row_id(model.value.id, version)).await?.is_some() {
+        return Err(Error::new(Kind::Exists, format!("the version {version} already exists")));
+    }
     let owner = Owner::Version { model: model.value.id, version };
     for (path, blob) in &gathered.files {
         let path = ArtifactPath::parse(path)?;
         let file = Artifact { path: path.clone(), blob: blob.clone() };
         changes.put(shelf, &Row::new(owner.row_id(shelf, &path), file))?;
     }
-    let row = ModelVersion {
+    let mut row = ModelVersion {
         version,
         description: new.description,
         created_at: cx.now(),
@@ -234,8 +251,12 @@ pub(super) async fn add_version<O: Op>(
         created_by_run: ownership::own_run(cx),
         files: gathered.files.len(),
     };
+    if let Some(there) = claims.taken_over {
+        (row.user, row.created_at, row.updated_at) = (there.user, there.created_at, there.updated_at);
+        row.stage = there.stage.to_owned();
+    }
     changes.put(shelf, &Row::new(version_row_id(model.value.id, version), row.clone()))?;
-    model.value.last_version = version;
+    model.value.last_version = model.value.last_version.max(version);
     model.value.updated_at = cx.now();
     changes.put(shelf, &model)?;
     Ok(row)

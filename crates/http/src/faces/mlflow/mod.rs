@@ -4,6 +4,7 @@ mod artifacts;
 mod error;
 mod experiments;
 mod fields;
+mod import;
 mod json;
 mod logged_models;
 mod metrics;
@@ -39,6 +40,7 @@ pub fn doors(mut doors: Doors) -> Doors {
             .face(|doors| registered_models::doors(doors, &tracking))
             .face(|doors| model_versions::doors(doors, &tracking))
             .face(|doors| traces::doors(doors, &base))
+            .face(|doors| import::doors(doors, &api))
             .face(|doors| server::doors(doors, &base));
     }
     doors

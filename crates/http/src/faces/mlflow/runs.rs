@@ -49,7 +49,7 @@ pub(super) fn run_id(fields: &Fields) -> Result<RunId> {
     id.parse().map_err(|_| text::bad("run_id", &id, "it is not a run id"))
 }
 
-fn status(fields: &Fields) -> Result<Option<RunStatus>> {
+pub(super) fn status(fields: &Fields) -> Result<Option<RunStatus>> {
     let word = match fields.text("status") {
         Ok(None) => return Ok(None),
         Ok(Some(word)) => word,
@@ -59,7 +59,7 @@ fn status(fields: &Fields) -> Result<Option<RunStatus>> {
     RunStatus::from_word(&word).map(Some).ok_or_else(bad)
 }
 
-fn time(fields: &Fields, name: &str) -> Result<Option<Timestamp>> {
+pub(super) fn time(fields: &Fields, name: &str) -> Result<Option<Timestamp>> {
     match fields.integer(name)? {
         Some(at) if at < 0 => Err(text::bad(name, &at.to_string(), "must be a non-negative number")),
         other => Ok(other.map(Timestamp)),
