@@ -44,4 +44,5 @@ mod run_secrets;
 mod signin;
 mod spelling;
 mod traces;
+mod takeover;
 mod vault;

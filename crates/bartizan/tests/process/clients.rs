@@ -131,6 +131,21 @@ fn an_import_from_mlflow_s_own_server() {
     served.good(&["verify-log", "--data-dir", served.data().to_str().unwrap()]);
 }
 
+/// The receiver's port is a setting of the server's, so that it is chosen before both.
+#[test]
+fn webhooks_of_the_registry_through_mlflow_s_own_client() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let served = Served::with(tempfile::tempdir().unwrap(), "127.0.0.1:0", |command| {
+        command.args(["--outbound-host", &format!("http://localhost:{port}")]);
+    });
+    served.good(&["workspace", "create", "ws1", "--create-resource-group"]);
+    let scope = served.json(&["workspace", "show", "ws1"])["id"].as_str().unwrap().to_owned();
+    let uri = format!("{}/mlflow/v1.0{scope}", served.env["BARTIZAN_URL"]);
+    let more =
+        [("MLFLOW_TRACKING_URI", uri), ("MLFLOW_TRACKING_TOKEN", token(&served)), ("HOOK_PORT", port.to_string())];
+    run(&served, "webhooks_suite.py", &more);
+}
+
 #[test]
 fn azure_s_own_clients() {
     let served = Served::start();

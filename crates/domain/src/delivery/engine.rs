@@ -26,6 +26,7 @@ use super::{
 use crate::{
     alerts::Receiver,
     gate::{Changes, Cx, House, Op, Row, enter},
+    tracking::webhooks::Webhook,
 };
 
 /// Between two looks at the log.
@@ -226,6 +227,8 @@ impl Op for ListOutlets {
         outlets.extend(subscriptions.into_iter().map(|row| Outlet::Subscription(Arc::new(row))));
         let receivers = cx.all::<Receiver>(cx.system(), b"").await?;
         outlets.extend(receivers.into_iter().filter_map(Outlet::receiver));
+        let hooks = cx.all::<Webhook>(cx.system(), b"").await?;
+        outlets.extend(hooks.into_iter().map(|row| Outlet::Registry(Arc::new(row))));
         Ok(outlets)
     }
 }

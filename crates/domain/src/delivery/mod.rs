@@ -14,6 +14,7 @@ mod notification;
 mod otlp;
 mod outlet;
 mod query;
+mod registry;
 mod setting;
 mod sink;
 mod standing;
@@ -33,6 +34,7 @@ pub(crate) use event::Event;
 pub use filter::{FieldFilter, FieldOperator, Filter};
 pub use news::EVENT_TYPES;
 pub use query::{FindWorkspace, QueryTable, Rows, Wanted};
+pub(crate) use registry::send_registry_event;
 pub use setting::{
     Choice, DeleteSetting, GetSetting, ListCategories, ListSettings, PutSetting, Setting, SettingStatus,
 };

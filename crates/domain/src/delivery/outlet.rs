@@ -1,4 +1,4 @@
-//! What the engine serves: a setting's sink, an event subscription, or a webhook of an action group. Each has a cursor, a scope and a way to send.
+//! What the engine serves: a setting's sink, an event subscription, a webhook of an action group or of a registry. Each has a cursor, a scope and a way to send.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use kernel::{ResourceId, Result, Timestamp};
 use tokio::time::Instant;
 
 use super::{
-    Category, Event, Setting, Sink, Subscription, archive, envelope, news, notification, otlp,
+    Category, Event, Setting, Sink, Subscription, archive, envelope, news, notification, otlp, registry,
     sink::{ENOUGH, Sent},
     subscription::SINK,
     syslog, webhook,
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     alerts::Receiver,
     gate::{Activity, Changes, Cx, Op, Row},
+    tracking::webhooks::Webhook,
 };
 
 /// Events that are pushed in one go.
@@ -28,6 +29,8 @@ pub(super) enum Outlet {
     Subscription(Arc<Row<Subscription>>),
     /// A webhook that is told of alerts, and the subscription of its group.
     Receiver(Arc<Row<Receiver>>, ResourceId),
+    /// A webhook of a workspace's registry.
+    Registry(Arc<Row<Webhook>>),
 }
 
 impl Outlet {
@@ -43,13 +46,14 @@ impl Outlet {
             Self::Sink(row, _) => &row.id,
             Self::Subscription(row) => &row.id,
             Self::Receiver(row, _) => &row.id,
+            Self::Registry(row) => &row.id,
         }
     }
 
     fn sink(&self) -> Option<&Sink> {
         match self {
             Self::Sink(row, index) => row.value.sinks.get(*index),
-            Self::Subscription(_) | Self::Receiver(..) => None,
+            Self::Subscription(_) | Self::Receiver(..) | Self::Registry(_) => None,
         }
     }
 
@@ -58,6 +62,7 @@ impl Outlet {
         match self {
             Self::Sink(..) | Self::Subscription(_) => self.sink().map_or(SINK, Sink::word),
             Self::Receiver(..) => Receiver::SINK,
+            Self::Registry(_) => Webhook::SINK,
         }
     }
 
@@ -67,6 +72,7 @@ impl Outlet {
             Self::Sink(row, _) => &row.value.scope,
             Self::Subscription(row) => &row.value.scope,
             Self::Receiver(_, subscription) => subscription,
+            Self::Registry(row) => &row.value.scope,
         }
     }
 
@@ -76,6 +82,7 @@ impl Outlet {
             Self::Sink(row, _) => row.value.changed_at,
             Self::Subscription(row) => row.value.changed_at,
             Self::Receiver(..) => Timestamp::default(),
+            Self::Registry(row) => row.value.updated_at,
         }
     }
 
@@ -97,6 +104,12 @@ impl Outlet {
                 let kind = news::of(activity).filter(|kind| row.value.filter.wants_type(kind));
                 kind.map(|category| Event { seq, category, activity: activity.clone() }).into_iter().collect()
             }
+            Self::Registry(row) => {
+                let hook = &row.value;
+                let is_wanted = |event: &&str| hook.is_active && hook.events.iter().any(|one| one == event);
+                let event = registry::of(activity).filter(is_wanted);
+                event.map(|category| Event { seq, category, activity: activity.clone() }).into_iter().collect()
+            }
             Self::Receiver(row, _) => {
                 let condition = notification::of(activity).filter(|_| row.value.is_enabled);
                 condition.map(|category| Event { seq, category, activity: activity.clone() }).into_iter().collect()
@@ -108,7 +121,7 @@ impl Outlet {
     pub(super) fn wanted(&self) -> Vec<Category> {
         match self {
             Self::Sink(row, _) => row.value.wanted(),
-            Self::Subscription(_) | Self::Receiver(..) => Vec::new(),
+            Self::Subscription(_) | Self::Receiver(..) | Self::Registry(_) => Vec::new(),
         }
     }
 
@@ -116,6 +129,7 @@ impl Outlet {
     pub(super) async fn send<O: Op>(&self, cx: &Cx<'_, O>, events: &[Event], changes: &mut Changes) -> Result<Sent> {
         match (self, self.sink()) {
             (Self::Subscription(row), _) => push(cx, &row.value, events).await,
+            (Self::Registry(row), _) => registry::send(cx, &row.value, events).await,
             (Self::Receiver(row, _), _) => notification::send(cx, &row.value, events).await,
             (_, Some(Sink::Archive { account })) => {
                 archive::append(cx, changes, account, self.scope(), events).await?;

@@ -64,6 +64,14 @@ impl SinkKey {
         Ok(Self(bytes))
     }
 
+    /// Takes the secret of a registry's webhook: its text is the key.
+    pub(crate) fn of_text(text: &Secret<String>) -> Result<Self> {
+        if !(1..=1000).contains(&text.expose().len()) {
+            return Err(Error::invalid("secret", "must have 1 to 1000 bytes"));
+        }
+        Ok(Self(text.expose().as_bytes().to_vec()))
+    }
+
     /// Takes a bearer token.
     pub fn of_token(text: &Secret<String>) -> Result<Self> {
         let is_token = text.expose().bytes().all(|c| c.is_ascii_graphic()) && (1..=4096).contains(&text.expose().len());

@@ -14,6 +14,7 @@ use crate::{
     erasure::{Asked, tell},
     gate::{Census, Changes, Cx, ForgottenKey, Op, Row},
     impact, network, resealing,
+    tracking::webhooks::end_webhooks,
 };
 
 /// Purges a workspace that rests.
@@ -48,6 +49,7 @@ async fn end<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes: &m
     end_managed(cx, changes, &workspace.id).await?;
     end_settings(cx, changes, &workspace.id).await?;
     end_subscriptions(cx, changes, &workspace.id).await?;
+    end_webhooks(cx, changes, &workspace.id).await?;
     network::forget(cx, changes, guid).await?;
     resealing::forget(cx, workspace.guid, changes).await?;
     quota::forget(cx, &workspace.id, changes).await?;

@@ -33,8 +33,6 @@ pub const IMPORT: Action =
 pub const SOURCE_TAG: &str = "bartizan.import.source";
 /// The tag that says who took it over.
 pub const BY_TAG: &str = "bartizan.import.by";
-/// What tags begin with that say where something was taken over from.
-pub const TAGS: &str = "bartizan.import.";
 
 /// Most tags that something is taken over with; more are set afterwards.
 const MOST_TAGS: usize = 1000;

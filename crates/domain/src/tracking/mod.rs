@@ -40,6 +40,7 @@ mod source;
 mod tests;
 pub mod text;
 mod traces;
+pub mod webhooks;
 
 pub use artifact::{ModelSource, Owner, add_artifact};
 pub use artifact_path::ArtifactPath;
@@ -72,6 +73,7 @@ pub use registered_models::{
     CreateRegisteredModel, DeleteRegisteredModel, GetLatestVersions, GetRegisteredModel, ModelChange, ModelView,
     UpdateRegisteredModel, VersionView,
 };
+pub(crate) use registry::registry_shown;
 pub use registry::{ModelFiles, ModelVersion, NewModelVersion, RegisteredModel, add_model_version, model_files};
 pub use run::{Run, RunSeed, RunStatus, begin_run, set_run_status};
 pub use run_links::{DatasetInput, LogLinks, RunLinks};

@@ -1,6 +1,6 @@
 //! Operations on model versions.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
@@ -17,7 +17,7 @@ use super::{
     search::{
         ENTRY, Field, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order, size_of,
     },
-    source, text,
+    source, text, webhooks,
 };
 use crate::{
     gate::{Changes, Cx, Happening, Op, Row},
@@ -26,6 +26,11 @@ use crate::{
 
 /// The tag of models and versions that are prompts: all text, no files.
 pub(super) const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+
+/// Whether a model of these tags is a prompt.
+pub(super) fn is_prompt(tags: &BTreeMap<String, String>) -> bool {
+    tags.get(PROMPT_TAG).is_some_and(|value| value == "true")
+}
 
 /// Registers a version of a model that exists.
 #[derive(Debug)]
@@ -87,13 +92,13 @@ impl Attempt for CreateModelVersion {
             description: self.description.clone(),
             tags: self.tags.clone(),
         };
-        let claims =
-            Claims { source: Some(self.source.clone()), run_link: self.run_link.clone(), ..Claims::default() };
+        let claims = Claims { source: Some(self.source.clone()), run_link: self.run_link.clone(), ..Claims::default() };
         let mut changes = Changes::new();
         let mut after = model.value.clone();
         let version = registry::add_version(cx, &shelf, &mut changes, model, new, claims).await?;
         cx.note("model", self.name.clone());
         cx.note("version", version.version.to_string());
+        webhooks::note(cx, is_prompt, "model_version", "created");
         if !is_prompt {
             cx.note("registered", format!("{}:{}", self.name, version.version));
         }
@@ -211,10 +216,14 @@ impl Attempt for UpdateModelVersion {
                 row.value.description.clone_from(words);
             }
             VersionChange::SetTag(key, value) => {
+                cx.note(webhooks::TAG, key.clone());
+                webhooks::note(cx, is_prompt(&model.value.tags), "model_version_tag", "set");
                 row.value.tags.insert(key.clone(), value.clone());
                 registry::check_tags(&row.value.tags)?;
             }
             VersionChange::DeleteTag(key) => {
+                cx.note(webhooks::TAG, key.clone());
+                webhooks::note(cx, is_prompt(&model.value.tags), "model_version_tag", "deleted");
                 row.value.tags.remove(key);
             }
             VersionChange::Stage { stage: wanted, archives_others } => {

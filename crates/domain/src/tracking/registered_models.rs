@@ -8,9 +8,11 @@ use super::{
     action::{DELETE_MODELS, READ_MODELS, WRITE_MODELS},
     artifact::{Artifact, Owner},
     attempt::{Attempt, settle},
-    hold, ownership, registry,
+    hold,
+    model_versions::is_prompt,
+    ownership, registry,
     scan::scan,
-    text,
+    text, webhooks,
 };
 use crate::{
     gate::{Changes, Cx, Op, Row, Shelf},
@@ -126,6 +128,7 @@ impl Attempt for CreateRegisteredModel {
             return Err(taken(&self.name));
         }
         cx.note("model", self.name.clone());
+        webhooks::note(cx, is_prompt(&model.tags), "registered_model", "created");
         let mut changes = Changes::new();
         changes.put(&shelf, &Row::new(id, model.clone()))?;
         cx.commit(changes).await?;
@@ -214,6 +217,7 @@ impl Attempt for UpdateRegisteredModel {
         let mut row = registry::find_model(cx, &shelf, &self.name).await?;
         ownership::of_registered_model(cx, &row.value).await?;
         cx.note("model", self.name.clone());
+        let is_prompt = is_prompt(&row.value.tags);
         let mut changes = Changes::new();
         match &self.change {
             ModelChange::Describe(words) => {
@@ -221,10 +225,14 @@ impl Attempt for UpdateRegisteredModel {
                 row.value.description.clone_from(words);
             }
             ModelChange::SetTag(key, value) => {
+                cx.note(webhooks::TAG, key.clone());
+                webhooks::note(cx, is_prompt, "registered_model_tag", "set");
                 row.value.tags.insert(key.clone(), value.clone());
                 registry::check_tags(&row.value.tags)?;
             }
             ModelChange::DeleteTag(key) => {
+                cx.note(webhooks::TAG, key.clone());
+                webhooks::note(cx, is_prompt, "registered_model_tag", "deleted");
                 row.value.tags.remove(key);
             }
             ModelChange::SetAlias(alias, version) => {
@@ -232,6 +240,7 @@ impl Attempt for UpdateRegisteredModel {
                 registry::find_version(cx, &shelf, &self.name, *version).await?;
                 cx.note("alias", alias.clone());
                 cx.note("version", version.to_string());
+                webhooks::note(cx, is_prompt, "model_version_alias", "created");
                 row.value.aliases.insert(alias.clone(), *version);
                 if row.value.aliases.len() > 500 {
                     return Err(text::bad("alias", alias, "a registered model has at most 500 aliases"));
@@ -239,6 +248,7 @@ impl Attempt for UpdateRegisteredModel {
             }
             ModelChange::DeleteAlias(alias) => {
                 cx.note("alias", alias.clone());
+                webhooks::note(cx, is_prompt, "model_version_alias", "deleted");
                 row.value.aliases.remove(alias);
             }
             ModelChange::Rename(name) => {

@@ -12,7 +12,7 @@ use super::{
     artifact::{Artifact, Owner, files_below},
     logged_model, ownership, run, text,
 };
-use crate::gate::{BlobRef, Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, BlobRef, Changes, Cx, Op, Record, Row, Shelf};
 
 /// Most files of one version.
 const MOST_FILES: usize = 10_000;
@@ -139,6 +139,38 @@ pub(super) async fn find_version<O: Op>(
     };
     let row = cx.get::<ModelVersion>(shelf, &version_row_id(model.value.id, version)).await?;
     Ok((model, row.ok_or_else(missing)?))
+}
+
+/// What webhooks are told of a model, or of one of its versions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shown {
+    /// For people.
+    pub(crate) description: String,
+    /// Free labels.
+    pub(crate) tags: BTreeMap<String, String>,
+    /// Where a version's files came from.
+    pub(crate) source: String,
+    /// The run that made them.
+    pub(crate) run: Option<RunId>,
+}
+
+/// Reads what webhooks are told.
+///
+/// # Errors
+/// `NotFound` for an unknown model or version.
+pub(crate) async fn registry_shown(
+    cx: &Admission<'_>,
+    shelf: &Shelf,
+    name: &str,
+    version: Option<u64>,
+) -> Result<Shown> {
+    let gone = || Error::new(Kind::NotFound, "the registered model is gone");
+    let model = cx.get::<RegisteredModel>(shelf, &model_row_id(shelf, name)).await?.ok_or_else(gone)?.value;
+    let Some(version) = version else {
+        return Ok(Shown { description: model.description, tags: model.tags, ..Shown::default() });
+    };
+    let found = cx.get::<ModelVersion>(shelf, &version_row_id(model.id, version)).await?.ok_or_else(gone)?.value;
+    Ok(Shown { description: found.description, tags: found.tags, source: found.source, run: found.run })
 }
 
 /// The files of a registered version, sorted by path.

@@ -5,6 +5,7 @@ mod model;
 mod registry;
 mod run;
 mod trace;
+mod webhook;
 
 pub use model::{
     LoggedModel, LoggedModelData, LoggedModelInfo, LoggedModelMetric, LoggedModelReply, LoggedModels, Registration,
@@ -21,6 +22,7 @@ pub use trace::{
     Assessment, AssessmentError, AssessmentReply, AssessmentSource, DeletedTraces, FoundTraces, MetricDataPoint,
     SerializedValue, Trace, TraceCorrelation, TraceInfo, TraceInfos, TraceLocation, TraceMetrics, TraceReply, Traces, Verdict,
 };
+pub use webhook::{Webhook, WebhookEvent, WebhookReply, WebhookTest, WebhookTestReply, Webhooks};
 
 use serde::{Deserialize, Serialize, Serializer};
 

@@ -6,6 +6,7 @@ mod delivery;
 mod events;
 mod export;
 mod receiver;
+mod registry;
 mod retention;
 mod tables;
 mod turns;

@@ -14,6 +14,7 @@ mod runs;
 mod server;
 mod traces;
 mod view;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub fn doors(mut doors: Doors) -> Doors {
             .face(|doors| registered_models::doors(doors, &tracking))
             .face(|doors| model_versions::doors(doors, &tracking))
             .face(|doors| traces::doors(doors, &base))
+            .face(|doors| webhooks::doors(doors, &tracking))
             .face(|doors| import::doors(doors, &api))
             .face(|doors| server::doors(doors, &base));
     }

@@ -1,0 +1,73 @@
+//! Reading webhooks.
+
+use async_trait::async_trait;
+use kernel::{Action, Class, Error, Kind, ResourceId, Result};
+use uuid::Uuid;
+
+use super::{Webhook, find, of_scope};
+use crate::{
+    gate::{Cx, Op},
+    resources::workspace_shelf,
+    tracking::Page,
+};
+
+pub(super) const READ: Action = Action::new("Microsoft.MachineLearningServices/workspaces/webhooks/read", Class::Read);
+
+/// Reads one.
+#[derive(Debug)]
+pub struct GetWebhook {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// Its id.
+    pub id: Uuid,
+}
+
+#[async_trait]
+impl Op for GetWebhook {
+    const ACTION: Action = READ;
+    type Output = Webhook;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Webhook> {
+        workspace_shelf(cx, &self.workspace).await?;
+        Ok(find(cx, &self.workspace, self.id).await?.value)
+    }
+}
+
+/// Lists those of a workspace, the newest first.
+#[derive(Debug)]
+pub struct ListWebhooks {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// How many, at most 1000.
+    pub most: usize,
+    /// Where the page before ended.
+    pub page_token: Option<String>,
+}
+
+#[async_trait]
+impl Op for ListWebhooks {
+    const ACTION: Action = READ;
+    type Output = Page<Webhook>;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        workspace_shelf(cx, &self.workspace).await?;
+        if !(1..=1000).contains(&self.most) {
+            return Err(Error::new(Kind::Invalid, "max_results must be between 1 and 1000."));
+        }
+        let bad = || Error::new(Kind::Invalid, "Invalid page token");
+        let token = self.page_token.filter(|token| !token.is_empty());
+        let from = token.map_or(Ok(0_usize), |token| token.parse().map_err(|_| bad()))?;
+        let rows = of_scope(cx, &self.workspace).await?;
+        let (all, until) = (rows.len(), from.saturating_add(self.most));
+        let items = rows.into_iter().skip(from).take(self.most).map(|row| row.value).collect();
+        Ok(Page { items, next: (until < all).then(|| until.to_string()) })
+    }
+}
