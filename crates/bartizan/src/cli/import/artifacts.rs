@@ -27,6 +27,9 @@ const MOST_DEPTH: usize = 32;
 /// Most bytes of a file whose size the source does not say.
 const MOST_BYTES: u64 = 1 << 40;
 
+/// Why a file that goes on is not taken.
+const LONGER: &str = "the file is longer than the source said";
+
 /// Files of one side, by path: their sizes where they are said.
 type Listing = BTreeMap<String, Option<u64>>;
 
@@ -99,7 +102,7 @@ fn take(tally: &mut Tally, piece: &Bytes, most: u64) -> io::Result<()> {
     tally.hash.update(piece);
     tally.length = tally.length.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
     match tally.length > most {
-        true => Err(io::Error::other("the file is longer than the source said")),
+        true => Err(io::Error::other(LONGER)),
         false => Ok(()),
     }
 }
@@ -115,8 +118,12 @@ async fn copy(errand: &Errand<'_>, from: &str, to: &str, most: u64) -> Result<([
         take(&mut counted.lock().unwrap_or_else(PoisonError::into_inner), &piece, most)?;
         Ok(piece)
     });
-    errand.target.upload(to, length, pieces).await?;
+    let sent = errand.target.upload(to, length, pieces).await;
     let tally = std::mem::take(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner));
+    if tally.length > most {
+        return Err(Fault::new(LONGER));
+    }
+    sent?;
     Ok((tally.hash.finish(), tally.length))
 }
 

@@ -143,7 +143,9 @@ async fn versions(errand: &Errand<'_>, name: &str, model: &Value) -> Result<(), 
         (true, true) => return Err(Fault::new("its versions cannot be asked for: its name has both kinds of quotes")),
     };
     let is_prompt = pairs(model, "/tags").get(PROMPT_TAG).is_some_and(|value| value == "true");
-    let filter = format!("name = {quote}{name}{quote}");
+    // Prompts are among the versions only where they are asked for.
+    let which = if is_prompt { format!(" AND tags.`{PROMPT_TAG}` = 'true'") } else { String::new() };
+    let filter = format!("name = {quote}{name}{quote}{which}");
     let ask = json!({"filter": filter, "max_results": "1000"});
     let mut found = errand.source.pages("model-versions/search", ask, "model_versions", true, |one| one).await?;
     found.retain(|version| text(version, "/name") == name);
