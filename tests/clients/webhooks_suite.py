@@ -1,4 +1,4 @@
-"""Webhooks of the registry through MLflow's own client. Prints a line per check and 'N passed, N failed'."""
+"""Webhooks of the registry, and workspaces by a header, through MLflow's own client. Prints a line per check and 'N passed, N failed'."""
 
 import http.server
 import json
@@ -22,6 +22,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 home = tempfile.TemporaryDirectory()
 os.chdir(home.name)
 
+import mlflow  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.webhooks.delivery import _generate_hmac_signature  # noqa: E402
@@ -146,5 +147,18 @@ _, _, event = next_event()
 check("and active again it goes on", event["data"]["name"] == f"loud-{unique}")
 client.delete_webhook(hook.webhook_id)
 check("it is gone", len(client.list_webhooks()) == 0)
+
+# One address for all workspaces of the group; which is meant, the client says in a header.
+GROUP = os.environ["MLFLOW_TRACKING_URI"].split("/providers/")[0]
+mlflow.set_tracking_uri(GROUP)
+mlflow.set_registry_uri(GROUP)
+check("the group's workspaces are listed", [one.name for one in mlflow.list_workspaces()] == ["ws1"])
+mlflow.set_workspace("ws1")
+grouped = MlflowClient(GROUP, GROUP)
+check("a workspace that a header names is the one that its address names", grouped.get_run(run).info.run_id == run and grouped.get_registered_model(name).name == name)
+grouped.log_text(run, "by header", "more.txt")
+check("with its files", "more.txt" in [file.path for file in client.list_artifacts(run)])
+mlflow.set_workspace("ws2")
+check("another workspace is not there", code(lambda: MlflowClient(GROUP, GROUP).get_run(run)) == "RESOURCE_DOES_NOT_EXIST")
 print(f"{passed} passed, {failed} failed")
 sys.exit(1 if failed else 0)

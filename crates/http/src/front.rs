@@ -8,6 +8,7 @@ use http::{Request, Uri, header};
 use tower::ServiceExt;
 
 use crate::{
+    faces::mlflow,
     finished::Finished,
     inside::Inside,
     path,
@@ -69,6 +70,8 @@ impl Front {
             Some(home) => format!("{home}{}", request.uri().path()),
             None => request.uri().path().to_owned(),
         };
+        // A workspace that a header names is in the address from here on.
+        let path = mlflow::address(&path, request.headers()).unwrap_or(path);
         // Names of blobs may hold anything, an escaped slash too; their own face reads them.
         if !path.starts_with(BLOBS) {
             path::decode(&path)?;

@@ -45,4 +45,5 @@ mod signin;
 mod spelling;
 mod traces;
 mod takeover;
+mod tracking_group;
 mod vault;

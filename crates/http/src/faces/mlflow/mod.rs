@@ -15,10 +15,12 @@ mod server;
 mod traces;
 mod view;
 mod webhooks;
+mod workspaces;
 
 use std::sync::Arc;
 
 pub use error::Fault;
+pub(crate) use workspaces::address;
 
 use domain::gate::{House, Op};
 use kernel::{Caller, ResourceId, Result};
@@ -43,7 +45,8 @@ pub fn doors(mut doors: Doors) -> Doors {
             .face(|doors| traces::doors(doors, &base))
             .face(|doors| webhooks::doors(doors, &tracking))
             .face(|doors| import::doors(doors, &api))
-            .face(|doors| server::doors(doors, &base));
+            .face(|doors| server::doors(doors, &base))
+            .face(|doors| workspaces::doors(doors, prefix));
     }
     doors
 }
@@ -55,5 +58,6 @@ type Desk = (Arc<House>, Caller, ResourceId);
 async fn arrive<O: Op>(guest: &Guest) -> Result<Desk> {
     let workspace = guest.workspace()?;
     let caller = guest.admitted::<O>(&workspace).await?;
+    workspaces::must_agree(guest, &workspace)?;
     Ok((guest.house().clone(), caller, workspace))
 }

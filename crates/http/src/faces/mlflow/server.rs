@@ -5,11 +5,11 @@ use domain::{gate::enter, tracking::GetTracking};
 use http::{Method, header};
 use wire::mlflow::ServerInfo;
 
-use super::{Fault, arrive, view::reply};
+use super::{Fault, arrive, view::reply, workspaces::HEADER};
 use crate::{Doors, Guest};
 
 /// The version of MLflow's interface that is spoken here. From 3.4 on, clients send spans as they end.
-const VERSION: &str = "3.17.2";
+pub(super) const VERSION: &str = "3.17.2";
 
 /// The doors below the workspace's base address.
 pub(super) fn doors(doors: Doors, base: &str) -> Doors {
@@ -21,13 +21,19 @@ pub(super) fn doors(doors: Doors, base: &str) -> Doors {
 async fn get_info(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<GetTracking>(&guest).await?;
     enter(&house, &caller, GetTracking { workspace }).await?;
-    Ok(reply(ServerInfo {
+    // Who names this workspace by a header as well is told that it is understood.
+    Ok(reply(info(guest.header(HEADER).is_some())))
+}
+
+/// What the server says of itself; `by_header` says whether a header names the workspace.
+pub(super) fn info(by_header: bool) -> ServerInfo {
+    ServerInfo {
         store_type: String::from("Bartizan"),
-        workspaces_enabled: false,
+        workspaces_enabled: by_header,
         trace_archival_enabled: false,
         multipart_uploads_enabled: false,
         multipart_downloads_enabled: false,
-    }))
+    }
 }
 
 async fn get_version(guest: Guest) -> Result<Response, Fault> {
