@@ -126,6 +126,22 @@ impl Op for SampleMetricHistory {
     }
 }
 
+/// At most `most` points of a metric after this one, by time, step and value, and whether there are more.
+pub(super) async fn points_after<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    run: &Run,
+    key: &str,
+    after: Option<&Point>,
+    most: usize,
+) -> Result<(Vec<Point>, bool)> {
+    let Some(series) = Series::find(cx, shelf, run, key).await? else { return Ok((Vec::new(), false)) };
+    let mut points = series.after(cx, after, most.saturating_add(1)).await?;
+    let has_more = points.len() > most;
+    points.truncate(most);
+    Ok((points, has_more))
+}
+
 /// The stored points of one metric of a run.
 struct Series<'a> {
     shelf: &'a Shelf,

@@ -10,6 +10,7 @@ pub mod action;
 mod artifact;
 mod artifact_path;
 mod attempt;
+pub mod azure;
 mod experiment;
 mod experiments;
 mod file_page;

@@ -207,7 +207,7 @@ impl Attempt for UpdateRun {
 }
 
 /// Says what becomes of a run that no job is: a job's own is told by the compute room.
-fn tell<O: Op>(cx: &Cx<'_, O>, run: &Run, next: RunStatus) {
+pub(super) fn tell<O: Op>(cx: &Cx<'_, O>, run: &Run, next: RunStatus) {
     if run.is_job || run.status == next {
         return;
     }
