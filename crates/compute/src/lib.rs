@@ -11,9 +11,11 @@
 //! **Invariant:** everything a run writes lies in memory that is private to its agent and vanishes with it.
 
 pub mod agent;
+mod azure;
 pub mod environment;
 mod imds;
 pub mod jail;
+mod jail_tls;
 pub mod local;
 mod probe;
 mod process;
@@ -30,5 +32,6 @@ pub fn forbid_core_dumps() -> std::io::Result<()> {
 }
 
 pub use agent::agent_main;
+pub use jail_tls::{DoorIdentity, MakeDoor};
 pub use jail::jail_main;
 pub use probe::probe;

@@ -11,15 +11,22 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     agent::{
         server::Server,
         transport::{Body, full},
     },
+    azure,
     imds::{self, Given},
-    vault_door,
+    jail_tls, vault_door,
 };
 
 /// Connections at once.
@@ -49,36 +56,65 @@ const DROPPED: &[&str] = &[
     "via",
 ];
 
-/// Serves the door until the task is dropped.
-pub async fn serve(listener: TcpListener, server: Arc<Server>, workspace_path: String) {
+/// Serves the door until the task is dropped: plainly, and with TLS where there is a certificate for it.
+pub async fn serve(listener: TcpListener, server: Arc<Server>, workspace_path: String, port: u16, tls: Option<TlsAcceptor>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let allowed = workspace_path.trim_end_matches('/').to_owned();
-    let secrets = vault_door::place(&allowed);
-    let desk = Arc::new(Desk { server, allowed, secrets, given: Given::default() });
+    let allowed = azure::allowed(&workspace_path);
+    let secrets = vault_door::place(&workspace_path);
+    let door = format!("http://127.0.0.1:{port}");
+    // Files have a name of their own where they can have one.
+    let files = match &tls {
+        Some(_) => format!("https://{}:{port}", jail_tls::FILES),
+        None => format!("{door}{}", azure::FILES),
+    };
+    let files = HeaderValue::from_str(&files).unwrap_or(HeaderValue::from_static(""));
+    let desk = Arc::new(Desk { server, allowed, secrets, door, files, given: Given::default() });
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else { return };
-        let desk = Arc::clone(&desk);
+        let (desk, tls) = (Arc::clone(&desk), tls.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let desk = Arc::clone(&desk);
-                async move { Ok::<_, Infallible>(desk.answer(request).await) }
-            });
-            let mut connection = http1::Builder::new();
-            connection.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 << 10);
             // What goes wrong on the connection is the program's to notice.
-            let _broken = connection.serve_connection(TokioIo::new(stream), service).await;
+            match (tls, begins_tls(&stream).await) {
+                (Some(tls), true) => {
+                    if let Ok(Ok(stream)) = timeout(HEAD_TIME, tls.accept(stream)).await {
+                        converse(stream, desk).await;
+                    }
+                }
+                _ => converse(stream, desk).await,
+            }
             drop(place);
         });
     }
 }
 
+/// Whether the first byte is that of a handshake (RFC 8446, 5.1); nothing of it is taken away.
+async fn begins_tls(stream: &TcpStream) -> bool {
+    let mut first = [0; 1];
+    matches!(timeout(HEAD_TIME, stream.peek(&mut first)).await, Ok(Ok(1)) if first == [22])
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, desk: Arc<Desk>) {
+    let service = service_fn(move |request| {
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+    });
+    let mut connection = http1::Builder::new();
+    connection.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(64 << 10);
+    let _broken = connection.serve_connection(TokioIo::new(stream), service).await;
+}
+
 /// Who answers at the door.
 struct Desk {
     server: Arc<Server>,
-    allowed: String,
+    /// What the program may ask below.
+    allowed: Vec<String>,
     /// Where the workspace's secrets are.
     secrets: String,
+    /// How the program reaches it.
+    door: String,
+    /// Where the program finds files of runs.
+    files: HeaderValue,
     given: Given,
 }
 
@@ -86,7 +122,13 @@ impl Desk {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (mut head, body) = request.into_parts();
         let is_plain = head.uri.authority().is_none() && head.uri.scheme().is_none() && is_plain_method(&head.method);
+        if is_plain && let Some(uri) = of_file(&head) {
+            head.uri = uri;
+        }
         let path = head.uri.path();
+        if is_plain && path == azure::DISCOVERY && head.method == Method::GET {
+            return azure::discovery(&self.door);
+        }
         if is_plain && path == imds::PATH {
             return imds::answer(&self.server, &self.given, &head).await;
         }
@@ -95,7 +137,11 @@ impl Desk {
         }
         // With a token of its own that it got here, the program may ask for whatever that token is good for.
         let own = head.headers.get(header::AUTHORIZATION).filter(|_| self.given.is_in(&head.headers)).cloned();
-        let may = if own.is_some() { is_open_to_identities(path) } else { is_allowed(path, &self.allowed) };
+        let may = if own.is_some() {
+            is_open_to_identities(path)
+        } else {
+            self.allowed.iter().any(|allowed| is_allowed(path, allowed))
+        };
         if !is_plain || !may {
             return refusal(
                 StatusCode::FORBIDDEN,
@@ -105,6 +151,7 @@ impl Desk {
             );
         }
         strip(&mut head.headers);
+        head.headers.insert(HeaderName::from_static(azure::DOOR_HEADER), self.files.clone());
         let body = body.map_err(io::Error::other).boxed_unsync();
         match timeout(ANSWER_TIME, self.server.forward(Request::from_parts(head, body), own)).await {
             Ok(Ok(answer)) => answer,
@@ -115,6 +162,17 @@ impl Desk {
             Err(_) => refusal(StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "the server did not answer in time"),
         }
     }
+}
+
+/// The address of a file that was asked for under the name that files have of their own.
+fn of_file(head: &http::request::Parts) -> Option<http::Uri> {
+    let host = head.headers.get(header::HOST)?.to_str().ok()?;
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    if !name.eq_ignore_ascii_case(jail_tls::FILES) {
+        return None;
+    }
+    let rest = head.uri.path_and_query()?;
+    format!("{}{rest}", azure::FILES).parse().ok()
 }
 
 /// What a managed identity may call: everything but the agent's own addresses.

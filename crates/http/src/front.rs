@@ -18,6 +18,9 @@ use crate::{
 /// Under which names of their own resources are reached, and the path-style twin of each.
 const TWINS: [(&str, &str); 2] = [(".vault", "/vaults"), (".blob.core", "/blob")];
 
+/// Files of runs, one each, under the name of an account that there cannot be.
+pub(crate) const RUN_FILES: &str = "run-files";
+
 /// Below this, the path is a name of its own.
 const BLOBS: &str = "/blob/";
 
@@ -102,6 +105,9 @@ impl Front {
         TWINS.iter().find_map(|(kind, twin)| {
             let name = inner.strip_suffix(kind)?;
             let is_label = !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+            if (*kind, name) == (".blob.core", RUN_FILES) {
+                return Some(format!("/{RUN_FILES}"));
+            }
             is_label.then(|| format!("{twin}/{name}"))
         })
     }
@@ -144,6 +150,8 @@ mod tests {
         assert_eq!(vault, "/vaults/v1/secrets/a?x=1");
         assert_eq!(routed("/c/a%20b", &["acc.blob.core.bartizan.test"]).unwrap(), "/blob/acc/c/a%20b");
         assert_eq!(routed("/vaults/v1/secrets", &["localhost:8443"]).unwrap(), "/vaults/v1/secrets");
+        let file = routed("/w/run-1/f?sig=x", &["run-files.blob.core.bartizan.test:8443"]).unwrap();
+        assert_eq!(file, "/run-files/w/run-1/f?sig=x");
         for host in ["a.b.vault.bartizan.test", ".vault.bartizan.test", "vault.bartizan.test", "v.vault.elsewhere.test"]
         {
             assert_eq!(routed("/x", &[host]).unwrap(), "/x", "{host}");

@@ -177,8 +177,8 @@ pub(crate) fn canonical(path: &str) -> Option<String> {
             Some(word) if !is_name && !is_foreign => word,
             _ => segment,
         });
-        // Below `api` another protocol begins, whose paths are its own.
-        is_foreign = is_foreign || (!is_name && segment == "api");
+        // Below `api` another protocol begins, and below `artifacts` files, whose paths are their own.
+        is_foreign = is_foreign || (!is_name && matches!(segment, "api" | "artifacts"));
         // A type is followed by a name; `providers` and a namespace are followed by another fixed word.
         is_name = !is_name && word != Some("providers") && !word.unwrap_or(segment).contains('.');
     }
@@ -196,6 +196,8 @@ mod tests {
         assert_eq!(canonical(path).unwrap(), expected);
         let below = "/mlflow/v1.0/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w/api/2.0/mlflow/Models";
         assert_eq!(canonical(below).unwrap(), below);
+        let file = "/artifact/v2.0/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w/artifacts/contentinfo/ExperimentRun/dcid.r/Models/JOBS/x";
+        assert_eq!(canonical(file).unwrap(), file);
         assert_eq!(canonical("/v2/x"), None);
     }
 

@@ -8,6 +8,7 @@ use tokio::{
     task::JoinHandle,
     time::sleep,
 };
+use tokio_rustls::TlsAcceptor;
 use wire::agent::{Assignment, RunState, SnapshotFile};
 
 use super::{
@@ -21,19 +22,41 @@ use super::{
     work::{Agent, Outcome, Progress, described, mebibytes, variables},
 };
 use crate::{
+    azure,
     environment::Prepared,
-    jail::{Jail, Network, Spec},
-    proxy,
+    jail::{Bind, Jail, Network, Spec},
+    jail_tls, proxy,
     scratch::hand_over,
     vault_door,
 };
 
 /// Where the agent answers inside the jail.
 const PORT: u16 = 4280;
+/// Where the program finds what the door's certificate is signed with.
+const TRUSTED: &str = "/etc/bartizan-door.pem";
 /// How often the program's own log files are looked at.
 const LOOK: Duration = Duration::from_millis(1500);
 
 impl Agent {
+    /// TLS for the door, with what the program is to trust shown to it. Without it the door is plain, as far as that goes.
+    fn door_tls(&self, binds: &mut Vec<Bind>) -> Option<TlsAcceptor> {
+        let made = (self.make_door)(&jail_tls::NAMES.map(String::from)).and_then(|identity| {
+            let file = self.scratch.run().join("door.pem");
+            fs::write(&file, &identity.authority_pem).map_err(|error| error.to_string())?;
+            Ok((jail_tls::acceptor(&identity)?, file))
+        });
+        match made {
+            Ok((tls, file)) => {
+                binds.push(Bind::read_only(file, TRUSTED));
+                Some(tls)
+            }
+            Err(why) => {
+                tracing::warn!(why, "the door inside the jail speaks no TLS");
+                None
+            }
+        }
+    }
+
     /// Runs a job to its end.
     #[expect(clippy::too_many_arguments, reason = "what was prepared for it, each by its own hand")]
     pub async fn job(
@@ -62,6 +85,9 @@ impl Agent {
         let mut environment_variables = variables(&assignment.variables, secrets);
         let tracking = format!("http://127.0.0.1:{PORT}{}", assignment.workspace_path);
         environment_variables.insert(String::from("MLFLOW_TRACKING_URI"), tracking);
+        let tls = self.door_tls(&mut binds);
+        let trusted = tls.is_some().then_some(TRUSTED);
+        environment_variables.extend(azure::variables(&format!("http://127.0.0.1:{PORT}"), trusted));
         // Where Azure's libraries ask for tokens of managed identities, and where those tokens can be used.
         let door = format!("http://127.0.0.1:{PORT}");
         environment_variables.insert(String::from("AZURE_POD_IDENTITY_AUTHORITY_HOST"), door.clone());
@@ -88,7 +114,10 @@ impl Agent {
         progress.tell(RunState::Running, "the program runs");
         let door = ends.door.and_then(|door| TcpListener::from_std(door).ok());
         let answering = door
-            .map(|door| tokio::spawn(proxy::serve(door, Arc::clone(&self.server), assignment.workspace_path.clone())));
+            .map(|door| {
+                let path = assignment.workspace_path.clone();
+                tokio::spawn(proxy::serve(door, Arc::clone(&self.server), path, PORT, tls))
+            });
         let (log, sending) = Log::open(Arc::clone(&self.server));
         let carrying = tokio::spawn(carry(ends.output, log.clone()));
         let following = follow(Arc::clone(&self.server), self.scratch.work());

@@ -38,6 +38,7 @@ use self::{
     work::{Agent, Outcome},
 };
 use crate::{
+    MakeDoor,
     jail::{Claim, sys},
     probe::{self, Probing},
     scratch::Scratch,
@@ -70,8 +71,8 @@ enum AgentError {
 }
 
 /// What `bartizan agent` does. Must be called while the process has one thread.
-pub fn agent_main() -> ExitCode {
-    match begin() {
+pub fn agent_main(make_door: MakeDoor) -> ExitCode {
+    match begin(make_door) {
         Ok(code) => code,
         Err(error) => {
             tell(&error);
@@ -80,7 +81,7 @@ pub fn agent_main() -> ExitCode {
     }
 }
 
-fn begin() -> Result<ExitCode, AgentError> {
+fn begin(make_door: MakeDoor) -> Result<ExitCode, AgentError> {
     // No core dumps, and nobody of the same user looks into a process that holds a token.
     let _refused = resource::setrlimit(resource::Resource::RLIMIT_CORE, 0, 0);
     let bootstrap = read_bootstrap().map_err(AgentError::Bootstrap)?;
@@ -93,7 +94,7 @@ fn begin() -> Result<ExitCode, AgentError> {
     let claim = Claim::take(&cache.join("uids")).map_err(AgentError::Claim)?;
     // One thread: the jail dies with the thread that started it, so that one has to be the agent's own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AgentError::Runtime)?;
-    let ended = runtime.block_on(run(bootstrap, cache, scratch, claim, probing));
+    let ended = runtime.block_on(run(bootstrap, cache, scratch, claim, probing, make_door));
     // What still runs beside (a long poll) is not waited for.
     runtime.shutdown_background();
     ended
@@ -117,6 +118,7 @@ async fn run(
     scratch: Scratch,
     claim: Claim,
     probing: Probing,
+    make_door: MakeDoor,
 ) -> Result<ExitCode, AgentError> {
     let transport = Https::new(&bootstrap.url, &bootstrap.ca_pem).map_err(AgentError::Address)?;
     let token = Secret::new(bootstrap.token);
@@ -140,6 +142,7 @@ async fn run(
             owner: claim.owner(),
             socket: bootstrap.socket.map(PathBuf::from),
             missing: missing.clone(),
+            make_door,
         };
         let outcome = agent.work(&assignment, &mut stop).await;
         // Before the last word, so that it says what became of the scratch.

@@ -15,6 +15,7 @@ use super::{
     supervise::Cause,
 };
 use crate::{
+    MakeDoor,
     environment::{Builder, EnvironmentError, Prepared},
     jail::{Bounds, Cgroup, Ending, Failure, Owner, Share},
     process,
@@ -37,6 +38,8 @@ pub struct Agent {
     pub socket: Option<PathBuf>,
     /// Walls that do not stand on this target.
     pub missing: Vec<String>,
+    /// Makes the certificate of the door inside the jail.
+    pub make_door: MakeDoor,
 }
 
 /// How the work ended.

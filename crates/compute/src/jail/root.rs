@@ -17,6 +17,7 @@ use super::{
     spec::{Bind, INNER_ID, NAME, Spec},
     sys::{self, mount_attribute as attribute},
 };
+use crate::jail_tls::FILES;
 
 /// Parts of the system that are shown as they are: a link stays a link.
 const SYSTEM: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
@@ -152,7 +153,7 @@ fn make_etc(root: &Path) -> Result<(), Failure> {
     let files = [
         ("passwd", format!("{NAME}:x:{id}:{id}::/tmp:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")),
         ("group", format!("{NAME}:x:{id}:\nnogroup:x:65534:\n")),
-        ("hosts", format!("127.0.0.1 localhost {NAME}\n::1 localhost\n")),
+        ("hosts", format!("127.0.0.1 localhost {NAME} {FILES}\n::1 localhost\n")),
         ("hostname", format!("{NAME}\n")),
         ("nsswitch.conf", String::from("passwd: files\ngroup: files\nhosts: files\n")),
         ("resolv.conf", String::from("# no name server: there is no network here\n")),

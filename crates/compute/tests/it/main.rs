@@ -31,7 +31,7 @@ const PLAIN: u32 = 65534;
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
     match words.get(1).map(String::as_str) {
-        Some("agent") => compute::agent_main(),
+        Some("agent") => compute::agent_main(|_| Err(String::from("none in these tests"))),
         Some("jail") => compute::jail_main(),
         Some("model-server") => echo(),
         Some("as-plain-user") => scenarios(scenarios::ALL, words.get(2).map(String::as_str), "plain user"),

@@ -180,7 +180,7 @@ impl PutJob {
             submitted_by: submitter,
             tags: tags.into_iter().collect(),
         };
-        begin_run(cx, &shelf, &mut changes, seed).await?;
+        let experiment_id = begin_run(cx, &shelf, &mut changes, seed).await?;
         if raised {
             cx.note("highBusinessImpact", "true");
         }
@@ -192,7 +192,7 @@ impl PutJob {
             run: run.clone(),
             work: Work::Job { snapshot: snapshot.clone(), command },
             requirements,
-            variables: surroundings(&workspace, guid, run, &experiment, &new.variables),
+            variables: surroundings(&workspace, guid, run, (&experiment, &experiment_id), &new.variables),
             limits: limits.clone(),
             required_walls: required_walls.clone(),
             socket: None,
@@ -317,7 +317,7 @@ fn surroundings(
     workspace: &ResourceId,
     guid: Uuid,
     run: &RunId,
-    experiment: &str,
+    (experiment, experiment_id): (&str, &str),
     given: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     let part = |key: &str| workspace.value_of(key).unwrap_or_default().to_owned();
@@ -331,6 +331,7 @@ fn surroundings(
         ("AZUREML_ARM_WORKSPACE_NAME", workspace.name().to_owned()),
         ("AZUREML_ARM_PROJECT_NAME", experiment.to_owned()),
         ("AZUREML_WORKSPACE_ID", guid.to_string()),
+        ("AZUREML_EXPERIMENT_ID", experiment_id.to_owned()),
     ];
     let mut variables = given.clone();
     variables.extend(ours.into_iter().map(|(name, value)| (name.to_owned(), value)));

@@ -120,15 +120,16 @@ pub struct RunSeed {
 }
 
 /// Adds a job's run to `changes`, as `Scheduled`. Its status follows by [`set_run_status`] in later commits. A commit that
-/// is `Stale` because another made the same experiment in between is to be built anew.
+/// is `Stale` because another made the same experiment in between is to be built anew. Says the experiment's id.
 ///
 /// # Errors
 /// `Invalid` for names and tags out of bounds or a deleted experiment, `Exists` when the id is taken.
-pub async fn begin_run<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Changes, seed: RunSeed) -> Result<()> {
+pub async fn begin_run<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Changes, seed: RunSeed) -> Result<String> {
     if cx.get::<Place>(shelf, &place_id(shelf, seed.run.as_str())).await?.is_some() {
         return Err(Error::new(Kind::Exists, format!("the run `{}` already exists", seed.run)));
     }
     let experiment = experiment::ensure(cx, shelf, changes, &seed.experiment).await?;
+    let id = experiment.id.clone();
     let name = if seed.name.is_empty() { seed.run.to_string() } else { seed.name };
     let mut tags: BTreeMap<String, String> = seed.tags.into_iter().collect();
     tags.insert(RUN_NAME_TAG.to_owned(), name.clone());
@@ -148,7 +149,7 @@ pub async fn begin_run<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Chang
         is_concluded: false,
     };
     add(shelf, changes, run)?;
-    Ok(())
+    Ok(id)
 }
 
 /// Sets where a job's run stands; an end is final. Not in the commit that begins the run.

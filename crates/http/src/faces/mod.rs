@@ -7,6 +7,7 @@ pub mod credential;
 pub mod entra;
 pub mod federation;
 pub mod graph;
+pub mod history;
 pub mod keyvault;
 pub mod mlflow;
 pub mod monitor;
@@ -31,5 +32,6 @@ pub fn doors() -> Doors {
         .face(safekeeping::doors)
         .face(score::doors)
         .face(mlflow::doors)
+        .face(history::doors)
         .face(signin::doors)
 }

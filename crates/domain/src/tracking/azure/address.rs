@@ -92,12 +92,7 @@ impl Op for AddressFiles {
         must_be_few(&self.paths)?;
         let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
         run::find(cx, &shelf, &self.run).await?;
-        let mut there = Vec::with_capacity(self.paths.len());
-        for path in self.paths {
-            if cx.get::<Artifact>(&shelf, &Owner::Run(self.run.clone()).row_id(&shelf, &path)).await?.is_some() {
-                there.push(path);
-            }
-        }
+        let there = there(cx, &shelf, &self.run, self.paths).await?;
         cx.note("run", self.run.to_string());
         signed(cx, &shelf, &workspace, &self.run, there, "r").await
     }
@@ -137,17 +132,60 @@ impl Op for AddressNewFiles {
         let run = run::find(cx, &shelf, &self.run).await?.value;
         ownership::of_run(cx, &run, &WRITE_ANY_ARTIFACT).await?;
         run::must_be_active(cx, &shelf, &run).await?;
-        let (mut free, mut taken) = (Vec::new(), Vec::new());
-        for path in self.paths {
-            if path.is_root() {
-                return Err(Error::new(Kind::Invalid, "the path of a file is empty"));
-            }
-            let row = cx.get::<Artifact>(&shelf, &Owner::Run(self.run.clone()).row_id(&shelf, &path)).await?;
-            if row.is_some() { taken.push(path) } else { free.push(path) }
+        if self.paths.iter().any(ArtifactPath::is_root) {
+            return Err(Error::new(Kind::Invalid, "the path of a file is empty"));
         }
+        let taken = there(cx, &shelf, &self.run, self.paths.clone()).await?;
+        let free = self.paths.into_iter().filter(|path| !taken.contains(path)).collect();
         cx.note("run", self.run.to_string());
         Ok(NewFileAddresses { free: signed(cx, &shelf, &workspace, &self.run, free, "cw").await?, taken })
     }
+}
+
+/// Says which of these files are there, to whoever may write them.
+#[derive(Debug)]
+pub struct TakenFiles {
+    /// The workspace.
+    pub workspace: ResourceId,
+    /// The run.
+    pub run: RunId,
+    /// The files.
+    pub paths: Vec<ArtifactPath>,
+}
+
+#[async_trait]
+impl Op for TakenFiles {
+    const ACTION: Action = WRITE_ARTIFACTS;
+    type Output = Vec<ArtifactPath>;
+
+    fn scope(&self) -> ResourceId {
+        self.workspace.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        must_be_few(&self.paths)?;
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let run = run::find(cx, &shelf, &self.run).await?.value;
+        ownership::of_run(cx, &run, &WRITE_ANY_ARTIFACT).await?;
+        there(cx, &shelf, &self.run, self.paths).await
+    }
+}
+
+/// Those of the files that are there.
+async fn there<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    run: &RunId,
+    paths: Vec<ArtifactPath>,
+) -> Result<Vec<ArtifactPath>> {
+    let owner = Owner::Run(run.clone());
+    let mut there = Vec::with_capacity(paths.len());
+    for path in paths {
+        if cx.get::<Artifact>(shelf, &owner.row_id(shelf, &path)).await?.is_some() {
+            there.push(path);
+        }
+    }
+    Ok(there)
 }
 
 fn must_be_few(paths: &[ArtifactPath]) -> Result<()> {

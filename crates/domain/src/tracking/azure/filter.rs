@@ -98,7 +98,7 @@ impl RunFilter {
 }
 
 /// The word for a status that Azure's clients know.
-pub(crate) fn status_word(run: &Run) -> &'static str {
+pub fn status_word(run: &Run) -> &'static str {
     match run.status {
         RunStatus::Scheduled if run.is_job => "Queued",
         RunStatus::Scheduled => "NotStarted",
@@ -110,7 +110,7 @@ pub(crate) fn status_word(run: &Run) -> &'static str {
 }
 
 /// What kind of run it is called, where somebody said so or a job is behind it.
-pub(crate) fn run_type<'a>(run: &Run, facts: &'a RunFacts) -> Option<&'a str> {
+pub fn run_type<'a>(run: &Run, facts: &'a RunFacts) -> Option<&'a str> {
     facts.run_type.as_deref().or(run.is_job.then_some("azureml.scriptrun"))
 }
 

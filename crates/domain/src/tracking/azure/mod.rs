@@ -15,12 +15,12 @@ mod rows;
 mod series;
 mod token;
 
-pub use address::{AddressFiles, AddressNewFiles, FileAddress, NewFileAddresses, arrive_with_address};
+pub use address::{AddressFiles, AddressNewFiles, FileAddress, NewFileAddresses, TakenFiles, arrive_with_address};
 pub use facts::{RunFacts, RunStory, RunWarning};
 pub use file::{FilePart, GetFilePart, ListRunFiles};
-pub use filter::RunFilter;
+pub use filter::{Relation, RunFilter, run_type, status_word};
 pub use list::{ListRunStories, RunOrder};
 pub use patch::{GetRunStory, PatchRun, RunPatch};
 pub use rows::SeriesRow;
 pub use series::{GetSeries, ListSeries, LogSeries, NewSeries, Refused, Series, SeriesKind};
-pub use token::{GetRunToken, ProxyToken};
+pub use token::GetRunToken;

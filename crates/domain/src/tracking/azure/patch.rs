@@ -250,6 +250,11 @@ pub(super) async fn experiment_of<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, key: &Ex
         ExperimentKey::Id(id) => Ok(experiment::find(cx, shelf, id).await?.value),
         ExperimentKey::Name(name) => {
             let found = experiment::find_by_name(cx, shelf, name).await?.map(|row| row.value);
+            // Addresses of files name an experiment by its id, since a name may hold what no address can.
+            let found = match found {
+                None => experiment::find(cx, shelf, name).await.ok().map(|row| row.value),
+                named => named,
+            };
             let words = || format!("Experiment `{}` was not found", text::echo(name));
             found.ok_or_else(|| Error::new(Kind::NotFound, words()))
         }

@@ -10,14 +10,7 @@ use crate::{
     tracking::{action::READ_RUNS, run},
 };
 
-/// A token that stands for the run behind the proxy.
-#[derive(Clone, Debug)]
-pub struct ProxyToken {
-    /// The run.
-    pub run: RunId,
-}
-
-/// Gives a run's code the token to show to its proxy. Nobody else has any use for one, so that nobody else gets one.
+/// Says that a run's code may have the token that it shows to its proxy. Nobody else has any use for one, so that nobody else gets one.
 #[derive(Debug)]
 pub struct GetRunToken {
     /// The workspace.
@@ -29,7 +22,7 @@ pub struct GetRunToken {
 #[async_trait]
 impl Op for GetRunToken {
     const ACTION: Action = READ_RUNS;
-    type Output = ProxyToken;
+    type Output = ();
 
     fn scope(&self) -> ResourceId {
         self.workspace.clone()
@@ -39,7 +32,7 @@ impl Op for GetRunToken {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
         run::find(cx, &shelf, &self.run).await?;
         match &cx.caller().who {
-            Who::Run(caller) if caller.run == self.run => Ok(ProxyToken { run: self.run }),
+            Who::Run(caller) if caller.run == self.run => Ok(()),
             _ => {
                 let why = "a run's token is not handed out: its agent holds it, and adds it to what the run's code asks for; sign \
                            in for a token of your own";

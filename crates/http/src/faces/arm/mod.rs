@@ -43,6 +43,7 @@ mod workspace_keys;
 mod workspaces;
 
 pub use error::Fault;
+pub(crate) use error::detail;
 pub(crate) use view::{list, named, precondition, show};
 
 use crate::Doors;

@@ -1,6 +1,7 @@
 //! MLflow's REST interface, below each workspace's own base address. Facts: client 3.17.
 
 mod artifacts;
+mod azure_form;
 mod error;
 mod experiments;
 mod fields;

@@ -14,6 +14,7 @@ use wire::mlflow;
 
 use super::{
     Fault, arrive,
+    azure_form::AzureForm,
     fields::Fields,
     json,
     view::{self, done, reply},
@@ -68,6 +69,7 @@ pub(super) fn time(fields: &Fields, name: &str) -> Result<Option<Timestamp>> {
 
 async fn create_run(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<CreateRun>(&guest).await?;
+    let azure = AzureForm::of(&guest, &workspace);
     let fields = Fields::posted(guest).await?;
     // `user_id` is not looked at: who made the run is for the server to say.
     let op = CreateRun {
@@ -78,11 +80,12 @@ async fn create_run(guest: Guest) -> Result<Response, Fault> {
         tags: fields.pairs("tags")?,
     };
     let made = enter(&house, &caller, op).await?;
-    Ok(reply(mlflow::RunReply { run: view::run(&made, true) }))
+    Ok(reply(mlflow::RunReply { run: azure.said(view::run(&made, true)) }))
 }
 
 async fn update_run(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<UpdateRun>(&guest).await?;
+    let azure = AzureForm::of(&guest, &workspace);
     let fields = Fields::posted(guest).await?;
     let op = UpdateRun {
         workspace,
@@ -92,18 +95,22 @@ async fn update_run(guest: Guest) -> Result<Response, Fault> {
         name: fields.text("run_name")?,
     };
     let run = enter(&house, &caller, op).await?;
-    Ok(reply(mlflow::RunInfoReply { run_info: view::run_info(&run) }))
+    let mut run_info = view::run_info(&run);
+    azure.say(&mut run_info);
+    Ok(reply(mlflow::RunInfoReply { run_info }))
 }
 
 async fn get_run(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<GetRun>(&guest).await?;
+    let azure = AzureForm::of(&guest, &workspace);
     let run = run_id(&Fields::query(&guest, &["run_id", "run_uuid"]))?;
     let found = enter(&house, &caller, GetRun { workspace, run }).await?;
-    Ok(reply(mlflow::RunReply { run: view::run(&found, true) }))
+    Ok(reply(mlflow::RunReply { run: azure.said(view::run(&found, true)) }))
 }
 
 async fn search_runs(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<SearchRuns>(&guest).await?;
+    let azure = AzureForm::of(&guest, &workspace);
     let fields = Fields::posted(guest).await?;
     let op = SearchRuns {
         workspace,
@@ -112,7 +119,7 @@ async fn search_runs(guest: Guest) -> Result<Response, Fault> {
         view: fields.view("run_view_type")?,
     };
     let page = enter(&house, &caller, op).await?;
-    let runs = page.items.iter().map(|one| view::run(one, false)).collect();
+    let runs = page.items.iter().map(|one| azure.said(view::run(one, false))).collect();
     Ok(reply(mlflow::Runs { runs, next_page_token: page.next }))
 }
 
