@@ -50,7 +50,6 @@ pub use settings::Settings;
 pub use shelf::Shelf;
 pub(crate) use stored::Stored;
 pub use table::{Record, Row};
-pub(crate) use tide::Tide;
 
 use async_trait::async_trait;
 use kernel::{Action, Caller, Class, Error, ResourceId, Result};

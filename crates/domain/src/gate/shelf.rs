@@ -70,6 +70,12 @@ impl Shelf {
         self.latch.is_locked()
     }
 
+    /// Locks it, as its customer's refusal does.
+    #[cfg(test)]
+    pub(crate) fn lock(&self) {
+        self.latch.lock();
+    }
+
     pub(super) fn latch(&self) -> &Latch {
         &self.latch
     }

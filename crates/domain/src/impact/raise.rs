@@ -74,7 +74,9 @@ impl RaiseImpact {
         forget_of(cx, row.value.guid, &mut changes).await?;
         proof::begin_proof(cx, &row.value, &mut changes).await?;
         changes.put(&system, &row)?;
-        cx.commit(changes).await
+        cx.commit(changes).await?;
+        cx.house().recall.forget_shelves(&[row.value.guid.as_bytes().to_vec()]);
+        Ok(())
     }
 }
 

@@ -10,12 +10,12 @@ use super::{
     action::READ_RUNS,
     metric::{self, CHUNK, Chunk, Head, chunk_id, prefix},
     point::{self, Point},
-    run,
+    run, sample::Pool,
     search::{self, Page},
     text,
 };
 use crate::{
-    gate::{Cx, Op, Row, Shelf},
+    gate::{Admission, Cx, Op, Row, Shelf},
     resources::workspace_shelf,
 };
 
@@ -24,8 +24,6 @@ const MOST_POINTS: usize = 25_000;
 /// Most runs of one sample, and most points of each: what MLflow's own server gives.
 const MOST_RUNS: usize = 100;
 const MOST_SAMPLES: usize = 2500;
-/// Points that a sample is drawn from (1.5 MiB); of longer histories every second is looked at, or every fourth, and so on.
-const POOL: usize = 1 << 16;
 /// Chunks read at a time: some 24 000 points.
 const STRIDE: usize = 64;
 
@@ -143,28 +141,37 @@ pub(super) async fn points_after<O: Op>(
 }
 
 /// The stored points of one metric of a run.
-struct Series<'a> {
-    shelf: &'a Shelf,
-    prefix: Vec<u8>,
-    head: Head,
+pub(super) struct Series<'a> {
+    pub(super) shelf: &'a Shelf,
+    pub(super) prefix: Vec<u8>,
+    pub(super) head: Head,
 }
 
 impl<'a> Series<'a> {
     /// None when nothing was ever logged.
-    async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &'a Shelf, run: &Run, key: &str) -> Result<Option<Self>> {
+    async fn find(cx: &Admission<'_>, shelf: &'a Shelf, run: &Run, key: &str) -> Result<Option<Self>> {
         let head = metric::heads(cx, shelf, run).await?.value.metrics.remove(key);
         Ok(head.map(|head| Self { shelf, prefix: prefix(shelf, &run.id, key), head }))
     }
 
     /// At most `most` chunks from number `first` on.
-    async fn chunks<O: Op>(&self, cx: &Cx<'_, O>, first: u32, most: usize) -> Result<Vec<Row<Chunk>>> {
+    async fn chunks(&self, cx: &Admission<'_>, first: u32, most: usize) -> Result<Vec<Row<Chunk>>> {
         let after = first.checked_sub(1).map(|number| chunk_id(&self.prefix, number));
         cx.page::<Chunk>(self.shelf, &self.prefix, after.as_deref(), most).await
     }
 
     /// Looks at every point, in the order of arrival.
-    async fn each<O: Op>(&self, cx: &Cx<'_, O>, mut look: impl FnMut(Point)) -> Result<()> {
-        let mut first = 0_u32;
+    async fn each(&self, cx: &Admission<'_>, look: impl FnMut(Point)) -> Result<()> {
+        self.each_from(cx, 0, look).await
+    }
+
+    /// The same from a chunk on.
+    pub(super) async fn each_from(
+        &self,
+        cx: &Admission<'_>,
+        mut first: u32,
+        mut look: impl FnMut(Point),
+    ) -> Result<()> {
         loop {
             let rows = self.chunks(cx, first, STRIDE).await?;
             for row in &rows {
@@ -178,7 +185,7 @@ impl<'a> Series<'a> {
     }
 
     /// The first `most` points after this one, in the order of histories.
-    async fn after<O: Op>(&self, cx: &Cx<'_, O>, after: Option<&Point>, most: usize) -> Result<Vec<Point>> {
+    async fn after(&self, cx: &Admission<'_>, after: Option<&Point>, most: usize) -> Result<Vec<Point>> {
         let is_wanted = |point: &Point| after.is_none_or(|after| point.by_time(after).is_gt());
         let mut points: Vec<Point> = Vec::new();
         if self.head.is_in_order {
@@ -220,8 +227,29 @@ impl<'a> Series<'a> {
         Ok(points)
     }
 
+    /// Those of some points that are there, of points in order.
+    pub(super) async fn holding(
+        &self,
+        cx: &Admission<'_>,
+        mut points: Vec<Point>,
+    ) -> Result<HashSet<(i64, i64, u64)>> {
+        points.sort_unstable_by(Point::by_time);
+        let (mut found, mut held) = (HashSet::new(), Vec::<Point>::new());
+        for point in points {
+            if held.last().is_none_or(|last| last.by_time(&point).is_lt()) {
+                let id = chunk_id(&self.prefix, self.chunk_of(cx, &point).await?);
+                let row = cx.get::<Chunk>(self.shelf, &id).await?;
+                held = row.map(|row| point::unpack(&row.value.points)).transpose()?.unwrap_or_default();
+            }
+            if held.binary_search_by(|one| one.by_time(&point)).is_ok() {
+                found.insert(point.identity());
+            }
+        }
+        Ok(found)
+    }
+
     /// The chunk of points in order from which on there are points after this one: the last that begins at or before it.
-    async fn chunk_of<O: Op>(&self, cx: &Cx<'_, O>, point: &Point) -> Result<u32> {
+    async fn chunk_of(&self, cx: &Admission<'_>, point: &Point) -> Result<u32> {
         let (mut low, mut high) = (0, self.head.chunk);
         while low < high {
             let middle = high.saturating_sub(high.saturating_sub(low) / 2);
@@ -233,91 +261,5 @@ impl<'a> Series<'a> {
             }
         }
         Ok(low)
-    }
-}
-
-/// What a sample is drawn from: evenly thinned when there is more than fits. The ends are kept apart.
-struct Pool {
-    points: Vec<Point>,
-    seen: usize,
-    /// Of how many points one is kept: a power of two.
-    every: usize,
-    ends: Option<(Point, Point)>,
-}
-
-impl Default for Pool {
-    fn default() -> Self {
-        Self { points: Vec::new(), seen: 0, every: 1, ends: None }
-    }
-}
-
-impl Pool {
-    fn add(&mut self, point: Point) {
-        self.ends = Some(match self.ends {
-            Some((first, last)) if point.by_step(&first).is_lt() => (point, last),
-            Some((first, last)) if point.by_step(&last).is_gt() => (first, point),
-            Some(ends) => ends,
-            None => (point, point),
-        });
-        if self.seen.is_multiple_of(self.every) {
-            self.points.push(point);
-        }
-        self.seen = self.seen.saturating_add(1);
-        if self.points.len() >= POOL {
-            let mut is_kept = false;
-            self.points.retain(|_| {
-                is_kept = !is_kept;
-                is_kept
-            });
-            self.every = self.every.saturating_mul(2);
-        }
-    }
-
-    /// At most so many, by step.
-    fn draw(mut self, most: usize) -> Vec<Point> {
-        self.points.extend(self.ends.into_iter().flat_map(|(first, last)| [first, last]));
-        self.points.sort_unstable_by(Point::by_step);
-        self.points.dedup_by_key(|point| point.identity());
-        sample(&self.points, most)
-    }
-}
-
-/// At most `most` of the points, evenly spread; the first and the last are always among them.
-fn sample(points: &[Point], most: usize) -> Vec<Point> {
-    if points.len() <= most {
-        return points.to_vec();
-    }
-    let last = points.len().saturating_sub(1);
-    let gaps = most.saturating_sub(1).max(1);
-    let at = |number: usize| number.saturating_mul(last).checked_div(gaps).unwrap_or(0);
-    (0..most).filter_map(|number| points.get(at(number)).copied()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sample_keeps_both_ends() {
-        let points: Vec<Point> = (0..1000).map(|at| Point::new(at, at, 0.0)).collect();
-        let few = sample(&points, 10);
-        assert_eq!(few.len(), 10);
-        assert_eq!((few[0].step, few[9].step), (0, 999));
-        assert_eq!(sample(&points[..5], 10).len(), 5);
-        assert_eq!(sample(&points, 1).len(), 1);
-    }
-
-    #[test]
-    fn a_pool_is_bounded_and_stays_even() {
-        let mut pool = Pool::default();
-        let count: i64 = 1_000_003;
-        for at in 0..count {
-            pool.add(Point::new(at, at, 0.0));
-            assert!(pool.points.len() < POOL);
-        }
-        let drawn = pool.draw(101);
-        assert_eq!((drawn.len(), drawn[0].step, drawn[100].step), (101, 0, count - 1));
-        let even = drawn.windows(2).all(|pair| (9_900..10_100).contains(&(pair[1].step - pair[0].step)));
-        assert!(even, "{drawn:?}");
     }
 }

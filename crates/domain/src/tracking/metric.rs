@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Run,
+    history::Series,
     point::{self, Point},
     run, text,
 };
@@ -14,7 +15,8 @@ use crate::gate::{Admission, Changes, Record, Row, Shelf};
 
 /// Points of one chunk: about 4 KiB of steady ones.
 pub(super) const CHUNK: usize = 384;
-/// How many chunks back a point that is not the latest is compared for being there already: some 24 000 points.
+/// How many chunks back a point that is not the latest is compared for being there already, where the points of a metric do not lie
+/// by time: some 24 000 points.
 const LOOK_BACK: u32 = 64;
 /// Most metrics of one run.
 const MOST_METRICS: usize = 10_000;
@@ -127,13 +129,14 @@ async fn append_one(
     let mut seen: HashSet<(i64, i64, u64)> = HashSet::new();
     if let Some(head) = known {
         // A point beyond the latest cannot be there yet; only for others the past is read.
-        if points.iter().any(|point| point.by_step(&head.latest).is_le()) {
+        let within: Vec<Point> =
+            points.iter().copied().filter(|point| point.by_step(&head.latest).is_le()).collect();
+        let series = Series { shelf, prefix: prefix.to_vec(), head };
+        if head.is_in_order {
+            seen = series.holding(cx, within).await?;
+        } else if !within.is_empty() {
             let first = head.chunk.saturating_sub(LOOK_BACK);
-            let after = first.checked_sub(1).map(|number| chunk_id(prefix, number));
-            let limit = usize::try_from(LOOK_BACK).unwrap_or(64).saturating_add(1);
-            for row in cx.page::<Chunk>(shelf, prefix, after.as_deref(), limit).await? {
-                seen.extend(point::unpack(&row.value.points)?.iter().map(Point::identity));
-            }
+            series.each_from(cx, first, |point| drop(seen.insert(point.identity()))).await?;
         }
     }
     points.retain(|point| seen.insert(point.identity()));

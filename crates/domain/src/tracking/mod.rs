@@ -32,6 +32,7 @@ mod run;
 mod run_links;
 mod run_name;
 mod runs;
+mod sample;
 mod scan;
 mod search;
 mod search_models;

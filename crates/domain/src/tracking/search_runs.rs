@@ -273,7 +273,12 @@ impl Op for SearchRuns {
         let question = query.identity(&format!("runs {:?} {:?}", self.view, self.experiments));
         let mut picker = Picker::new(&order, query, &question)?;
         // Nothing that is of high business impact stays in memory after the search.
-        let head = if workspace.value.properties.hbi { None } else { Some(cx.house().log_head().await?.0) };
+        let head = if workspace.value.properties.hbi {
+            cx.house().recall.forget_shelves(&[shelf.id().to_vec()]);
+            None
+        } else {
+            Some(cx.house().log_head().await?.0)
+        };
         for id in &self.experiments {
             let experiment = match experiment::find(cx, &shelf, id).await {
                 Ok(row) => row.value,

@@ -1,7 +1,7 @@
 //! Opened runs that are kept in memory between searches, so that a search opens only what changed since the last one.
 //!
 //! They are kept by experiment. A house knows which rows its own commits touch; that somebody else wrote to the same store it
-//! sees by the log's newest number ([`Tide`](crate::gate::Tide)), and then looks through the stored rows for those that differ.
+//! sees by the log's newest number (the gate's `Tide`), and then looks through the stored rows for those that differ.
 //! Memory is bounded for the whole house: what was asked for longest ago goes first, and an experiment that alone exceeds the bound
 //! is searched row by row as if nothing were kept.
 //!

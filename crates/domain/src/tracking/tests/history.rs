@@ -9,7 +9,7 @@ use super::{
         action::WRITE_RUNS,
         metric::{Chunk, chunk_id, prefix},
     },
-    By, Stand, kind, points, run_of_owner,
+    By, GetRun, Stand, kind, points, run_of_owner,
 };
 use crate::{
     gate::{Changes, Cx, Op},
@@ -174,4 +174,96 @@ async fn a_run_that_is_named_often_is_sampled_once() {
     assert_eq!(ends, (0, 2999));
     assert_eq!(kind(&stand, By::Owner, sample(vec![one.clone(); 101], 1)).await, Kind::Invalid);
     assert_eq!(kind(&stand, By::Owner, sample(vec![one], 2501)).await, Kind::Invalid);
+}
+
+/// Points stored of the metric, in the order of arrival.
+async fn stored(stand: &Stand, run: &RunId) -> usize {
+    let (mut count, mut token) = (0, None);
+    loop {
+        let page = page(stand, run, 25_000, token).await;
+        count += page.items.len();
+        token = page.next;
+        if token.is_none() {
+            return count;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_adds_nothing_however_far_back_it_lies() {
+    let stand = Stand::new().await;
+    let run = run_of_owner(&stand, "0").await;
+    log(&stand, &run, 0..30_000).await;
+    for again in [0..1000, 29_000..30_000, 14_500..15_500] {
+        log(&stand, &run, again).await;
+    }
+    log(&stand, &run, [0, 15_000, 29_999, 7, 7].into_iter()).await;
+    assert_eq!(stored(&stand, &run).await, 30_000);
+    // One that differs in anything is another.
+    stand.ask(points(&stand, &run, "m", [Point::new(0, 1_000_000, 0.75)].into_iter())).await.unwrap();
+    stand.ask(points(&stand, &run, "m", [Point::new(0, 1_000_001, 0.5)].into_iter())).await.unwrap();
+    assert_eq!(stored(&stand, &run).await, 30_002);
+    // From here on the points do not lie by time.
+    log(&stand, &run, 29_000..30_000).await;
+    assert_eq!(stored(&stand, &run).await, 30_002);
+}
+
+#[tokio::test]
+async fn writers_to_one_metric_at_once_lose_nothing() {
+    let stand = std::sync::Arc::new(Stand::new().await);
+    let run = run_of_owner(&stand, "0").await;
+    let tasks: Vec<_> = (0..8_i64)
+        .map(|writer| {
+            let (stand, run) = (std::sync::Arc::clone(&stand), run.clone());
+            tokio::spawn(async move {
+                for at in 0..25 {
+                    // Each has a clock of its own, and repeats everything once.
+                    let point = Point::new(at, 1_000_000 - writer * 50 + at, 0.5);
+                    for _ in 0..2 {
+                        stand.ask(points(&stand, &run, "m", [point].into_iter())).await.unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(stored(&stand, &run).await, 200);
+}
+
+#[tokio::test]
+async fn the_latest_value_is_the_greatest_by_step_time_and_value() {
+    let stand = Stand::new().await;
+    let run = run_of_owner(&stand, "0").await;
+    let arrivals = [
+        (Point::new(5, 10, 1.0), 1.0),
+        (Point::new(4, 99, 9.0), 1.0),
+        (Point::new(5, 9, 9.0), 1.0),
+        (Point::new(5, 10, 0.5), 1.0),
+        (Point::new(5, 10, 2.0), 2.0),
+        (Point::new(5, 10, f64::NAN), f64::NAN),
+        (Point::new(5, 10, f64::INFINITY), f64::NAN),
+        (Point::new(6, 0, -1.0), -1.0),
+    ];
+    for (point, expected) in arrivals {
+        stand.ask(points(&stand, &run, "m", [point].into_iter())).await.unwrap();
+        let view = stand.ask(GetRun { workspace: stand.workspace.clone(), run: run.clone() }).await.unwrap();
+        assert_eq!(view.metrics["m"].value.to_bits(), expected.to_bits(), "{point:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sample_keeps_the_peaks() {
+    let stand = Stand::new().await;
+    let run = run_of_owner(&stand, "0").await;
+    log(&stand, &run, (0..5000).filter(|at| ![1234, 3210].contains(at))).await;
+    let peaks = [Point::new(1234, 1_001_234, 7.0), Point::new(3210, 1_003_210, -7.0)];
+    stand.ask(points(&stand, &run, "m", peaks.into_iter())).await.unwrap();
+    let (workspace, key) = (stand.workspace.clone(), String::from("m"));
+    let op = SampleMetricHistory { workspace, runs: vec![run], key, steps: None, most: 50 };
+    let sample = stand.ask(op).await.unwrap().remove(0).1;
+    let steps: Vec<i64> = sample.iter().map(|point| point.step).collect();
+    assert!(steps.len() <= 50 && steps.contains(&1234) && steps.contains(&3210), "{steps:?}");
+    assert_eq!((steps[0], steps[steps.len() - 1]), (0, 4999));
 }

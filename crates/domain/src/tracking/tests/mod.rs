@@ -2,6 +2,7 @@
 
 mod history;
 mod paging;
+mod recall;
 mod reach;
 mod versions;
 

@@ -2,6 +2,7 @@
 //! that nobody asks for are ignored, and so can mean nothing.
 
 use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use domain::tracking::{Query, View, text};
 use http::header;
@@ -16,9 +17,9 @@ const MOST_ITEMS: usize = 20_000;
 
 /// The fields of one object.
 #[derive(Debug, Default)]
-pub(super) struct Fields(Map<String, Value>);
+pub(super) struct Fields<'a>(Cow<'a, Map<String, Value>>);
 
-impl Fields {
+impl Fields<'static> {
     /// The body of a POST, which must say that it is JSON: what a foreign web page can make a browser send does not.
     pub(super) async fn posted(guest: Guest) -> Result<Self> {
         let kind = guest.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
@@ -45,7 +46,7 @@ impl Fields {
             value = json::parse(inner.as_bytes()).map_err(malformed)?;
         }
         match value {
-            Value::Object(fields) => Ok(Self(fields)),
+            Value::Object(fields) => Ok(Self(Cow::Owned(fields))),
             _ => Err(Error::new(Kind::Invalid, "the body must be a JSON object")),
         }
     }
@@ -57,8 +58,11 @@ impl Fields {
             let value = if values.len() > 1 { Value::Array(values) } else { values.pop()? };
             Some(((*name).to_owned(), value))
         };
-        Self(names.iter().filter_map(field).collect())
+        Self(Cow::Owned(names.iter().filter_map(field).collect()))
     }
+}
+
+impl Fields<'_> {
 
     fn value(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
@@ -167,19 +171,19 @@ impl Fields {
     }
 
     /// A list of objects.
-    pub(super) fn objects(&self, name: &str) -> Result<Vec<Self>> {
-        let object = |item: &Value| match item {
-            Value::Object(fields) => Ok(Self(fields.clone())),
+    pub(super) fn objects(&self, name: &str) -> Result<Vec<Fields<'_>>> {
+        let object = |item| match item {
+            Value::Object(fields) => Ok(Fields(Cow::Borrowed(fields))),
             other => Err(bad(name, other, "it must be a list of objects")),
         };
         self.items(name)?.iter().map(object).collect()
     }
 
     /// An object.
-    pub(super) fn object(&self, name: &str) -> Result<Option<Self>> {
+    pub(super) fn object(&self, name: &str) -> Result<Option<Fields<'_>>> {
         match self.value(name) {
             None => Ok(None),
-            Some(Value::Object(fields)) => Ok(Some(Self(fields.clone()))),
+            Some(Value::Object(fields)) => Ok(Some(Fields(Cow::Borrowed(fields)))),
             Some(other) => Err(bad(name, other, "it must be an object")),
         }
     }

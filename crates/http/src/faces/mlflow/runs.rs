@@ -80,7 +80,7 @@ async fn create_run(guest: Guest) -> Result<Response, Fault> {
         tags: fields.pairs("tags")?,
     };
     let made = enter(&house, &caller, op).await?;
-    Ok(reply(mlflow::RunReply { run: azure.said(view::run(&made, true)) }))
+    Ok(reply(mlflow::RunReply { run: azure.said(view::run(made, true)) }))
 }
 
 async fn update_run(guest: Guest) -> Result<Response, Fault> {
@@ -105,7 +105,7 @@ async fn get_run(guest: Guest) -> Result<Response, Fault> {
     let azure = AzureForm::of(&guest, &workspace);
     let run = run_id(&Fields::query(&guest, &["run_id", "run_uuid"]))?;
     let found = enter(&house, &caller, GetRun { workspace, run }).await?;
-    Ok(reply(mlflow::RunReply { run: azure.said(view::run(&found, true)) }))
+    Ok(reply(mlflow::RunReply { run: azure.said(view::run(found, true)) }))
 }
 
 async fn search_runs(guest: Guest) -> Result<Response, Fault> {
@@ -119,7 +119,7 @@ async fn search_runs(guest: Guest) -> Result<Response, Fault> {
         view: fields.view("run_view_type")?,
     };
     let page = enter(&house, &caller, op).await?;
-    let runs = page.items.iter().map(|one| azure.said(view::run(one, false))).collect();
+    let runs = page.items.into_iter().map(|one| azure.said(view::run(one, false))).collect();
     Ok(reply(mlflow::Runs { runs, next_page_token: page.next }))
 }
 

@@ -24,6 +24,10 @@ fn pairs(map: &BTreeMap<String, String>) -> Vec<Pair> {
     map.iter().map(|(key, value)| Pair { key: key.clone(), value: value.clone() }).collect()
 }
 
+fn into_pairs(map: BTreeMap<String, String>) -> Vec<Pair> {
+    map.into_iter().map(|(key, value)| Pair { key, value }).collect()
+}
+
 fn list(pairs: &[(String, String)]) -> Vec<Pair> {
     pairs.iter().map(|(key, value)| Pair { key: key.clone(), value: value.clone() }).collect()
 }
@@ -70,12 +74,19 @@ pub(super) fn metric(key: &str, point: &Point, run: Option<&RunId>) -> mlflow::M
 }
 
 /// A run; what it used as models is left out of searches, as the client expects.
-pub(super) fn run(view: &RunView, shows_model_inputs: bool) -> mlflow::Run {
-    let metrics = view.metrics.iter().map(|(key, point)| metric(key, point, None)).collect();
-    let data = mlflow::RunData { metrics, params: pairs(&view.run.params), tags: pairs(&view.run.tags) };
+pub(super) fn run(view: RunView, shows_model_inputs: bool) -> mlflow::Run {
+    let info = run_info(&view.run);
+    let metrics = view.metrics.into_iter().map(|(key, Point { step, timestamp, value })| mlflow::Metric {
+        key,
+        value: Double(value),
+        timestamp,
+        step,
+        run_id: None,
+    });
+    let (params, tags) = (into_pairs(view.run.params), into_pairs(view.run.tags));
     mlflow::Run {
-        info: run_info(&view.run),
-        data,
+        info,
+        data: mlflow::RunData { metrics: metrics.collect(), params, tags },
         inputs: inputs(&view.links, shows_model_inputs),
         outputs: outputs(&view.links),
     }
