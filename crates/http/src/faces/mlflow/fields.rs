@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use domain::tracking::{Query, View, text};
 use http::header;
 use kernel::{Error, Kind, Result};
@@ -22,12 +23,17 @@ pub(super) struct Fields<'a>(Cow<'a, Map<String, Value>>);
 impl Fields<'static> {
     /// The body of a POST, which must say that it is JSON: what a foreign web page can make a browser send does not.
     pub(super) async fn posted(guest: Guest) -> Result<Self> {
+        Self::parse(&Self::bytes(guest).await?)
+    }
+
+    /// The bytes of such a body.
+    pub(super) async fn bytes(guest: Guest) -> Result<Bytes> {
         let kind = guest.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
             return Err(Error::new(Kind::Invalid, "Bad Request. Content-Type must be 'application/json'."));
         }
-        Self::body(guest).await
+        guest.bytes().await
     }
 
     /// The body of a PATCH or DELETE.
@@ -35,7 +41,8 @@ impl Fields<'static> {
         Self::parse(&guest.bytes().await?)
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    /// Reads a body.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
@@ -172,11 +179,11 @@ impl Fields<'_> {
 
     /// A list of objects.
     pub(super) fn objects(&self, name: &str) -> Result<Vec<Fields<'_>>> {
-        let object = |item| match item {
+        let items = self.items(name)?.iter().map(|item| match item {
             Value::Object(fields) => Ok(Fields(Cow::Borrowed(fields))),
             other => Err(bad(name, other, "it must be a list of objects")),
-        };
-        self.items(name)?.iter().map(object).collect()
+        });
+        items.collect()
     }
 
     /// An object.
@@ -251,7 +258,7 @@ fn whole(number: f64) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn fields(json: &str) -> Fields {
+    fn fields(json: &str) -> Fields<'static> {
         Fields::parse(json.as_bytes()).unwrap()
     }
 

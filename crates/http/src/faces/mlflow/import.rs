@@ -50,7 +50,7 @@ async fn import_run(guest: Guest) -> Result<Response, Fault> {
     };
     let run = enter(&house, &caller, op).await?;
     let made = RunView { run, metrics: Default::default(), links: Default::default() };
-    Ok(reply(mlflow::RunReply { run: view::run(&made, true) }))
+    Ok(reply(mlflow::RunReply { run: view::run(made, true) }))
 }
 
 async fn import_logged_model(guest: Guest) -> Result<Response, Fault> {

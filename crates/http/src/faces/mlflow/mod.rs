@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod azure_form;
+mod batch;
 mod error;
 mod experiments;
 mod fields;

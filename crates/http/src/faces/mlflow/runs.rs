@@ -15,6 +15,7 @@ use wire::mlflow;
 use super::{
     Fault, arrive,
     azure_form::AzureForm,
+    batch,
     fields::Fields,
     json,
     view::{self, done, reply},
@@ -47,7 +48,11 @@ pub(super) fn run_id(fields: &Fields) -> Result<RunId> {
         Some(id) => id,
         None => fields.text("run_uuid")?.filter(|id| !id.is_empty()).ok_or_else(|| text::missing("run_id"))?,
     };
-    id.parse().map_err(|_| text::bad("run_id", &id, "it is not a run id"))
+    parse_run_id(&id)
+}
+
+fn parse_run_id(id: &str) -> Result<RunId> {
+    id.parse().map_err(|_| text::bad("run_id", id, "it is not a run id"))
 }
 
 pub(super) fn status(fields: &Fields) -> Result<Option<RunStatus>> {
@@ -138,11 +143,11 @@ async fn restore_run(guest: Guest) -> Result<Response, Fault> {
 }
 
 /// What one request logs.
-#[derive(Default)]
-struct Logged {
-    metrics: Vec<Metric>,
-    params: Vec<(String, String)>,
-    tags: Vec<(String, String)>,
+#[derive(Debug, Default)]
+pub(super) struct Logged {
+    pub(super) metrics: Vec<Metric>,
+    pub(super) params: Vec<(String, String)>,
+    pub(super) tags: Vec<(String, String)>,
 }
 
 async fn log(guest: Guest, read: impl FnOnce(&Fields) -> Result<Logged>) -> Result<Response, Fault> {
@@ -186,12 +191,24 @@ async fn set_tag(guest: Guest) -> Result<Response, Fault> {
     .await
 }
 
+/// What a batch logs, read field by field.
+pub(super) fn logged(fields: &Fields) -> Result<Logged> {
+    let metrics: Result<Vec<Metric>> = fields.objects("metrics")?.iter().map(metric).collect();
+    Ok(Logged { metrics: metrics?, params: fields.pairs("params")?, tags: fields.pairs("tags")? })
+}
+
 async fn log_batch(guest: Guest) -> Result<Response, Fault> {
-    log(guest, |fields| {
-        let metrics: Result<Vec<Metric>> = fields.objects("metrics")?.iter().map(metric).collect();
-        Ok(Logged { metrics: metrics?, params: fields.pairs("params")?, tags: fields.pairs("tags")? })
-    })
-    .await
+    let (house, caller, workspace) = arrive::<LogBatch>(&guest).await?;
+    let body = Fields::bytes(guest).await?;
+    let (run, Logged { metrics, params, tags }) = match batch::read(&body) {
+        Some((run, logged)) => (parse_run_id(&run)?, logged),
+        None => {
+            let fields = Fields::parse(&body)?;
+            (run_id(&fields)?, logged(&fields)?)
+        }
+    };
+    enter(&house, &caller, LogBatch { workspace, run, metrics, params, tags }).await?;
+    Ok(done())
 }
 
 async fn delete_tag(guest: Guest) -> Result<Response, Fault> {
