@@ -119,13 +119,13 @@ pub(super) async fn of_new_run(
 }
 
 /// Traces of the experiment of its own run.
-pub(super) async fn of_traces<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, experiment: &str, action: &Action) -> Result<()> {
+pub(super) async fn of_traces(cx: &Admission<'_>, shelf: &Shelf, experiment: &str, action: &Action) -> Result<()> {
     let home = home(cx, shelf).await?;
     hold(cx, action, |_| home.is_some_and(|home| home.experiment == experiment)).await
 }
 
 /// A trace of that experiment which it began: what others' code did is not for it to say.
-pub(super) async fn of_trace<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, trace: &Trace, action: &Action) -> Result<()> {
+pub(super) async fn of_trace(cx: &Admission<'_>, shelf: &Shelf, trace: &Trace, action: &Action) -> Result<()> {
     of_traces(cx, shelf, &trace.experiment, action).await?;
     hold(cx, action, |me| made(trace.created_by_run.as_ref(), me)).await
 }
