@@ -13,7 +13,11 @@ class Side:
 
     def __init__(self, name, process, connect, prefix="", token=None):
         self.name, self.process, self.connect, self.prefix = name, process, connect, prefix
-        self.head = f"Host: localhost\r\nAccept: */*\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
+        self.bear(token)
+
+    def bear(self, token):
+        """Another token from now on."""
+        self.head = "Host: localhost\r\nAccept: */*\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
 
     def processes(self):
         """It, and what it started."""

@@ -136,7 +136,10 @@ async fn append_one(
             seen = series.holding(cx, within).await?;
         } else if !within.is_empty() {
             let first = head.chunk.saturating_sub(LOOK_BACK);
-            series.each_from(cx, first, |point| drop(seen.insert(point.identity()))).await?;
+            let mut look = |point: Point| {
+                seen.insert(point.identity());
+            };
+            series.each_from(cx, first, &mut look).await?;
         }
     }
     points.retain(|point| seen.insert(point.identity()));

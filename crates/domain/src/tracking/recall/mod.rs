@@ -92,6 +92,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Slot {
+    fn new(place: Place, shelf: Shelf, now: Timestamp) -> Self {
+        Self {
+            place,
+            shelf,
+            rows: RwLock::default(),
+            bytes: AtomicUsize::new(0),
+            used_at: AtomicI64::new(now.0),
+            outgrown_until: AtomicI64::new(i64::MIN),
+            touched: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        }
+    }
+
     pub(super) fn rows(&self) -> RwLockReadGuard<'_, Rows> {
         self.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,18 +141,7 @@ impl Recall {
     /// The slot of an experiment; none for one that is known not to fit.
     fn slot(&self, shelf: &Shelf, place: Place, now: Timestamp) -> Option<Arc<Slot>> {
         let mut slots = locked(&self.slots);
-        let slot = slots.entry(place).or_insert_with(|| {
-            Arc::new(Slot {
-                place,
-                shelf: shelf.clone(),
-                rows: RwLock::default(),
-                bytes: AtomicUsize::new(0),
-                used_at: AtomicI64::new(now.0),
-                outgrown_until: AtomicI64::new(i64::MIN),
-                touched: Mutex::default(),
-                turn: tokio::sync::Mutex::default(),
-            })
-        });
+        let slot = slots.entry(place).or_insert_with(|| Arc::new(Slot::new(place, shelf.clone(), now)));
         slot.used_at.store(now.0, Ordering::Relaxed);
         (slot.outgrown_until.load(Ordering::Relaxed) <= now.0).then(|| Arc::clone(slot))
     }
@@ -161,22 +163,23 @@ impl Recall {
         self.bytes.fetch_sub(before, Ordering::Relaxed);
         let most = self.most.load(Ordering::Relaxed);
         if bytes > most {
-            self.empty(slot);
-            slot.outgrown_until.store(now.plus(AGAIN).0, Ordering::Relaxed);
+            let outgrown = Slot::new(slot.place, slot.shelf.clone(), now);
+            outgrown.outgrown_until.store(now.plus(AGAIN).0, Ordering::Relaxed);
+            slots.insert(slot.place, Arc::new(outgrown));
+            self.released(slot);
             return false;
         }
         while self.bytes.load(Ordering::Relaxed) > most {
             let others = slots.values().filter(|other| other.place != slot.place);
             let Some(oldest) = others.min_by_key(|other| other.used_at.load(Ordering::Relaxed)).cloned() else { break };
             slots.remove(&oldest.place);
-            self.empty(&oldest);
+            self.released(&oldest);
         }
         true
     }
 
-    /// Drops the rows of a slot.
-    fn empty(&self, slot: &Slot) {
-        *slot.rows.write().unwrap_or_else(PoisonError::into_inner) = Rows::default();
+    /// A slot is kept no more. Its rows are left as they are: a search may be looking at them, and takes them with it at its end.
+    fn released(&self, slot: &Slot) {
         self.bytes.fetch_sub(slot.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 
@@ -185,7 +188,7 @@ impl Recall {
         let gone: Vec<Place> = slots.values().filter(|slot| goes(slot)).map(|slot| slot.place).collect();
         for place in gone {
             if let Some(slot) = slots.remove(&place) {
-                self.empty(&slot);
+                self.released(&slot);
             }
         }
     }
