@@ -8,7 +8,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use kernel::{
     Action, Batch, BlobStore, Clock, ComputeDriver, Error, KeyProvider, Kind, LogRow, MetaStore, Result, Sealed,
-    StoreResult, TenantId, Timestamp, Web,
+    TenantId, Timestamp, Web,
 };
 use seal::Place;
 use uuid::Uuid;
@@ -31,7 +31,7 @@ use crate::{
     scoring::Scoring,
     signal::Signals,
     storage::Accounts,
-    tracking::{Recall, Touch},
+    tracking::Recall,
     vault::HeldKeys,
 };
 
@@ -224,37 +224,6 @@ impl House {
 
     pub(super) fn meta(&self) -> &dyn MetaStore {
         self.meta.as_ref()
-    }
-
-    /// Commits, and removes the log's records up to `cut` with it. All commits of the house come by here, so that what is kept in
-    /// memory knows them.
-    pub(super) async fn store(&self, batch: Batch, cut: Option<u64>) -> StoreResult<()> {
-        let (ticket, records, touched) = (self.tide.embark(), batch.records.len(), Touch::of(&batch.changes));
-        let outcome = match cut {
-            None => self.meta.commit(batch).await,
-            Some(through) => self.meta.commit_cut(batch, through).await,
-        };
-        // Before anybody can take it for known, and also after a fault: then nobody knows what was written.
-        self.recall.touch(&touched);
-        ticket.arrived(outcome?, records);
-        Ok(())
-    }
-
-    /// Drops what is kept of shelves whose key is there no more, by whichever server that was done. Called by the house's own work.
-    pub(crate) async fn forget_keyless(&self) -> Result<()> {
-        let (head, _) = self.log_head().await?;
-        let looked = self.recall.looked.load(Ordering::Relaxed);
-        let foreign = self.tide.foreign(head, looked).await;
-        if foreign <= looked {
-            return Ok(());
-        }
-        for id in self.recall.shelves() {
-            if !self.keys.is_there(self.meta.as_ref(), id).await? {
-                self.recall.forget_shelves(&[id.as_bytes().to_vec()]);
-            }
-        }
-        self.recall.looked.store(foreign, Ordering::Relaxed);
-        Ok(())
     }
 
     pub(super) fn blobs(&self) -> &Arc<dyn BlobStore> {

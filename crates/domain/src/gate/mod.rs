@@ -11,6 +11,7 @@ mod blobs;
 mod capacity;
 mod census;
 mod changes;
+mod commit;
 mod cx;
 mod glass;
 mod happening;

@@ -10,7 +10,8 @@ use super::{
     action::READ_RUNS,
     metric::{self, CHUNK, Chunk, Head, chunk_id, prefix},
     point::{self, Point},
-    run, sample::Pool,
+    run,
+    sample::Pool,
     search::{self, Page},
     text,
 };
@@ -228,11 +229,7 @@ impl<'a> Series<'a> {
     }
 
     /// Those of some points that are there, of points in order.
-    pub(super) async fn holding(
-        &self,
-        cx: &Admission<'_>,
-        mut points: Vec<Point>,
-    ) -> Result<HashSet<(i64, i64, u64)>> {
+    pub(super) async fn holding(&self, cx: &Admission<'_>, mut points: Vec<Point>) -> Result<HashSet<(i64, i64, u64)>> {
         points.sort_unstable_by(Point::by_time);
         let (mut found, mut held) = (HashSet::new(), Vec::<Point>::new());
         for point in points {

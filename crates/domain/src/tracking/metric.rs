@@ -129,8 +129,7 @@ async fn append_one(
     let mut seen: HashSet<(i64, i64, u64)> = HashSet::new();
     if let Some(head) = known {
         // A point beyond the latest cannot be there yet; only for others the past is read.
-        let within: Vec<Point> =
-            points.iter().copied().filter(|point| point.by_step(&head.latest).is_le()).collect();
+        let within: Vec<Point> = points.iter().copied().filter(|point| point.by_step(&head.latest).is_le()).collect();
         let series = Series { shelf, prefix: prefix.to_vec(), head };
         if head.is_in_order {
             seen = series.holding(cx, within).await?;

@@ -15,8 +15,8 @@ use super::{
     run_links::{self, RunLinks},
     scan::STRIDE,
     search::{
-        ENTRY, Field, Filter, MOST_BYTES, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order,
-        size_of, write_token,
+        ENTRY, Field, Filter, MOST_BYTES, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter,
+        parse_order, size_of, write_token,
     },
 };
 use crate::{

@@ -229,7 +229,10 @@ impl Recall {
     /// Bytes kept, and experiments.
     #[cfg(test)]
     pub(crate) fn held(&self) -> (usize, usize) {
-        (self.bytes.load(Ordering::Relaxed), locked(&self.slots).values().filter(|slot| !slot.rows().rows.is_empty()).count())
+        (
+            self.bytes.load(Ordering::Relaxed),
+            locked(&self.slots).values().filter(|slot| !slot.rows().rows.is_empty()).count(),
+        )
     }
 
     /// Another bound.

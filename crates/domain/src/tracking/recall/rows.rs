@@ -291,8 +291,7 @@ impl Rows {
     /// The same of data sets and models.
     pub(super) fn put_links(&mut self, key: &Key, mark: u64, links: Option<&RunLinks>) {
         self.change(key, |kept| {
-            kept.datasets =
-                links.map(|links| links.datasets.iter().map(DatasetName::of).collect()).unwrap_or_default();
+            kept.datasets = links.map(|links| links.datasets.iter().map(DatasetName::of).collect()).unwrap_or_default();
             kept.links = links.map(RunLinks::size);
             kept.marks[2] = mark;
         });

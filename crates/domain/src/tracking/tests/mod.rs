@@ -2,8 +2,8 @@
 
 mod history;
 mod paging;
-mod recall;
 mod reach;
+mod recall;
 mod versions;
 
 use kernel::{Kind, Result, RunId};

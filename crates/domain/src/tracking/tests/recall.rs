@@ -7,9 +7,9 @@ use kernel::{Action, ResourceId, Result, RunId};
 
 use super::{
     super::{
-        CreateExperiment, DatasetInput, DeleteExperiment, DeleteRun, DeleteRunTag, ExperimentChange, LogBatch, LogLinks,
-        Point, Query, RestoreRun, RunLinks, RunStatus, RunView, SearchRuns, UpdateExperiment, UpdateRun, View,
-        action::READ_RUNS,
+        CreateExperiment, DatasetInput, DeleteExperiment, DeleteRun, DeleteRunTag, ExperimentChange, LogBatch,
+        LogLinks, Point, Query, RestoreRun, RunLinks, RunStatus, RunView, SearchRuns, UpdateExperiment, UpdateRun,
+        View, action::READ_RUNS,
     },
     Stand, new_run, points, run_of_owner,
 };
@@ -45,7 +45,13 @@ async fn forgetful(stand: &mut Stand) -> Arc<House> {
     std::mem::replace(&mut stand.house, keeping)
 }
 
-fn log(stand: &Stand, run: &RunId, metric: Option<(&str, i64, f64)>, params: &[(&str, &str)], tags: &[(&str, &str)]) -> LogBatch {
+fn log(
+    stand: &Stand,
+    run: &RunId,
+    metric: Option<(&str, i64, f64)>,
+    params: &[(&str, &str)],
+    tags: &[(&str, &str)],
+) -> LogBatch {
     let (key, step, value) = metric.unwrap_or_default();
     let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     let metrics = metric.map(|_| Point::new(step, 1, value)).into_iter();
@@ -67,7 +73,8 @@ async fn answers(stand: &Stand, house: &House, experiments: &[&str]) -> Vec<Stri
         "run_name LIKE 'Run%'",
         "artifact_uri LIKE '%/artifacts' and start_time > 0",
     ];
-    let orders: [&[&str]; 4] = [&[], &["metrics.loss DESC"], &["params.depth", "tags.team DESC"], &["lifecycle_stage", "run_name"]];
+    let orders: [&[&str]; 4] =
+        [&[], &["metrics.loss DESC"], &["params.depth", "tags.team DESC"], &["lifecycle_stage", "run_name"]];
     let mut all = Vec::new();
     for filter in filters {
         for (order, view) in orders.iter().zip([View::All, View::Active, View::Deleted, View::All]) {
@@ -100,7 +107,10 @@ async fn what_is_kept_answers_as_the_store_does() {
     same(&stand, "fresh runs").await;
     let workspace = || stand.workspace.clone();
     for (at, loss) in [0.75, f64::NAN, 0.25, f64::NEG_INFINITY].into_iter().enumerate() {
-        stand.ask(log(&stand, &runs[at], Some(("loss", 1, loss)), &[("depth", "3")], &[("team", "red")])).await.unwrap();
+        stand
+            .ask(log(&stand, &runs[at], Some(("loss", 1, loss)), &[("depth", "3")], &[("team", "red")]))
+            .await
+            .unwrap();
     }
     same(&stand, "logged").await;
     stand.ask(log(&stand, &runs[0], Some(("loss", 2, 0.1)), &[], &[("team", "blue"), ("new", "é")])).await.unwrap();
@@ -154,7 +164,9 @@ async fn what_another_server_wrote_is_found_by_the_next_search() {
             assert_eq!(ids(&found(&stand, reader, all(&stand)).await), made);
             let value = if at % 2 == 0 { 2.0 } else { 0.5 };
             let step = stand.house.log_head().await.unwrap().0.cast_signed();
-            enter(writer, &stand.owner, points(&stand, run, "m", [Point::new(step, 1, value)].into_iter())).await.unwrap();
+            enter(writer, &stand.owner, points(&stand, run, "m", [Point::new(step, 1, value)].into_iter()))
+                .await
+                .unwrap();
             let high_now = found(&stand, reader, high(&stand)).await;
             assert_eq!(ids(&high_now).contains(run), at % 2 == 0);
         }

@@ -70,7 +70,6 @@ impl Fields<'static> {
 }
 
 impl Fields<'_> {
-
     fn value(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
