@@ -109,7 +109,11 @@ async fn no_door_of_traces_is_open_to_whom_it_is_not_for() {
         (Method::DELETE, format!("2.0/mlflow/traces/{id}/tags"), json!({"key": "a"})),
         (Method::POST, format!("{one}/assessments"), judged),
         (Method::POST, String::from("2.0/mlflow/traces/link-prompts"), json!({"trace_id": id, "prompt_versions": []})),
-        (Method::POST, String::from("2.0/mlflow/traces/delete-traces"), json!({"experiment_id": "0", "request_ids": [id]})),
+        (
+            Method::POST,
+            String::from("2.0/mlflow/traces/delete-traces"),
+            json!({"experiment_id": "0", "request_ids": [id]}),
+        ),
     ];
     for (method, place, body) in &reads {
         for (who, expected) in [(Who::Reader, 200), (Who::Stranger, 404), (Who::Nobody, 401)] {
@@ -136,8 +140,8 @@ async fn hostile_exports_are_refused_in_fixed_words() {
     let markup = "<script>alert(1)</script>";
     let good = export("step", Vec::new());
     // An attribute whose value lies in a thousand lists.
-    let deep = (0..1000).fold(AnyValue::default(), |inner, _| {
-        AnyValue { value: Some(wire::otlp::Value::ArrayValue(wire::otlp::ArrayValue { values: vec![inner] })) }
+    let deep = (0..1000).fold(AnyValue::default(), |inner, _| AnyValue {
+        value: Some(wire::otlp::Value::ArrayValue(wire::otlp::ArrayValue { values: vec![inner] })),
     });
     let deep = export("deep", vec![KeyValue { key: String::from("k"), value: Some(deep) }]);
     let ids = Span { trace_id: vec![1; 15], span_id: vec![1; 8], ..Span::default() };
@@ -163,7 +167,8 @@ async fn hostile_exports_are_refused_in_fixed_words() {
         assert_eq!((status, answered.as_str()), (expected, PROTOBUF), "{case}: {}", String::from_utf8_lossy(&told));
         assert!(!String::from_utf8_lossy(&told).contains("script"), "{case}");
     }
-    let found = scene.ask(Who::Owner, Method::POST, "3.0/mlflow/traces/batchGetInfos", &json!({"trace_ids": [trace()]})).await;
+    let found =
+        scene.ask(Who::Owner, Method::POST, "3.0/mlflow/traces/batchGetInfos", &json!({"trace_ids": [trace()]})).await;
     assert_eq!(found, (200, json!({})), "nothing of them was kept");
     scene.test.end().await;
 }

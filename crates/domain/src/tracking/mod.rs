@@ -84,8 +84,8 @@ pub use search::Page;
 pub use search_models::SearchRegisteredModels;
 pub use search_runs::SearchRuns;
 pub use traces::{
-    Aggregation, Assessment, AssessmentFault, AssessmentPatch, CorrelateTraces, Correlation, CreateAssessment, DataPoint,
-    DeleteAssessment, DeleteTraces, Expected, GetAssessment, GetTrace, LinkTraces, ListTraces, LogSpans, MeasureTraces,
-    Measured, NewSpan, NewTrace, OpenedTrace, ReadTraces, SearchTraces, SpanHead, SpanStatus, StartTrace, Trace,
-    TraceChange, TraceState, UpdateAssessment, UpdateTrace, Verdict,
+    Aggregation, Assessment, AssessmentFault, AssessmentPatch, CorrelateTraces, Correlation, CreateAssessment,
+    DataPoint, DeleteAssessment, DeleteTraces, Expected, GetAssessment, GetTrace, LinkTraces, ListTraces, LogSpans,
+    MeasureTraces, Measured, NewSpan, NewTrace, OpenedTrace, ReadTraces, SearchTraces, SpanHead, SpanStatus,
+    StartTrace, Trace, TraceChange, TraceState, UpdateAssessment, UpdateTrace, Verdict,
 };

@@ -20,7 +20,8 @@ pub use run::{
 };
 pub use trace::{
     Assessment, AssessmentError, AssessmentReply, AssessmentSource, DeletedTraces, FoundTraces, MetricDataPoint,
-    SerializedValue, Trace, TraceCorrelation, TraceInfo, TraceInfos, TraceLocation, TraceMetrics, TraceReply, Traces, Verdict,
+    SerializedValue, Trace, TraceCorrelation, TraceInfo, TraceInfos, TraceLocation, TraceMetrics, TraceReply, Traces,
+    Verdict,
 };
 pub use webhook::{Webhook, WebhookEvent, WebhookReply, WebhookTest, WebhookTestReply, Webhooks};
 

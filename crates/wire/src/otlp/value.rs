@@ -78,7 +78,9 @@ impl Value {
             Self::StringValue(text) => serde_json::Value::String(text.clone()),
             Self::BoolValue(flag) => serde_json::Value::Bool(*flag),
             Self::IntValue(number) => serde_json::Value::Number((*number).into()),
-            Self::DoubleValue(number) => Number::from_f64(*number).map_or(serde_json::Value::Null, serde_json::Value::Number),
+            Self::DoubleValue(number) => {
+                Number::from_f64(*number).map_or(serde_json::Value::Null, serde_json::Value::Number)
+            }
             Self::ArrayValue(list) => serde_json::Value::Array(list.values.iter().map(of).collect()),
             Self::KvlistValue(list) => serde_json::Value::Object(list.values.iter().map(entry).collect::<Map<_, _>>()),
             Self::BytesValue(bytes) => serde_json::Value::String(STANDARD.encode(bytes)),

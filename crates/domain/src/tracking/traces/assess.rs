@@ -205,7 +205,8 @@ impl AssessmentPatch {
         if let Some(verdict) = &self.verdict {
             match (&known.verdict, verdict) {
                 (Verdict::Feedback { .. }, Verdict::Feedback { .. })
-                | (Verdict::Expectation(Expected::Plain(_) | Expected::Serialized { .. }), Verdict::Expectation(_)) => {}
+                | (Verdict::Expectation(Expected::Plain(_) | Expected::Serialized { .. }), Verdict::Expectation(_)) => {
+                }
                 (Verdict::Feedback { .. } | Verdict::Expectation(_) | Verdict::Issue(_), _) => {
                     let words = "feedback stays feedback and an expectation an expectation; make another assessment";
                     return Err(Error::new(Kind::Invalid, words));

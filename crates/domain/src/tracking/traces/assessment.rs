@@ -108,14 +108,20 @@ impl Assessment {
         let metadata = self.metadata.iter().map(|(key, value)| key.len().saturating_add(value.len()));
         let said = match &self.verdict {
             Verdict::Feedback { value, error } => {
-                let error = error.iter().flat_map(|fault| [Some(&fault.code), fault.message.as_ref(), fault.stack.as_ref()]);
+                let error =
+                    error.iter().flat_map(|fault| [Some(&fault.code), fault.message.as_ref(), fault.stack.as_ref()]);
                 weight(value).saturating_add(error.flatten().map(String::len).sum())
             }
             Verdict::Expectation(Expected::Plain(value)) => weight(value),
             Verdict::Expectation(Expected::Serialized { format, text }) => format.len().saturating_add(text.len()),
             Verdict::Issue(name) => name.len(),
         };
-        texts.into_iter().flatten().map(String::len).chain(metadata).fold(said.saturating_add(200), usize::saturating_add)
+        texts
+            .into_iter()
+            .flatten()
+            .map(String::len)
+            .chain(metadata)
+            .fold(said.saturating_add(200), usize::saturating_add)
     }
 
     /// Its value as JSON: what filters compare.

@@ -113,7 +113,10 @@ impl Correlation {
     }
 }
 
-#[expect(clippy::as_conversions, reason = "counts are compared as the numbers of the language; 2^53 traces are far off")]
+#[expect(
+    clippy::as_conversions,
+    reason = "counts are compared as the numbers of the language; 2^53 traces are far off"
+)]
 fn float(count: u64) -> f64 {
     count as f64
 }

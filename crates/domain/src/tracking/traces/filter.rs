@@ -324,7 +324,8 @@ fn compile(pattern: &str, ignores_case: bool) -> Result<Regex> {
     let mut builder = RegexBuilder::new(pattern);
     let built = builder.case_insensitive(ignores_case).size_limit(PATTERN_SIZE).dfa_size_limit(PATTERN_SIZE).build();
     built.map_err(|fault| {
-        let words = format!("Invalid pattern '{}': it is no regular expression, or too large a one", text::echo(pattern));
+        let words =
+            format!("Invalid pattern '{}': it is no regular expression, or too large a one", text::echo(pattern));
         Error::new(Kind::Invalid, words).because(fault)
     })
 }

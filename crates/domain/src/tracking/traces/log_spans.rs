@@ -260,7 +260,10 @@ async fn add_up(cx: &Cx<'_, LogSpans>, shelf: &Shelf, trace: &mut Trace, spans: 
 }
 
 /// Counts of tokens are whole numbers, whatever was sent.
-#[expect(clippy::as_conversions, reason = "from a floating-point number `as` goes to the nearest there is, and NaN to 0")]
+#[expect(
+    clippy::as_conversions,
+    reason = "from a floating-point number `as` goes to the nearest there is, and NaN to 0"
+)]
 fn round(number: f64) -> i128 {
     i128::from(number.round() as i64)
 }
@@ -274,7 +277,11 @@ mod tests {
     fn span(start: u64, end: Option<u64>) -> NewSpan {
         NewSpan {
             trace: String::from("tr-1"),
-            head: SpanHead { started_at: start * 1_000_000, ended_at: end.map(|end| end * 1_000_000), ..SpanHead::default() },
+            head: SpanHead {
+                started_at: start * 1_000_000,
+                ended_at: end.map(|end| end * 1_000_000),
+                ..SpanHead::default()
+            },
             inputs: None,
             outputs: None,
             session: None,

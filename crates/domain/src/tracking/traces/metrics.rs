@@ -114,7 +114,8 @@ impl MeasureTraces {
         if self.aggregations.is_empty() {
             return Err(text::missing("aggregations"));
         }
-        if [self.aggregations.len(), self.dimensions.len(), self.filters.len()].iter().any(|count| *count > MOST_PARTS) {
+        if [self.aggregations.len(), self.dimensions.len(), self.filters.len()].iter().any(|count| *count > MOST_PARTS)
+        {
             let words = format!("at most {MOST_PARTS} aggregations, dimensions and filters can be asked for at once");
             return Err(Error::new(Kind::Invalid, words));
         }
@@ -286,7 +287,11 @@ impl Survey<'_> {
         let op = self.op;
         let mut dimensions: Vec<String> = op.bucket(trace.started_at).into_iter().collect();
         for name in &op.dimensions {
-            let said = if name == "trace_name" { trace.tags.get(NAME_TAG).cloned() } else { Some(trace.state.word().to_owned()) };
+            let said = if name == "trace_name" {
+                trace.tags.get(NAME_TAG).cloned()
+            } else {
+                Some(trace.state.word().to_owned())
+            };
             let Some(said) = said else { return Ok(()) };
             dimensions.push(said);
         }
@@ -317,7 +322,8 @@ impl Survey<'_> {
     fn look_at_span(&mut self, trace: &Trace, head: &SpanHead, is_cost: bool) -> Result<()> {
         let op = self.op;
         let began = i64::try_from(head.started_at / 1_000_000).unwrap_or(i64::MAX);
-        if (is_cost && !op.is_within(began)) || !self.filters.iter().all(|filter| filter.holds(trace, Some(head), None)) {
+        if (is_cost && !op.is_within(began)) || !self.filters.iter().all(|filter| filter.holds(trace, Some(head), None))
+        {
             return Ok(());
         }
         let mut dimensions: Vec<String> = op.bucket(began).into_iter().collect();

@@ -29,7 +29,7 @@ mod trace;
 pub use assess::{AssessmentPatch, CreateAssessment, DeleteAssessment, GetAssessment, UpdateAssessment};
 pub use assessment::{Assessment, AssessmentFault, Expected, Verdict};
 pub use change::{TraceChange, UpdateTrace};
-pub use correlation::{Correlation, CorrelateTraces};
+pub use correlation::{CorrelateTraces, Correlation};
 pub use delete::DeleteTraces;
 pub use link::LinkTraces;
 pub use log_spans::LogSpans;

@@ -155,11 +155,7 @@ pub(super) async fn heads(at: &Admission<'_>, shelf: &Shelf, trace: &str) -> Res
 }
 
 /// The spans of a trace, each as it was said last: the first ones come first, then by when they began.
-pub(super) async fn spans(
-    at: &Admission<'_>,
-    shelf: &Shelf,
-    trace: &str,
-) -> Result<Vec<(SpanHead, Box<RawValue>)>> {
+pub(super) async fn spans(at: &Admission<'_>, shelf: &Shelf, trace: &str) -> Result<Vec<(SpanHead, Box<RawValue>)>> {
     let mut latest: HashMap<String, (SpanHead, Box<RawValue>)> = HashMap::new();
     for page in of_trace(at, shelf, trace).await? {
         let bodies = bodies(at, shelf, &page).await?;

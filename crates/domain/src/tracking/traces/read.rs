@@ -136,7 +136,8 @@ impl Op for ReadTraces {
             }
             bytes = bytes.saturating_add(trace.bytes);
             if bytes > MOST_BYTES {
-                let words = format!("the spans of these traces have more than {MOST_BYTES} bytes: ask for fewer at once");
+                let words =
+                    format!("the spans of these traces have more than {MOST_BYTES} bytes: ask for fewer at once");
                 return Err(Error::new(Kind::TooLarge, words));
             }
             let spans: Vec<_> = pages::spans(cx, &shelf, id).await?.into_iter().map(|(_, body)| body).collect();

@@ -109,7 +109,8 @@ impl Attempt for StartTrace {
         experiment.must_be_active()?;
         ownership::of_traces(cx, &shelf, &experiment.id, &WRITE_ANY_TRACE).await?;
         let is_raised = ownership::is_raised(cx, &shelf, &workspace.value).await?;
-        let mut names: Vec<(&str, &str)> = new.assessments.iter().map(|one| ("assessment_name", one.name.as_str())).collect();
+        let mut names: Vec<(&str, &str)> =
+            new.assessments.iter().map(|one| ("assessment_name", one.name.as_str())).collect();
         names.extend(new.tags.get(NAME_TAG).map(|name| (NAME_TAG, name.as_str())));
         admit_names(cx, is_raised, &names)?;
         let mut row = match look(cx, &shelf, &new.id).await? {

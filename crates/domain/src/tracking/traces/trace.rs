@@ -210,7 +210,11 @@ impl Trace {
         let previews = [&self.request_preview, &self.response_preview, &self.client_request];
         let texts = previews.into_iter().flatten().map(String::len);
         let links = self.runs.iter().chain(&self.prompts).map(String::len);
-        pairs.chain(texts).chain(links).chain(self.assessments.iter().map(Assessment::size)).fold(500, usize::saturating_add)
+        pairs
+            .chain(texts)
+            .chain(links)
+            .chain(self.assessments.iter().map(Assessment::size))
+            .fold(500, usize::saturating_add)
     }
 }
 

@@ -96,7 +96,10 @@ async fn spans_come_in_any_order_and_again() {
     assert_eq!((trace.trace.state, trace.trace.started_at, trace.trace.duration), (TraceState::Ok, 10, Some(12)));
     assert_eq!((trace.trace.pages, trace.trace.spans), (2, 3), "what came again is not kept again");
     assert_eq!(trace.trace.metadata["mlflow.trace.tokenUsage"], r#"{"total_tokens":1}"#);
-    assert_eq!((trace.trace.tags["service.name"].as_str(), trace.trace.metadata["mlflow.trace.session"].as_str()), ("shop", "s1"));
+    assert_eq!(
+        (trace.trace.tags["service.name"].as_str(), trace.trace.metadata["mlflow.trace.session"].as_str()),
+        ("shop", "s1")
+    );
     // The same span with another content: the last word counts.
     stand.ask(export(&stand, "0", vec![span("tr-1", 12, Some(10), "another")])).await.unwrap();
     let trace = opened(&stand, "tr-1").await;

@@ -45,12 +45,18 @@ async fn log(guest: Guest) -> Result<()> {
     let (house, caller, workspace) = arrive::<LogSpans>(&guest).await?;
     let kind = guest.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
     if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(PROTOBUF) {
-        return Err(Error::new(Kind::Invalid, format!("spans are taken as {PROTOBUF}: set the exporter to `http/protobuf`")));
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("spans are taken as {PROTOBUF}: set the exporter to `http/protobuf`"),
+        ));
     }
     let packing = guest.header(header::CONTENT_ENCODING.as_str()).unwrap_or_default().to_ascii_lowercase();
     let experiment = guest.header("x-mlflow-experiment-id").unwrap_or_default().to_owned();
     if experiment.is_empty() {
-        return Err(Error::new(Kind::Invalid, "the header `x-mlflow-experiment-id` must say in which experiment the traces lie"));
+        return Err(Error::new(
+            Kind::Invalid,
+            "the header `x-mlflow-experiment-id` must say in which experiment the traces lie",
+        ));
     }
     let run = guest.header("x-mlflow-run-id").filter(|id| !id.is_empty()).map(str::parse::<RunId>).transpose();
     let run = run.map_err(|_| Error::new(Kind::Invalid, "the header `x-mlflow-run-id` names no run"))?;
@@ -72,7 +78,10 @@ fn unpack(body: Bytes, packing: &str) -> Result<Bytes> {
             let damaged = |_| Error::new(Kind::Invalid, "the body is no gzip");
             MultiGzDecoder::new(body.as_ref()).take(most).read_to_end(&mut whole).map_err(damaged)?;
             if whole.len() > MOST {
-                return Err(Error::new(Kind::TooLarge, format!("the body is larger than {MOST} bytes when it is unpacked")));
+                return Err(Error::new(
+                    Kind::TooLarge,
+                    format!("the body is larger than {MOST} bytes when it is unpacked"),
+                ));
             }
             Ok(whole.into())
         }
@@ -101,7 +110,9 @@ async fn read(body: Bytes) -> Result<Vec<domain::tracking::NewSpan>> {
 fn malformed(fault: Malformed) -> Error {
     match fault {
         Malformed::Bytes => Error::new(Kind::Invalid, "Invalid OpenTelemetry format"),
-        Malformed::TooMany => Error::new(Kind::TooLarge, format!("an export has at most {MOST_SPANS} spans: send fewer at once")),
+        Malformed::TooMany => {
+            Error::new(Kind::TooLarge, format!("an export has at most {MOST_SPANS} spans: send fewer at once"))
+        }
     }
 }
 

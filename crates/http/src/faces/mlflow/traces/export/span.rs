@@ -23,7 +23,8 @@ pub(super) fn tags_of(resource: &Resource) -> Vec<(String, String)> {
 }
 
 pub(super) fn new_span(span: Span, resource: &[(String, String)]) -> Result<NewSpan> {
-    let refuse = |why: &str| Error::new(Kind::Invalid, format!("Cannot convert OpenTelemetry span to MLflow span: {why}"));
+    let refuse =
+        |why: &str| Error::new(Kind::Invalid, format!("Cannot convert OpenTelemetry span to MLflow span: {why}"));
     if span.trace_id.len() != 16 || span.span_id.len() != 8 {
         return Err(refuse("trace ids have 16 bytes and span ids 8"));
     }
@@ -35,7 +36,8 @@ pub(super) fn new_span(span: Span, resource: &[(String, String)]) -> Result<NewS
             Some((key.to_owned(), said(one.value.as_ref()?.value.as_ref()?)))
         }));
     }
-    let text = |keys: &[&str]| keys.iter().find_map(|key| span.attribute(key)).map(said).filter(|text| !text.is_empty());
+    let text =
+        |keys: &[&str]| keys.iter().find_map(|key| span.attribute(key)).map(said).filter(|text| !text.is_empty());
     let preview = |key: &str| {
         let value = span.attribute(key).filter(|_| is_root)?;
         let whole = match value {
@@ -144,10 +146,9 @@ mod tests {
     #[test]
     fn a_span_says_the_same_as_values_and_as_json() {
         let list = KeyValueList { values: vec![pair("total_tokens", Value::IntValue(7))] };
-        for (kind, usage) in [
-            (text("LLM"), Value::KvlistValue(list)),
-            (text("\"LLM\""), text(r#"{"total_tokens": 7}"#)),
-        ] {
+        for (kind, usage) in
+            [(text("LLM"), Value::KvlistValue(list)), (text("\"LLM\""), text(r#"{"total_tokens": 7}"#))]
+        {
             let read = span(vec![pair("mlflow.spanType", kind), pair("mlflow.chat.tokenUsage", usage)]);
             let new = new_span(read, &[]).unwrap();
             assert_eq!((new.head.kind.as_str(), new.head.usage["total_tokens"]), ("LLM", 7.0));
@@ -167,7 +168,8 @@ mod tests {
         };
         let tags = tags_of(&resource);
         assert_eq!(tags, [(String::from("service.name"), String::from("shop"))]);
-        let tagged = vec![pair("mlflow.traceTag.env", text("\"prod\"")), pair("gen_ai.usage.input_tokens", Value::IntValue(3))];
+        let tagged =
+            vec![pair("mlflow.traceTag.env", text("\"prod\"")), pair("gen_ai.usage.input_tokens", Value::IntValue(3))];
         let root = new_span(span(tagged.clone()), &tags).unwrap();
         assert_eq!(root.tags[1], (String::from("env"), String::from("prod")));
         assert_eq!(root.head.usage["input_tokens"], 3.0);
