@@ -217,14 +217,18 @@ async fn a_run_s_code_traces_into_its_own_experiment_and_links_its_own_run() {
     let own: RunId = agent.address.run.clone();
     let get = GetRun { workspace: stand.workspace.clone(), run: own.clone() };
     let home = stand.ask(get).await.unwrap().run.experiment;
-    assert_ne!(home, "0");
+    let away = CreateExperiment { workspace: stand.workspace.clone(), name: String::from("away"), tags: Vec::new() };
+    let away = stand.ask(away).await.unwrap();
     let by = |spans| export(&stand, &home, spans);
     assert_eq!(kind_by(&stand, &agent, by(vec![span("tr-own", 1, None, "")])).await, Ok(()));
     assert_eq!(kind_by(&stand, &agent, whole(&stand, "tr-own", &home)).await, Ok(()));
-    assert_eq!(kind_by(&stand, &agent, export(&stand, "0", vec![span("tr-x", 1, None, "")])).await, Err(Kind::Denied));
-    assert_eq!(kind_by(&stand, &agent, whole(&stand, "tr-x", "0")).await, Err(Kind::Denied));
+    assert_eq!(
+        kind_by(&stand, &agent, export(&stand, &away, vec![span("tr-x", 1, None, "")])).await,
+        Err(Kind::Denied)
+    );
+    assert_eq!(kind_by(&stand, &agent, whole(&stand, "tr-x", &away)).await, Err(Kind::Denied));
     // What somebody else's program did is not for it to rewrite, wherever it lies.
-    stand.ask(whole(&stand, "tr-there", "0")).await.unwrap();
+    stand.ask(whole(&stand, "tr-there", &away)).await.unwrap();
     stand.ask(export(&stand, &home, vec![span("tr-here", 1, None, "")])).await.unwrap();
     for id in ["tr-there", "tr-here"] {
         assert_eq!(kind_by(&stand, &agent, by(vec![span(id, 2, None, "forged")])).await, Err(Kind::Denied), "{id}");
