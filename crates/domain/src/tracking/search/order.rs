@@ -12,7 +12,7 @@ use super::{
 use crate::tracking::text;
 
 /// Most keys of one ordering.
-pub(crate) const MOST_KEYS: usize = 20;
+const MOST_KEYS: usize = 20;
 
 /// An ordering.
 #[derive(Debug, Default)]

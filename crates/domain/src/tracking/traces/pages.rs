@@ -190,15 +190,22 @@ pub(super) async fn remove(
     changes: &mut Changes,
     trace: &str,
 ) -> Result<Vec<BlobRef>> {
-    let mut blobs = Vec::new();
-    for page in of_trace(at, shelf, trace).await? {
-        if let Some(bodies) = at.get::<SpanBodies>(shelf, &page.id).await? {
-            changes.delete(shelf, &bodies);
+    let (prefix, mut blobs, mut after) = (prefix(shelf, trace), Vec::new(), None::<Vec<u8>>);
+    loop {
+        let pages = at.page::<SpanPage>(shelf, &prefix, after.as_deref(), STRIDE).await?;
+        let was_last = pages.len() < STRIDE;
+        for page in pages {
+            if let Some(bodies) = at.get::<SpanBodies>(shelf, &page.id).await? {
+                changes.delete(shelf, &bodies);
+            }
+            changes.delete(shelf, &page);
+            blobs.extend(page.value.blob);
+            after = Some(page.id);
         }
-        changes.delete(shelf, &page);
-        blobs.extend(page.value.blob);
+        if was_last {
+            return Ok(blobs);
+        }
     }
-    Ok(blobs)
 }
 
 /// The error for a trace that would hold more than one may.
