@@ -27,9 +27,9 @@ os.chdir(home.name)
 import mlflow  # noqa: E402
 import requests  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import AssessmentSource, AssessmentSourceType, Feedback, MetricAggregation, SpanType  # noqa: E402
+from mlflow.entities import AssessmentSource, AssessmentSourceType, Feedback, SpanType  # noqa: E402
 from mlflow.entities.assessment import AssessmentError  # noqa: E402
-from mlflow.entities.trace_metrics import AggregationType, MetricViewType  # noqa: E402
+from mlflow.entities.trace_metrics import AggregationType, MetricAggregation, MetricViewType  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracing.client import TracingClient  # noqa: E402
 from mlflow.tracing.constant import SpanAttributeKey  # noqa: E402
@@ -167,7 +167,8 @@ def labels(trace_id):
     mlflow.delete_trace_tag(trace_id, "reviewed")
     check("a tag is deleted", "reviewed" not in client.get_trace(trace_id).info.tags)
     check("a tag that is not there cannot be deleted", code(lambda: client.delete_trace_tag(trace_id, "reviewed")) == "RESOURCE_DOES_NOT_EXIST")
-    check("where the spans lie is not for clients to say", code(lambda: client.set_trace_tag(trace_id, "mlflow.trace.spansLocation", "x")) == "INVALID_PARAMETER_VALUE")
+    answer = wire.patch(f"{URI}/api/3.0/mlflow/traces/{trace_id}/tags", json={"key": "mlflow.trace.spansLocation", "value": "x"}, timeout=60)
+    check("where the spans lie is not for clients to say", (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE"))
 
 
 def assessments(trace_id, bad):
