@@ -184,7 +184,6 @@ pub struct Status {
     pub code: i32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn status_code<S: serde::Serializer>(code: &i32, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_str(match code {
         1 => "STATUS_CODE_OK",

@@ -96,7 +96,6 @@ pub(super) fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
     *number == T::default()
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn double<S: Serializer>(number: &f64, out: S) -> Result<S::Ok, S::Error> {
     crate::mlflow::Double(*number).serialize(out)
 }
