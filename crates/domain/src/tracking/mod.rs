@@ -86,6 +86,6 @@ pub use search_runs::SearchRuns;
 pub use traces::{
     Aggregation, Assessment, AssessmentFault, AssessmentPatch, CorrelateTraces, Correlation, CreateAssessment,
     DataPoint, DeleteAssessment, DeleteTraces, Expected, GetAssessment, GetTrace, LinkTraces, ListTraces, LogSpans,
-    MeasureTraces, Measured, NewSpan, NewTrace, OpenedTrace, ReadTraces, SearchTraces, SpanHead, SpanStatus,
-    StartTrace, Trace, TraceChange, TraceState, UpdateAssessment, UpdateTrace, Verdict,
+    MeasureTraces, Measured, NewSpan, NewTrace, OpenedTrace, OpenedTraces, ReadTraces, SearchTraces, SpanHead,
+    SpanStatus, StartTrace, Trace, TraceChange, TraceState, UpdateAssessment, UpdateTrace, Verdict,
 };

@@ -35,7 +35,7 @@ pub use link::LinkTraces;
 pub use log_spans::LogSpans;
 pub use measure::{Aggregation, DataPoint};
 pub use metrics::{MeasureTraces, Measured};
-pub use read::{GetTrace, ListTraces, OpenedTrace, ReadTraces};
+pub use read::{GetTrace, ListTraces, OpenedTrace, OpenedTraces, ReadTraces};
 pub use search::SearchTraces;
 pub use span::{NewSpan, SpanHead, SpanStatus};
 pub use start::{NewTrace, StartTrace};

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 use serde_json::value::RawValue;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     Trace,
@@ -11,13 +12,16 @@ use super::{
     trace::{find, look},
 };
 use crate::{
-    gate::{Cx, Op},
+    gate::{Admission, Cx, Op, Shelf},
     resources::workspace_shelf,
     tracking::{action::READ_TRACES, text},
 };
 
-/// Most traces of one request without their spans.
+/// Most traces of one request.
 const MOST: usize = 1000;
+/// MiB of spans that lie in memory at once, whoever asked for them.
+const ROOM_SIZE: u32 = 256;
+static ROOM: Semaphore = Semaphore::const_new(256);
 
 /// Reads a trace without its spans.
 #[derive(Debug)]
@@ -93,6 +97,15 @@ pub struct OpenedTrace {
     pub spans: Vec<Box<RawValue>>,
 }
 
+/// Traces with their spans, and the room they take.
+#[derive(Debug)]
+pub struct OpenedTraces {
+    /// The traces.
+    pub traces: Vec<OpenedTrace>,
+    /// To be held until the answer is written.
+    pub room: SemaphorePermit<'static>,
+}
+
 /// Reads traces with their spans.
 #[derive(Debug)]
 pub struct ReadTraces {
@@ -109,46 +122,55 @@ pub struct ReadTraces {
 #[async_trait]
 impl Op for ReadTraces {
     const ACTION: Action = READ_TRACES;
-    type Output = Vec<OpenedTrace>;
+    type Output = OpenedTraces;
 
     fn scope(&self) -> ResourceId {
         self.workspace.clone()
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let found = self.find(cx, &shelf).await?;
+        let bytes = found.iter().map(|trace| trace.bytes).fold(0, usize::saturating_add);
+        if bytes > MOST_BYTES {
+            let words = format!("the spans of these traces have more than {MOST_BYTES} bytes: ask for fewer at once");
+            return Err(Error::new(Kind::TooLarge, words));
+        }
+        let size = u32::try_from(bytes >> 20).unwrap_or(ROOM_SIZE).saturating_add(1).min(ROOM_SIZE);
+        let room = ROOM.acquire_many(size).await.map_err(Error::internal)?;
+        let mut traces = Vec::with_capacity(found.len());
+        for trace in found {
+            let spans = pages::spans(cx, &shelf, &trace.id).await?;
+            let spans: Vec<_> = spans.into_iter().map(|(_, body)| body).collect();
+            if self.whole && spans.len() < announced(&trace) {
+                let id = text::echo(&trace.id);
+                let words = format!("Trace with ID {id} is not fully exported yet, please try again later.");
+                return Err(Error::new(Kind::NotFound, words));
+            }
+            traces.push(OpenedTrace { trace, spans });
+        }
+        Ok(OpenedTraces { traces, room })
+    }
+}
+
+impl ReadTraces {
+    /// The traces without their spans.
+    async fn find(&self, at: &Admission<'_>, shelf: &Shelf) -> Result<Vec<Trace>> {
         if self.ids.len() > MOST {
             return Err(Error::new(Kind::Invalid, format!("at most {MOST} traces can be read at once")));
         }
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let mut opened = Vec::new();
-        let mut bytes: usize = 0;
+        let mut found = Vec::new();
         for id in &self.ids {
-            let trace = match look(cx, &shelf, id).await? {
-                Some(row) => row.value,
+            match look(at, shelf, id).await? {
+                Some(row) if is_wanted(&row.value, self.experiments.as_deref()) => found.push(row.value),
                 None if self.whole => {
                     let words = format!("Trace with ID {} is not found.", text::echo(id));
                     return Err(Error::new(Kind::NotFound, words));
                 }
-                None => continue,
-            };
-            if !is_wanted(&trace, self.experiments.as_deref()) {
-                continue;
+                Some(_) | None => {}
             }
-            bytes = bytes.saturating_add(trace.bytes);
-            if bytes > MOST_BYTES {
-                let words =
-                    format!("the spans of these traces have more than {MOST_BYTES} bytes: ask for fewer at once");
-                return Err(Error::new(Kind::TooLarge, words));
-            }
-            let spans: Vec<_> = pages::spans(cx, &shelf, id).await?.into_iter().map(|(_, body)| body).collect();
-            if self.whole && spans.len() < announced(&trace) {
-                let id = text::echo(id);
-                let words = format!("Trace with ID {id} is not fully exported yet, please try again later.");
-                return Err(Error::new(Kind::NotFound, words));
-            }
-            opened.push(OpenedTrace { trace, spans });
         }
-        Ok(opened)
+        Ok(found)
     }
 }
 

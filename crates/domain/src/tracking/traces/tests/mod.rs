@@ -61,7 +61,7 @@ fn read(stand: &Stand, id: &str) -> ReadTraces {
 }
 
 async fn opened(stand: &Stand, id: &str) -> OpenedTrace {
-    stand.ask(read(stand, id)).await.unwrap().pop().unwrap()
+    stand.ask(read(stand, id)).await.unwrap().traces.pop().unwrap()
 }
 
 fn names(trace: &OpenedTrace) -> Vec<String> {

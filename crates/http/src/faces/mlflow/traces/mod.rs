@@ -10,8 +10,8 @@ use axum::response::Response;
 use domain::{
     gate::enter,
     tracking::{
-        DeleteTraces, GetTrace, LinkTraces, ListTraces, NewTrace, Query, ReadTraces, SearchTraces, StartTrace,
-        TraceChange, TraceState, UpdateTrace, text,
+        DeleteTraces, GetTrace, LinkTraces, ListTraces, NewTrace, OpenedTraces, Query, ReadTraces, SearchTraces,
+        StartTrace, TraceChange, TraceState, UpdateTrace, text,
     },
 };
 use http::Method;
@@ -124,7 +124,8 @@ async fn read_trace(guest: Guest) -> Result<Response, Fault> {
         enter(&house, &caller, GetTrace { workspace: workspace.clone(), id: id.clone() }).await?;
     }
     let op = ReadTraces { workspace, ids: vec![id], experiments: None, whole: !is_partial };
-    let opened = enter(&house, &caller, op).await?.pop().ok_or_else(|| kernel::Error::not_found("the trace"))?;
+    let OpenedTraces { mut traces, room: _room } = enter(&house, &caller, op).await?;
+    let opened = traces.pop().ok_or_else(|| kernel::Error::not_found("the trace"))?;
     Ok(reply(TraceReply { trace: show::trace(opened.trace, opened.spans) }))
 }
 
@@ -141,8 +142,8 @@ async fn read_traces(guest: Guest) -> Result<Response, Fault> {
         return Err(text::missing("trace_ids").into());
     }
     let op = ReadTraces { workspace, ids, experiments: restriction(&fields)?, whole: false };
-    let opened = enter(&house, &caller, op).await?;
-    let traces = opened.into_iter().map(|one| show::trace(one.trace, one.spans)).collect();
+    let OpenedTraces { traces, room: _room } = enter(&house, &caller, op).await?;
+    let traces = traces.into_iter().map(|one| show::trace(one.trace, one.spans)).collect();
     Ok(reply(Traces { traces }))
 }
 
