@@ -86,6 +86,19 @@ pub(crate) async fn begin_cursor<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, o
     Ok(())
 }
 
+/// Lets an owner go on with what is recorded from now on, once `changes` are committed: what came before is not sent any more.
+pub(crate) async fn skip_to_now<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, owner: &[u8], sink: &str) -> Result<()> {
+    match cursor(cx, owner, sink).await? {
+        Some(mut row) => {
+            row.value.next = cx.house().log_head().await?.0.saturating_add(1);
+            row.value.failures = 0;
+            row.value.not_before = Timestamp::default();
+            changes.put(cx.system(), &row).map(drop)
+        }
+        None => begin_cursor(cx, changes, owner, sink).await,
+    }
+}
+
 /// Removes an owner's cursor, once `changes` are committed.
 pub(crate) async fn forget_cursor<O: Op>(
     cx: &Cx<'_, O>,

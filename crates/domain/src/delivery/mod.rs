@@ -26,7 +26,7 @@ mod webhook;
 pub use archive::{ArchiveBlob, ArchivePage, ArchivePart, ListArchive, ReadArchive};
 pub use category::{Category, OF_SUBSCRIPTIONS, OF_WORKSPACES};
 pub use cursor::Cursor;
-pub(crate) use cursor::{begin_cursor, forget_cursor};
+pub(crate) use cursor::{begin_cursor, forget_cursor, skip_to_now};
 pub use engine::deliver_once;
 pub(crate) use engine::keep_delivering;
 pub use envelope::Envelope;

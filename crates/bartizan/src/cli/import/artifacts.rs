@@ -13,12 +13,7 @@ use outbound::Method;
 use seal::Sha256;
 use serde_json::Value;
 
-use super::{
-    Errand, integer, list,
-    report::Kind,
-    server::{Fault, Server},
-    text,
-};
+use super::{Errand, fault::Fault, integer, list, report::Kind, server::Server, text};
 
 /// Most files, and most directories, of one run or logged model.
 const MOST_FILES: usize = 100_000;

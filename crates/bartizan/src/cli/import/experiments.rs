@@ -4,12 +4,14 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::{
-    Errand, SOURCE_TAG, list as entries, missing, models,
+    Errand, SOURCE_TAG,
+    fault::Fault,
+    list as entries, missing, models,
     options::{Mlflow, Part},
     pairs,
     report::{Kind, Report},
     runs::{self, Later},
-    server::{Fault, Server},
+    server::Server,
     taken_tags, text,
 };
 use crate::failure::Failure;

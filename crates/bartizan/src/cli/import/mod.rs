@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod experiments;
+mod fault;
 mod models;
 mod options;
 mod points;

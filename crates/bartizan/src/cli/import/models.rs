@@ -7,13 +7,15 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Errand, SOURCE_TAG, artifacts, integer, missing,
+    Errand, SOURCE_TAG, artifacts,
+    fault::Fault,
+    integer, missing,
     options::Part,
     pairs,
     points::{Point, Raw},
     report::Kind,
     runs::{Later, Pen, batches},
-    server::{Fault, Server},
+    server::Server,
     taken_tags, text,
 };
 
@@ -123,7 +125,7 @@ pub async fn bring(errand: &Errand<'_>, from: &str, experiment: &str, runs: &[La
     let known: BTreeSet<&str> = runs.iter().map(|later| later.run.as_str()).collect();
     for there in list(errand.source, from).await? {
         let id = text(&there.shown, "/info/model_id").to_owned();
-        let what = format!("logged model {}", super::server::clean(&id));
+        let what = format!("logged model {}", super::fault::clean(&id));
         errand.note(|report| report.found(Kind::LoggedModels, 1));
         match settle(errand, experiment, &id, &there, &known, &what).await {
             Ok(faults) => errand.note(|report| match faults.is_empty() {

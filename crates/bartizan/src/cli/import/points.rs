@@ -6,7 +6,7 @@ use outbound::Method;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::server::{Fault, Server};
+use super::{fault::Fault, server::Server};
 
 /// Points that a page of a history has at most: what MLflow's client asks for.
 const PAGE: &str = "25000";

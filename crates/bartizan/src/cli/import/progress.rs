@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use super::server::clean;
+use super::fault::clean;
 use crate::cli::output::{tell, update};
 
 /// Where no terminal is, a line is printed after so many runs.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Errand, SOURCE_TAG, artifacts, integer, list as entries, missing, pairs,
+    Errand, SOURCE_TAG, artifacts,
+    fault::{Fault, clean},
+    integer, list as entries, missing, pairs,
     report::Kind,
-    server::{Fault, Server, clean},
+    server::Server,
     taken_tags, text,
 };
 use crate::failure::Failure;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use super::server::clean;
+use super::fault::clean;
 use crate::{cli::Format, failure::Failure};
 
 /// Most sentences that are kept of each kind; the others are counted.

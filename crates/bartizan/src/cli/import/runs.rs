@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    Errand, SOURCE_TAG, artifacts, as_list, integer, list, missing,
+    Errand, SOURCE_TAG, artifacts, as_list,
+    fault::Fault,
+    integer, list, missing,
     options::Part,
     pairs,
     points::{self, Point},
     report::Kind,
-    server::{Fault, Server},
+    server::Server,
     taken_tags, text,
 };
 

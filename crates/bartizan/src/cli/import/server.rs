@@ -3,7 +3,7 @@
 //! What the source says is not trusted: answers and lists are bounded, no redirect is followed, its addresses lead nowhere, and
 //! nothing that it names becomes the name of a file.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -13,10 +13,13 @@ use outbound::{Answer, Call, Client, Method, Timeouts};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::options::Mlflow;
+use super::{
+    fault::{Fault, clean},
+    options::Mlflow,
+};
 use crate::{
     cli::{Session, SessionOptions},
-    failure::{Failure, with_causes},
+    failure::Failure,
 };
 
 /// Most items of one list: beyond it a list is taken to have no end.
@@ -25,8 +28,6 @@ const MOST_ITEMS: usize = 2_000_000;
 const MOST_JSON: usize = 64 << 20;
 /// Times that a call is tried.
 const TRIES: u32 = 5;
-/// Most characters that are repeated of what a server said.
-const MOST_WORDS: usize = 300;
 
 /// One of the two sides.
 pub struct Server {
@@ -42,66 +43,6 @@ enum Credential {
     Given(Option<Secret<String>>),
     /// A token of this server and when it expires, in epoch seconds; renewed before.
     Signed { options: Box<SessionOptions>, kept: Mutex<(Secret<String>, i64)> },
-}
-
-/// Why a call did not work.
-#[derive(Clone, Debug)]
-pub struct Fault {
-    /// MLflow's word for it; empty when there was no such answer.
-    pub code: String,
-    /// What to say.
-    pub words: String,
-    status: u16,
-    may_pass: bool,
-}
-
-impl Fault {
-    /// A fault that is not an answer.
-    pub fn new(words: impl Into<String>) -> Self {
-        Self { code: String::new(), words: words.into(), status: 0, may_pass: false }
-    }
-
-    /// Whether it says that there is no such thing.
-    pub fn is_missing(&self) -> bool {
-        self.status == 404
-    }
-
-    /// Whether the other side is not there, or cannot keep up: nothing more comes of it now.
-    pub fn is_down(&self) -> bool {
-        self.may_pass
-    }
-
-    /// Whether it says that there is such a thing already.
-    pub fn is_taken(&self) -> bool {
-        matches!(self.code.as_str(), "RESOURCE_ALREADY_EXISTS" | "ALREADY_EXISTS")
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.words)
-    }
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        Self::new(fault.words)
-    }
-}
-
-impl From<outbound::Error> for Fault {
-    fn from(fault: outbound::Error) -> Self {
-        let may_pass = matches!(
-            fault,
-            outbound::Error::TimedOut { .. } | outbound::Error::CutOff { .. } | outbound::Error::Unreachable { .. }
-        );
-        Self { may_pass, ..Self::new(with_causes(&fault)) }
-    }
-}
-
-/// Words from afar, fit for a terminal.
-pub fn clean(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_WORDS).collect()
 }
 
 impl Server {
@@ -398,6 +339,5 @@ mod tests {
     #[test]
     fn names_from_afar_cannot_leave_their_place() {
         assert_eq!(escaped("a b/ü?#%2e"), "a%20b/%C3%BC%3F%23%252e");
-        assert_eq!(clean("a\u{1b}[2Jb\n"), "a [2Jb ");
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{MOST, Webhook, find, of_scope, remove, row_id};
 use crate::{
-    delivery::{SinkKey, begin_cursor, open_part},
+    delivery::{SinkKey, begin_cursor, open_part, skip_to_now},
     gate::{Changes, Cx, Op, Row},
     resources::workspace_shelf,
     tracking::action::READ_MODELS,
@@ -127,10 +127,14 @@ impl Op for UpdateWebhook {
         workspace_shelf(cx, &self.workspace).await?;
         cx.require(&READ_MODELS, &self.workspace).await?;
         let mut row = find(cx, &self.workspace, self.id).await?;
+        let was_active = row.value.is_active;
         self.wanted.apply(&mut row.value)?;
         row.value.updated_at = cx.now();
         row.value.check(cx)?;
         let mut changes = Changes::new();
+        if row.value.is_active && !was_active {
+            skip_to_now(cx, &mut changes, &row.id, Webhook::SINK).await?;
+        }
         changes.put(cx.system(), &row)?;
         cx.note("webhook", self.id.to_string());
         cx.note("url", open_part(&row.value.url));
