@@ -93,7 +93,8 @@ pub(crate) async fn skip_to_now<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, ow
             row.value.next = cx.house().log_head().await?.0.saturating_add(1);
             row.value.failures = 0;
             row.value.not_before = Timestamp::default();
-            changes.put(cx.system(), &row).map(drop)
+            changes.put(cx.system(), &row)?;
+            Ok(())
         }
         None => begin_cursor(cx, changes, owner, sink).await,
     }

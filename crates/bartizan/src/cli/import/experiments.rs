@@ -98,7 +98,7 @@ pub async fn bring(errand: &Errand<'_>, there: &Value) -> Result<(), Failure> {
 }
 
 async fn settle(errand: &Errand<'_>, there: &Value) -> Result<Vec<String>, Fault> {
-    let here = ensure(errand, there).await?;
+    let (here, is_ours) = ensure(errand, there).await?;
     let (id, from) = (text(&here, "/experiment_id"), text(there, "/experiment_id"));
     let ids = run_ids(errand.source, errand.options, from).await?;
     errand.show(|progress| progress.expect(ids.len()));
@@ -120,7 +120,8 @@ async fn settle(errand: &Errand<'_>, there: &Value) -> Result<Vec<String>, Fault
             errand.note(|report| report.differs(&format!("run {}", later.run), &fault.words));
         }
     }
-    if is_deleted {
+    // One that was here before is not taken away, whatever became of its namesake.
+    if is_deleted && is_ours {
         errand.target.post("experiments/delete", &json!({"experiment_id": id})).await?;
     }
     compare(errand, there, id).await
@@ -131,22 +132,12 @@ async fn by_name(server: &Server, name: &str) -> Result<Option<Value>, Fault> {
     Ok(found.map(|mut reply| reply.get_mut("experiment").map(Value::take).unwrap_or_default()))
 }
 
-/// The experiment here: made, or taken up again.
-async fn ensure(errand: &Errand<'_>, there: &Value) -> Result<Value, Fault> {
+/// The experiment here: made, or taken up again; and whether an import made it.
+async fn ensure(errand: &Errand<'_>, there: &Value) -> Result<(Value, bool), Fault> {
     let (name, from) = (text(there, "/name"), text(there, "/experiment_id"));
     let own = [(SOURCE_TAG, errand.name), (ID_TAG, from)];
     let here = match by_name(errand.target, name).await? {
-        Some(here) => {
-            let tags = pairs(&here, "/tags");
-            let is_ours = own.iter().all(|(key, value)| tags.get(*key).map(String::as_str) == Some(*value));
-            let is_free = !tags.contains_key(SOURCE_TAG) && (errand.options.into_existing || name == DEFAULT);
-            if !is_ours && !is_free {
-                let why = "an experiment of this name is here already and did not come from this source; rename it, or say \
-                           `--into-existing` if it was made here";
-                return Err(Fault::new(why));
-            }
-            here
-        }
+        Some(here) => here,
         None => {
             let tags: Vec<Value> = own.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
             match errand.target.post("experiments/create", &json!({"name": name, "tags": tags})).await {
@@ -157,18 +148,26 @@ async fn ensure(errand: &Errand<'_>, there: &Value) -> Result<Value, Fault> {
             by_name(errand.target, name).await?.ok_or_else(|| Fault::new("the experiment was made and is not here"))?
         }
     };
+    let tags = pairs(&here, "/tags");
+    let is_ours = own.iter().all(|(key, value)| tags.get(*key).map(String::as_str) == Some(*value));
+    if !is_ours && !errand.options.into_existing && name != DEFAULT {
+        let why = "an experiment of this name is here already and did not come from this source; rename it, or say \
+                   `--into-existing`";
+        return Err(Fault::new(why));
+    }
+    if !is_ours && text(&here, "/lifecycle_stage") == "deleted" {
+        return Err(Fault::new("the experiment of this name that was made here is deleted; restore it first"));
+    }
     let id = text(&here, "/experiment_id");
     if text(&here, "/lifecycle_stage") == "deleted" {
         errand.target.post("experiments/restore", &json!({"experiment_id": id})).await?;
     }
-    let known = pairs(&here, "/tags");
-    let mut wanted = taken_tags(there, "/tags");
-    wanted.extend(own.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-    for (key, value) in missing(&wanted, &known) {
+    let wanted = taken_tags(there, "/tags");
+    for (key, value) in missing(&wanted, &tags) {
         let body = json!({"experiment_id": id, "key": key, "value": value});
         errand.target.post("experiments/set-experiment-tag", &body).await?;
     }
-    Ok(here)
+    Ok((here, is_ours))
 }
 
 async fn compare(errand: &Errand<'_>, there: &Value, id: &str) -> Result<Vec<String>, Fault> {
