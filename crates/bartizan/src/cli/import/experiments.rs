@@ -111,17 +111,17 @@ async fn settle(errand: &Errand<'_>, there: &Value) -> Result<Vec<String>, Fault
     if !errand.skips(Part::LoggedModels) {
         models::bring(errand, from, id, &brought).await?;
     }
-    let is_deleted = text(there, "/lifecycle_stage") == "deleted";
+    // One that was here before is not taken away, whatever became of its namesake.
+    let goes = text(there, "/lifecycle_stage") == "deleted" && is_ours;
     for later in &brought {
-        if let Err(fault) = runs::conclude(errand, later, !is_deleted).await {
+        if let Err(fault) = runs::conclude(errand, later, !goes).await {
             if fault.is_down() {
                 return Err(fault);
             }
             errand.note(|report| report.differs(&format!("run {}", later.run), &fault.words));
         }
     }
-    // One that was here before is not taken away, whatever became of its namesake.
-    if is_deleted && is_ours {
+    if goes {
         errand.target.post("experiments/delete", &json!({"experiment_id": id})).await?;
     }
     compare(errand, there, id).await
