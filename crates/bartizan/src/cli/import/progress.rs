@@ -40,7 +40,7 @@ impl Progress {
     /// A run is done.
     pub fn run(&mut self) {
         self.runs = self.runs.saturating_add(1);
-        if self.is_terminal || self.runs % STRIDE == 0 || usize::try_from(self.runs) == Ok(self.all_runs) {
+        if self.is_terminal || self.runs.is_multiple_of(STRIDE) || usize::try_from(self.runs) == Ok(self.all_runs) {
             self.line();
         }
     }
