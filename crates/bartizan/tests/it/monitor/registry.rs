@@ -145,7 +145,7 @@ async fn webhooks_of_a_registry_are_checked_bounded_and_never_show_their_secret(
         body
     };
     for (bad, word) in [
-        (with("url", json!("https://evil.example/")), "--outbound-host"),
+        (with("url", json!("https://evil.example/")), "url"),
         (with("url", json!("http://169.254.169.254/latest/meta-data")), "url"),
         (with("url", json!("file:///etc/passwd")), "url"),
         (with("name", json!("-x")), "1 to 63"),
