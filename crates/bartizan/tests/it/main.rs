@@ -28,6 +28,7 @@ mod federation;
 mod gate;
 mod governance;
 mod grants;
+mod history;
 mod house;
 mod identity;
 mod impact;

@@ -13,6 +13,7 @@
 
 mod access;
 mod asked_secrets;
+mod azureml_jobs;
 mod canary;
 mod clients;
 mod credentials;

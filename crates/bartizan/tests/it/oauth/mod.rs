@@ -3,6 +3,7 @@
 mod assertions;
 mod authorize;
 mod behalf;
+pub(crate) use behalf::run_token;
 mod clients;
 mod codes;
 mod devices;

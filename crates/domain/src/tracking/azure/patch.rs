@@ -252,7 +252,10 @@ pub(super) async fn experiment_of<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, key: &Ex
             let found = experiment::find_by_name(cx, shelf, name).await?.map(|row| row.value);
             // Addresses of files name an experiment by its id, since a name may hold what no address can.
             let found = match found {
-                None => experiment::find(cx, shelf, name).await.ok().map(|row| row.value),
+                None => match experiment::find(cx, shelf, name).await {
+                    Err(fault) if fault.kind() != Kind::NotFound => return Err(fault),
+                    by_id => by_id.ok().map(|row| row.value),
+                },
                 named => named,
             };
             let words = || format!("Experiment `{}` was not found", text::echo(name));

@@ -5,14 +5,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    gate::enter,
+    gate::{Op, enter, knock},
     tracking::{
-        ArtifactPlace, PutArtifact,
-        azure::{GetFilePart, arrive_with_address},
+        ArtifactPath, ArtifactPlace, PutArtifact,
+        azure::{GetFilePart, TakenFiles, arrive_with_address},
     },
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use kernel::{Caller, Error, Kind, Result};
+use kernel::{Caller, Error, Kind, ResourceId, Result, RunId, Who};
 
 use super::{
     Fault,
@@ -30,14 +30,24 @@ pub(super) fn doors(doors: Doors) -> Doors {
     doors.open::<GetFilePart, _, _>(Method::GET, &one, get).open::<PutArtifact, _, _>(Method::PUT, &one, put)
 }
 
-/// Who asks: whoever has a token, or whoever shows an address that was signed.
-async fn caller(guest: &Guest, named: &Named, writes: bool) -> Result<Caller> {
+/// Who asks, and for which file: whoever has a token, or whoever shows an address that was signed. Nobody learns from the answer
+/// whether an address is one at all.
+async fn arrive<O: Op>(guest: &Guest, writes: bool) -> Result<(Caller, Named)> {
     if guest.bearer().is_some() || guest.query("sig").is_none() {
-        return guest.caller().await;
+        let caller = guest.caller().await?;
+        let place = match caller.who {
+            Who::Nobody => ResourceId::root(),
+            _ => address::read(guest)?.workspace,
+        };
+        knock::<O>(guest.house(), &caller, &place).await?;
+        return Ok((caller, address::read(guest)?));
     }
+    let named = address::read(guest)?;
     let file = (&named.run, &named.path);
     let field = |name: &str| guest.query(name).unwrap_or_default();
-    arrive_with_address(guest.house(), guest.source(), &named.workspace, file, writes, field).await
+    let caller = arrive_with_address(guest.house(), guest.source(), &named.workspace, file, writes, field).await?;
+    knock::<O>(guest.house(), &caller, &named.workspace).await?;
+    Ok((caller, named))
 }
 
 /// `bytes=0-99` or `bytes=100-`. Any other form asks for all, as at Azure.
@@ -49,8 +59,7 @@ fn range(guest: &Guest) -> Option<(u64, Option<u64>)> {
 }
 
 async fn get(guest: Guest) -> Result<Response, Fault> {
-    let named = address::read(&guest)?;
-    let caller = caller(&guest, &named, false).await?;
+    let (caller, named) = arrive::<GetFilePart>(&guest, false).await?;
     let (range, is_head) = (range(&guest), *guest.method() == Method::HEAD);
     let op = GetFilePart {
         workspace: named.workspace,
@@ -97,9 +106,7 @@ fn common(etag: &str) -> HeaderMap {
 }
 
 async fn put(guest: Guest) -> Result<Response, Fault> {
-    let named = address::read(&guest)?;
-    let caller = caller(&guest, &named, true).await?;
-    domain::gate::knock::<PutArtifact>(guest.house(), &caller, &named.workspace).await?;
+    let (caller, named) = arrive::<PutArtifact>(&guest, true).await?;
     if guest.query("comp").is_some() {
         let why = "a file is sent in one piece here: files of more than 64 MiB are kept when they lie in `./outputs` at the \
                    job's end, or sent by MLflow's own client";
@@ -128,11 +135,11 @@ async fn put(guest: Guest) -> Result<Response, Fault> {
 async fn is_there(
     guest: &Guest,
     caller: &Caller,
-    workspace: &kernel::ResourceId,
-    run: &kernel::RunId,
-    path: &domain::tracking::ArtifactPath,
+    workspace: &ResourceId,
+    run: &RunId,
+    path: &ArtifactPath,
 ) -> Result<bool> {
     let paths = vec![path.clone()];
-    let op = domain::tracking::azure::TakenFiles { workspace: workspace.clone(), run: run.clone(), paths };
+    let op = TakenFiles { workspace: workspace.clone(), run: run.clone(), paths };
     Ok(!enter(guest.house(), caller, op).await?.is_empty())
 }
