@@ -18,10 +18,11 @@ pub(crate) const DOOR_HEADER: &str = "x-bartizan-door";
 pub(crate) const FILES: &str = "/run-files";
 
 /// The services that clients look up.
-const SERVICES: [&str; 12] = [
+const SERVICES: [&str; 13] = [
     "api",
     "artifact",
     "content",
+    "credential",
     "datasets",
     "execution",
     "experimentation",

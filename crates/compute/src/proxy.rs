@@ -57,7 +57,13 @@ const DROPPED: &[&str] = &[
 ];
 
 /// Serves the door until the task is dropped: plainly, and with TLS where there is a certificate for it.
-pub async fn serve(listener: TcpListener, server: Arc<Server>, workspace_path: String, port: u16, tls: Option<TlsAcceptor>) {
+pub async fn serve(
+    listener: TcpListener,
+    server: Arc<Server>,
+    workspace_path: String,
+    port: u16,
+    tls: Option<TlsAcceptor>,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let allowed = azure::allowed(&workspace_path);
     let secrets = vault_door::place(&workspace_path);

@@ -80,33 +80,53 @@ fn scalar(name: &str, value: Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_the_same_for_both_kinds_of_clients() {
     let stage = Stage::new().await;
-    let made = stage.run("run-1", json!({"name": "first", "tags": {"a": "1", "b": null}, "properties": {"p": "x"}})).await;
-    assert_eq!((&made["status"], &made["displayName"], &made["rootRunId"]), (&json!("NotStarted"), &json!("first"), &json!("run-1")));
+    let made =
+        stage.run("run-1", json!({"name": "first", "tags": {"a": "1", "b": null}, "properties": {"p": "x"}})).await;
+    assert_eq!(
+        (&made["status"], &made["displayName"], &made["rootRunId"]),
+        (&json!("NotStarted"), &json!("first"), &json!("run-1"))
+    );
     assert_eq!((&made["tags"], &made["properties"]), (&json!({"a": "1", "b": null}), &json!({"p": "x"})));
     stage.event("run-1", "Start", json!({"RunId": "run-1"})).await;
-    stage.event("run-1", "Error", json!({"ErrorResponse": {"error": {"code": "UserError", "message": "it broke"}}})).await;
+    stage
+        .event("run-1", "Error", json!({"ErrorResponse": {"error": {"code": "UserError", "message": "it broke"}}}))
+        .await;
     stage.event("run-1", "Warning", json!({"Source": "me", "Message": "look"})).await;
     stage.event("run-1", "Failed", json!({"EndTime": "2026-01-31T12:00:00Z"})).await;
     let seen = stage.good(Method::GET, &stage.history("/runs/run-1"), None).await;
-    assert_eq!((&seen["status"], &seen["error"]["error"]["message"], &seen["warnings"][0]["source"]), (&json!("Failed"), &json!("it broke"), &json!("me")));
+    assert_eq!(
+        (&seen["status"], &seen["error"]["error"]["message"], &seen["warnings"][0]["source"]),
+        (&json!("Failed"), &json!("it broke"), &json!("me"))
+    );
     let (_, mlflow) = stage.by(Who::Reader, Method::GET, &stage.mlflow("runs/get?run_id=run-1"), None).await;
-    assert_eq!((&mlflow["run"]["info"]["status"], &mlflow["run"]["info"]["run_name"]), (&json!("FAILED"), &json!("first")));
+    assert_eq!(
+        (&mlflow["run"]["info"]["status"], &mlflow["run"]["info"]["run_name"]),
+        (&json!("FAILED"), &json!("first"))
+    );
     // Properties are given once; tags change.
     let place = stage.history("/experiments/exp/runs/run-1");
-    let twice = stage.by(Who::Owner, Method::PATCH, &place, Some(&json!({"runId": "run-1", "properties": {"p": "y"}}))).await;
+    let twice =
+        stage.by(Who::Owner, Method::PATCH, &place, Some(&json!({"runId": "run-1", "properties": {"p": "y"}}))).await;
     assert_eq!(twice.0, 409, "{}", twice.1);
     assert_eq!(stage.run("run-1", json!({"tags": {"a": "2"}})).await["tags"]["a"], "2");
     let place = stage.history("/experiments/exp/runs/run-1/tags");
     assert_eq!(stage.good(Method::DELETE, &place, Some(&json!(["a"]))).await["tags"], json!({"b": null}));
     // What MLflow's client makes is there too, under the experiment's id as well.
     let experiment = made["experimentId"].as_str().unwrap();
-    let other = stage.good(Method::POST, &stage.mlflow("runs/create"), Some(&json!({"experiment_id": experiment, "run_name": "second"}))).await;
+    let other = stage
+        .good(
+            Method::POST,
+            &stage.mlflow("runs/create"),
+            Some(&json!({"experiment_id": experiment, "run_name": "second"})),
+        )
+        .await;
     let id = other["run"]["info"]["run_id"].as_str().unwrap();
     for place in ["experiments/exp", &format!("experimentids/{experiment}"), &format!("experiments/{experiment}")] {
         let seen = stage.good(Method::GET, &stage.history(&format!("/{place}/runs/{id}")), None).await;
         assert_eq!((&seen["displayName"], &seen["status"]), (&json!("second"), &json!("Running")), "{place}");
     }
-    let (status, _) = stage.by(Who::Owner, Method::GET, &stage.history(&format!("/experiments/Default/runs/{id}")), None).await;
+    let (status, _) =
+        stage.by(Who::Owner, Method::GET, &stage.history(&format!("/experiments/Default/runs/{id}")), None).await;
     assert_eq!(status, 404, "a run lies in its own experiment");
     stage.test.end().await;
 }
@@ -119,7 +139,8 @@ async fn runs_are_listed_by_family_tag_and_time() {
         stage.run(id, json!({"parentRunId": parent, "tags": {"kind": id}})).await;
     }
     let ids = |answer: &Value| {
-        let mut ids: Vec<String> = answer["value"].as_array().unwrap().iter().map(|run| run["runId"].as_str().unwrap().to_owned()).collect();
+        let mut ids: Vec<String> =
+            answer["value"].as_array().unwrap().iter().map(|run| run["runId"].as_str().unwrap().to_owned()).collect();
         ids.sort();
         ids
     };
@@ -131,7 +152,9 @@ async fn runs_are_listed_by_family_tag_and_time() {
         ("(ParentRunId eq null)", vec!["root"]),
         ("(Status eq Running)", vec!["root"]),
     ] {
-        let found = stage.good(Method::POST, &stage.history("/experiments/exp/runs:query"), Some(&json!({"filter": filter}))).await;
+        let found = stage
+            .good(Method::POST, &stage.history("/experiments/exp/runs:query"), Some(&json!({"filter": filter})))
+            .await;
         assert_eq!(ids(&found), due, "{filter}");
     }
     let mut seen = Vec::new();
@@ -143,14 +166,25 @@ async fn runs_are_listed_by_family_tag_and_time() {
         token = page["continuationToken"].clone();
     }
     assert_eq!((seen, token), (["child-1", "child-2", "grandchild", "root"].map(String::from).to_vec(), Value::Null));
-    let bad = stage.by(Who::Owner, Method::POST, &stage.history("/experiments/exp/runs:query"), Some(&json!({"filter": "Nonsense"}))).await;
+    let bad = stage
+        .by(
+            Who::Owner,
+            Method::POST,
+            &stage.history("/experiments/exp/runs:query"),
+            Some(&json!({"filter": "Nonsense"})),
+        )
+        .await;
     assert_eq!(bad.0, 400, "{}", bad.1);
     // Many at once, each with its own fate.
-    let runs = json!({"runs": [{"runId": "many-1", "parentRunId": "root"}, {"runId": "child-1", "properties": {"x": "1"}}]});
+    let runs =
+        json!({"runs": [{"runId": "many-1", "parentRunId": "root"}, {"runId": "child-1", "properties": {"x": "1"}}]});
     let made = stage.good(Method::POST, &stage.history("/experiments/exp/batch/runs"), Some(&runs)).await;
     assert_eq!((made["runs"].as_object().unwrap().len(), &made["errors"]), (2, &json!({})));
     let events = json!({"events": [{"name": "Microsoft.MachineLearning.Run.Start", "data": {"RunId": "many-1"}}]});
-    assert_eq!(stage.good(Method::POST, &stage.history("/experiments/exp/batch/events"), Some(&events)).await["errors"], json!([]));
+    assert_eq!(
+        stage.good(Method::POST, &stage.history("/experiments/exp/batch/events"), Some(&events)).await["errors"],
+        json!([])
+    );
     stage.test.end().await;
 }
 
@@ -160,25 +194,51 @@ async fn n02_each_kind_of_metric_keeps_its_order_and_numbers_are_the_same_for_ml
     stage.run("r", json!({"status": "Running"})).await;
     let list: Vec<Value> = [3.0, 1.0, 3.0, 2.0].iter().map(|value| json!({"list": value})).collect();
     let errors = stage
-        .log("r", json!([
-            scalar("loss", json!(0.5)),
-            scalar("loss2", json!("NaN")),
-            metric("list", "azureml.v1.list", json!({"list": "double"}), &list),
-            metric("words", "azureml.v1.list", json!({"words": "string"}), &[json!({"words": "b"}), json!({"words": "a"})]),
-            metric("table", "azureml.v1.table", json!({"x": "int", "y": "string", "z": "bool"}), &[json!({"x": 2, "y": "q", "z": true}), json!({"x": 1, "y": null, "z": false})]),
-            metric("matrix", "azureml.v2.confusion_matrix", json!({"matrix": "Artifact"}), &[json!({"matrix": "aml://artifactId/ExperimentRun/dcid.r/matrix"})]),
-        ]))
+        .log(
+            "r",
+            json!([
+                scalar("loss", json!(0.5)),
+                scalar("loss2", json!("NaN")),
+                metric("list", "azureml.v1.list", json!({"list": "double"}), &list),
+                metric(
+                    "words",
+                    "azureml.v1.list",
+                    json!({"words": "string"}),
+                    &[json!({"words": "b"}), json!({"words": "a"})]
+                ),
+                metric(
+                    "table",
+                    "azureml.v1.table",
+                    json!({"x": "int", "y": "string", "z": "bool"}),
+                    &[json!({"x": 2, "y": "q", "z": true}), json!({"x": 1, "y": null, "z": false})]
+                ),
+                metric(
+                    "matrix",
+                    "azureml.v2.confusion_matrix",
+                    json!({"matrix": "Artifact"}),
+                    &[json!({"matrix": "aml://artifactId/ExperimentRun/dcid.r/matrix"})]
+                ),
+            ]),
+        )
         .await;
     assert_eq!(errors, Vec::<Value>::new());
-    let column = |answer: &Value, name: &str| -> Vec<Value> { answer["value"].as_array().unwrap().iter().map(|row| row["data"][name].clone()).collect() };
+    let column = |answer: &Value, name: &str| -> Vec<Value> {
+        answer["value"].as_array().unwrap().iter().map(|row| row["data"][name].clone()).collect()
+    };
     assert_eq!(column(&stage.full("r", "list").await, "list"), [json!(3.0), json!(1.0), json!(3.0), json!(2.0)]);
     assert_eq!(column(&stage.full("r", "words").await, "words"), [json!("b"), json!("a")]);
     let table = stage.full("r", "table").await;
-    assert_eq!((column(&table, "x"), column(&table, "y"), column(&table, "z")), (vec![json!(2), json!(1)], vec![json!("q"), Value::Null], vec![json!(true), json!(false)]));
+    assert_eq!(
+        (column(&table, "x"), column(&table, "y"), column(&table, "z")),
+        (vec![json!(2), json!(1)], vec![json!("q"), Value::Null], vec![json!(true), json!(false)])
+    );
     assert_eq!(table["properties"]["uxMetricType"], "azureml.v1.table");
     assert_eq!(column(&stage.full("r", "loss2").await, "loss2"), [json!("NaN")]);
     // The same request again changes nothing.
-    assert_eq!(stage.log("r", json!([metric("list", "azureml.v1.list", json!({"list": "double"}), &list)])).await.len(), 0);
+    assert_eq!(
+        stage.log("r", json!([metric("list", "azureml.v1.list", json!({"list": "double"}), &list)])).await.len(),
+        0
+    );
     assert_eq!(stage.full("r", "list").await["value"].as_array().unwrap().len(), 4);
     // MLflow sees the numbers, and what it logs is seen here.
     let place = stage.mlflow("metrics/get-history?run_id=r&metric_key=list");
@@ -190,9 +250,11 @@ async fn n02_each_kind_of_metric_keeps_its_order_and_numbers_are_the_same_for_ml
     let theirs = stage.full("r", "theirs").await;
     assert_eq!((column(&theirs, "theirs"), &theirs["value"][0]["step"]), (vec![json!(7.5)], &json!(3)));
     let listed = stage.good(Method::POST, &stage.metric("r", "list"), Some(&json!({}))).await;
-    let names: Vec<&str> = listed["value"].as_array().unwrap().iter().map(|one| one["metricKey"]["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        listed["value"].as_array().unwrap().iter().map(|one| one["metricKey"]["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["list", "loss", "loss2", "matrix", "table", "theirs", "words"]);
-    let (status, _) = stage.by(Who::Owner, Method::POST, &stage.metric("r", "full"), Some(&json!({"metricName": "none"}))).await;
+    let (status, _) =
+        stage.by(Who::Owner, Method::POST, &stage.metric("r", "full"), Some(&json!({"metricName": "none"}))).await;
     assert_eq!(status, 404);
     stage.test.end().await;
 }
@@ -214,12 +276,17 @@ async fn n03_what_is_beyond_a_limit_is_told_and_the_rest_is_logged() {
     let listed = stage.good(Method::POST, &stage.metric("s", "list"), Some(&json!({}))).await;
     assert_eq!(listed["value"], json!([]));
     for (count, due) in [(250, 200), (251, 400)] {
-        let values: Vec<Value> = (0..count).map(|at| metric("one", "azureml.v1.scalar", json!({"one": "int"}), &[json!({"one": at})])).collect();
-        let (status, answer) = stage.by(Who::Owner, Method::POST, &stage.metric("s", "batch"), Some(&json!({"values": values}))).await;
+        let values: Vec<Value> = (0..count)
+            .map(|at| metric("one", "azureml.v1.scalar", json!({"one": "int"}), &[json!({"one": at})]))
+            .collect();
+        let (status, answer) =
+            stage.by(Who::Owner, Method::POST, &stage.metric("s", "batch"), Some(&json!({"values": values}))).await;
         assert_eq!(status, due, "{count}: {answer}");
     }
     // 50 tags, and a description of 5000 characters.
-    let tags = |count: usize| -> Value { (0..count).map(|at| (format!("t{at}"), json!("x"))).collect::<serde_json::Map<_, _>>().into() };
+    let tags = |count: usize| -> Value {
+        (0..count).map(|at| (format!("t{at}"), json!("x"))).collect::<serde_json::Map<_, _>>().into()
+    };
     let place = stage.history("/experiments/exp/runs/s");
     for (body, due) in [
         (json!({"tags": tags(50)}), 200),
@@ -262,15 +329,20 @@ async fn a_file_s_address_opens_that_file_for_its_time_and_its_holder() {
     // MLflow's client sees the file, and so does whoever may read.
     let place = format!("/mlflow/v1.0{}/api/2.0/mlflow/artifacts/list?run_id=r&path=out", stage.test.workspace());
     assert_eq!(stage.good(Method::GET, &place, None).await["files"][0]["path"], "out/a b.txt");
-    let (status, read) = stage.by(Who::Reader, Method::GET, &artifact("contentinfo/ExperimentRun/dcid.r/out/a%20b.txt"), None).await;
+    let (status, read) =
+        stage.by(Who::Reader, Method::GET, &artifact("contentinfo/ExperimentRun/dcid.r/out/a%20b.txt"), None).await;
     assert_eq!(status, 200, "{read}");
     let address = own(read["contentUri"].as_str().unwrap());
     let text = stage.test.client().call(Method::GET, &address).send().await.unwrap();
     assert_eq!(text.bytes(100).await.unwrap(), "hello");
     let part = stage.test.client().call(Method::GET, &address).header("x-ms-range", "bytes=1-2").send().await.unwrap();
-    assert_eq!((part.status().as_u16(), part.header("content-range").map(str::to_owned)), (206, Some(String::from("bytes 1-2/5"))));
+    assert_eq!(
+        (part.status().as_u16(), part.header("content-range").map(str::to_owned)),
+        (206, Some(String::from("bytes 1-2/5")))
+    );
     assert_eq!(send(&address, "x").await, 403, "reading is not writing");
-    let (status, _) = stage.by(Who::Reader, Method::POST, &artifact("batch/metadata/ExperimentRun/dcid.r"), Some(&paths)).await;
+    let (status, _) =
+        stage.by(Who::Reader, Method::POST, &artifact("batch/metadata/ExperimentRun/dcid.r"), Some(&paths)).await;
     assert_eq!(status, 403);
     stage.test.clock.advance(std::time::Duration::from_secs(3601));
     assert_eq!(stage.test.ask(None, Method::GET, &address, None).await.0, 403, "it ends after an hour");
@@ -299,7 +371,10 @@ async fn a_run_s_token_reaches_its_own_run_and_what_it_began() {
     let made = ask(Method::PATCH, stage.history("/experiments/Default/runs/c"), child(&own)).await;
     assert_eq!((made.0, &made.1["rootRunId"]), (200, &json!(own)), "{}", made.1);
     assert_eq!(ask(Method::POST, stage.metric("c", "batch"), scalar()).await.0, 200);
-    assert_eq!(ask(Method::PATCH, stage.history("/experiments/exp/runs/foreign"), json!({"tags": {"a": "1"}})).await.0, 403);
+    assert_eq!(
+        ask(Method::PATCH, stage.history("/experiments/exp/runs/foreign"), json!({"tags": {"a": "1"}})).await.0,
+        403
+    );
     // Its addresses say nothing: the proxy adds the token.
     let place = format!("/artifact/v2.0{}/artifacts/batch/metadata/ExperimentRun/dcid.{own}", stage.test.workspace());
     let (status, given) = ask(Method::POST, place, json!({"paths": [{"path": "f.txt"}]})).await;

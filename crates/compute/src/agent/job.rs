@@ -113,11 +113,10 @@ impl Agent {
         };
         progress.tell(RunState::Running, "the program runs");
         let door = ends.door.and_then(|door| TcpListener::from_std(door).ok());
-        let answering = door
-            .map(|door| {
-                let path = assignment.workspace_path.clone();
-                tokio::spawn(proxy::serve(door, Arc::clone(&self.server), path, PORT, tls))
-            });
+        let answering = door.map(|door| {
+            let path = assignment.workspace_path.clone();
+            tokio::spawn(proxy::serve(door, Arc::clone(&self.server), path, PORT, tls))
+        });
         let (log, sending) = Log::open(Arc::clone(&self.server));
         let carrying = tokio::spawn(carry(ends.output, log.clone()));
         let following = follow(Arc::clone(&self.server), self.scratch.work());

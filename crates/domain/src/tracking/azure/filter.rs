@@ -239,8 +239,13 @@ impl<'a> Reader<'a> {
         }
         let rest = self.rest.trim_start();
         // Names of tags may hold spaces: the relation ends the field.
-        let found = RELATIONS.iter().filter_map(|(word, relation)| Some((rest.find(word)?, *word, *relation))).min_by_key(|found| found.0);
-        let Some((at, word, relation)) = found else { return Err(self.bad("a comparison such as `Status eq Running` is expected")) };
+        let found = RELATIONS
+            .iter()
+            .filter_map(|(word, relation)| Some((rest.find(word)?, *word, *relation)))
+            .min_by_key(|found| found.0);
+        let Some((at, word, relation)) = found else {
+            return Err(self.bad("a comparison such as `Status eq Running` is expected"));
+        };
         let (field, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
         if field.is_empty() || field.contains(['(', ')', '"']) {
             return Err(self.bad("the name of a field is expected"));
@@ -352,7 +357,9 @@ mod tests {
     fn what_is_no_filter_is_refused() {
         let deep = format!("{}RunId eq a{}", "(".repeat(40), ")".repeat(40));
         let long = vec!["RunId eq a"; 1001].join(" or ");
-        for bad in ["RunId", "RunId eq", "RunId eq a)", "(RunId eq a", "RunId eq \"a", "eq a", " eq a", deep.as_str(), &long] {
+        for bad in
+            ["RunId", "RunId eq", "RunId eq a)", "(RunId eq a", "RunId eq \"a", "eq a", " eq a", deep.as_str(), &long]
+        {
             assert!(RunFilter::parse(bad).is_err(), "{bad}");
         }
         assert!(RunFilter::parse(&vec!["RunId eq a"; 1000].join(" or ")).is_ok());

@@ -96,7 +96,8 @@ impl Op for ListRunStories {
                 let last = rows.last().map(|row| row.id.clone());
                 // The rows beside the runs have the runs' ids, so the same stretch of ids holds them.
                 let beside = cx.page::<RunFacts>(&shelf, &prefix, after.as_deref(), STRIDE).await?;
-                let mut beside: HashMap<Vec<u8>, RunFacts> = beside.into_iter().map(|row| (row.id, row.value)).collect();
+                let mut beside: HashMap<Vec<u8>, RunFacts> =
+                    beside.into_iter().map(|row| (row.id, row.value)).collect();
                 for row in rows.into_iter().filter(|row| !row.value.is_deleted) {
                     // A job's own facts lie with the job.
                     let facts = match row.value.is_job {

@@ -223,7 +223,9 @@ impl PatchRun {
             text::check_length("tags", value, 8000)?;
             match key.as_str() {
                 RUN_NAME_TAG => run.rename(value)?,
-                PARENT_TAG => return Err(text::bad("tags", key, "a run's parent is said when it is made, as `parentRunId`")),
+                PARENT_TAG => {
+                    return Err(text::bad("tags", key, "a run's parent is said when it is made, as `parentRunId`"));
+                }
                 _ => drop(run.tags.insert(key.clone(), value.to_owned())),
             }
         }

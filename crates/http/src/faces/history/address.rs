@@ -65,7 +65,9 @@ mod tests {
 
     #[test]
     fn a_door_is_on_this_machine() {
-        assert!(is_door("http://127.0.0.1:4280/run-files") && is_door("https://run-files.blob.core.bartizan.internal:4280"));
+        assert!(
+            is_door("http://127.0.0.1:4280/run-files") && is_door("https://run-files.blob.core.bartizan.internal:4280")
+        );
         for bad in ["", "http://127.0.0.1.evil/", "https://evil", "http://127.0.0.1:1/?x", "http://127.0.0.1:1@evil"] {
             assert!(!is_door(bad), "{bad}");
         }

@@ -11,10 +11,11 @@ use super::{Fault, reply};
 use crate::{Doors, Guest};
 
 /// The services that clients look up.
-const SERVICES: [&str; 12] = [
+const SERVICES: [&str; 13] = [
     "api",
     "artifact",
     "content",
+    "credential",
     "datasets",
     "execution",
     "experimentation",

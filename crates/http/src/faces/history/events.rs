@@ -58,7 +58,8 @@ impl Event {
             "Failed" => status(RunStatus::Failed),
             "Canceled" => status(RunStatus::Killed),
             "Error" => {
-                let (code, message) = (self.text("/ErrorResponse/error/code"), self.text("/ErrorResponse/error/message"));
+                let (code, message) =
+                    (self.text("/ErrorResponse/error/code"), self.text("/ErrorResponse/error/message"));
                 RunPatch { error: Some((code, message)), ..RunPatch::default() }
             }
             "Warning" => {
@@ -111,13 +112,17 @@ async fn post_many(guest: Guest) -> Result<Response, Fault> {
     if events.len() > MOST {
         return Err(Error::invalid("events", format_args!("at most {MOST} events can be told at once")).into());
     }
-    let run = |event: &Event| event.text("/RunId").parse::<RunId>().map_err(|_| Error::invalid("events.data.RunId", "is no run's id"));
+    let run = |event: &Event| {
+        event.text("/RunId").parse::<RunId>().map_err(|_| Error::invalid("events.data.RunId", "is no run's id"))
+    };
     let runs: Vec<RunId> = events.iter().map(run).collect::<Result<_>>()?;
     let mut errors = Vec::new();
     for (run, event) in runs.into_iter().zip(&events) {
         let id = run.to_string();
         if let Err(fault) = take(&desk, &experiment, run, event).await {
-            errors.push(json!({"key": {"name": event.name, "data": {"RunId": id}}, "value": super::runs::error_of(&fault)}));
+            errors.push(
+                json!({"key": {"name": event.name, "data": {"RunId": id}}, "value": super::runs::error_of(&fault)}),
+            );
         }
     }
     Ok(reply(json!({"errors": errors})))

@@ -21,7 +21,8 @@ const PAGE: usize = 500;
 
 /// The doors below `/history/v1.0{workspace}`.
 pub(super) fn doors(doors: Doors, base: &str) -> Doors {
-    let (by_name, by_id) = (format!("{base}/experiments/{{experiment}}"), format!("{base}/experimentids/{{experimentId}}"));
+    let (by_name, by_id) =
+        (format!("{base}/experiments/{{experiment}}"), format!("{base}/experimentids/{{experimentId}}"));
     doors
         .open::<GetExperiment, _, _>(Method::GET, &by_name, get)
         .open::<CreateExperiment, _, _>(Method::POST, &by_name, create)

@@ -149,7 +149,13 @@ async fn get(guest: Guest) -> Result<Response, Fault> {
     let asked: Asked = body::read(&guest.bytes().await?)?;
     let bound = |text: &Option<String>| text.as_deref().map(|text| time(Some(text), house.now())).transpose();
     let between = (bound(&asked.start_time)?, bound(&asked.end_time)?);
-    let op = GetSeries { workspace, run: run.clone(), name: asked.metric_name, between, page_token: asked.continuation_token };
+    let op = GetSeries {
+        workspace,
+        run: run.clone(),
+        name: asked.metric_name,
+        between,
+        page_token: asked.continuation_token,
+    };
     let Series { what, rows, next } = enter(&house, &caller, op).await?;
     let row = |row: SeriesRow| {
         // A row may lack a column that came later; the client wants each of them.

@@ -218,7 +218,9 @@ async fn logs(guest: &Guest, (house, caller, workspace): &Desk, run: RunId) -> R
 async fn token(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<GetRunToken>(&guest).await?;
     enter(&house, &caller, GetRunToken { workspace, run: run_of(&guest)? }).await?;
-    Ok(reply(json!({"token": PROXY_TOKEN, "expiryTimeUtc": Timestamp(PROXY_TOKEN_ENDS.saturating_mul(1000)).rfc3339()})))
+    Ok(reply(
+        json!({"token": PROXY_TOKEN, "expiryTimeUtc": Timestamp(PROXY_TOKEN_ENDS.saturating_mul(1000)).rfc3339()}),
+    ))
 }
 
 /// Metrics are there as soon as they were taken.

@@ -21,9 +21,9 @@ pub(super) fn run(story: &RunStory) -> Value {
     let run = &story.run;
     let id = run.id.as_str();
     // A tag without a value is one with an empty one.
-    let tag = |(key, value): (&String, &String)| (key.clone(), if value.is_empty() { Value::Null } else { json!(value) });
-    let tags: Map<String, Value> =
-        run.tags.iter().filter(|(key, _)| !NAMED.contains(&key.as_str())).map(tag).collect();
+    let tag =
+        |(key, value): (&String, &String)| (key.clone(), if value.is_empty() { Value::Null } else { json!(value) });
+    let tags: Map<String, Value> = run.tags.iter().filter(|(key, _)| !NAMED.contains(&key.as_str())).map(tag).collect();
     let started = (run.status != RunStatus::Scheduled).then(|| time(run.started_at));
     json!({
         // Azure's are counted by time too.

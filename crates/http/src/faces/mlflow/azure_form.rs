@@ -22,7 +22,10 @@ impl AzureForm {
         let url = &guest.house().settings().url;
         let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host);
         let is_its = is_plugin && guest.path().starts_with(ITS_ADDRESS);
-        Self { base: is_its.then(|| format!("azureml://{host}{ITS_ADDRESS}{}", workspace.to_string().trim_start_matches('/'))) }
+        Self {
+            base: is_its
+                .then(|| format!("azureml://{host}{ITS_ADDRESS}{}", workspace.to_string().trim_start_matches('/'))),
+        }
     }
 
     /// Puts the address into a run's facts.
