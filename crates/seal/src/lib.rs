@@ -38,14 +38,14 @@ pub use keyring::{Keyring, Ring};
 pub use passkey::{Passkey, PasskeyAnswer, PasskeyQuestion, PasskeyRegistration, PasskeySite};
 pub use password::PasswordHash;
 pub use random::random;
-pub use record::Place;
+pub use record::{Place, record_key_version};
 pub use root::{RootSealing, open_kept};
 pub use signing::{CheckpointKey, CheckpointVerifier, SignedCheckpoint};
 pub use token::{PublicKey, TokenKey, TokenKeys};
 pub use totp::TotpSecret;
 pub use vault_certificate::{
-    CertificateBundle, CertificateForm, CertificateUsage, ReadCertificate, key_from_pem, ordered as ordered_chain, thumbprint,
-    to_pem, to_pkcs12,
+    CertificateBundle, CertificateForm, CertificateUsage, ReadCertificate, key_from_pem, ordered as ordered_chain,
+    thumbprint, to_pem, to_pkcs12,
 };
 pub use vault_key::{
     EncryptionAlgorithm, SignatureAlgorithm, VaultCiphertext, VaultCurve, VaultKey, VaultKeyFault, VaultKeyShape,

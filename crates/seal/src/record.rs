@@ -14,6 +14,14 @@ const FORMAT: u8 = 1;
 const HEADER: usize = 1 + 4 + NONCE;
 const WHAT: &str = "a stored record";
 
+/// The number of the key that sealed a record, by what the record says of itself: it takes no key to ask, and opening it proves it.
+///
+/// # Errors
+/// `Format` or `Truncated` for what is no record.
+pub fn record_key_version(sealed: &Sealed) -> Result<u32, SealError> {
+    key_version(sealed)
+}
+
 /// Where a value lies. A value opened at any other place fails (invariants 4, I14).
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {

@@ -89,6 +89,17 @@ pub struct DeploymentInput {
     pub code_configuration: Option<CodeConfiguration>,
     /// Not offered; refused unless an image is named.
     pub environment_id: Option<String>,
+    /// A key of its own for the disk of a single container; refused, since it has none here.
+    pub encryption_properties: Option<serde_json::Value>,
+    /// The same, as the first SDK calls it.
+    #[serde(alias = "cmk_vault_base_url")]
+    pub cmk_vault_base_url: Option<String>,
+    /// Likewise.
+    #[serde(alias = "cmk_key_name")]
+    pub cmk_key_name: Option<String>,
+    /// Likewise.
+    #[serde(alias = "cmk_key_version")]
+    pub cmk_key_version: Option<String>,
     /// Environment variables of the entry script.
     pub environment_variables: Option<BTreeMap<String, String>>,
     /// Whether keys are asked for.

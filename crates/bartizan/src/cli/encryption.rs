@@ -53,6 +53,16 @@ pub enum Command {
         #[command(flatten)]
         session: SessionOptions,
     },
+    /// Show under which key, and which version of it, each kind of stored data lies: found in the stored rows themselves.
+    ///
+    /// Rows are counted by the version of the key that they name. Blobs have a key each, which lies in such a row. It takes no key, and
+    /// works while the workspace is locked.
+    Prove {
+        /// The workspace's name.
+        name: String,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
     /// Hold the data with another key, or another version, from now on. Nothing is interrupted, and the key it had is needed no more.
     ChangeKey {
         /// The workspace's name.
@@ -111,6 +121,16 @@ const TABLES: &[(&str, &str)] = &[
     ("On older keys", "/older"),
 ];
 
+const PROOF: &[(&str, &str)] = &[
+    ("Class", "/class"),
+    ("Keyring", "/keyId"),
+    ("Version", "/keyVersion"),
+    ("Held by", "/heldBy"),
+    ("Rows by version", "/rowsByKeyVersion"),
+    ("All of them", "/complete"),
+    ("Where", "/where"),
+];
+
 const ROWS: &[(&str, &str)] = &[
     ("Customer-managed", "/status"),
     ("State", "/state"),
@@ -132,6 +152,15 @@ impl Command {
                 let open = Session::open(&session).await?;
                 let place = format!("{}/{name}/encryption", open.workspaces()?);
                 session.output.entry(&open.get::<Value>(&place).await?, ROWS)
+            }
+            Self::Prove { name, session } => {
+                let open = Session::open(&session).await?;
+                let place = format!("{}/{name}/encryption/proof", open.workspaces()?);
+                let found: Value = open.get(&place).await?;
+                match (session.output, found.get("stores").and_then(Value::as_array)) {
+                    (Format::Table, Some(stores)) => session.output.entries(stores, PROOF),
+                    _ => session.output.entry(&found, PROOF),
+                }
             }
             Self::ChangeKey { name, key, session } => {
                 if key.body().is_null() {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     gate::{Changes, Cx, Guard, Guarded, House, Op},
-    resources::{Workspace, find},
+    resources::{ResourceType, Workspace, find},
     vault::ObjectName,
 };
 
@@ -120,6 +120,7 @@ impl Op for EnableBreakGlass {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Terms> {
+        cx.require(&Workspace::WRITE, &self.workspace).await?;
         let (of, key) = held_workspace(cx, &self.workspace).await?;
         let key = key.ok_or_else(|| {
             let why =
@@ -178,7 +179,7 @@ impl EnableBreakGlass {
 /// The modulus of a public key that can wrap a share.
 fn modulus(key: &VaultPublicKey) -> Result<Vec<u8>> {
     let VaultPublicKey::Rsa { n, e } = key else { return Err(no_key()) };
-    let exponent = e.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+    let exponent = e.iter().fold(0_u64, |sum, byte| sum.saturating_mul(256).saturating_add(u64::from(*byte)));
     let is_right = n.first().is_some_and(|first| *first != 0)
         && (LEAST_BITS / 8..=MOST_MODULUS).contains(&n.len())
         && e.len() <= MOST_EXPONENT
@@ -229,6 +230,8 @@ impl Op for DisableBreakGlass {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        // Who works in a workspace may not change the workspace.
+        cx.require(&Workspace::WRITE, &self.workspace).await?;
         let (of, _) = held_workspace(cx, &self.workspace).await?;
         for _ in 0..ATTEMPTS {
             let mut changes = Changes::new();

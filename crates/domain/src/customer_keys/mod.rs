@@ -16,6 +16,7 @@ mod follow;
 mod glass;
 mod keyring;
 mod opening;
+mod proof;
 mod recovery;
 mod watch;
 
@@ -35,6 +36,7 @@ pub(crate) use glass::Glass;
 pub use glass::{AskedOpening, GlassState, Opening, Party};
 pub(crate) use keyring::HeldKeyring;
 pub use opening::{ApproveOpening, AskOpening, CloseOpening, opening_of};
+pub use proof::{EncryptionProof, ProveEncryption, Stored};
 pub use recovery::{Custodian, CustodianKey, Terms};
 pub use watch::{look_at_keys, look_at_keys_elsewhere};
 

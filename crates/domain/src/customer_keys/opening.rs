@@ -231,7 +231,7 @@ pub(super) async fn end_what_is_over(house: &House) {
     for (of, opening) in house.glass.over(house.now()) {
         let workspace = opening.workspace.clone();
         if let Err(fault) = enter(house, &Caller::house(), EndOpening { of, opening }).await {
-            tracing::warn!(%workspace, ?fault, "the end of an opening could not be recorded; it is tried again");
+            tracing::warn!(%workspace, ?fault, "the end of an opening could not be recorded");
         }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) async fn collect<O: Op>(
     let body = serde_json::to_string(&told(&fact, at.rfc3339(), |name| names_somebody(cx, name)));
     let id = Uuid::new_v4();
     let body = body.map_err(Error::internal)?;
-    let entry = Entry { id, at, workspace: workspace.clone(), guid, body, sent_at: None, fault: None };
+    let entry = Entry { id, at, workspace: workspace.clone(), guid, body, sent_at: None, fault: None, tried_at: None };
     changes.put(system, &Row::new(id.as_bytes().as_slice(), entry))?;
     Ok(())
 }

@@ -24,6 +24,9 @@ pub struct Entry {
     pub sent_at: Option<Timestamp>,
     /// Why it could not be sent at the last attempt.
     pub fault: Option<String>,
+    /// When it was tried last.
+    #[serde(default)]
+    pub tried_at: Option<Timestamp>,
 }
 
 impl Record for Entry {

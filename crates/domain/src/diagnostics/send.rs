@@ -38,11 +38,16 @@ impl Op for ListDueEntries {
         let hold = HOUR.saturating_mul(collection.hold_hours);
         let mut rows = cx.all::<Entry>(cx.system(), b"").await?;
         rows.retain(|row| row.value.sent_at.is_none() && cx.now().since(row.value.at) >= hold);
-        // Those that were refused come last, so that they do not keep the others from being sent.
-        rows.sort_by_key(|row| (row.value.fault.is_some(), row.value.at));
-        rows.truncate(AT_ONCE);
+        take_turns(&mut rows);
         Ok(rows.into_iter().map(|row| SendEntry { row, destination: destination.clone() }).collect())
     }
+}
+
+/// Leaves those whose turn it is: what was never tried comes first, then what was not for longest, so that nothing which is refused keeps
+/// anything else from its turn.
+fn take_turns(rows: &mut Vec<Row<Entry>>) {
+    rows.sort_by_key(|row| (row.value.tried_at, row.value.at));
+    rows.truncate(AT_ONCE);
 }
 
 /// Sends one entry. One of a workspace that was opted out, raised or deleted since is removed in place of that.
@@ -71,6 +76,7 @@ impl Op for SendEntry {
             return cx.commit(changes).await;
         }
         cx.note("destination", open_part(&self.destination));
+        row.value.tried_at = Some(cx.now());
         row.value.fault = self::post(cx, &self.destination, &row.value).await;
         if row.value.fault.is_none() {
             row.value.sent_at = Some(cx.now());
@@ -111,4 +117,42 @@ pub async fn send_what_is_due(house: &House) -> Result<()> {
         enter(house, &Caller::house(), op).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use kernel::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn whatever_is_refused_nothing_waits_for_longer_than_a_round() {
+        let entry = |number: i64| Entry {
+            id: Uuid::new_v4(),
+            at: Timestamp(number),
+            workspace: ResourceId::root(),
+            guid: Uuid::nil(),
+            body: String::new(),
+            sent_at: None,
+            fault: None,
+            tried_at: None,
+        };
+        let mut all: Vec<Row<Entry>> = (0..50).map(|number| Row::new(vec![], entry(number))).collect();
+        let mut seen = BTreeSet::new();
+        for round in 0..3 {
+            let mut turn = all.clone();
+            take_turns(&mut turn);
+            assert_eq!(turn.len(), AT_ONCE);
+            for tried in turn {
+                seen.insert(tried.value.id);
+                let kept = all.iter_mut().find(|row| row.value.id == tried.value.id).unwrap();
+                (kept.value.tried_at, kept.value.fault) =
+                    (Some(Timestamp(1000 + round)), Some(String::from("refused")));
+            }
+        }
+        assert_eq!(seen.len(), all.len());
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernel::Result;
 use uuid::Uuid;
 
-use super::{Cx, House, Op};
+use super::{Admission, Cx, House, Op};
 
 /// Rows that are looked at in one go.
 const PAGE: usize = 1000;
@@ -35,6 +35,47 @@ impl House {
             // Behind all keys of this table: in each of them the name is followed by a zero byte.
             after = Some([name, &[1]].concat());
         }
+    }
+}
+
+/// Which versions of a shelf's key its rows name, by table, as far as was looked.
+#[derive(Default)]
+pub(crate) struct NamedVersions {
+    /// Rows by table and version.
+    pub(crate) tables: BTreeMap<String, BTreeMap<u32, u64>>,
+    /// Tables with more rows than were looked at.
+    pub(crate) unfinished: Vec<String>,
+}
+
+impl Admission<'_> {
+    /// Looks at `most` rows of each table of this shelf, by what each says of its key. It takes no key, so it says the same of what is
+    /// locked.
+    pub(crate) async fn named_versions(&self, of: Uuid, most: usize) -> Result<NamedVersions> {
+        let (house, shelf) = (self.house(), *of.as_bytes());
+        let mut named = NamedVersions::default();
+        for table in house.tables_of(&shelf).await? {
+            let prefix = prefix_of(&table, &shelf);
+            let (mut looked, mut after) = (0_usize, None);
+            let mut versions: BTreeMap<u32, u64> = BTreeMap::new();
+            loop {
+                let page = house.meta().scan(&prefix, after.as_deref(), PAGE).await?;
+                for row in &page {
+                    let count = versions.entry(seal::record_key_version(&row.value)?).or_default();
+                    *count = count.saturating_add(1);
+                }
+                looked = looked.saturating_add(page.len());
+                after = page.last().map(|row| row.key.clone());
+                if page.len() < PAGE {
+                    break;
+                }
+                if looked >= most {
+                    named.unfinished.push(table.clone());
+                    break;
+                }
+            }
+            named.tables.insert(table, versions);
+        }
+        Ok(named)
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) use approval::requester;
 pub use approval::{Guard, Guarded, Places};
 pub use blobs::{BlobRef, ByteStream, Range};
 pub(crate) use capacity::Capacity;
-pub(crate) use census::Census;
+pub(crate) use census::{Census, NamedVersions};
 pub use changes::Changes;
 pub(crate) use cx::ALSO_NEEDED;
 pub use cx::{Admission, Cx};

@@ -45,6 +45,13 @@ impl Admission<'_> {
         changes.put(system, &row).map(drop)
     }
 
+    /// A shelf's keyring as far as it can be told without opening it: the numbers of its versions, and the customer's key that holds it.
+    pub(crate) async fn keyring_of(&self, of: Uuid) -> Result<ForgottenKey> {
+        let row = self.get::<OwnKeyring>(self.system(), of.as_bytes()).await?;
+        let row = row.ok_or_else(|| Error::not_found("the key of what was asked for"))?;
+        Ok(ForgottenKey::of(&row.value))
+    }
+
     /// Prepares a shelf's keyring for custodians once `changes` are committed. The customer's key must open it, and be this one.
     pub(crate) async fn prepare_recovery(
         &self,

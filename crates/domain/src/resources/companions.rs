@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{
     KeyVault, Precondition, PutResource, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Subscription,
-    Telemetry, Workspace, Written, account_keys, address, collection, find, managed_identity::end_managed, row_id,
+    Telemetry, Workspace, Written, account_keys, address, collection, find, managed_group::refuse_managed,
+    managed_identity::end_managed, row_id,
 };
 use crate::{
     gate::{Changes, Cx, Op, Row},
@@ -274,6 +275,7 @@ impl<P: Companion> Op for DeleteCompanion<P> {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        refuse_managed(cx, &self.id).await?;
         let (shelf, row) = find::<P, _>(cx, &self.id).await?;
         let users = workspaces(cx).await?;
         if let Some(user) = users.iter().find(|user| P::of(&user.value.properties) == Some(&self.id)) {

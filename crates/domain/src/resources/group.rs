@@ -11,7 +11,7 @@ use super::{
     Companion, KeyVault, LogStore, Precondition, PutResource, Registry, Resource, ResourceType, StorageAccount,
     Subscription, Telemetry, UserAssignedIdentity, Workspace, Written, account_keys, address, collection,
     companions::workspaces, deleted_vault::rest_all, deleted_workspace::resting_within, find,
-    managed_identity::end_managed, name,
+    managed_group::refuse_managed, managed_identity::end_managed, name,
 };
 use crate::{
     alerts::{ActionGroup, MetricAlert, end_receivers},
@@ -61,6 +61,7 @@ impl Op for PutResourceGroup {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        refuse_managed(cx, &self.id).await?;
         let missing = || Error::not_found("the subscription");
         let subscription = self.id.subscription_id().ok_or_else(missing)?;
         cx.get::<Subscription>(cx.system(), subscription.as_bytes()).await?.ok_or_else(missing)?;
@@ -105,6 +106,7 @@ impl Op for DeleteResourceGroup {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
+        refuse_managed(cx, &self.id).await?;
         let (shelf, row) = find::<ResourceGroup, _>(cx, &self.id).await?;
         let workspaces = cx.all::<Resource<Workspace>>(&shelf, &collection::<Workspace>(&shelf, &self.id)).await?;
         if let Some(first) = workspaces.first() {

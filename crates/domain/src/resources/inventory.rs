@@ -7,7 +7,11 @@ use kernel::{Action, Class, Error, ResourceId, Result, SubscriptionId};
 
 use super::{
     KeyVault, LogStore, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, SystemData, Telemetry,
-    UserAssignedIdentity, Workspace, collection, find, signed_in,
+    UserAssignedIdentity, Workspace, collection,
+    companions::workspaces,
+    find,
+    managed_group::{managed_group_of, manager_of, parts},
+    signed_in,
 };
 use crate::{
     gate::{Cx, Op, Row},
@@ -46,8 +50,12 @@ impl Op for ListGroupInventory {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<Item>> {
-        let (_, group) = find::<ResourceGroup, _>(cx, &self.group).await?;
         let mut items = Vec::new();
+        if let Some(workspace) = manager_of(cx, &self.group).await? {
+            add_managed(&workspace, &mut items)?;
+            return Ok(items);
+        }
+        let (_, group) = find::<ResourceGroup, _>(cx, &self.group).await?;
         add_all(cx, &group.value.id, &mut items).await?;
         items.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(items)
@@ -74,6 +82,12 @@ impl Op for ListSubscriptionInventory {
         let mut items = Vec::new();
         for group in groups(cx, self.subscription).await? {
             add_all(cx, &group, &mut items).await?;
+        }
+        for workspace in workspaces(cx).await? {
+            let group = managed_group_of(&workspace.value).filter(|group| group.is_within(&self.scope()));
+            if group.is_some_and(|group| cx.may(&ListGroupInventory::ACTION, &group)) {
+                add_managed(&workspace.value, &mut items)?;
+            }
         }
         items.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(items)
@@ -159,6 +173,19 @@ async fn add<P: ResourceType, O: Op>(cx: &Cx<'_, O>, group: &ResourceId, items: 
         Item { id, kind: P::TYPE, location, tags, system }
     };
     items.extend(readable::<P, _>(cx, group).await?.into_iter().map(item));
+    Ok(())
+}
+
+/// What lies in a workspace's managed group.
+fn add_managed(workspace: &Resource<Workspace>, items: &mut Vec<Item>) -> Result<()> {
+    let Some(group) = managed_group_of(workspace) else { return Ok(()) };
+    items.extend(parts(&group, workspace)?.into_iter().map(|one| Item {
+        id: one.id,
+        kind: one.part.kind(),
+        location: workspace.location.clone(),
+        tags: BTreeMap::new(),
+        system: workspace.system.clone(),
+    }));
     Ok(())
 }
 

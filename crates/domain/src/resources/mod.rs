@@ -17,6 +17,7 @@ mod erased_workspace;
 mod group;
 mod inventory;
 mod log_store;
+mod managed_group;
 mod managed_identity;
 mod name;
 mod quota;
@@ -54,6 +55,9 @@ pub(crate) use erased_workspace::{ListDuePurges, PurgeDue, erase_again};
 pub use group::{DeleteResourceGroup, PutResourceGroup, ResourceGroup};
 pub use inventory::{Item, ListGroupInventory, ListInSubscription, ListProviders, ListSubscriptionInventory};
 pub use log_store::{LogStore, PutLogStore};
+pub use managed_group::{
+    DeleteManaged, GetGroup, GetManaged, Group, ListGroups, Managed, ManagedPart, is_managed_name, managed_group_of,
+};
 pub(crate) use managed_identity::assignable;
 pub use managed_identity::{
     DeleteUserAssignedIdentity, HandedIdentity, PutUserAssignedIdentity, SystemIdentity, TargetIdentities,

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 
-use super::{Workspace, companions::workspaces, find, quota::request_units};
+use super::{ResourceType, Workspace, companions::workspaces, find, quota::request_units};
 use crate::gate::{Changes, Cx, Op};
 
 /// What a workspace has when nobody said (F-11).
@@ -65,6 +65,8 @@ impl Op for SetThroughput {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<u32> {
+        // Who works in a workspace may not change the workspace.
+        cx.require(&Workspace::WRITE, &self.workspace).await?;
         let units = self.units;
         if units < LEAST_THROUGHPUT {
             let why = format_args!("must be {LEAST_THROUGHPUT} request units a second or more").to_string();

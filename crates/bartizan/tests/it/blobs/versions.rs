@@ -74,6 +74,10 @@ async fn what_is_overwritten_or_deleted_stays_as_a_version_and_comes_back_by_a_c
     stage.ask(Method::DELETE, &capital, &[], b"").await.is(202);
     read(&second).await.refuses(404, "BlobNotFound");
     assert_eq!(stage.get("a").await.is(200).body, b"one", "what is there now stays");
+    for none in ["/box/a?versionid=", "/box/a?VersionId=", "/box/a?versionid"] {
+        stage.ask(Method::DELETE, none, &[], b"").await.refuses(400, "InvalidQueryParameterValue");
+    }
+    assert_eq!(stage.get("a").await.is(200).body, b"one", "a version that is not named is none");
     stage.test.end().await;
 }
 

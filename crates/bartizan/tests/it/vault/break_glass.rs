@@ -147,7 +147,10 @@ impl Vigil {
     /// All records of the log whose action names break-glass.
     async fn records(&self) -> Vec<Value> {
         let owner = self.customer.bank.test.owner_again().await;
-        let place = format!("{}/providers/Microsoft.Insights/eventtypes/management/values", self.customer.bank.test.subscription());
+        let place = format!(
+            "{}/providers/Microsoft.Insights/eventtypes/management/values",
+            self.customer.bank.test.subscription()
+        );
         let (_, answer) = self.customer.bank.test.ask(Some(&owner), Method::GET, &place, None).await;
         let all = answer["value"].as_array().unwrap_or_else(|| panic!("{answer}")).clone();
         all.into_iter().filter(|one| one.to_string().contains("breakGlass")).collect()

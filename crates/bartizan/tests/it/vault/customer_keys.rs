@@ -402,3 +402,102 @@ async fn no_other_role_replaces_the_one_on_the_key() {
     assert_eq!(customer.reach().await.0, 403);
     customer.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x05_the_proof_says_under_which_key_each_kind_of_data_lies_and_starts_nothing_without_it() {
+    let customer = Customer::new().await;
+    let key = customer.rsa("k1").await;
+    let (status, made) = customer.make(&customer.maker, Some(&customer.vault), Some(&key)).await;
+    assert_eq!(status, 201, "{made}");
+    customer.keep_something().await;
+    let prove = async || {
+        let (status, found) = customer.ask(Method::GET, "/encryption/proof", None).await;
+        assert_eq!(status, 200, "{found}");
+        found["stores"].as_array().unwrap().clone()
+    };
+    let of = |stores: &[Value], class: &str| {
+        stores.iter().find(|one| one["class"] == class).unwrap_or_else(|| panic!("{class}: {stores:?}")).clone()
+    };
+    let found = prove().await;
+    let guid = made["properties"]["workspaceId"].as_str().unwrap();
+    for class in ["metadata", "files", "images", "logs", "telemetry"] {
+        let one = of(&found, class);
+        assert_eq!((&one["keyId"], &one["keyVersion"]), (&json!(format!("keyrings/{guid}")), &json!(1)), "{one}");
+        assert_eq!((&one["heldBy"], &one["complete"]), (&json!(key), &json!(true)), "{one}");
+    }
+    assert!(of(&found, "metadata")["rowsByKeyVersion"]["1"].as_u64().unwrap() > 0, "{found:?}");
+    assert_eq!(of(&found, "Microsoft.Storage/storageAccounts")["heldBy"], "rootKey");
+    assert_eq!(of(&found, "scratch")["where"], "memory");
+    // Sealed anew, it says so; and locked, it says the same.
+    assert_eq!(customer.ask(Method::POST, "/encryption/reseal", None).await.0, 202);
+    while domain::resealing::reseal_what_is_due(&customer.bank.test.house).await.unwrap() {}
+    let anew = of(&prove().await, "metadata");
+    assert_eq!(anew["keyVersion"], 2, "{anew}");
+    assert!(anew["rowsByKeyVersion"]["2"].as_u64().unwrap() > 0 && anew["rowsByKeyVersion"]["1"].is_null(), "{anew}");
+    customer.set_enabled(&key, false).await;
+    domain::customer_keys::look_at_keys(&customer.bank.test.house).await;
+    assert_eq!(of(&prove().await, "metadata")["keyVersion"], 2);
+    // Nothing starts on what is locked.
+    let job = json!({"properties": {"jobType": "Command", "command": "true", "environment": "none"}});
+    let (status, answer) = customer.ask(Method::PUT, "/jobs/j1", Some(job)).await;
+    assert_eq!((status, code(&answer)), (403, "CustomerManagedKeyUnavailable"), "{answer}");
+    customer.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f10_a_held_workspace_has_a_managed_group_that_ends_with_it_alone() {
+    let customer = Customer::new().await;
+    let key = customer.rsa("k1").await;
+    let (status, made) = customer.make(&customer.maker, Some(&customer.vault), Some(&key)).await;
+    assert_eq!(status, 201, "{made}");
+    let guid = made["properties"]["workspaceId"].as_str().unwrap();
+    let group = format!("{}{guid}", customer.bank.test.group());
+    let ask = async |method: Method, place: &str, body: Option<Value>| {
+        let owner = customer.bank.test.owner_again().await;
+        customer.bank.test.ask(Some(&owner), method, place, body.as_ref()).await
+    };
+    let (status, seen) = ask(Method::GET, &group, None).await;
+    assert_eq!((status, &seen["managedBy"], seen.get("etag")), (200, &made["id"], None), "{seen}");
+    let groups = ask(Method::GET, &format!("{}/resourceGroups", customer.bank.test.subscription()), None).await.1;
+    let listed = |groups: &Value| groups["value"].as_array().unwrap().iter().any(|one| one["id"] == json!(group));
+    assert!(listed(&groups), "{groups}");
+    let (_, parts) = ask(Method::GET, &format!("{group}/resources"), None).await;
+    let parts = parts["value"].as_array().unwrap().clone();
+    let kinds: Vec<_> = parts.iter().map(|one| one["type"].as_str().unwrap()).collect();
+    let wanted = [
+        "Microsoft.DocumentDB/databaseAccounts",
+        "Microsoft.Search/searchServices",
+        "Microsoft.Storage/storageAccounts",
+    ];
+    assert_eq!(kinds, wanted);
+    for part in &parts {
+        let id = part["id"].as_str().unwrap();
+        let (status, found) = ask(Method::GET, id, None).await;
+        assert_eq!(
+            (status, &found["managedBy"], &found["properties"]["heldBy"]),
+            (200, &made["id"], &json!(key)),
+            "{id}: {found}"
+        );
+        let (status, answer) = ask(Method::DELETE, id, None).await;
+        assert_eq!((status, code(&answer)), (409, "ManagedResourceGroup"), "{id}: {answer}");
+    }
+    let db = parts[0]["id"].as_str().unwrap();
+    assert_eq!(ask(Method::GET, db, None).await.1["properties"]["throughput"], 8000);
+    for (method, body) in [(Method::DELETE, None), (Method::PUT, Some(json!({"location": "local"})))] {
+        let (status, answer) = ask(method, &group, body).await;
+        assert_eq!((status, code(&answer)), (409, "ManagedResourceGroup"), "{answer}");
+    }
+    // Who may do nothing there learns nothing of it; a workspace under the server's own keyring has none.
+    let stranger = customer.bank.callers.token(Who::Stranger);
+    assert_eq!(customer.bank.test.ask(stranger, Method::GET, &group, None).await.0, 404);
+    let (_, plain) = ask(Method::GET, &customer.bank.test.workspace(), None).await;
+    let none = format!("{}{}", customer.bank.test.group(), plain["properties"]["workspaceId"].as_str().unwrap());
+    assert_eq!(ask(Method::GET, &none, None).await.0, 404);
+    // It is gone with its workspace.
+    assert_eq!(customer.ask(Method::DELETE, "?forceToPurge=true", None).await.0, 200);
+    assert_eq!(ask(Method::GET, &group, None).await.0, 404);
+    let groups = ask(Method::GET, &format!("{}/resourceGroups", customer.bank.test.subscription()), None).await.1;
+    assert!(!listed(&groups), "{groups}");
+    assert_eq!(ask(Method::DELETE, db, None).await.0, 404);
+    customer.end().await;
+}

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use domain::{
     gate::{Row, enter},
     resources::{
-        AccountKey, CheckCompanionName, Companion, DeleteCompanion, GetResource, Keyed, ListAccountKeys,
+        AccountKey, CheckCompanionName, Companion, DeleteCompanion, GetManaged, GetResource, Keyed, ListAccountKeys,
         ListInSubscription, ListResources, NameAnswer, PutCompanion, RegenerateAccountKey, Registry, Resource,
-        StorageAccount, Telemetry,
+        StorageAccount, Telemetry, is_managed_name,
     },
 };
 use http::{Method, StatusCode};
@@ -17,7 +20,7 @@ use kernel::{Error, Kind, ResourceId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Fault, GROUP, list, named, precondition, show, storage_accounts};
+use super::{Fault, GROUP, list, managed_groups, named, precondition, show, storage_accounts};
 use crate::{Doors, Guest};
 
 /// The doors of companions.
@@ -119,9 +122,13 @@ async fn list_everywhere<P: Shown>(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn get<P: Shown>(guest: Guest) -> Result<Response, Fault> {
-    let op = GetResource::<P>::new(guest.resource(0)?);
-    let row = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(named(StatusCode::OK, P::whole(&guest, &row)))
+    let (id, caller) = (guest.resource(0)?, guest.caller().await?);
+    let found = enter(guest.house(), &caller, GetResource::<P>::new(id.clone())).await;
+    if found.as_ref().is_err_and(|fault| fault.kind() == Kind::NotFound) && is_managed_name(&id) {
+        let managed = enter(guest.house(), &caller, GetManaged { id }).await?;
+        return Ok(Json(managed_groups::view(&managed)).into_response());
+    }
+    Ok(named(StatusCode::OK, P::whole(&guest, &found?)))
 }
 
 /// What is read of a PUT; kinds, tiers and what SDKs echo are not bound.

@@ -129,6 +129,12 @@ fn request(body: endpoint::Put<endpoint::DeploymentInput>) -> Result<DeploymentR
                    (`POST …/models/{name}/versions/{v}/package`) and name the image";
         return Err(Error::new(Kind::Unsupported, why));
     }
+    let cmk = [&input.cmk_vault_base_url, &input.cmk_key_name, &input.cmk_key_version];
+    if input.encryption_properties.is_some() || cmk.iter().any(|word| word.is_some()) {
+        let why = "`properties.encryptionProperties`: a key for one deployment is not supported: it has no disk of its own here, and its image, \
+                   logs and records lie under the workspace's key; hold the workspace with a key of yours (`changeEncryptionKey`)";
+        return Err(Error::new(Kind::Unsupported, why));
+    }
     let code = match input.code_configuration {
         Some(code) => {
             let asset = id_field("properties.codeConfiguration.codeId", code.code_id)?;

@@ -3,11 +3,15 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use domain::{
-    customer_keys::{ChangeEncryptionKey, CustomerKey, Encryption, GetEncryption, KeyForm, KeyPlace, KeyRequest},
+    customer_keys::{
+        ChangeEncryptionKey, CustomerKey, Encryption, GetEncryption, KeyForm, KeyPlace, KeyRequest, ProveEncryption,
+        Stored,
+    },
     gate::enter,
 };
 use http::Method;
 use kernel::{Error, KeyElsewhere, Kind};
+use serde_json::{Value, json};
 use wire::encryption as shape;
 
 use super::{Fault, WORKSPACE, break_glass, view::id_field};
@@ -19,6 +23,7 @@ const FIELD: &str = "properties.encryption";
 pub(super) fn doors(doors: Doors) -> Doors {
     doors
         .open::<GetEncryption, _, _>(Method::GET, &format!("{WORKSPACE}/encryption"), get_encryption)
+        .open::<ProveEncryption, _, _>(Method::GET, &format!("{WORKSPACE}/encryption/proof"), prove)
         .open::<ChangeEncryptionKey, _, _>(Method::POST, &format!("{WORKSPACE}/changeEncryptionKey"), change_key)
 }
 
@@ -99,6 +104,28 @@ async fn get_encryption(guest: Guest) -> Result<Response, Fault> {
     let op = GetEncryption { workspace: guest.resource(1)? };
     let encryption = enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(Json(state(encryption)).into_response())
+}
+
+fn view_stored(stored: &Stored) -> Value {
+    json!({
+        "class": stored.class,
+        "keyId": format!("keyrings/{}", stored.keyring),
+        "keyVersion": stored.version,
+        "heldBy": stored.held_by.as_ref().map_or("rootKey", |key| key.identifier.as_str()),
+        "customerManaged": stored.held_by.is_some(),
+        "rowsByKeyVersion": stored.rows,
+        "complete": stored.is_whole,
+        "blobs": if stored.has_blobs { "aKeyEach" } else { "none" },
+    })
+}
+
+async fn prove(guest: Guest) -> Result<Response, Fault> {
+    let op = ProveEncryption { workspace: guest.resource(2)? };
+    let proof = enter(guest.house(), &guest.caller().await?, op).await?;
+    let mut stores: Vec<Value> = proof.stores.iter().map(view_stored).collect();
+    // Nothing of it is stored, so there is no key to it; decision 0010.
+    stores.push(json!({"class": "scratch", "keyId": null, "where": "memory"}));
+    Ok(Json(json!({"rootKeyVersion": proof.root_version, "stores": stores})).into_response())
 }
 
 async fn change_key(guest: Guest) -> Result<Response, Fault> {

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use domain::{
     gate::{Row, enter},
     resources::{
-        DeleteResourceGroup, GetResource, GetSubscription, ListResources, ListSubscriptions, ListTenants,
+        DeleteResourceGroup, GetGroup, GetSubscription, Group, ListGroups, ListSubscriptions, ListTenants,
         PutResourceGroup, Resource, ResourceGroup, Subscription,
     },
 };
@@ -26,9 +26,9 @@ pub(super) fn doors(doors: Doors) -> Doors {
         .open::<ListTenants, _, _>(Method::GET, "/tenants", list_tenants)
         .open::<ListSubscriptions, _, _>(Method::GET, "/subscriptions", list_subscriptions)
         .open::<GetSubscription, _, _>(Method::GET, "/subscriptions/{subscription}", get_subscription)
-        .open::<ListResources<ResourceGroup>, _, _>(Method::GET, groups, list_groups)
-        .open::<GetResource<ResourceGroup>, _, _>(Method::GET, GROUP, get_group)
-        .open::<GetResource<ResourceGroup>, _, _>(Method::HEAD, GROUP, head_group)
+        .open::<ListGroups, _, _>(Method::GET, groups, list_groups)
+        .open::<GetGroup, _, _>(Method::GET, GROUP, get_group)
+        .open::<GetGroup, _, _>(Method::HEAD, GROUP, head_group)
         .open::<PutResourceGroup, _, _>(Method::PUT, GROUP, put_group)
         .open::<DeleteResourceGroup, _, _>(Method::DELETE, GROUP, delete_group)
 }
@@ -69,22 +69,35 @@ fn view_group(row: &Row<Resource<ResourceGroup>>) -> arm::Resource<Value> {
     show(row, json!({"provisioningState": "Succeeded"}))
 }
 
+/// A group, with who manages it; one that is managed has no ETag, since nobody writes it.
+fn view_any(group: &Group) -> Value {
+    let mut shown = json!(view_group(&group.row));
+    if let (Some(fields), Some(by)) = (shown.as_object_mut(), &group.managed_by) {
+        fields.insert(String::from("managedBy"), json!(by));
+        fields.remove("etag");
+    }
+    shown
+}
+
 async fn list_groups(guest: Guest) -> Result<Response, Fault> {
     let (pages, filter) = (Pages::of(&guest, "$skiptoken")?, Clauses::of(&guest, &["tagName", "tagValue"])?);
-    let op = ListResources::<ResourceGroup>::new(guest.resource(1)?);
-    let rows = enter(guest.house(), &guest.caller().await?, op).await?;
-    let chosen = rows.into_iter().filter(|row| filter.fit_tags(&row.value.tags));
-    Ok(pages.answer(&guest, chosen, |row| &row.value.id, view_group))
+    let op = ListGroups { subscription: guest.resource(1)? };
+    let groups = enter(guest.house(), &guest.caller().await?, op).await?;
+    let chosen = groups.into_iter().filter(|group| filter.fit_tags(&group.row.value.tags));
+    Ok(pages.answer(&guest, chosen, |group| &group.row.value.id, view_any))
 }
 
 async fn get_group(guest: Guest) -> Result<Response, Fault> {
-    let op = GetResource::<ResourceGroup>::new(guest.resource(0)?);
-    let row = enter(guest.house(), &guest.caller().await?, op).await?;
-    Ok(named(StatusCode::OK, view_group(&row)))
+    let op = GetGroup { id: guest.resource(0)? };
+    let group = enter(guest.house(), &guest.caller().await?, op).await?;
+    match group.managed_by {
+        None => Ok(named(StatusCode::OK, view_group(&group.row))),
+        Some(_) => Ok(axum::Json(view_any(&group)).into_response()),
+    }
 }
 
 async fn head_group(guest: Guest) -> Result<Response, Fault> {
-    let op = GetResource::<ResourceGroup>::new(guest.resource(0)?);
+    let op = GetGroup { id: guest.resource(0)? };
     enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -23,6 +23,7 @@ mod impact;
 mod inventory;
 mod jobs;
 mod log_stores;
+mod managed_groups;
 mod models;
 mod network;
 mod operations;
@@ -68,6 +69,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(erasures::doors)
         .face(encryption::doors)
         .face(break_glass::doors)
+        .face(managed_groups::doors)
         .face(throughput::doors)
         .face(impact::doors)
         .face(reseal::doors)

@@ -18,7 +18,8 @@ use super::{
 
 /// `DELETE`.
 pub(super) async fn delete(visit: Visit) -> Result<Response> {
-    if !visit.query("versionid").is_empty() {
+    // Named and empty, it names no version: what is there now is not what was meant.
+    if visit.find("versionid").is_some() {
         return delete_version(visit).await;
     }
     let arrival = visit.arrive(&Need::blob(DELETE, "d")).await?;
