@@ -51,11 +51,12 @@ def forms(both):
     ask("a param twice", BATCH, {"run_id": "<run>", "params": [{"key": "d", "value": "1"}, {"key": "d", "value": "2"}]})
     ask("a tag twice", BATCH, {"run_id": "<run>", "tags": [{"key": "d", "value": "1"}, {"key": "d", "value": "2"}]})
     ask("a metric twice", BATCH, {"run_id": "<run>", "metrics": [metric("d"), metric("d")]})
-    ask("a param that changed", BATCH, {"run_id": "<run>", "params": [{"key": "p", "value": "other"}]})
+    ask("a param that changed", BATCH, {"run_id": "<run>", "params": [{"key": "p", "value": "other"}]}, words="Changing param values is not allowed")
     ask("NaN and the infinities", BATCH, {"run_id": "<run>", "metrics": [metric("nan", "NaN"), metric("big", 1e308)]})
     ask("the name among the tags", BATCH, {"run_id": "<run>", "tags": [{"key": "mlflow.runName", "value": "renamed"}]})
-    ask("half of it is wrong", BATCH, {"run_id": "<run>", "metrics": [metric("half")], "params": [{"key": "p", "value": "third"}], "tags": [{"key": "half", "value": "1"}]})
-    ask("what came of it", GET, query={"run_id": "<run>"})
+    ask("half of it is wrong", BATCH, {"run_id": "<run>", "metrics": [metric("half")], "params": [{"key": "p", "value": "third"}], "tags": [{"key": "half", "value": "1"}]},
+        words="Changing param values is not allowed")
+    ask("what came of it", GET, query={"run_id": "<run>"}, ours=(200, None), because="nothing came of what was refused here; the peer keeps halves")
 
 
 def limits(both):
@@ -98,9 +99,7 @@ def datasets(both):
     ask("a schema too long", INPUTS, {"run_id": "<run>", "datasets": [dataset(schema="x" * 1048576)]})
     ask("a tag's key too long", INPUTS, {"run_id": "<run>", "datasets": [{**dataset(), "tags": [{"key": "k" * 256, "value": ""}]}]})
     ask("a tag's value too long", INPUTS, {"run_id": "<run>", "datasets": [{**dataset(), "tags": [{"key": "k", "value": "v" * 501}]}]})
-    ask("a model that is not there", INPUTS, {"run_id": "<run>", "models": [{"model_id": "m-" + "0" * 32}]}, ours=(404, "RESOURCE_DOES_NOT_EXIST"),
-        because="an input that is not there is a mistake")
-    ask("inputs are read", GET, query={"run_id": "<run>"}, drop=("data",))
+    ask("inputs are read", GET, query={"run_id": "<run>"}, ours=(200, None), because="those that were refused are not there")
 
 
 def outputs(both):
@@ -113,8 +112,10 @@ def outputs(both):
     ask("models that are a word", OUTPUTS, {"run_id": "<run>", "models": "x"})
     ask("nobody's run", OUTPUTS, {"run_id": "0" * 32, "models": [{"model_id": "<model>", "step": 3}]})
     ask("both are read", GET, query={"run_id": "<run>"}, drop=("data", "dataset_inputs"))
-    ask("outputs again", OUTPUTS, {"run_id": "<run>", "models": [{"model_id": "<model>", "step": 3}]})
-    ask("the same output twice is one", GET, query={"run_id": "<run>"}, ours=(200, None), because="a request that was sent again adds nothing here")
+    ask("outputs again", OUTPUTS, {"run_id": "<run>", "models": [{"model_id": "<model>", "step": 3}]}, ours=(200, None),
+        because="a request that was sent again adds nothing here; the peer answers with its SQL statement")
+    ask("an input that is not there", INPUTS, {"run_id": "<run>", "models": [{"model_id": "m-" + "0" * 32}]}, ours=(404, "RESOURCE_DOES_NOT_EXIST"),
+        because="an input that is not there is a mistake")
     ask("a model that is not there", OUTPUTS, {"run_id": "<run>", "models": [{"model_id": "m-" + "0" * 32, "step": 0}]}, ours=(404, "RESOURCE_DOES_NOT_EXIST"),
         because="an output that is not there is a mistake")
 

@@ -5,7 +5,7 @@ JSON = {"Content-Type": "application/json"}
 
 def play(both):
     ask = both.ask
-    ask("a run for manners", "POST runs/create", {"start_time": 1, "run_name": "m"}, keep={"run": "run.info.run_id"})
+    ask("a run for manners", "POST runs/create", {"experiment_id": "0", "start_time": 1, "run_name": "m"}, keep={"run": "run.info.run_id"})
     tag = '{"run_id": "<run>", "key": "k", "value": "v"}'
     for kind in ["application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8"]:
         ask(f"content type {kind}", "POST runs/set-tag", data=tag, headers={"Content-Type": kind})

@@ -32,12 +32,14 @@ def beginning(both):
     ask("name and tag differ", CREATE, {"experiment_id": "<exp>", "run_name": "x", "tags": [{"key": "mlflow.runName", "value": "y"}]})
     ask("no name", CREATE, {"experiment_id": "<exp>", "start_time": 5}, drop=("run_name", "tags"))
     ask("a name that is empty", CREATE, {"experiment_id": "<exp>", "start_time": 5, "run_name": ""}, drop=("run_name", "tags"))
-    ask("no experiment is the default one", CREATE, {"start_time": 5, "run_name": "nowhere"}, keep={"nowhere": "run.info.run_id"})
+    ask("no experiment is the default one", CREATE, {"start_time": 5, "run_name": "nowhere"}, ours=(200, None), because="the peer answers with its SQL statement")
     ask("no start", CREATE, {"experiment_id": "<exp>", "run_name": "timeless"}, drop=("start_time",))
     ask("times as text", CREATE, {"experiment_id": "<exp>", "start_time": "77", "run_name": "text"})
     ask("far in the future", CREATE, {"experiment_id": "<exp>", "start_time": 9_000_000_000_000_000_000, "run_name": "far"}, drop=("start_time",))
-    for value in ["soon", 1.5, [1], True]:
-        ask(f"start {value!r}", CREATE, {"experiment_id": "<exp>", "start_time": value, "run_name": "x"})
+    ask("start 'soon'", CREATE, {"experiment_id": "<exp>", "start_time": "soon", "run_name": "x"})
+    for value in [1.5, [1], True]:
+        ask(f"start {value!r}", CREATE, {"experiment_id": "<exp>", "start_time": value, "run_name": "x"}, ours=(400, "INVALID_PARAMETER_VALUE"),
+            because="the peer keeps 0 in its place, or answers 500 in HTML")
     for field in ["experiment_id", "run_name"]:
         ask(f"a number as {field}", CREATE, {"experiment_id": "<exp>", "run_name": "x", field: 31})
     ask("nobody's experiment", CREATE, {"experiment_id": "98765", "run_name": "x"})
@@ -90,7 +92,7 @@ def metrics(both):
             how = {"ours": (400, "INVALID_PARAMETER_VALUE"), "because": "the peer takes it for a number, or answers 500"}
         elif value in (2**63, 1.5):
             how = {"ours": (400, "INVALID_PARAMETER_VALUE"), "because": "the peer keeps 0 in its place"}
-        ask(f"metric with {field} {value!r}", METRIC, {**whole, field: value}, **how)
+        ask(f"metric with {field} {value!r}", METRIC, {**whole, "key": "w", field: value}, **how)
     for value in [0, -1, 1e308, 1e-308, "0.5", 7, "NaN", "1e3"]:
         ask(f"value {value!r}", METRIC, {**whole, "key": f"v {str(value).replace('+', '')}", "value": value})
     ask("step as text", METRIC, {**whole, "key": "textstep", "step": "3", "timestamp": "5"})

@@ -29,13 +29,12 @@ metrics.loss = 0.5 OR metrics.acc = 1|Invalid clause(s) in filter string
 NOT metrics.loss = 0.5|Invalid clause(s) in filter string
 metrics.loss|Invalid clause(s) in filter string
 metrics.loss >|Invalid clause(s) in filter string
-garbage here and there|Invalid clause(s) in filter string
+garbage here and there|Invalid
 foo.bar = 'x'|Invalid entity type 'foo'. Valid values are
 model.x = 'x'|Invalid entity type 'model'. Valid values are
 colour = 'x'|Invalid attribute key 'colour' specified. Valid keys are
 attributes.colour = 'x'|Invalid attribute key 'colour' specified. Valid keys are
 attributes.lifecycle_stage = 'active'|Invalid attribute key 'lifecycle_stage' specified
-experiment_id = '1'|Invalid attribute key 'experiment_id' specified
 dataset.source = 'x'|Invalid dataset key 'source' specified
 metrics.loss = 'x'|Expected numeric value type for metric. Found 'x'
 metrics.loss LIKE 'x'|Expected numeric value type for metric
@@ -84,6 +83,7 @@ def runs(both):
     for line in REFUSED.strip().split("\n"):
         question, words = line.rsplit("|", 1)
         ask(f"runs where {question}", RUNS, {**stable, "filter": question}, words=words)
+    ask("runs where experiment_id = '1'", RUNS, {**stable, "filter": "experiment_id = '1'"}, ours=(200, None), because="what a run shows can be asked about")
     for order in ORDERS:
         ask(f"runs by {order}", RUNS, {"experiment_ids": ["<exp>"], "order_by": [order, "run_name ASC"] if "run_name" not in order else [order]})
     ask("runs by two", RUNS, {"experiment_ids": ["<exp>"], "order_by": ["params.lr DESC", "metrics.loss ASC", "run_name"]})

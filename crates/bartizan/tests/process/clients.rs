@@ -104,6 +104,7 @@ fn run_tracking(suite: &str) {
     );
     let uri = format!("{}/mlflow/v1.0{scope}", served.env["BARTIZAN_URL"]);
     run(&served, suite, &[("MLFLOW_TRACKING_URI", uri), ("MLFLOW_TRACKING_TOKEN", token(&served))]);
+    served.good(&["verify-log", "--data-dir", served.data().to_str().unwrap()]);
 }
 
 #[test]
@@ -144,6 +145,18 @@ fn webhooks_of_the_registry_through_mlflow_s_own_client() {
     let more =
         [("MLFLOW_TRACKING_URI", uri), ("MLFLOW_TRACKING_TOKEN", token(&served)), ("HOOK_PORT", port.to_string())];
     run(&served, "webhooks_suite.py", &more);
+}
+
+/// Training with autolog, loading by every kind of address, evaluation, prompts, writers at once, requests sent twice.
+#[test]
+fn mlflow_s_own_client_in_what_people_do() {
+    run_tracking("mlflow_flows_suite.py");
+}
+
+/// MLflow's own server is started beside this one, and both are asked the same.
+#[test]
+fn mlflow_s_own_server_side_by_side() {
+    run_tracking("mlflow_peer_suite.py");
 }
 
 #[test]

@@ -96,8 +96,12 @@ pub(super) async fn find(cx: &Admission<'_>, shelf: &Shelf, id: &str) -> Result<
     match cx.get::<Experiment>(shelf, &row_id).await? {
         Some(row) => Ok(row),
         None if id == DEFAULT_ID => Ok(Row::new(row_id, Experiment::default_one())),
-        None => Err(Error::new(Kind::NotFound, format!("No Experiment with id={} exists", text::echo(id)))),
+        None => Err(missing(id)),
     }
+}
+
+pub(super) fn missing(id: &str) -> Error {
+    Error::new(Kind::NotFound, format!("No Experiment with id={} exists", text::echo(id)))
 }
 
 /// Reads the one with this name, deleted or not.

@@ -233,6 +233,8 @@ impl Attempt for UpdateExperiment {
         let mut changes = Changes::new();
         let present = &mut row.value;
         match &self.change {
+            // As for clients there is no deleted one of this id.
+            ExperimentChange::Restore if !present.is_deleted => return Err(experiment::missing(&self.id)),
             ExperimentChange::Restore => present.is_deleted = false,
             ExperimentChange::SetTag(key, value) => {
                 present.must_be_active()?;
@@ -246,8 +248,10 @@ impl Attempt for UpdateExperiment {
                 }
             }
             ExperimentChange::Rename(name) => {
-                present.must_be_active()?;
                 experiment::check_name(name)?;
+                if present.is_deleted {
+                    return Err(Error::new(Kind::Invalid, "Cannot rename a non-active experiment."));
+                }
                 if present.name == *name {
                     return Ok(());
                 }
@@ -303,7 +307,9 @@ impl Attempt for DeleteExperiment {
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
         let mut row = experiment::find(cx, &shelf, &self.id).await?;
-        row.value.must_be_active()?;
+        if row.value.is_deleted {
+            return Err(experiment::missing(&self.id));
+        }
         cx.note("experiment", row.value.id.clone());
         row.value.is_deleted = true;
         row.value.updated_at = cx.now();
@@ -382,10 +388,7 @@ impl Op for SearchExperiments {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let query = &self.query;
-        if !(1..=50_000).contains(&query.most) {
-            let why = "Invalid value for parameter 'max_results' supplied: it must be at least 1 and at most 50000";
-            return Err(Error::new(Kind::Invalid, format!("{why}, but got value {}", query.most)));
-        }
+        text::check_page(query.most, 50_000)?;
         let filter = parse_filter(&query.filter, &SCHEMA)?;
         let usual = Ordering::by("creation_time", false).then(Ordering::by("experiment_id", true));
         let order = parse_order(&query.order_by, &SCHEMA)?.then(usual);

@@ -13,9 +13,8 @@ use super::{
     LoggedModel, LoggedModelStatus, ModelSource, Run, RunStatus, VersionView,
     attempt::{Attempt, settle},
     experiment, logged_model,
-    model_versions::PROMPT_TAG,
     ownership,
-    registry::{self, Claims, NewModelVersion, TakenOver},
+    registry::{self, Claims, NewModelVersion, PROMPT_TAG, TakenOver},
     run::{self, Place, RUN_NAME_TAG, WARNING_TAG},
     source, text,
 };

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 
 use super::{
-    Metric, Run,
+    Metric, Point, Run,
     action::{WRITE_ANY_MODEL, WRITE_RUNS},
     attempt::{Attempt, settle},
     logged_model::{self, ModelMetric},
@@ -26,6 +26,41 @@ const MOST_ITEMS: usize = 1000;
 const MOST_LABELS: usize = 100;
 /// Most bytes of a run's parameters and tags together.
 const MOST_BYTES: usize = 4 << 20;
+
+/// Refuses a metric that no run can have. `place` is what an error puts before the name of a field.
+///
+/// # Errors
+/// `Invalid`.
+pub fn check_metric(place: &str, metric: &Metric) -> Result<()> {
+    text::check_named_key(&format!("{place}name"), "Metric name", &metric.key)?;
+    let Point { timestamp, value, .. } = metric.point;
+    if timestamp < 0 {
+        let words =
+            format!("Invalid value {timestamp} for parameter '{place}timestamp' supplied: metric '{}'", metric.key);
+        let rule = "Timestamp must be a nonnegative long (64-bit integer) ";
+        return Err(Error::new(Kind::Invalid, format!("{words} (value={value:?}). {rule}")));
+    }
+    text::check_length("dataset_name", &metric.dataset_name, 500)?;
+    text::check_length("dataset_digest", &metric.dataset_digest, 36)
+}
+
+/// The same of a parameter.
+///
+/// # Errors
+/// `Invalid`.
+pub fn check_param(place: &str, key: &str, value: &str) -> Result<()> {
+    text::check_named_key(&format!("{place}key"), "Param key", key)?;
+    text::check_length("Param value", value, 6000)
+}
+
+/// The same of a tag.
+///
+/// # Errors
+/// `Invalid`.
+pub fn check_tag(place: &str, key: &str, value: &str) -> Result<()> {
+    text::check_key(&format!("{place}key"), key)?;
+    text::check_length(&format!("{place}value"), value, 8000)
+}
 
 /// Logs to a run.
 #[derive(Debug)]
@@ -52,6 +87,7 @@ impl Op for LogBatch {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        self.check_items()?;
         self.check()?;
         settle(&self, cx).await
     }
@@ -109,33 +145,26 @@ impl LogBatch {
         if all > MOST_ITEMS {
             return too_many("metrics, params, and tags", MOST_ITEMS, all);
         }
-        for metric in &self.metrics {
-            text::check_key("name", &metric.key)?;
-            if metric.point.timestamp < 0 {
-                return Err(text::bad(
-                    "timestamp",
-                    &metric.point.timestamp.to_string(),
-                    "must be a non-negative number",
-                ));
-            }
-            text::check_length("dataset_name", &metric.dataset_name, 500)?;
-            text::check_length("dataset_digest", &metric.dataset_digest, 36)?;
-        }
         let mut seen = HashSet::new();
-        for (key, value) in &self.params {
-            text::check_key("key", key)?;
-            text::check_length("value", value, 6000)?;
+        for (key, _) in &self.params {
             if !seen.insert(key) {
                 let words = format!("Duplicate parameter keys have been submitted: ['{}'].", text::echo(key));
                 let more = "Please ensure the request contains only one param value per param key.";
                 return Err(Error::new(Kind::Invalid, format!("{words} {more}")));
             }
         }
-        for (key, value) in &self.tags {
-            text::check_key("key", key)?;
-            text::check_length("value", value, 8000)?;
-        }
         Ok(())
+    }
+
+    /// Refuses what no item can be; an error says where it stands.
+    fn check_items(&self) -> Result<()> {
+        for (at, metric) in self.metrics.iter().enumerate() {
+            check_metric(&format!("metrics[{at}]."), metric)?;
+        }
+        for (at, (key, value)) in self.params.iter().enumerate() {
+            check_param(&format!("params[{at}]."), key, value)?;
+        }
+        self.tags.iter().enumerate().try_for_each(|(at, (key, value))| check_tag(&format!("tags[{at}]."), key, value))
     }
 
     /// Sets parameters and tags; says whether the run changed.
@@ -249,6 +278,11 @@ impl Attempt for LogModelHistory {
         let mut row = run::find_writable(cx, &shelf, &self.run).await?;
         let known = row.value.tags.get(HISTORY_TAG).map(String::as_str).unwrap_or("[]");
         let mut list: Vec<serde_json::Value> = serde_json::from_str(known).unwrap_or_default();
+        cx.note("run", self.run.to_string());
+        // What is the last one already was sent again: it says when it was made.
+        if list.last() == Some(&self.model) {
+            return Ok(());
+        }
         list.push(self.model.clone());
         let history = serde_json::to_string(&list).map_err(Error::internal)?;
         if history.len() > 1 << 20 {

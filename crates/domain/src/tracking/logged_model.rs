@@ -147,8 +147,10 @@ impl LoggedModel {
 pub(super) fn check_name(name: &str) -> Result<()> {
     text::check("name", name, 1..=500)?;
     if name.contains(['/', ':', '.', '%', '"', '\'', '\\', '#']) {
-        let why = "Model name cannot contain any of the characters / : . % \" ' \\ #";
-        return Err(text::bad("name", name, why));
+        let words = "Model name must be a non-empty string and cannot contain the following characters:";
+        let those = r#"('/', ':', '.', '%', '"', "'")"#;
+        let name = text::quoted(name);
+        return Err(Error::new(Kind::Invalid, format!("Invalid model name ({name}) provided. {words} {those}")));
     }
     Ok(())
 }

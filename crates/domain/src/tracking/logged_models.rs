@@ -245,6 +245,14 @@ const SCHEMA: Schema = Schema {
     absent_differs: false,
 };
 
+/// What stands between a metric and the data set it is ordered on: no key can hold it.
+const APART: char = '\u{1f}';
+
+/// The key that orders by a metric on a data set; any digest when it is empty.
+pub fn metric_on(key: &str, dataset: &str, digest: &str) -> String {
+    format!("{key}{APART}{dataset}{APART}{digest}")
+}
+
 /// A model as one search sees it: only the metrics on the data sets asked about.
 struct Candidate<'q> {
     model: LoggedModel,
@@ -255,7 +263,10 @@ impl Searchable for Candidate<'_> {
     fn value(&self, field: &Field) -> Value<'_> {
         let model = &self.model;
         match (field.part, field.key.as_str()) {
-            (Part::Metric, key) => self.metric(key),
+            (Part::Metric, key) => match key.split(APART).collect::<Vec<_>>().as_slice() {
+                [key, name, digest] => self.metric(key, &[((*name).to_owned(), (*digest).to_owned())]),
+                _ => self.metric(key, self.datasets),
+            },
             (Part::Param, key) => Value::from(model.params.get(key)),
             (Part::Tag, key) => Value::from(model.tags.get(key)),
             (Part::Attribute, "name") => Value::from(model.name.as_str()),
@@ -284,9 +295,9 @@ impl Searchable for Candidate<'_> {
 }
 
 impl Candidate<'_> {
-    fn metric(&self, key: &str) -> Value<'_> {
+    fn metric(&self, key: &str, datasets: &[(String, String)]) -> Value<'_> {
         let is_on = |name: &str, digest: &str| {
-            self.datasets.is_empty() || self.datasets.iter().any(|(n, d)| n == name && (d.is_empty() || d == digest))
+            datasets.is_empty() || datasets.iter().any(|(n, d)| n == name && (d.is_empty() || d == digest))
         };
         let of_key = self.model.metrics.iter().filter(|metric| metric.key == key);
         let latest = of_key
@@ -340,9 +351,7 @@ impl Op for SearchLoggedModels {
             ));
         }
         let query = &self.query;
-        if query.most > 5000 {
-            return Err(text::bad("max_results", &query.most.to_string(), "it must be at most 5000"));
-        }
+        text::check_page(query.most, 5000)?;
         let filter = parse_filter(&query.filter, &SCHEMA)?;
         let usual = Ordering::by("creation_timestamp", false).then(Ordering::by("model_id", true));
         let order = parse_order(&query.order_by, &SCHEMA)?.then(usual);

@@ -60,9 +60,11 @@ pub use history::{GetMetricHistory, SampleMetricHistory};
 pub use hold::{hold_model_version, release_model_version};
 pub use import::{ImportLoggedModel, ImportModelVersion, ImportRun, Origin};
 pub use log::{LogBatch, LogModelHistory};
+pub use log::{LogBatch, LogModelHistory, check_metric, check_param, check_tag};
 pub use logged_model::{LoggedModel, LoggedModelStatus, ModelMetric};
 pub use logged_models::{
     CreateLoggedModel, DeleteLoggedModel, GetLoggedModel, LoggedModelChange, SearchLoggedModels, UpdateLoggedModel,
+    metric_on,
 };
 pub use metric::Metric;
 pub use model_versions::{

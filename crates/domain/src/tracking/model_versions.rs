@@ -10,8 +10,8 @@ use super::{
     action::{DELETE_MODELS, READ_MODELS, WRITE_ANY_RUN, WRITE_MODELS},
     artifact::{Artifact, Owner},
     attempt::{Attempt, settle},
-    hold, ownership, registered_models,
-    registry::{self, Claims},
+    hold, logged_model, ownership, registered_models,
+    registry::{self, Claims, PROMPT_TAG},
     run,
     scan::{STRIDE, scan},
     search::{
@@ -20,17 +20,14 @@ use super::{
     source, text, webhooks,
 };
 use crate::{
-    gate::{Changes, Cx, Happening, Op, Row},
+    gate::{Changes, Cx, Happening, Op, Row, Shelf},
     resources::workspace_shelf,
 };
 
-/// The tag of models and versions that are prompts: all text, no files.
-pub(super) const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
-
-/// Whether a model of these tags is a prompt.
-pub(super) fn is_prompt(tags: &BTreeMap<String, String>) -> bool {
-    tags.get(PROMPT_TAG).is_some_and(|value| value == "true")
-}
+/// What prompts, which have no files, say their source is.
+const PROMPT_SOURCES: &[&str] = &["dummy-source", "prompt-template"];
+/// The tag in which a logged model says as what it was registered.
+const VERSIONS_TAG: &str = "mlflow.modelVersions";
 
 /// Registers a version of a model that exists.
 #[derive(Debug)]
@@ -74,10 +71,14 @@ impl Attempt for CreateModelVersion {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
         cx.happened(Happening::ModelRegistered);
         registry::check_model_name(&self.name)?;
-        let is_prompt = self.tags.iter().any(|(key, value)| key == PROMPT_TAG && value == "true");
-        let source = match is_prompt && self.source == "dummy-source" {
+        let is_prompt = is_prompt(self.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        let source = match is_prompt && PROMPT_SOURCES.contains(&self.source.as_str()) {
             true => ModelSource::Nothing,
             false => source::parse(&self.source)?,
+        };
+        let logged = match &source {
+            ModelSource::LoggedModel(id) => Some(id.clone()),
+            _ => None,
         };
         if let Some(run) = &self.run {
             // A run cannot claim that another one made its model.
@@ -102,10 +103,37 @@ impl Attempt for CreateModelVersion {
         if !is_prompt {
             cx.note("registered", format!("{}:{}", self.name, version.version));
         }
+        if let Some(id) = logged {
+            tell_logged_model(cx, &shelf, &mut changes, &id, (&self.name, version.version)).await?;
+        }
         cx.commit(changes).await?;
         after.last_version = version.version;
         Ok(VersionView::new(&after, version))
     }
+}
+
+/// Whether these are the tags of a prompt; of a tag that comes twice the last counts.
+pub(super) fn is_prompt<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+    tags.filter(|(key, _)| *key == PROMPT_TAG).last().is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"))
+}
+
+/// Writes down in a logged model's tag as what it was registered, while there is room.
+async fn tell_logged_model(
+    cx: &Cx<'_, CreateModelVersion>,
+    shelf: &Shelf,
+    changes: &mut Changes,
+    id: &str,
+    (name, version): (&str, u64),
+) -> Result<()> {
+    let mut row = logged_model::find(cx, shelf, id).await?;
+    let known = row.value.tags.get(VERSIONS_TAG).map(String::as_str).unwrap_or("[]");
+    let mut list: Vec<serde_json::Value> = serde_json::from_str(known).unwrap_or_default();
+    list.push(serde_json::json!({ "name": name, "version": version }));
+    let text = serde_json::to_string(&list).map_err(Error::internal)?;
+    if row.value.set_tags(&[(VERSIONS_TAG.to_owned(), text)]).is_ok() {
+        changes.put(shelf, &row)?;
+    }
+    Ok(())
 }
 
 /// How a version is named.
@@ -217,24 +245,26 @@ impl Attempt for UpdateModelVersion {
             }
             VersionChange::SetTag(key, value) => {
                 cx.note(webhooks::TAG, key.clone());
-                webhooks::note(cx, is_prompt(&model.value.tags), "model_version_tag", "set");
+                webhooks::note(cx, model.value.is_prompt(), "model_version_tag", "set");
                 row.value.tags.insert(key.clone(), value.clone());
                 registry::check_tags(&row.value.tags)?;
             }
             VersionChange::DeleteTag(key) => {
                 cx.note(webhooks::TAG, key.clone());
-                webhooks::note(cx, is_prompt(&model.value.tags), "model_version_tag", "deleted");
+                webhooks::note(cx, model.value.is_prompt(), "model_version_tag", "deleted");
                 row.value.tags.remove(key);
             }
             VersionChange::Stage { stage: wanted, archives_others } => {
                 // Where a model stands decides what others load.
                 ownership::of_registered_model(cx, &model.value).await?;
+                let said = text::quoted(wanted);
                 let wanted = stage(wanted)?;
                 cx.note("stage", wanted);
                 if *archives_others {
                     if !matches!(wanted, "Staging" | "Production") {
-                        let why = "Model version transition cannot archive existing model versions because it is not an active stage";
-                        return Err(Error::new(Kind::Invalid, format!("{why}. Valid stages are Staging, Production")));
+                        let why = "Model version transition cannot archive existing model versions because";
+                        let valid = "is not an Active stage. Valid stages are ['Staging', 'Production']";
+                        return Err(Error::new(Kind::Invalid, format!("{why} {said} {valid}")));
                     }
                     for mut other in registered_models::versions(cx, &shelf, &model.value).await? {
                         if other.value.version != self.version && other.value.stage == wanted {
@@ -321,7 +351,7 @@ const SCHEMA: Schema = Schema {
     aliases: &[("version", "version_number"), ("source", "source_path"), ("timestamp", "last_updated_timestamp")],
     parts: &[Part::Tag],
     order_only: &["creation_timestamp", "last_updated_timestamp"],
-    absent_differs: true,
+    absent_differs: false,
 };
 
 impl Searchable for VersionView {
@@ -345,7 +375,7 @@ impl Searchable for VersionView {
     }
 }
 
-/// Searches versions of all models; by name, the newest first, unless asked otherwise.
+/// Searches versions of all models; those that changed last first, unless asked otherwise.
 #[derive(Debug)]
 pub struct SearchModelVersions {
     /// The workspace.
@@ -365,20 +395,22 @@ impl Op for SearchModelVersions {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let query = &self.query;
-        if !(1..=200_000).contains(&query.most) {
-            let why = "Invalid value for parameter 'max_results' supplied: it must be at least 1 and at most 200000";
-            return Err(Error::new(Kind::Invalid, format!("{why}, but got value {}", query.most)));
-        }
-        let filter = parse_filter(&query.filter, &SCHEMA)?;
+        text::check_page(query.most, 200_000)?;
+        let mut filter = parse_filter(&query.filter, &SCHEMA)?;
+        let shows_prompts = filter.take_prompts();
         let usual = Ordering::by("name", true).then(Ordering::by("version_number", false));
-        let order = parse_order(&query.order_by, &SCHEMA)?.then(usual);
+        let asked = parse_order(&query.order_by, &SCHEMA)?;
+        let order = match query.order_by.is_empty() {
+            true => Ordering::by("last_updated_timestamp", false).then(usual),
+            false => asked.then(usual),
+        };
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
         let question = query.identity("model versions");
         let mut picker = Picker::new(&order, query, &question)?;
         let mut after: Option<Vec<u8>> = None;
         loop {
             let models = cx.page::<RegisteredModel>(&shelf, b"", after.as_deref(), STRIDE).await?;
-            for model in &models {
+            for model in models.iter().filter(|model| shows_prompts || !model.value.is_prompt()) {
                 scan(cx, &shelf, model.value.id.as_bytes(), |row: Row<ModelVersion>| {
                     let one = VersionView::new(&model.value, row.value);
                     if filter.matches(&one) {

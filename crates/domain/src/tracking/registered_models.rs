@@ -9,7 +9,6 @@ use super::{
     artifact::{Artifact, Owner},
     attempt::{Attempt, settle},
     hold,
-    model_versions::is_prompt,
     ownership, registry,
     scan::scan,
     text, webhooks,
@@ -124,11 +123,11 @@ impl Attempt for CreateRegisteredModel {
         model.tags = self.tags.iter().cloned().collect();
         registry::check_tags(&model.tags)?;
         let id = registry::model_row_id(&shelf, &self.name);
-        if cx.get::<RegisteredModel>(&shelf, &id).await?.is_some() {
-            return Err(taken(&self.name));
+        if let Some(present) = cx.get::<RegisteredModel>(&shelf, &id).await? {
+            return Err(clash(&present.value, &model));
         }
         cx.note("model", self.name.clone());
-        webhooks::note(cx, is_prompt(&model.tags), "registered_model", "created");
+        webhooks::note(cx, model.is_prompt(), "registered_model", "created");
         let mut changes = Changes::new();
         changes.put(&shelf, &Row::new(id, model.clone()))?;
         cx.commit(changes).await?;
@@ -138,6 +137,25 @@ impl Attempt for CreateRegisteredModel {
 
 fn taken(name: &str) -> Error {
     Error::new(Kind::Exists, format!("Registered Model (name={}) already exists.", text::echo(name)))
+}
+
+/// The error for a new name that is taken: models and prompts share their names.
+fn clash(present: &RegisteredModel, new: &RegisteredModel) -> Error {
+    let word = |is_prompt| if is_prompt { "prompt" } else { "registered model" };
+    match (present.is_prompt(), new.is_prompt()) {
+        (false, false) => taken(&new.name),
+        (true, true) => Error::new(Kind::Exists, format!("Prompt (name={}) already exists.", text::echo(&new.name))),
+        (present, wanted) => {
+            let name = text::quoted(&new.name);
+            let words = format!(
+                "Tried to create a {} with name {name}, but the name is already taken by a {}.",
+                word(wanted),
+                word(present)
+            );
+            let rule = "MLflow does not allow creating a model and a prompt with the same name.";
+            Error::new(Kind::Exists, format!("{words} {rule}"))
+        }
+    }
 }
 
 /// Reads one.
@@ -214,10 +232,16 @@ impl Attempt for UpdateRegisteredModel {
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<ModelView> {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let mut row = registry::find_model(cx, &shelf, &self.name).await?;
+        let mut row = match &self.change {
+            ModelChange::SetAlias(alias, version) => {
+                check_alias(alias)?;
+                registry::find_version(cx, &shelf, &self.name, *version).await?.0
+            }
+            _ => registry::find_model(cx, &shelf, &self.name).await?,
+        };
         ownership::of_registered_model(cx, &row.value).await?;
         cx.note("model", self.name.clone());
-        let is_prompt = is_prompt(&row.value.tags);
+        let is_prompt = row.value.is_prompt();
         let mut changes = Changes::new();
         match &self.change {
             ModelChange::Describe(words) => {
@@ -236,8 +260,6 @@ impl Attempt for UpdateRegisteredModel {
                 row.value.tags.remove(key);
             }
             ModelChange::SetAlias(alias, version) => {
-                check_alias(alias)?;
-                registry::find_version(cx, &shelf, &self.name, *version).await?;
                 cx.note("alias", alias.clone());
                 cx.note("version", version.to_string());
                 webhooks::note(cx, is_prompt, "model_version_alias", "created");
@@ -252,6 +274,9 @@ impl Attempt for UpdateRegisteredModel {
                 row.value.aliases.remove(alias);
             }
             ModelChange::Rename(name) => {
+                if name.trim().is_empty() {
+                    return Err(Error::new(Kind::Invalid, "Missing value for required parameter 'new_name'."));
+                }
                 registry::check_model_name(name)?;
                 let id = registry::model_row_id(&shelf, name);
                 if cx.get::<RegisteredModel>(&shelf, &id).await?.is_some() {
@@ -274,14 +299,18 @@ fn check_alias(alias: &str) -> Result<()> {
     if alias.is_empty() {
         return Err(text::missing("alias"));
     }
-    text::check_length("alias", alias, 255)?;
-    let is_known = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let refuse = |words: String| Err(Error::new(Kind::Invalid, words));
+    if !alias.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-')) {
+        let rule = "Names may only contain alphanumerics, underscores (_), and dashes (-).";
+        return refuse(format!("Invalid alias name: {}. {rule}", text::quoted(alias)));
+    }
+    text::check_length("Registered model alias name", alias, 255)?;
     let lower = alias.to_lowercase();
-    let is_number =
-        lower.strip_prefix('v').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|c| c.is_ascii_digit()));
-    if !alias.chars().all(is_known) || lower == "latest" || is_number {
-        let why = "an alias is made of letters, digits, '_' and '-', and is neither 'latest' nor a version like 'v1'";
-        return Err(text::bad("alias", alias, why));
+    if lower == "latest" {
+        return refuse(String::from("'latest' alias name (case insensitive) is reserved."));
+    }
+    if lower.strip_prefix('v').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|c| c.is_ascii_digit())) {
+        return refuse(format!("Version alias name '{}' is reserved.", text::echo(alias)));
     }
     Ok(())
 }

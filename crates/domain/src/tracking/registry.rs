@@ -14,6 +14,8 @@ use super::{
 };
 use crate::gate::{Admission, BlobRef, Changes, Cx, Op, Record, Row, Shelf};
 
+/// The tag of models and versions that are prompts: all text, no files.
+pub(super) const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
 /// Most files of one version.
 const MOST_FILES: usize = 10_000;
 
@@ -40,6 +42,13 @@ pub struct RegisteredModel {
     pub last_version: u64,
     /// The run whose code made it, if one did.
     pub created_by_run: Option<RunId>,
+}
+
+impl RegisteredModel {
+    /// Whether its versions are prompts: texts, not models.
+    pub(super) fn is_prompt(&self) -> bool {
+        self.tags.get(PROMPT_TAG).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
 }
 
 impl Record for RegisteredModel {
@@ -120,6 +129,7 @@ pub(super) fn version_row_id(model: Uuid, version: u64) -> Vec<u8> {
 }
 
 pub(super) async fn find_model<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str) -> Result<Row<RegisteredModel>> {
+    could_be_name(name)?;
     let row = cx.get::<RegisteredModel>(shelf, &model_row_id(shelf, name)).await?;
     row.ok_or_else(|| Error::new(Kind::NotFound, format!("Registered Model with name={} not found", text::echo(name))))
 }
@@ -130,6 +140,7 @@ pub(super) async fn find_version<O: Op>(
     name: &str,
     version: u64,
 ) -> Result<(Row<RegisteredModel>, Row<ModelVersion>)> {
+    could_be_name(name)?;
     let missing = || {
         let words = format!("Model Version (name={}, version={version}) not found", text::echo(name));
         Error::new(Kind::NotFound, words)
@@ -334,6 +345,11 @@ async fn gather<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource) -> R
             gathered.logged_model = Some(id.clone());
         }
         ModelSource::Version { name, version } => {
+            if find_model(cx, shelf, name).await?.value.is_prompt() {
+                let source = text::quoted(&format!("models:/{name}/{version}"));
+                let words = "Prompt versions cannot be used as model version sources.";
+                return Err(Error::new(Kind::Invalid, format!("Invalid model version source: {source}. {words}")));
+            }
             let (model, row) = find_version(cx, shelf, name, *version).await?;
             ownership::of_version(cx, &row.value).await?;
             gathered.files = version_files(cx, shelf, model.value.id, *version).await?;
@@ -372,12 +388,26 @@ pub(super) fn new_model<O: Op>(cx: &Cx<'_, O>, name: &str) -> RegisteredModel {
     }
 }
 
+/// Refuses a new name that would be a part of an address or of a file's name.
 pub(super) fn check_model_name(name: &str) -> Result<()> {
+    could_be_name(name)?;
     text::check("name", name, 1..=256)?;
-    if name.contains(['/', ':', '\\', '#', '%']) || name.chars().all(|c| c == '.') {
-        return Err(text::bad("name", name, "Registered model name cannot contain '/', ':', '\\', '#' or '%'"));
+    if name.contains(['\\', '#', '%']) || name.chars().all(|c| c == '.') {
+        return Err(text::bad("name", name, "Registered model name cannot contain '\\', '#' or '%'"));
     }
     Ok(())
+}
+
+/// Refuses what no model can be called, with the protocol's words.
+pub(super) fn could_be_name(name: &str) -> Result<()> {
+    if name.trim().is_empty() {
+        return Err(Error::new(Kind::Invalid, "Missing value for required parameter 'name'."));
+    }
+    if name.contains(['/', ':']) {
+        let name = text::quoted(name);
+        return Err(Error::new(Kind::Invalid, format!("Invalid model name {name}. Names cannot contain '/' or ':'.")));
+    }
+    text::check_path("name", name)
 }
 
 pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Searching registered models.
 
 use async_trait::async_trait;
-use kernel::{Action, Error, Kind, ResourceId, Result};
+use kernel::{Action, ResourceId, Result};
 
 use super::{
     ModelView, Query, RegisteredModel,
@@ -11,6 +11,7 @@ use super::{
     search::{
         ENTRY, Field, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order, size_of,
     },
+    text,
 };
 use crate::{
     gate::{Cx, Op, Row},
@@ -23,8 +24,8 @@ const SCHEMA: Schema = Schema {
     lists: &["name"],
     aliases: &[("timestamp", "last_updated_timestamp")],
     parts: &[Part::Tag],
-    order_only: &["creation_timestamp", "last_updated_timestamp"],
-    absent_differs: true,
+    order_only: &["last_updated_timestamp"],
+    absent_differs: false,
 };
 
 impl Searchable for RegisteredModel {
@@ -32,7 +33,6 @@ impl Searchable for RegisteredModel {
         match (field.part, field.key.as_str()) {
             (Part::Tag, key) => Value::from(self.tags.get(key)),
             (Part::Attribute, "name") => Value::from(self.name.as_str()),
-            (Part::Attribute, "creation_timestamp") => Value::from(Some(self.created_at.0)),
             (Part::Attribute, "last_updated_timestamp") => Value::from(Some(self.updated_at.0)),
             _ => Value::Absent,
         }
@@ -63,17 +63,15 @@ impl Op for SearchRegisteredModels {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let query = &self.query;
-        if !(1..=1000).contains(&query.most) {
-            let why = "Invalid value for parameter 'max_results' supplied: it must be at least 1 and at most 1000";
-            return Err(Error::new(Kind::Invalid, format!("{why}, but got value {}", query.most)));
-        }
-        let filter = parse_filter(&query.filter, &SCHEMA)?;
+        text::check_page(query.most, 1000)?;
+        let mut filter = parse_filter(&query.filter, &SCHEMA)?;
+        let shows_prompts = filter.take_prompts();
         let order = parse_order(&query.order_by, &SCHEMA)?.then(Ordering::by("name", true));
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
         let question = query.identity("registered models");
         let mut picker = Picker::new(&order, query, &question)?;
         scan(cx, &shelf, b"", |row: Row<RegisteredModel>| {
-            if filter.matches(&row.value) {
+            if (shows_prompts || !row.value.is_prompt()) && filter.matches(&row.value) {
                 picker.offer(row.value);
             }
         })

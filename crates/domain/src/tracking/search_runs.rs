@@ -18,6 +18,7 @@ use super::{
         ENTRY, Field, Filter, MOST_BYTES, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter,
         parse_order, size_of, write_token,
     },
+    text,
 };
 use crate::{
     gate::{Admission, Cx, Op, Shelf},
@@ -252,10 +253,7 @@ impl Op for SearchRuns {
 
     async fn run(mut self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let query = &self.query;
-        if query.most > 50_000 {
-            let why = "Invalid value for parameter 'max_results' supplied: it must be at most 50000";
-            return Err(Error::new(Kind::Invalid, format!("{why}, but got value {}", query.most)));
-        }
+        text::check_page(query.most, 50_000)?;
         let filter = parse_filter(&query.filter, &SCHEMA)?;
         let usual = Ordering::by("start_time", false).then(Ordering::by("run_id", true));
         let order = parse_order(&query.order_by, &SCHEMA)?.then(usual);

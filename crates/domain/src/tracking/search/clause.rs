@@ -3,11 +3,11 @@
 use kernel::{Error, Kind, Result};
 
 use super::{
-    Field, Part, Schema, Searchable, Value,
+    Field, Part, Schema, Searchable, Value, fault,
     lexer::{Token, Word, invalid, words},
     like::{LONGEST_PATTERN, is_like},
 };
-use crate::tracking::text;
+use crate::tracking::registry::PROMPT_TAG;
 
 /// Most clauses of one filter.
 const MOST_CLAUSES: usize = 100;
@@ -45,6 +45,19 @@ impl Filter {
     /// The fields that its clauses ask for.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
         self.clauses.iter().map(|clause| &clause.field)
+    }
+
+    /// Whether prompts are asked for. A filter for models says nothing else about them: that is taken out of it.
+    pub(crate) fn take_prompts(&mut self) -> bool {
+        let is_about = |clause: &&Clause| clause.field.part == Part::Tag && clause.field.key == PROMPT_TAG;
+        let asks = self.clauses.iter().find(is_about).is_some_and(|clause| match &clause.test {
+            Test::Text { is_equal, text } => text.eq_ignore_ascii_case(if *is_equal { "true" } else { "false" }),
+            _ => false,
+        });
+        if !asks {
+            self.clauses.retain(|clause| !is_about(&clause));
+        }
+        asks
     }
 
     /// Whether a record passes.
@@ -99,24 +112,30 @@ impl Test {
 impl Schema {
     /// The field that a name stands for; none when the noun has no such thing.
     pub(super) fn resolve(&self, entity: Option<&str>, key: &str) -> Option<Field> {
-        let part = match entity.map(str::to_ascii_lowercase).as_deref() {
-            None | Some("attribute" | "attributes" | "attr" | "run" | "experiment" | "model") => Part::Attribute,
-            Some("metric" | "metrics") => Part::Metric,
-            Some("param" | "params" | "parameter" | "parameters") => Part::Param,
-            Some("tag" | "tags") => Part::Tag,
-            Some("dataset" | "datasets") => Part::Dataset,
-            Some(_) => return None,
-        };
+        let part = entity.map_or(Some(Part::Attribute), Self::part)?;
         if part != Part::Attribute {
             return self.parts.contains(&part).then(|| Field { part, key: key.to_owned() });
         }
-        let other = self.aliases.iter().find(|(alias, _)| *alias == key).map(|(_, canonical)| *canonical);
+        let other = self.aliases.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(key));
+        let other = other.map(|(_, canonical)| *canonical);
         let canonical = other.unwrap_or(key);
         let is_known = [self.numbers, self.texts, self.order_only].iter().any(|names| names.contains(&canonical));
         is_known.then(|| Field { part, key: canonical.to_owned() })
     }
 
-    fn is_number(&self, field: &Field) -> bool {
+    /// What an entity's name stands for.
+    pub(super) fn part(entity: &str) -> Option<Part> {
+        Some(match entity.to_ascii_lowercase().as_str() {
+            "attribute" | "attributes" | "attr" | "run" => Part::Attribute,
+            "metric" | "metrics" => Part::Metric,
+            "param" | "params" | "parameter" | "parameters" => Part::Param,
+            "tag" | "tags" => Part::Tag,
+            "dataset" | "datasets" => Part::Dataset,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn is_number(&self, field: &Field) -> bool {
         match field.part {
             Part::Metric => true,
             Part::Attribute => self.numbers.contains(&field.key.as_str()),
@@ -124,7 +143,7 @@ impl Schema {
         }
     }
 
-    fn takes_list(&self, field: &Field) -> bool {
+    pub(super) fn takes_list(&self, field: &Field) -> bool {
         field.part == Part::Dataset || (field.part == Part::Attribute && self.lists.contains(&field.key.as_str()))
     }
 }
@@ -188,11 +207,13 @@ impl<'a> Parser<'a> {
             return Err(refuse());
         }
         let field = self.schema.resolve(entity.as_deref(), key).filter(|field| !self.is_order_only(field));
-        let field = field.ok_or_else(|| self.unknown(entity.as_deref(), key))?;
+        let field = field.ok_or_else(|| fault::unknown(self.schema, entity.as_deref(), key))?;
         if field.part == Part::Dataset && !["name", "digest", "context"].contains(&field.key.as_str()) {
-            return Err(self.unknown(entity.as_deref(), key));
+            return Err(fault::unknown(self.schema, entity.as_deref(), key));
         }
-        let test = self.test(&field).ok_or_else(refuse)?;
+        let rest = self.tokens;
+        let explain = || fault::of_clause(self.schema, &field, self.filter, start, rest);
+        let test = self.test(&field).ok_or_else(explain)?;
         Ok(Clause { field, test })
     }
 
@@ -200,17 +221,11 @@ impl<'a> Parser<'a> {
         field.part == Part::Attribute && self.schema.order_only.contains(&field.key.as_str())
     }
 
-    fn unknown(&self, entity: Option<&str>, key: &str) -> Error {
-        let name = entity.map_or_else(|| key.to_owned(), |entity| format!("{entity}.{key}"));
-        let attributes = [self.schema.numbers, self.schema.texts].concat().join("', '");
-        let name = text::echo(&name);
-        Error::new(Kind::Invalid, format!("Invalid attribute key '{name}' specified. Valid keys are '{attributes}'"))
-    }
-
     fn test(&mut self, field: &Field) -> Option<Test> {
         let is_number = self.schema.is_number(field);
         match self.take()? {
             Word::Symbol(symbol) if is_number => match self.take()? {
+                Word::Number(wanted) if field.key == fault::WHOLE && wanted.fract() != 0.0 => None,
                 Word::Number(wanted) => Some(Test::Number(symbol, *wanted)),
                 // Times are also written in quotes.
                 Word::Text(text) if field.part == Part::Attribute => {
@@ -392,6 +407,8 @@ mod tests {
             assert_eq!(fault.kind(), Kind::Invalid, "{filter}");
         }
         let fault = parse_filter("metrics.a = 1 AND params.b > 2", &SCHEMA).unwrap_err();
-        assert_eq!(fault.public(), "Invalid clause(s) in filter string: 'params.b > 2'");
+        assert_eq!(fault.public(), "Expected a quoted string value for parameter (e.g. 'my-value'). Got value 2");
+        let fault = parse_filter("metrics.a = 1 AND params.b", &SCHEMA).unwrap_err();
+        assert_eq!(fault.public(), "Invalid clause(s) in filter string: 'params.b'");
     }
 }

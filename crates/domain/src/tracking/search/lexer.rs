@@ -40,6 +40,12 @@ pub(in crate::tracking) fn invalid(clause: &str) -> Error {
     Error::new(Kind::Invalid, format!("Invalid clause(s) in filter string: '{quoted}'"))
 }
 
+fn several(filter: &str) -> Error {
+    let filter = text::quoted(filter);
+    let words = format!("Search filter contained multiple expression {filter}. Provide AND-ed expression list.");
+    Error::new(Kind::Invalid, words)
+}
+
 /// Cuts a filter into words.
 pub(in crate::tracking) fn words(filter: &str) -> Result<Vec<Token>> {
     if filter.len() > LONGEST {
@@ -51,7 +57,10 @@ pub(in crate::tracking) fn words(filter: &str) -> Result<Vec<Token>> {
         rest = rest.trim_start();
         let at = filter.len().saturating_sub(rest.len());
         let Some(first) = rest.chars().next() else { return Ok(tokens) };
-        let (word, after) = next(first, rest).ok_or_else(|| invalid(rest))?;
+        let (word, after) = next(first, rest).ok_or_else(|| match rest.strip_prefix(';') {
+            Some(more) if !more.trim().is_empty() => several(filter),
+            _ => invalid(rest),
+        })?;
         tokens.push(Token { at, word });
         rest = after;
     }

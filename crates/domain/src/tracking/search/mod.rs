@@ -2,6 +2,7 @@
 //! pass by in memory. What can be asked about a noun is its [`Schema`]; how it answers is [`Searchable`].
 
 mod clause;
+mod fault;
 mod lexer;
 mod like;
 mod order;
@@ -45,8 +46,24 @@ pub(super) struct Schema {
     pub(super) parts: &'static [Part],
     /// Attributes that only ordering knows.
     pub(super) order_only: &'static [&'static str],
-    /// Whether a missing tag differs from every text (`!=` matches), as for registered models.
+    /// Whether a missing tag differs from every text (`!=` matches).
     pub(super) absent_differs: bool,
+}
+
+impl Schema {
+    /// Whether it has all the parts there are: the language of runs and logged models.
+    fn is_wide(&self) -> bool {
+        self.parts.contains(&Part::Metric)
+    }
+
+    /// Whether a list can be sorted by this.
+    fn orders_by(&self, field: &Field) -> bool {
+        match field.part {
+            Part::Dataset => false,
+            Part::Attribute => true,
+            Part::Metric | Part::Param | Part::Tag => self.is_wide(),
+        }
+    }
 }
 
 /// A field, resolved.

@@ -6,8 +6,8 @@ use kernel::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Field, Part, Schema, Searchable, Value,
-    lexer::{Word, words},
+    Field, Part, Schema, Searchable, Value, fault,
+    lexer::{Token, Word, words},
 };
 use crate::tracking::text;
 
@@ -131,8 +131,7 @@ pub(crate) fn parse_order(keys: &[String], schema: &Schema) -> Result<Ordering> 
     }
     let mut ordering = Ordering::default();
     for key in keys {
-        let refuse = || Error::new(Kind::Invalid, format!("Invalid order_by clause '{}'", text::echo(key)));
-        let (field, is_ascending) = parse_key(key, schema).ok_or_else(refuse)?;
+        let (field, is_ascending) = parse_key(key, schema)?;
         if ordering.keys.iter().any(|(known, _)| *known == field) {
             let words = format!("`order_by` contains duplicate fields: '{}'", text::echo(key));
             return Err(Error::new(Kind::Invalid, words));
@@ -142,18 +141,22 @@ pub(crate) fn parse_order(keys: &[String], schema: &Schema) -> Result<Ordering> 
     Ok(ordering)
 }
 
-fn parse_key(key: &str, schema: &Schema) -> Option<(Field, bool)> {
-    let tokens = words(key).ok()?;
+fn parse_key(key: &str, schema: &Schema) -> Result<(Field, bool)> {
+    let tokens = words(key).unwrap_or_default();
+    understand(&tokens, schema).ok_or_else(|| fault::of_order(schema, key, &tokens))
+}
+
+fn understand(tokens: &[Token], schema: &Schema) -> Option<(Field, bool)> {
     let mut tokens = tokens.iter().map(|token| &token.word);
     let Some(Word::Name { entity, key, .. }) = tokens.next() else { return None };
-    let field = schema.resolve(entity.as_deref(), key)?;
+    let field = schema.resolve(entity.as_deref(), key).filter(|field| schema.orders_by(field))?;
     let is_ascending = match tokens.next() {
         None => true,
-        Some(Word::Name { entity: None, key, is_quoted: false }) if key.eq_ignore_ascii_case("asc") => true,
-        Some(Word::Name { entity: None, key, is_quoted: false }) if key.eq_ignore_ascii_case("desc") => false,
+        Some(word) if word.is_keyword("asc") => true,
+        Some(word) if word.is_keyword("desc") => false,
         Some(_) => return None,
     };
-    (tokens.next().is_none() && field.part != Part::Dataset).then_some((field, is_ascending))
+    tokens.next().is_none().then_some((field, is_ascending))
 }
 
 #[cfg(test)]

@@ -39,7 +39,9 @@ async fn create_experiment(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<CreateExperiment>(&guest).await?;
     let fields = Fields::posted(guest).await?;
     // Where files lie is the server's business: an `artifact_location` that a client chose is not looked at.
-    let op = CreateExperiment { workspace, name: fields.need("name")?, tags: fields.pairs("tags")? };
+    let name = fields.need("name")?;
+    fields.text("artifact_location")?;
+    let op = CreateExperiment { workspace, name, tags: fields.pairs("tags")? };
     let experiment_id = enter(&house, &caller, op).await?;
     Ok(reply(mlflow::ExperimentId { experiment_id }))
 }
@@ -71,7 +73,7 @@ async fn find_experiments(guest: Guest) -> Result<Response, Fault> {
 
 async fn search((house, caller, workspace): Desk, fields: Fields) -> Result<Response, Fault> {
     // Absent counts as 0 here, which is refused.
-    let op = SearchExperiments { workspace, query: fields.search(0)?, view: fields.view("view_type")? };
+    let op = SearchExperiments { workspace, query: fields.search(0, None)?, view: fields.view("view_type")? };
     let page = enter(&house, &caller, op).await?;
     let experiments = page.items.into_iter().map(view::experiment).collect();
     Ok(reply(mlflow::Experiments { experiments, next_page_token: page.next }))
@@ -87,7 +89,8 @@ async fn delete_experiment(guest: Guest) -> Result<Response, Fault> {
 async fn change(guest: Guest, read: impl FnOnce(&Fields) -> Result<ExperimentChange>) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<UpdateExperiment>(&guest).await?;
     let fields = Fields::posted(guest).await?;
-    let op = UpdateExperiment { workspace, id: fields.need("experiment_id")?, change: read(&fields)? };
+    let id = fields.need("experiment_id")?;
+    let op = UpdateExperiment { workspace, id, change: read(&fields)? };
     enter(&house, &caller, op).await?;
     Ok(done())
 }

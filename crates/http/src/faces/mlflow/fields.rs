@@ -2,7 +2,6 @@
 //! that nobody asks for are ignored, and so can mean nothing.
 
 use std::collections::BTreeMap;
-use std::borrow::Cow;
 
 use bytes::Bytes;
 use domain::tracking::{Query, View, text};
@@ -18,9 +17,17 @@ const MOST_ITEMS: usize = 20_000;
 
 /// The fields of one object.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'a>(Cow<'a, Map<String, Value>>);
+pub(super) struct Fields {
+    map: Map<String, Value>,
+    /// What stands before a field's name when an error names it: `tags[0].`.
+    place: String,
+    /// Whether they came in an address, where a list of one looks like a text.
+    is_query: bool,
+    /// Those that were written as `runId`: protobuf's other spelling, which does for what is optional.
+    respelled: Vec<String>,
+}
 
-impl Fields<'static> {
+impl Fields {
     /// The body of a POST, which must say that it is JSON: what a foreign web page can make a browser send does not.
     pub(super) async fn posted(guest: Guest) -> Result<Self> {
         Self::parse(&Self::bytes(guest).await?)
@@ -28,10 +35,12 @@ impl Fields<'static> {
 
     /// The bytes of such a body.
     pub(super) async fn bytes(guest: Guest) -> Result<Bytes> {
-        let kind = guest.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        let Some(kind) = guest.header(header::CONTENT_TYPE.as_str()) else {
+            return Err(Error::new(Kind::Invalid, "Bad Request. Content-Type header is missing."));
+        };
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(Error::new(Kind::Invalid, "Bad Request. Content-Type must be 'application/json'."));
+            return Err(Error::new(Kind::Invalid, "Bad Request. Content-Type must be one of ['application/json']."));
         }
         guest.bytes().await
     }
@@ -53,9 +62,29 @@ impl Fields<'static> {
             value = json::parse(inner.as_bytes()).map_err(malformed)?;
         }
         match value {
-            Value::Object(fields) => Ok(Self(Cow::Owned(fields))),
+            Value::Object(map) => Self::of(map, String::new()),
             _ => Err(Error::new(Kind::Invalid, "the body must be a JSON object")),
         }
+    }
+
+    /// The fields of an object of a body, each under the one spelling.
+    fn of(mut map: Map<String, Value>, place: String) -> Result<Self> {
+        let mut respelled = Vec::new();
+        let other: Vec<String> =
+            map.keys().filter(|key| key.bytes().any(|c| c.is_ascii_uppercase())).cloned().collect();
+        for key in other {
+            let name = snake(&key);
+            if map.contains_key(&name) {
+                let (name, key) = (text::echo(&name), text::echo(&key));
+                let words = format!("Request specifies both '{name}' and '{key}'; provide only one of them.");
+                return Err(Error::new(Kind::Invalid, words));
+            }
+            if let Some(value) = map.remove(&key) {
+                map.insert(name.clone(), value);
+                respelled.push(name);
+            }
+        }
+        Ok(Self { map, place, is_query: false, respelled })
     }
 
     /// These fields of the query.
@@ -65,13 +94,34 @@ impl Fields<'static> {
             let value = if values.len() > 1 { Value::Array(values) } else { values.pop()? };
             Some(((*name).to_owned(), value))
         };
-        Self(Cow::Owned(names.iter().filter_map(field).collect()))
+        Self { map: names.iter().filter_map(field).collect(), is_query: true, ..Self::default() }
     }
-}
 
-impl Fields<'_> {
     fn value(&self, name: &str) -> Option<&Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        self.map.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A field's name with its place.
+    fn at(&self, name: &str) -> String {
+        format!("{}{name}", self.place)
+    }
+
+    /// The error for a field that is missing.
+    pub(super) fn missing(&self, name: &str) -> Error {
+        text::missing(&self.at(name))
+    }
+
+    fn mistyped(&self, name: &str, value: &Value) -> Error {
+        let kind = match value {
+            Value::Null => "NoneType",
+            Value::Bool(_) => "bool",
+            Value::Number(number) if number.is_f64() => "float",
+            Value::Number(_) => "int",
+            Value::String(_) => "str",
+            Value::Array(_) => "list",
+            Value::Object(_) => "dict",
+        };
+        text::mistyped(&self.at(name), &value.to_string(), kind)
     }
 
     /// Whether a field is there.
@@ -84,7 +134,7 @@ impl Fields<'_> {
         match self.value(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(other) => Err(bad(name, other, "it must be a string")),
+            Some(other) => Err(self.mistyped(name, other)),
         }
     }
 
@@ -95,7 +145,8 @@ impl Fields<'_> {
 
     /// A text that must be there and not be empty.
     pub(super) fn need(&self, name: &str) -> Result<String> {
-        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| text::missing(name))
+        let is_spelled = !self.respelled.iter().any(|other| other == name);
+        self.text(name)?.filter(|text| is_spelled && !text.is_empty()).ok_or_else(|| self.missing(name))
     }
 
     /// An id or another text with a form of its own.
@@ -114,16 +165,14 @@ impl Fields<'_> {
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
-        number.map(Some).ok_or_else(|| bad(name, value, "it must be a 64-bit integer"))
+        number.map(Some).ok_or_else(|| self.mistyped(name, value))
     }
 
     /// A count; `usual` when it is absent.
     pub(super) fn count(&self, name: &str, usual: usize) -> Result<usize> {
         match self.integer(name)? {
             None => Ok(usual),
-            Some(number) => {
-                usize::try_from(number).map_err(|_| text::bad(name, &number.to_string(), "it must not be negative"))
-            }
+            Some(number) => usize::try_from(number).map_err(|_| text::bad_page(number, None)),
         }
     }
 
@@ -143,7 +192,7 @@ impl Fields<'_> {
             },
             _ => None,
         };
-        number.map(Some).ok_or_else(|| bad(name, value, "it must be a number"))
+        number.map(Some).ok_or_else(|| self.mistyped(name, value))
     }
 
     /// Whether a flag is set.
@@ -153,7 +202,7 @@ impl Fields<'_> {
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(true),
             Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(false),
-            Some(other) => Err(bad(name, other, "it must be true or false")),
+            Some(other) => Err(self.mistyped(name, other)),
         }
     }
 
@@ -162,35 +211,36 @@ impl Fields<'_> {
             None => Ok(&[]),
             Some(Value::Array(items)) if items.len() <= MOST_ITEMS => Ok(items),
             Some(Value::Array(items)) => Err(text::bad(name, &items.len().to_string(), "the list is too long")),
-            Some(one @ (Value::String(_) | Value::Object(_))) => Ok(std::slice::from_ref(one)),
-            Some(other) => Err(bad(name, other, "it must be a list")),
+            Some(one @ Value::String(_)) if self.is_query => Ok(std::slice::from_ref(one)),
+            Some(other) => Err(self.mistyped(name, other)),
         }
     }
 
     /// A list of texts.
     pub(super) fn texts(&self, name: &str) -> Result<Vec<String>> {
         let text = |item: &Value| match item {
-            Value::String(text) => Ok(text.clone()),
-            other => Err(bad(name, other, "it must be a list of strings")),
+            Value::String(text) => Some(text.clone()),
+            _ => None,
         };
-        self.items(name)?.iter().map(text).collect()
+        let texts: Option<Vec<String>> = self.items(name)?.iter().map(text).collect();
+        texts.ok_or_else(|| self.mistyped(name, self.value(name).unwrap_or(&Value::Null)))
     }
 
     /// A list of objects.
-    pub(super) fn objects(&self, name: &str) -> Result<Vec<Fields<'_>>> {
-        let items = self.items(name)?.iter().map(|item| match item {
-            Value::Object(fields) => Ok(Fields(Cow::Borrowed(fields))),
-            other => Err(bad(name, other, "it must be a list of objects")),
-        });
-        items.collect()
+    pub(super) fn objects(&self, name: &str) -> Result<Vec<Self>> {
+        let object = |(at, item): (usize, &Value)| match item {
+            Value::Object(map) => Self::of(map.clone(), self.at(&format!("{name}[{at}]."))),
+            _ => Err(self.mistyped(name, self.value(name).unwrap_or(&Value::Null))),
+        };
+        self.items(name)?.iter().enumerate().map(object).collect()
     }
 
     /// An object.
-    pub(super) fn object(&self, name: &str) -> Result<Option<Fields<'_>>> {
+    pub(super) fn object(&self, name: &str) -> Result<Option<Self>> {
         match self.value(name) {
             None => Ok(None),
-            Some(Value::Object(fields)) => Ok(Some(Fields(Cow::Borrowed(fields)))),
-            Some(other) => Err(bad(name, other, "it must be an object")),
+            Some(Value::Object(map)) => Self::of(map.clone(), self.at(&format!("{name}."))).map(Some),
+            Some(other) => Err(self.mistyped(name, other)),
         }
     }
 
@@ -201,15 +251,19 @@ impl Fields<'_> {
 
     /// Texts by name.
     pub(super) fn map(&self, name: &str) -> Result<BTreeMap<String, String>> {
-        let Some(Self(entries)) = self.object(name)? else { return Ok(BTreeMap::new()) };
+        let entries = match self.value(name) {
+            None => return Ok(BTreeMap::new()),
+            Some(Value::Object(entries)) => entries,
+            Some(other) => return Err(self.mistyped(name, other)),
+        };
         if entries.len() > MOST_ITEMS {
             return Err(text::bad(name, &entries.len().to_string(), "it has too many entries"));
         }
-        let entry = |(key, value): (String, Value)| match value {
-            Value::String(text) => Ok((key, text)),
-            other => Err(bad(name, &other, "its values must be strings")),
+        let entry = |(key, value): (&String, &Value)| match value {
+            Value::String(text) => Ok((key.clone(), text.clone())),
+            other => Err(self.mistyped(name, other)),
         };
-        entries.into_iter().map(entry).collect()
+        entries.iter().map(entry).collect()
     }
 
     /// A list of keys and values.
@@ -217,14 +271,14 @@ impl Fields<'_> {
         self.objects(name)?.iter().map(|pair| Ok((pair.need("key")?, pair.text_or_empty("value")?))).collect()
     }
 
-    /// The fields that all searches share.
-    pub(super) fn search(&self, usual: usize) -> Result<Query> {
-        Ok(Query {
-            filter: self.text_or_empty("filter")?,
-            order_by: self.texts("order_by")?,
-            most: self.count("max_results", usual)?,
-            page_token: self.text("page_token")?,
-        })
+    /// The fields that all searches share; `limit` is the most items of a page that the face refuses by the value's kind.
+    pub(super) fn search(&self, usual: usize, limit: Option<usize>) -> Result<Query> {
+        let filter = self.text_or_empty("filter")?;
+        let most = self.count("max_results", usual)?;
+        if limit.is_some_and(|limit| most > limit) {
+            return Err(self.mistyped("max_results", self.value("max_results").unwrap_or(&Value::Null)));
+        }
+        Ok(Query { filter, order_by: self.texts("order_by")?, most, page_token: self.text("page_token")? })
     }
 
     /// Living, deleted or both; by name or number.
@@ -242,8 +296,16 @@ impl Fields<'_> {
     }
 }
 
-fn bad(name: &str, value: &Value, why: &str) -> Error {
-    text::bad(name, &value.to_string(), why)
+/// A name as protobuf's files spell it.
+fn snake(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
 }
 
 /// A floating-point number that is a whole one.
@@ -257,7 +319,7 @@ fn whole(number: f64) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn fields(json: &str) -> Fields<'static> {
+    fn fields(json: &str) -> Fields {
         Fields::parse(json.as_bytes()).unwrap()
     }
 
@@ -291,6 +353,10 @@ mod tests {
             assert_eq!(fault.kind(), Kind::Invalid, "{twice}");
             assert!(fault.public().contains("is given twice"), "{}", fault.public());
         }
+        let camel = fields(r#"{"runId": "a", "runName": "b"}"#);
+        assert!(camel.need("run_id").is_err());
+        assert_eq!(camel.text("run_name").unwrap().as_deref(), Some("b"));
+        assert!(Fields::parse(br#"{"run_id": "a", "runId": "a"}"#).is_err());
         let fault = fields("{\"name\": \"\"}").need("name").unwrap_err();
         let words = "Missing value for required parameter 'name'. See the API docs for more information about request parameters.";
         assert_eq!(fault.public(), words);

@@ -114,6 +114,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_read_to_the_last_bit() {
+        for (text, value) in
+            [("0.9666666666666667", 29.0 / 30.0), ("0.1", 0.1), ("2.2250738585072014e-308", f64::MIN_POSITIVE)]
+        {
+            assert_eq!(parse(text.as_bytes()).unwrap().as_f64().map(f64::to_bits), Some(f64::to_bits(value)), "{text}");
+        }
+    }
+
+    #[test]
     fn everything_else_is_read_as_ever() {
         let same = [
             "null",

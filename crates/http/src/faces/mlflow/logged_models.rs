@@ -5,11 +5,11 @@ use domain::{
     gate::enter,
     tracking::{
         ArtifactPath, ArtifactPlace, CreateLoggedModel, DeleteLoggedModel, GetLoggedModel, ListArtifacts, LoggedModel,
-        LoggedModelChange, LoggedModelStatus, Query, SearchLoggedModels, UpdateLoggedModel, text,
+        LoggedModelChange, LoggedModelStatus, Query, SearchLoggedModels, UpdateLoggedModel, metric_on, text,
     },
 };
 use http::Method;
-use kernel::Result;
+use kernel::{Error, Kind, Result};
 use wire::mlflow::{self, FileInfo, Files};
 
 use super::{
@@ -131,16 +131,25 @@ async fn list_directories(guest: Guest) -> Result<Response, Fault> {
 async fn search_models(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<SearchLoggedModels>(&guest).await?;
     let fields = Fields::posted(guest).await?;
-    let dataset = |one: &Fields| Ok((one.need("dataset_name")?, one.text_or_empty("dataset_digest")?));
+    let dataset = |one: &Fields| {
+        let unnamed = || Error::new(Kind::Invalid, "`dataset_name` in the `datasets` clause must be specified.");
+        let name = one.text("dataset_name")?.filter(|name| !name.is_empty()).ok_or_else(unnamed)?;
+        Ok((name, one.text_or_empty("dataset_digest")?))
+    };
     let datasets: Result<Vec<(String, String)>> = fields.objects("datasets")?.iter().map(dataset).collect();
     let order: Result<Vec<String>> = fields.objects("order_by")?.iter().map(order_key).collect();
-    let query = Query {
-        filter: fields.text_or_empty("filter")?,
-        order_by: order?,
-        most: fields.count("max_results", 100)?,
-        page_token: fields.text("page_token")?,
+    let experiments = fields.texts("experiment_ids")?;
+    if experiments.is_empty() {
+        return Err(fields.missing("experiment_ids").into());
+    }
+    // 0 stands for the usual here.
+    let most = match fields.count("max_results", 100)? {
+        0 => 100,
+        most => most,
     };
-    let op = SearchLoggedModels { workspace, experiments: fields.texts("experiment_ids")?, datasets: datasets?, query };
+    let filter = fields.text_or_empty("filter")?;
+    let query = Query { filter, order_by: order?, most, page_token: fields.text("page_token")? };
+    let op = SearchLoggedModels { workspace, experiments, datasets: datasets?, query };
     let page = enter(&house, &caller, op).await?;
     let models = page.items.into_iter().map(view::logged_model).collect();
     Ok(reply(mlflow::LoggedModels { models, next_page_token: page.next }))
@@ -150,7 +159,22 @@ async fn search_models(guest: Guest) -> Result<Response, Fault> {
 fn order_key(key: &Fields) -> Result<String> {
     let name = key.need("field_name")?;
     let quoted = match name.split_once('.') {
-        Some((entity, rest)) if !rest.contains('`') => format!("{entity}.`{rest}`"),
+        Some((entity, _)) if entity != "metrics" => {
+            let words = format!("Invalid order by field name: {}. Only metrics are supported.", text::echo(&name));
+            return Err(Error::new(Kind::Invalid, words));
+        }
+        Some((entity, rest)) => {
+            let (dataset, digest) = (key.text_or_empty("dataset_name")?, key.text_or_empty("dataset_digest")?);
+            let rest = if dataset.is_empty() { rest.to_owned() } else { metric_on(rest, &dataset, &digest) };
+            if rest.contains('`') {
+                return Err(text::bad(
+                    "order_by",
+                    &rest,
+                    "names of metrics and data sets cannot contain backticks here",
+                ));
+            }
+            format!("{entity}.`{rest}`")
+        }
         _ => name,
     };
     let is_ascending = key.flag("ascending")? || !key.has("ascending");

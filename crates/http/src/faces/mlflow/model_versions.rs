@@ -9,7 +9,7 @@ use domain::{
     },
 };
 use http::Method;
-use kernel::Result;
+use kernel::{Error, Kind, Result};
 use wire::mlflow;
 
 use super::{
@@ -41,8 +41,8 @@ pub(super) fn version(fields: &Fields) -> Result<u64> {
     {
         return Ok(number);
     }
-    let word = fields.need("version")?;
-    Err(text::bad("version", &word, "it must be the number of a model version"))
+    let word = text::echo(&fields.need("version")?);
+    Err(Error::new(Kind::Invalid, format!("Parameter 'version' must be an integer, got '{word}'.")))
 }
 
 fn show(view: VersionView) -> Response {
@@ -61,14 +61,17 @@ async fn create_version(guest: Guest) -> Result<Response, Fault> {
         run_link: fields.text_or_empty("run_link")?,
         tags: fields.pairs("tags")?,
     };
+    // The source says it already.
+    fields.text("model_id")?;
     Ok(show(enter(&house, &caller, op).await?))
 }
 
 async fn find(guest: &Guest) -> Result<VersionView> {
     let (house, caller, workspace) = arrive::<GetModelVersion>(guest).await?;
     let fields = Fields::query(guest, &["name", "version"]);
+    let name = fields.need("name")?;
     let key = VersionKey::Number(version(&fields)?);
-    enter(&house, &caller, GetModelVersion { workspace, name: fields.need("name")?, key }).await
+    enter(&house, &caller, GetModelVersion { workspace, name, key }).await
 }
 
 async fn get_version(guest: Guest) -> Result<Response, Fault> {
@@ -81,7 +84,8 @@ async fn get_download_uri(guest: Guest) -> Result<Response, Fault> {
 
 async fn search_versions(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<SearchModelVersions>(&guest).await?;
-    let query = Fields::query(&guest, &["filter", "max_results", "order_by", "page_token"]).search(10_000)?;
+    let query =
+        Fields::query(&guest, &["filter", "max_results", "order_by", "page_token"]).search(10_000, Some(200_000))?;
     let page = enter(&house, &caller, SearchModelVersions { workspace, query }).await?;
     Ok(reply(view::model_versions(page)))
 }

@@ -64,7 +64,7 @@ async fn get_model(guest: Guest) -> Result<Response, Fault> {
 
 async fn search_models(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<SearchRegisteredModels>(&guest).await?;
-    let query = Fields::query(&guest, &["filter", "max_results", "order_by", "page_token"]).search(100)?;
+    let query = Fields::query(&guest, &["filter", "max_results", "order_by", "page_token"]).search(100, Some(1000))?;
     let page = enter(&house, &caller, SearchRegisteredModels { workspace, query }).await?;
     let registered_models = page.items.into_iter().map(view::model_view).collect();
     Ok(reply(mlflow::RegisteredModels { registered_models, next_page_token: page.next }))
@@ -145,7 +145,8 @@ async fn delete_alias(guest: Guest) -> Result<Response, Fault> {
 async fn get_by_alias(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<GetModelVersion>(&guest).await?;
     let fields = Fields::query(&guest, &["name", "alias"]);
+    let name = fields.need("name")?;
     let key = VersionKey::Alias(fields.need("alias")?);
-    let found = enter(&house, &caller, GetModelVersion { workspace, name: fields.need("name")?, key }).await?;
+    let found = enter(&house, &caller, GetModelVersion { workspace, name, key }).await?;
     Ok(reply(mlflow::ModelVersionReply { model_version: view::model_version(found) }))
 }

@@ -5,7 +5,7 @@ use domain::{
     gate::enter,
     tracking::{
         CreateRun, DatasetInput, DeleteRun, DeleteRunTag, GetRun, LogBatch, LogLinks, LogModelHistory, Metric, Point,
-        RestoreRun, RunLinks, RunStatus, SearchRuns, UpdateRun, text,
+        RestoreRun, RunLinks, RunStatus, SearchRuns, UpdateRun, check_metric, check_param, check_tag, text,
     },
 };
 use http::Method;
@@ -76,7 +76,8 @@ async fn create_run(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<CreateRun>(&guest).await?;
     let azure = AzureForm::of(&guest, &workspace);
     let fields = Fields::posted(guest).await?;
-    // `user_id` is not looked at: who made the run is for the server to say.
+    // What `user_id` says is not looked at: who made the run is for the server to say.
+    fields.text("user_id")?;
     let op = CreateRun {
         workspace,
         experiment: fields.text("experiment_id")?.filter(|id| !id.is_empty()).unwrap_or_else(|| String::from("0")),
@@ -85,7 +86,7 @@ async fn create_run(guest: Guest) -> Result<Response, Fault> {
         tags: fields.pairs("tags")?,
     };
     let made = enter(&house, &caller, op).await?;
-    Ok(reply(mlflow::RunReply { run: azure.said(view::run(made, true)) }))
+    Ok(reply(mlflow::RunReply { run: azure.said(view::new_run(made)) }))
 }
 
 async fn update_run(guest: Guest) -> Result<Response, Fault> {
@@ -120,7 +121,7 @@ async fn search_runs(guest: Guest) -> Result<Response, Fault> {
     let op = SearchRuns {
         workspace,
         experiments: fields.texts("experiment_ids")?,
-        query: fields.search(1000)?,
+        query: fields.search(1000, Some(50_000))?,
         view: fields.view("run_view_type")?,
     };
     let page = enter(&house, &caller, op).await?;
@@ -160,10 +161,11 @@ async fn log(guest: Guest, read: impl FnOnce(&Fields) -> Result<Logged>) -> Resu
 }
 
 fn metric(fields: &Fields) -> Result<Metric> {
-    let value = fields.number("value")?.ok_or_else(|| text::missing("value"))?;
-    let timestamp = fields.integer("timestamp")?.ok_or_else(|| text::missing("timestamp"))?;
+    let key = fields.need("key")?;
+    let value = fields.number("value")?.ok_or_else(|| fields.missing("value"))?;
+    let timestamp = fields.integer("timestamp")?.ok_or_else(|| fields.missing("timestamp"))?;
     Ok(Metric {
-        key: fields.need("key")?,
+        key,
         point: Point::new(fields.integer("step")?.unwrap_or(0), timestamp, value),
         model: fields.text("model_id")?.filter(|id| !id.is_empty()),
         dataset_name: fields.text_or_empty("dataset_name")?,
@@ -172,21 +174,29 @@ fn metric(fields: &Fields) -> Result<Metric> {
 }
 
 async fn log_metric(guest: Guest) -> Result<Response, Fault> {
-    log(guest, |fields| Ok(Logged { metrics: vec![metric(fields)?], ..Logged::default() })).await
+    log(guest, |fields| {
+        let metric = metric(fields)?;
+        check_metric("", &metric)?;
+        Ok(Logged { metrics: vec![metric], ..Logged::default() })
+    })
+    .await
 }
 
 async fn log_parameter(guest: Guest) -> Result<Response, Fault> {
     log(guest, |fields| {
-        let value = fields.text("value")?.ok_or_else(|| text::missing("value"))?;
-        Ok(Logged { params: vec![(fields.need("key")?, value)], ..Logged::default() })
+        // proto2 has no other word for an empty text than its absence.
+        let (key, value) = (fields.need("key")?, fields.text_or_empty("value")?);
+        check_param("", &key, &value)?;
+        Ok(Logged { params: vec![(key, value)], ..Logged::default() })
     })
     .await
 }
 
 async fn set_tag(guest: Guest) -> Result<Response, Fault> {
     log(guest, |fields| {
-        let tags = vec![(fields.need("key")?, fields.text_or_empty("value")?)];
-        Ok(Logged { tags, ..Logged::default() })
+        let (key, value) = (fields.need("key")?, fields.text_or_empty("value")?);
+        check_tag("", &key, &value)?;
+        Ok(Logged { tags: vec![(key, value)], ..Logged::default() })
     })
     .await
 }
@@ -228,12 +238,12 @@ async fn link(guest: Guest, read: impl FnOnce(&Fields) -> Result<RunLinks>) -> R
 }
 
 fn dataset(input: &Fields) -> Result<DatasetInput> {
-    let dataset = input.object("dataset")?.ok_or_else(|| text::missing("dataset"))?;
+    let dataset = input.object("dataset")?.ok_or_else(|| input.missing("dataset"))?;
     Ok(DatasetInput {
         name: dataset.need("name")?,
         digest: dataset.need("digest")?,
         source_type: dataset.need("source_type")?,
-        source: dataset.text_or_empty("source")?,
+        source: dataset.need("source")?,
         schema: dataset.text("schema")?,
         profile: dataset.text("profile")?,
         tags: input.pairs("tags")?,
@@ -252,6 +262,9 @@ async fn log_inputs(guest: Guest) -> Result<Response, Fault> {
 
 async fn log_outputs(guest: Guest) -> Result<Response, Fault> {
     link(guest, |fields| {
+        if !fields.has("models") {
+            return Err(fields.missing("models"));
+        }
         let output = |model: &Fields| Ok((model.need("model_id")?, model.integer("step")?.unwrap_or(0)));
         let model_outputs: Result<Vec<(String, i64)>> = fields.objects("models")?.iter().map(output).collect();
         Ok(RunLinks { model_outputs: model_outputs?, ..RunLinks::default() })

@@ -88,8 +88,13 @@ pub(super) fn run(view: RunView, shows_model_inputs: bool) -> mlflow::Run {
         info,
         data: mlflow::RunData { metrics: metrics.collect(), params, tags },
         inputs: inputs(&view.links, shows_model_inputs),
-        outputs: outputs(&view.links),
+        outputs: Some(outputs(&view.links)),
     }
+}
+
+/// A run that was begun just now: nothing is known yet of what it makes.
+pub(super) fn new_run(view: RunView) -> mlflow::Run {
+    mlflow::Run { outputs: None, ..run(view, true) }
 }
 
 fn inputs(links: &RunLinks, shows_models: bool) -> mlflow::RunInputs {
@@ -111,10 +116,9 @@ fn inputs(links: &RunLinks, shows_models: bool) -> mlflow::RunInputs {
     }
 }
 
-fn outputs(links: &RunLinks) -> Option<mlflow::RunOutputs> {
+fn outputs(links: &RunLinks) -> mlflow::RunOutputs {
     let model = |(id, step): &(String, i64)| mlflow::ModelOutput { model_id: id.clone(), step: *step };
-    let model_outputs: Vec<_> = links.model_outputs.iter().map(model).collect();
-    (!model_outputs.is_empty()).then_some(mlflow::RunOutputs { model_outputs })
+    mlflow::RunOutputs { model_outputs: links.model_outputs.iter().map(model).collect() }
 }
 
 pub(super) fn logged_model(model: LoggedModel) -> mlflow::LoggedModel {
@@ -135,7 +139,7 @@ pub(super) fn logged_model(model: LoggedModel) -> mlflow::LoggedModel {
         creation_timestamp_ms: model.created_at.0,
         last_updated_timestamp_ms: model.updated_at.0,
         status: format!("LOGGED_MODEL_{}", model.status.word()),
-        source_run_id: model.source_run.as_ref().map(ToString::to_string),
+        source_run_id: Some(model.source_run.as_ref().map(ToString::to_string).unwrap_or_default()),
         tags: pairs(&model.tags),
         registrations: Vec::new(),
         model_id: model.id,
@@ -152,7 +156,11 @@ pub(super) fn registered_model(model: RegisteredModel, latest: Vec<VersionView>)
     mlflow::RegisteredModel {
         creation_timestamp: model.created_at.0,
         last_updated_timestamp: model.updated_at.0,
-        latest_versions: latest.into_iter().map(model_version).collect(),
+        // Their names stand beside them, in `aliases`.
+        latest_versions: latest
+            .into_iter()
+            .map(|one| model_version(VersionView { aliases: Vec::new(), ..one }))
+            .collect(),
         tags: pairs(&model.tags),
         aliases: model.aliases.iter().map(alias).collect(),
         name: model.name,
