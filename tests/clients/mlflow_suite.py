@@ -391,7 +391,7 @@ def registry(name, run_id):
     client.delete_model_version_tag(name, "2", "seen")
     client.delete_registered_model_tag(name, "task")
     check("tags are deleted", (client.get_model_version(name, "2").tags, client.get_registered_model(name).tags) == ({}, {}))
-    numbers = [int(one.version) for one in client.search_model_versions(f"name = '{name}'")]
+    numbers = [int(one.version) for one in client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"])]
     check("versions are searched by name, newest first", numbers == [3, 2, 1])
     by_run = client.search_model_versions(f"run_id = '{run_id}' AND tags.a = 'b'")
     check("versions are searched by run and tag", [int(one.version) for one in by_run] == [3])

@@ -26,6 +26,8 @@ use crate::{
 
 /// What prompts, which have no files, say their source is.
 const PROMPT_SOURCES: &[&str] = &["dummy-source", "prompt-template"];
+/// Most characters of a prompt.
+const LONGEST_PROMPT: usize = 100_000;
 /// The tag in which a logged model says as what it was registered.
 const VERSIONS_TAG: &str = "mlflow.modelVersions";
 
@@ -76,6 +78,7 @@ impl Attempt for CreateModelVersion {
             true => ModelSource::Nothing,
             false => source::parse(&self.source)?,
         };
+        self.tags.iter().try_for_each(|(key, value)| check_prompt(key, value))?;
         let logged = match &source {
             ModelSource::LoggedModel(id) => Some(id.clone()),
             _ => None,
@@ -115,6 +118,15 @@ impl Attempt for CreateModelVersion {
 /// Whether these are the tags of a prompt; of a tag that comes twice the last counts.
 pub(super) fn is_prompt<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
     tags.filter(|(key, _)| *key == PROMPT_TAG).last().is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"))
+}
+
+/// Says of a prompt's text that it is too long, rather than of a tag.
+fn check_prompt(key: &str, value: &str) -> Result<()> {
+    if key == "mlflow.prompt.text" && value.chars().nth(LONGEST_PROMPT).is_some() {
+        let words = format!("Prompt text exceeds max length of {LONGEST_PROMPT} characters.");
+        return Err(Error::new(Kind::Invalid, words));
+    }
+    Ok(())
 }
 
 /// Writes down in a logged model's tag as what it was registered, while there is room.
@@ -233,7 +245,7 @@ impl Attempt for UpdateModelVersion {
 
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<VersionView> {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let (model, mut row) = registry::find_version(cx, &shelf, &self.name, self.version).await?;
+        let (mut model, mut row) = registry::find_version(cx, &shelf, &self.name, self.version).await?;
         ownership::of_version(cx, &row.value).await?;
         cx.note("model", self.name.clone());
         cx.note("version", self.version.to_string());
@@ -244,6 +256,7 @@ impl Attempt for UpdateModelVersion {
                 row.value.description.clone_from(words);
             }
             VersionChange::SetTag(key, value) => {
+                check_prompt(key, value)?;
                 cx.note(webhooks::TAG, key.clone());
                 webhooks::note(cx, model.value.is_prompt(), "model_version_tag", "set");
                 row.value.tags.insert(key.clone(), value.clone());
@@ -277,7 +290,14 @@ impl Attempt for UpdateModelVersion {
                 wanted.clone_into(&mut row.value.stage);
             }
         }
-        row.value.updated_at = cx.now();
+        // Labels are beside what a version is: lists by time stay as they are.
+        if matches!(self.change, VersionChange::Describe(_) | VersionChange::Stage { .. }) {
+            row.value.updated_at = cx.now();
+        }
+        if matches!(self.change, VersionChange::Stage { .. }) {
+            model.value.updated_at = cx.now();
+            changes.put(&shelf, &model)?;
+        }
         changes.put(&shelf, &row)?;
         cx.commit(changes).await?;
         Ok(VersionView::new(&model.value, row.value))

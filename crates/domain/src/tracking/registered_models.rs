@@ -288,7 +288,10 @@ impl Attempt for UpdateRegisteredModel {
                 row.value.name.clone_from(name);
             }
         }
-        row.value.updated_at = cx.now();
+        // Labels and names are beside what a model is: lists by time stay as they are.
+        if matches!(self.change, ModelChange::Describe(_) | ModelChange::Rename(_)) {
+            row.value.updated_at = cx.now();
+        }
         changes.put(&shelf, &row)?;
         cx.commit(changes).await?;
         view(cx, &shelf, row.value).await

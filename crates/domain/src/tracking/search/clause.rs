@@ -144,7 +144,13 @@ impl Schema {
     }
 
     pub(super) fn takes_list(&self, field: &Field) -> bool {
-        field.part == Part::Dataset || (field.part == Part::Attribute && self.lists.contains(&field.key.as_str()))
+        match field.part {
+            Part::Dataset => true,
+            Part::Attribute => self.lists.contains(&field.key.as_str()),
+            // Of logged models all texts may be asked about so.
+            Part::Param | Part::Tag => self.is_wide() && !self.parts.contains(&Part::Dataset),
+            Part::Metric => false,
+        }
     }
 }
 

@@ -143,10 +143,15 @@ impl Fields {
         Ok(self.text(name)?.unwrap_or_default())
     }
 
+    /// A text that is not empty, under the one spelling that does for what is required.
+    pub(super) fn given(&self, name: &str) -> Result<Option<String>> {
+        let is_spelled = !self.respelled.iter().any(|other| other == name);
+        Ok(self.text(name)?.filter(|text| is_spelled && !text.is_empty()))
+    }
+
     /// A text that must be there and not be empty.
     pub(super) fn need(&self, name: &str) -> Result<String> {
-        let is_spelled = !self.respelled.iter().any(|other| other == name);
-        self.text(name)?.filter(|text| is_spelled && !text.is_empty()).ok_or_else(|| self.missing(name))
+        self.given(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// An id or another text with a form of its own.

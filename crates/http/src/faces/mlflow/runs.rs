@@ -44,15 +44,16 @@ pub(super) fn doors(doors: Doors, base: &str) -> Doors {
 
 /// The run, under either of its names.
 pub(super) fn run_id(fields: &Fields) -> Result<RunId> {
-    let id = match fields.text("run_id")?.filter(|id| !id.is_empty()) {
+    let id = match fields.given("run_id")? {
         Some(id) => id,
-        None => fields.text("run_uuid")?.filter(|id| !id.is_empty()).ok_or_else(|| text::missing("run_id"))?,
+        None => fields.given("run_uuid")?.ok_or_else(|| text::missing("run_id"))?,
     };
     parse_run_id(&id)
 }
 
 fn parse_run_id(id: &str) -> Result<RunId> {
-    id.parse().map_err(|_| text::bad("run_id", id, "it is not a run id"))
+    let quoted = || serde_json::Value::String(text::echo(id));
+    id.parse().map_err(|_| Error::new(Kind::Invalid, format!("Invalid value {} for parameter 'run_id' supplied.", quoted())))
 }
 
 pub(super) fn status(fields: &Fields) -> Result<Option<RunStatus>> {
