@@ -101,7 +101,8 @@ async fn whoever_deletes_page_by_page_misses_nothing() {
     let workspace = || stand.workspace.clone();
     let (mut versions, mut token) = (Vec::new(), None);
     loop {
-        let page = SearchModelVersions { workspace: workspace(), query: query(&["name", "version_number DESC"], 3, token) };
+        let page =
+            SearchModelVersions { workspace: workspace(), query: query(&["name", "version_number DESC"], 3, token) };
         let page = stand.ask(page).await.unwrap();
         for view in page.items {
             let (name, version) = (view.name, view.version.version);
