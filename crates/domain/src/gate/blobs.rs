@@ -24,8 +24,20 @@ pub struct BlobRef {
     key: BlobKey,
     /// Plaintext length in bytes.
     pub length: u64,
-    /// SHA-256 of the plaintext, lower-case hex.
+    /// SHA-256 of the plaintext, lower-case hex. Of what was joined from parts: a hash of their hashes with `-` and their number, which
+    /// no plaintext has.
     pub sha256: String,
+    /// The stored objects that it was joined from, in order; none of what is one object. `id` and `key` are the first one's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pieces: Vec<Piece>,
+}
+
+/// A stored object that is a part of a blob.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Piece {
+    id: BlobId,
+    key: BlobKey,
+    length: u64,
 }
 
 /// Plaintext bytes `from .. from + length`, cut at the blob's end.
@@ -42,7 +54,7 @@ impl Range {
     pub const ALL: Self = Self { from: 0, length: u64::MAX };
 }
 
-async fn open(blobs: &dyn BlobStore, shelf: &Shelf, blob: &BlobRef, range: Range) -> Result<ByteStream> {
+async fn open(blobs: &dyn BlobStore, shelf: &Shelf, blob: &Piece, range: Range) -> Result<ByteStream> {
     shelf.latch().hold()?;
     let mut header = Vec::new();
     let mut pieces = blobs.get(blob.id, 0, BlobOpener::HEADER).await?;
@@ -66,6 +78,64 @@ impl BlobRef {
     pub(crate) fn id(&self) -> BlobId {
         self.id
     }
+
+    /// One blob of several, in order: nothing is sealed anew. Parts without bytes are left out, and to be dropped by whoever had them.
+    ///
+    /// # Errors
+    /// When there are no parts.
+    pub(crate) fn joined(parts: Vec<Self>) -> Result<Self> {
+        let mut hash = seal::Sha256::default();
+        hash.update(b"bartizan joined blob v1\0");
+        let (mut length, mut count, mut pieces, mut alone) = (0_u64, 0_usize, Vec::new(), None);
+        for part in parts {
+            hash.update(format!("{}\0{}\0", part.sha256, part.length).as_bytes());
+            length = length.saturating_add(part.length);
+            count = count.saturating_add(1);
+            if part.length > 0 {
+                pieces.extend(part.objects());
+            }
+            alone = (count == 1).then_some(part);
+        }
+        if let Some(only) = alone {
+            return Ok(only);
+        }
+        let nothing = || Error::new(Kind::Invalid, "a file of no parts");
+        let first = match pieces.first() {
+            Some(first) => first.clone(),
+            None if count == 0 => return Err(nothing()),
+            None => return Err(Error::new(Kind::Invalid, "a file of empty parts: send it whole")),
+        };
+        let sha256 = format!("{}-{count}", seal::hex(&hash.finish()));
+        Ok(Self { id: first.id, key: first.key, length, sha256, pieces })
+    }
+
+    /// The stored objects, in order.
+    fn objects(&self) -> Vec<Piece> {
+        match self.pieces.as_slice() {
+            [] => vec![Piece { id: self.id, key: self.key.clone(), length: self.length }],
+            pieces => pieces.to_vec(),
+        }
+    }
+
+    /// The stored objects of a range, and which bytes of each.
+    fn within(&self, range: Range) -> Vec<(Piece, Range)> {
+        let objects = self.objects();
+        if self.pieces.is_empty() {
+            return objects.into_iter().map(|object| (object, range)).collect();
+        }
+        let end = range.from.saturating_add(range.length);
+        let (mut found, mut at) = (Vec::new(), 0_u64);
+        for object in objects {
+            let (start, stop) = (at, at.saturating_add(object.length));
+            at = stop;
+            let from = range.from.max(start).saturating_sub(start);
+            let upto = end.min(stop).saturating_sub(start);
+            if start < end && upto > from {
+                found.push((object, Range { from, length: upto.saturating_sub(from) }));
+            }
+        }
+        found
+    }
 }
 
 impl Admission<'_> {
@@ -83,13 +153,13 @@ impl Admission<'_> {
         let (summary, stored) = futures::join!(pump(sealer, body, most, pieces), stored);
         let summary = summary?;
         stored?;
-        Ok(BlobRef { id, key, length: summary.length, sha256: summary.sha256 })
+        Ok(BlobRef { id, key, length: summary.length, sha256: summary.sha256, pieces: Vec::new() })
     }
 
     /// Opens a range of a blob. The first piece is fetched before it returns, so that a missing or damaged blob is an
     /// error here and not in the middle of a reply.
     pub async fn open_blob(&self, shelf: &Shelf, blob: &BlobRef, range: Range) -> Result<ByteStream> {
-        open(self.house().blobs().as_ref(), shelf, blob, range).await
+        self.open_parts(shelf, vec![(blob.clone(), range)]).await
     }
 
     /// Opens blobs as one stream, each when the one before it was read to its end; the first at once, as above.
@@ -100,7 +170,7 @@ impl Admission<'_> {
     /// The same of parts of blobs.
     pub async fn open_parts(&self, shelf: &Shelf, parts: Vec<(BlobRef, Range)>) -> Result<ByteStream> {
         let (store, shelf) = (Arc::clone(self.house().blobs()), shelf.clone());
-        let mut rest = parts.into_iter();
+        let mut rest = parts.into_iter().flat_map(|(blob, range)| blob.within(range)).collect::<Vec<_>>().into_iter();
         let Some((first, range)) = rest.next() else { return Ok(stream::empty().boxed()) };
         let first = open(store.as_ref(), &shelf, &first, range).await?;
         let later = stream::iter(rest).then(move |(blob, range)| {
@@ -112,8 +182,10 @@ impl Admission<'_> {
 
     /// Removes a blob whose last record is gone. A failure leaves it to the sweep.
     pub async fn drop_blob(&self, blob: &BlobRef) {
-        if let Err(fault) = self.house().blobs().delete(blob.id).await {
-            tracing::warn!(blob = %blob.id, %fault, "a blob could not be removed; the sweep will try again");
+        for object in blob.objects() {
+            if let Err(fault) = self.house().blobs().delete(object.id).await {
+                tracing::warn!(blob = %object.id, %fault, "a blob could not be removed; the sweep will try again");
+            }
         }
     }
 }
@@ -183,4 +255,50 @@ where
         let _ = pieces.send(Err(StoreError::Missing)).await;
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(length: u64, sha256: &str) -> BlobRef {
+        BlobRef {
+            id: BlobId::random(),
+            key: BlobKey::generate().unwrap(),
+            length,
+            sha256: sha256.to_owned(),
+            pieces: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_range_of_a_joined_blob_is_a_range_of_its_parts() {
+        let parts = [part(10, "a"), part(0, "b"), part(5, "c"), part(1, "d")];
+        let joined = BlobRef::joined(parts.to_vec()).unwrap();
+        assert_eq!((joined.length, joined.pieces.len()), (16, 3));
+        let cuts = |from, length| -> Vec<(usize, u64, u64)> {
+            let found = joined.within(Range { from, length });
+            let at = |object: &Piece| parts.iter().position(|part| part.id == object.id).unwrap();
+            found.iter().map(|(object, range)| (at(object), range.from, range.length)).collect()
+        };
+        assert_eq!(cuts(0, u64::MAX), [(0, 0, 10), (2, 0, 5), (3, 0, 1)]);
+        assert_eq!(cuts(9, 2), [(0, 9, 1), (2, 0, 1)]);
+        assert_eq!(cuts(10, 5), [(2, 0, 5)]);
+        assert_eq!(cuts(15, 9), [(3, 0, 1)]);
+        assert_eq!(cuts(16, 1), []);
+        assert_eq!(cuts(3, 0), []);
+    }
+
+    #[test]
+    fn a_joined_blob_is_named_by_its_parts_and_never_like_a_plain_one() {
+        let (a, b) = (part(3, "aa"), part(4, "bb"));
+        let name = |parts: &[&BlobRef]| BlobRef::joined(parts.iter().copied().cloned().collect()).unwrap().sha256;
+        assert!(name(&[&a, &b]).ends_with("-2"));
+        assert_eq!(name(&[&a, &b]), name(&[&a, &b]));
+        assert_ne!(name(&[&a, &b]), name(&[&b, &a]));
+        assert_eq!(name(&[&a]), "aa", "one part is what it is");
+        assert!(BlobRef::joined(Vec::new()).is_err());
+        let read: BlobRef = serde_json::from_str(&serde_json::to_string(&a).unwrap()).unwrap();
+        assert!(read.pieces.is_empty(), "rows from before have none");
+    }
 }
