@@ -50,7 +50,7 @@ impl Front {
 
     /// Answers a request from this peer; `depth` requests led to it, each from within the one before.
     pub(crate) async fn answer(self, mut request: Request<Body>, peer: Peer, depth: u8) -> Response {
-        let Some(uri) = self.address(&mut request) else { return porch::bad_path() };
+        let Some(uri) = self.address(&mut request) else { return porch::bad_path(request.uri().path()) };
         *request.uri_mut() = uri;
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(Inside::new(self.clone(), peer, depth));

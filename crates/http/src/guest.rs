@@ -164,6 +164,12 @@ impl Guest {
         }
     }
 
+    /// The name and port under which the client called: one of the server's own, since others reach nothing.
+    pub(crate) fn authority(&self) -> Option<&str> {
+        let named = self.parts.uri.authority().map(http::uri::Authority::as_str);
+        named.or_else(|| self.header(header::HOST.as_str()))
+    }
+
     /// The path, as it was sent.
     pub fn path(&self) -> &str {
         self.parts.uri.path()

@@ -170,8 +170,12 @@ fn problem(status: StatusCode, code: &str, message: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], Body::from(body.to_string())).into_response()
 }
 
-/// The answer to a path that is not acceptable.
-pub(crate) fn bad_path() -> Response {
+/// The answer to a path that is not acceptable. MLflow's clients know their own words for that of a file.
+pub(crate) fn bad_path(path: &str) -> Response {
+    if path.contains("/mlflow-artifacts/") {
+        let body = serde_json::json!({"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid path"});
+        return dressed((StatusCode::BAD_REQUEST, axum::Json(body)).into_response());
+    }
     dressed(problem(StatusCode::BAD_REQUEST, "InvalidRequestUri", "the path of the address is not well formed"))
 }
 

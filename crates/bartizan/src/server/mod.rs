@@ -74,6 +74,7 @@ impl Server {
             cache_dir: options.cache_dir()?.display().to_string(),
             socket_dir: sockets.display().to_string(),
             offline: options.offline,
+            mlflow_parts: options.mlflow_parts,
             key_holders: options.holders()?,
             key_grace: Duration::from_secs(u64::from(options.key_grace)),
             signing_key_lifetime: Duration::from_secs(u64::from(options.signing_key_days) * 24 * 3600),

@@ -56,6 +56,13 @@ pub struct ServeOptions {
     #[arg(long, value_name = "SECONDS", default_value_t = 45, value_parser = clap::value_parser!(u32).range(45..=86_400))]
     pub key_grace: u32,
 
+    /// Tell MLflow's clients to send and read large files in parts, side by side. They do so without the certificate that
+    /// `MLFLOW_TRACKING_SERVER_CERT_PATH` names: only for clients that trust this server anyway (`REQUESTS_CA_BUNDLE`, or
+    /// the machine's own store). Without it, single clients can still be told by `MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD`
+    /// and `MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD`.
+    #[arg(long)]
+    pub mlflow_parts: bool,
+
     /// Never reach a package index: environments come from the cache alone.
     #[arg(long)]
     pub offline: bool,

@@ -29,6 +29,9 @@ pub struct Settings {
     pub socket_dir: String,
     /// Whether package indexes may be reached when environments are prepared.
     pub offline: bool,
+    /// Whether MLflow's clients are told to send and read large files in parts. They do so without what
+    /// `MLFLOW_TRACKING_SERVER_CERT_PATH` names, so it is only for servers whose certificate they trust anyway.
+    pub mlflow_parts: bool,
     /// Who holds customers' keys elsewhere.
     pub key_holders: Arc<dyn KeyHolders>,
     /// How long what a customer's key opened is used after the key was last known to be allowed: while its holder cannot be asked.
@@ -68,6 +71,7 @@ impl Default for Settings {
             cache_dir: String::new(),
             socket_dir: String::new(),
             offline: false,
+            mlflow_parts: false,
             key_holders: Arc::new(NoKeyHolders),
             key_grace: Self::KEY_GRACE,
         }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use futures::stream;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId, Who};
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::{
     compute,
-    gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Shelf},
+    gate::{BlobRef, ByteStream, Changes, Cx, Op, Shelf},
     resources::workspace_shelf,
 };
 
@@ -26,7 +25,7 @@ pub struct ArtifactPlace {
     /// Whose.
     pub owner: Owner,
     /// The experiment that the address names; it must be the owner's.
-    experiment: Option<String>,
+    pub(super) experiment: Option<String>,
     /// Where.
     pub path: ArtifactPath,
 }
@@ -68,12 +67,12 @@ impl ArtifactPlace {
         Ok(Some(Self { owner, experiment, path }))
     }
 
-    fn missing(&self) -> Error {
+    pub(super) fn missing(&self) -> Error {
         Error::new(Kind::NotFound, format!("No such artifact: '{}'", text::echo(self.path.as_str())))
     }
 
     /// The address of the owner's root. Refuses what is not there, or not under the experiment that the address names.
-    async fn must_exist<O: Op>(&self, cx: &Cx<'_, O>, shelf: &Shelf) -> Result<String> {
+    pub(super) async fn must_exist<O: Op>(&self, cx: &Cx<'_, O>, shelf: &Shelf) -> Result<String> {
         let (home, root) = match &self.owner {
             Owner::Run(id) => {
                 let run = run::find(cx, shelf, id).await?.value;
@@ -94,7 +93,7 @@ impl ArtifactPlace {
     }
 
     /// Refuses who may not write there.
-    async fn must_be_writable<O: Op>(&self, cx: &Cx<'_, O>, shelf: &Shelf, action: &Action) -> Result<()> {
+    pub(super) async fn must_be_writable<O: Op>(&self, cx: &Cx<'_, O>, shelf: &Shelf, action: &Action) -> Result<()> {
         self.must_exist(cx, shelf).await?;
         match &self.owner {
             Owner::Run(id) => {
@@ -112,7 +111,7 @@ impl ArtifactPlace {
         }
     }
 
-    fn note<O: Op>(&self, cx: &Cx<'_, O>) {
+    pub(super) fn note<O: Op>(&self, cx: &Cx<'_, O>) {
         match &self.owner {
             Owner::Run(id) => cx.note("run", id.to_string()),
             Owner::LoggedModel(id) => cx.note("loggedModel", id.clone()),
@@ -172,49 +171,6 @@ impl Op for ListArtifacts {
             };
         }
         Ok(Listing { root, entries: entries.into_iter().map(|(path, size)| Entry { path, size }).collect() })
-    }
-}
-
-/// A file's content.
-pub struct OpenedArtifact {
-    /// Where it lies.
-    pub path: ArtifactPath,
-    /// Bytes.
-    pub length: u64,
-    /// The content.
-    pub body: ByteStream,
-}
-
-/// Reads a file.
-#[derive(Debug)]
-pub struct GetArtifact {
-    /// The workspace.
-    pub workspace: ResourceId,
-    /// The file.
-    pub place: ArtifactPlace,
-}
-
-#[async_trait]
-impl Op for GetArtifact {
-    const ACTION: Action = READ_ARTIFACTS;
-    type Output = OpenedArtifact;
-
-    fn scope(&self) -> ResourceId {
-        self.workspace.clone()
-    }
-
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        self.place.must_exist(cx, &shelf).await?;
-        self.place.note(cx);
-        let row = cx.get::<Artifact>(&shelf, &self.place.owner.row_id(&shelf, &self.place.path)).await?;
-        let file = row.ok_or_else(|| self.place.missing())?.value;
-        let length = file.blob.length;
-        let body = match length {
-            0 => Box::pin(stream::empty()),
-            _ => cx.open_blob(&shelf, &file.blob, Range::ALL).await?,
-        };
-        Ok(OpenedArtifact { path: file.path, length, body })
     }
 }
 

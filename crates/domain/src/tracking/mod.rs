@@ -23,6 +23,7 @@ mod logged_model;
 mod logged_models;
 mod metric;
 mod model_versions;
+mod open_file;
 mod ownership;
 mod point;
 mod recall;
@@ -43,6 +44,8 @@ mod tests;
 pub mod text;
 mod traces;
 pub mod webhooks;
+mod ticket;
+mod uploads;
 
 pub use artifact::{ModelSource, Owner, add_artifact};
 pub use artifact_path::ArtifactPath;
@@ -53,13 +56,10 @@ pub use experiments::{
 };
 pub use file_page::FilePage;
 pub(crate) use file_page::page_of_files;
-pub use files::{
-    ArtifactPlace, DeleteArtifact, Entry, GetArtifact, ListArtifacts, Listing, OpenedArtifact, PutArtifact,
-};
+pub use files::{ArtifactPlace, DeleteArtifact, Entry, ListArtifacts, Listing, PutArtifact};
 pub use history::{GetMetricHistory, SampleMetricHistory};
 pub use hold::{hold_model_version, release_model_version};
 pub use import::{ImportLoggedModel, ImportModelVersion, ImportRun, Origin};
-pub use log::{LogBatch, LogModelHistory};
 pub use log::{LogBatch, LogModelHistory, check_metric, check_param, check_tag};
 pub use logged_model::{LoggedModel, LoggedModelStatus, ModelMetric};
 pub use logged_models::{
@@ -71,6 +71,7 @@ pub use model_versions::{
     CreateModelVersion, DeleteModelVersion, GetModelVersion, SearchModelVersions, UpdateModelVersion, VersionChange,
     VersionKey,
 };
+pub use open_file::{FileRange, GetArtifact, OpenedArtifact, Served, Wanted};
 pub use point::Point;
 pub(crate) use recall::{Recall, TABLES, Touch};
 pub use registered_models::{
@@ -85,6 +86,11 @@ pub use runs::{CreateRun, DeleteRun, DeleteRunTag, GetRun, RestoreRun, RunView, 
 pub use search::Page;
 pub use search_models::SearchRegisteredModels;
 pub use search_runs::SearchRuns;
+pub use ticket::{FileTicket, IssueFileTicket, ticket_for_file, ticket_for_part};
+pub use uploads::{
+    AbortUpload, BeginUpload, BegunUpload, CompleteUpload, ListUploadParts, PartTicket, PutUploadPart, ReceivedPart,
+    UploadState, sweep_uploads,
+};
 pub use traces::{
     Aggregation, Assessment, AssessmentFault, AssessmentPatch, CorrelateTraces, Correlation, CreateAssessment,
     DataPoint, DeleteAssessment, DeleteTraces, Expected, GetAssessment, GetTrace, LinkTraces, ListTraces, LogSpans,

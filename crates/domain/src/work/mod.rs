@@ -28,6 +28,7 @@ use crate::{
     resources::{ListDuePurges, ListDueSyncs, ListDueVaults, PurgeDue, PurgeDueVault},
     scoring::flush_requests,
     storage::{collect_lost, sweep_accounts},
+    tracking::sweep_uploads,
     vault::{look_after_certificates, look_after_rotations, purge_objects_due},
 };
 
@@ -123,6 +124,9 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(fault) = sweep_accounts(&house).await {
             tracing::error!(?fault, "storage accounts could not be swept; it is tried again");
+        }
+        if let Err(fault) = sweep_uploads(&house).await {
+            tracing::error!(?fault, "uploads that were given up could not be removed; it is tried again");
         }
         if is_over(&mut stop, KEYS).await {
             return;

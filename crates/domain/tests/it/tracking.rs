@@ -310,7 +310,11 @@ async fn a_registered_version_keeps_its_files() {
     let view = enter(&stand.house, &stand.owner, op).await.unwrap();
     let address = format!("{}/x", view.artifact_uri.trim_start_matches("mlflow-artifacts:/"));
     let place = ArtifactPlace::parse(&address).unwrap().unwrap();
-    let op = domain::tracking::GetArtifact { workspace: stand.workspace.clone(), place };
+    let op = domain::tracking::GetArtifact {
+        workspace: stand.workspace.clone(),
+        place,
+        wanted: domain::tracking::Wanted::default(),
+    };
     let mut file = enter(&stand.house, &stand.owner, op).await.unwrap();
     assert_eq!(file.body.next().await.unwrap().unwrap(), "before");
 }

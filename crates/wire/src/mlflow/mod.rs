@@ -6,6 +6,7 @@ mod registry;
 mod run;
 mod trace;
 mod webhook;
+mod upload;
 
 pub use model::{
     LoggedModel, LoggedModelData, LoggedModelInfo, LoggedModelMetric, LoggedModelReply, LoggedModels, Registration,
@@ -24,6 +25,8 @@ pub use trace::{
     Verdict,
 };
 pub use webhook::{Webhook, WebhookEvent, WebhookReply, WebhookTest, WebhookTestReply, Webhooks};
+
+pub use upload::{PartCredential, PresignedFile, StoredPart, Upload, UploadParts};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -96,10 +99,14 @@ pub struct ServerInfo {
     pub workspaces_enabled: bool,
     /// Not offered.
     pub trace_archival_enabled: bool,
-    /// Not offered.
+    /// Whether clients that are told nothing else send large files in parts.
     pub multipart_uploads_enabled: bool,
-    /// Not offered.
+    /// Whether clients that are told nothing else read files in ranges, side by side.
     pub multipart_downloads_enabled: bool,
+    /// Not offered: `artifacts/presigned-upload-url` is for stores that clients reach by themselves.
+    pub presigned_upload_run_id_supported: bool,
+    /// The same.
+    pub presigned_upload_model_id_supported: bool,
 }
 
 #[cfg(test)]

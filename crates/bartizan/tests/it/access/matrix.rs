@@ -158,6 +158,8 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.MachineLearningServices/erasedWorkspaces/sign/action",
     "Microsoft.MachineLearningServices/workspaces/breakGlass/end/action",
     "Microsoft.MachineLearningServices/workspaces/find/read",
+    "Microsoft.MachineLearningServices/workspaces/metadata/artifacts/sweep",
+    "Microsoft.MachineLearningServices/workspaces/metadata/artifacts/sweep/read",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/rest/action",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/supervise/action",
     "Microsoft.MachineLearningServices/workspaces/prove/action",

@@ -35,8 +35,11 @@ fn status_of(kind: Kind) -> (StatusCode, &'static str) {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let (status, code) = status_of(self.0.kind());
-        if status.is_server_error() {
+        let (mut status, mut code) = status_of(self.0.kind());
+        // The client falls back on another way when it hears this status, and asks no second time.
+        if self.0.code() == Some("NOT_IMPLEMENTED") {
+            (status, code) = (StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED");
+        } else if status.is_server_error() {
             tracing::error!(fault = ?self.0, "a request failed");
         }
         let mut headers = HeaderMap::new();

@@ -30,11 +30,22 @@ pub(super) struct Fields {
 impl Fields {
     /// The body of a POST, which must say that it is JSON: what a foreign web page can make a browser send does not.
     pub(super) async fn posted(guest: Guest) -> Result<Self> {
-        Self::parse(&Self::bytes(guest).await?)
+        let most = guest.limits().body;
+        Self::posted_to(guest, most).await
+    }
+
+    /// The same, of at most so many bytes.
+    pub(super) async fn posted_to(guest: Guest, most: usize) -> Result<Self> {
+        Self::parse(&Self::bytes_to(guest, most).await?)
     }
 
     /// The bytes of such a body.
     pub(super) async fn bytes(guest: Guest) -> Result<Bytes> {
+        let most = guest.limits().body;
+        Self::bytes_to(guest, most).await
+    }
+
+    async fn bytes_to(guest: Guest, most: usize) -> Result<Bytes> {
         let Some(kind) = guest.header(header::CONTENT_TYPE.as_str()) else {
             return Err(Error::new(Kind::Invalid, "Bad Request. Content-Type header is missing."));
         };
@@ -42,7 +53,7 @@ impl Fields {
         if !kind.eq_ignore_ascii_case("application/json") {
             return Err(Error::new(Kind::Invalid, "Bad Request. Content-Type must be one of ['application/json']."));
         }
-        guest.bytes().await
+        guest.bytes_to(most).await
     }
 
     /// The body of a PATCH or DELETE.

@@ -9,12 +9,15 @@ mod fields;
 mod import;
 mod json;
 mod logged_models;
+mod media_type;
 mod metrics;
 mod model_versions;
+mod range;
 mod registered_models;
 mod runs;
 mod server;
 mod traces;
+mod uploads;
 mod view;
 mod webhooks;
 mod workspaces;
@@ -41,6 +44,7 @@ pub fn doors(mut doors: Doors) -> Doors {
             .face(|doors| runs::doors(doors, &tracking))
             .face(|doors| metrics::doors(doors, &tracking))
             .face(|doors| artifacts::doors(doors, &api))
+            .face(|doors| uploads::doors(doors, &api))
             .face(|doors| logged_models::doors(doors, &tracking))
             .face(|doors| registered_models::doors(doors, &tracking))
             .face(|doors| model_versions::doors(doors, &tracking))

@@ -21,18 +21,22 @@ pub(super) fn doors(doors: Doors, base: &str) -> Doors {
 async fn get_info(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<GetTracking>(&guest).await?;
     enter(&house, &caller, GetTracking { workspace }).await?;
+    // The code of a job reaches this server through a proxy that adds its token, and not at the addresses of parts.
+    let in_parts = house.settings().mlflow_parts && caller.principal().is_some();
     // Who names this workspace by a header as well is told that it is understood.
-    Ok(reply(info(guest.header(HEADER).is_some())))
+    Ok(reply(info(guest.header(HEADER).is_some(), in_parts)))
 }
 
-/// What the server says of itself; `by_header` says whether a header names the workspace.
-pub(super) fn info(by_header: bool) -> ServerInfo {
+/// What the server says of itself: whether a header names the workspace, and whether files go in parts.
+pub(super) fn info(by_header: bool, in_parts: bool) -> ServerInfo {
     ServerInfo {
         store_type: String::from("Bartizan"),
         workspaces_enabled: by_header,
         trace_archival_enabled: false,
-        multipart_uploads_enabled: false,
-        multipart_downloads_enabled: false,
+        multipart_uploads_enabled: in_parts,
+        multipart_downloads_enabled: in_parts,
+        presigned_upload_run_id_supported: false,
+        presigned_upload_model_id_supported: false,
     }
 }
 

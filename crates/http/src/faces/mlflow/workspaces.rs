@@ -101,7 +101,8 @@ fn view(name: &str, workspace: &Workspace) -> Value {
 
 async fn get_info(guest: Guest) -> Result<Response, Fault> {
     listed(&guest).await?;
-    Ok(reply(info(true)))
+    // Files go in parts at the addresses of one workspace.
+    Ok(reply(info(true, false)))
 }
 
 async fn get_version(guest: Guest) -> Result<Response, Fault> {
