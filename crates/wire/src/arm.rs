@@ -178,6 +178,8 @@ pub struct WorkspaceInput {
     pub content_scan: Option<String>,
     /// The throughput of its metadata, which can be said again and not be changed so.
     pub service_managed_resources_settings: Option<ServiceManagedResources>,
+    /// `Allow`, `Warn` or `Refuse`: what becomes of model versions whose files run code when they are loaded. Our own.
+    pub model_scan: Option<String>,
     /// `True` recovers the deleted workspace that has this name. A boolean is taken as well.
     pub allow_recover_soft_deleted_workspace: Option<Value>,
 }
@@ -252,6 +254,9 @@ pub struct Workspace {
     /// `Off`, `Warn` or `Refuse`: what becomes of code that holds such. Our own.
     #[serde(default)]
     pub content_scan: String,
+    /// `Allow`, `Warn` or `Refuse`: what becomes of models that run code when they are loaded. Our own.
+    #[serde(default)]
+    pub model_scan: String,
     /// RFC 3339, of a deleted one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_deleted_at: Option<String>,

@@ -40,6 +40,10 @@ pub struct Update {
     /// What becomes of code in whose files something looks like a secret, or like personal data: `off`, `warn`, or `refuse`.
     #[arg(long, value_enum, ignore_case = true)]
     content_scan: Option<Scan>,
+    /// What becomes of model versions whose files run code when somebody loads them, such as pickles that call the system: `allow`
+    /// (they are not looked at), `warn` (they get tags), or `refuse`.
+    #[arg(long, value_enum, ignore_case = true)]
+    model_scan: Option<Models>,
     /// Whether others than approved private endpoints may reach it at all.
     #[arg(long, value_enum, ignore_case = true)]
     public_network_access: Option<Access>,
@@ -71,6 +75,17 @@ pub enum Scan {
     /// It is taken, with a warning that names file and line.
     Warn,
     /// It is refused.
+    Refuse,
+}
+
+/// What becomes of models that run code when they are loaded.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Models {
+    /// They are not looked at.
+    Allow,
+    /// They are taken, and get tags that say what was found.
+    Warn,
+    /// What names something dangerous is refused.
     Refuse,
 }
 
@@ -112,6 +127,7 @@ const ROWS: &[(&str, &str)] = &[
     ("IP allow-list", "/properties/ipAllowlist"),
     ("Secret detection", "/properties/secretDetection"),
     ("Content scan", "/properties/contentScan"),
+    ("Model scan", "/properties/modelScan"),
     ("Description", "/properties/description"),
 ];
 const COLUMNS: &[(&str, &str)] = &[("Network", "/value"), ("Action", "/action")];
@@ -134,6 +150,11 @@ impl Update {
             Scan::Warn => "Warn",
             Scan::Refuse => "Refuse",
         });
+        let models = self.model_scan.map(|models| match models {
+            Models::Allow => "Allow",
+            Models::Warn => "Warn",
+            Models::Refuse => "Refuse",
+        });
         let list = (self.ip_allow_all || !self.ip_allow.is_empty()).then_some(self.ip_allow);
         let given = [
             ("friendlyName", json!(self.friendly_name)),
@@ -142,6 +163,7 @@ impl Update {
             ("secretDetection", json!(detection)),
             ("sendDiagnostics", json!(self.send_diagnostics)),
             ("contentScan", json!(scan)),
+            ("modelScan", json!(models)),
             ("publicNetworkAccess", json!(access)),
             ("ipAllowlist", json!(list)),
         ];

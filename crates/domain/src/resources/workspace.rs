@@ -28,7 +28,7 @@ use crate::{
     identity::{Member, require_room},
     impact,
     network::{self, NetworkRequest},
-    secrets::{ContentScan, SecretDetection},
+    secrets::{ContentScan, ModelScan, SecretDetection},
     vault::{Kind as VaultKind, Secret, SetSecret},
 };
 
@@ -63,6 +63,9 @@ pub struct Workspace {
     /// What becomes of code in whose files something looks like a secret, or like personal data.
     #[serde(default)]
     pub content_scan: ContentScan,
+    /// What becomes of model versions whose files run code when they are loaded.
+    #[serde(default)]
+    pub model_scan: ModelScan,
     /// The customer's key that holds its data; the server's own keyring does when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<CustomerKey>,
@@ -132,6 +135,8 @@ pub struct WorkspaceRequest {
     pub secret_detection: Option<SecretDetection>,
     /// What becomes of such code; a warning when nobody says.
     pub content_scan: Option<ContentScan>,
+    /// What becomes of models that run code when they are loaded; a warning when nobody says.
+    pub model_scan: Option<ModelScan>,
     /// The customer's key that shall hold its data.
     pub encryption: Option<KeyRequest>,
     /// High business impact; no when nobody says.
@@ -231,6 +236,7 @@ impl PutWorkspace {
             edition,
             secret_detection,
             content_scan,
+            model_scan,
             encryption,
             hbi,
             sends_diagnostics,
@@ -247,6 +253,7 @@ impl PutWorkspace {
             edition,
             secret_detection,
             content_scan,
+            model_scan,
             encryption,
             hbi,
             sends_diagnostics,
@@ -332,6 +339,7 @@ impl PutWorkspace {
             edition: self.request.edition.unwrap_or_default(),
             secret_detection: self.request.secret_detection.unwrap_or_default(),
             content_scan: self.request.content_scan.unwrap_or_default(),
+            model_scan: self.request.model_scan.unwrap_or_default(),
             encryption,
             hbi: self.request.hbi.unwrap_or_default(),
             sends_diagnostics: self.request.sends_diagnostics.unwrap_or(yes()),

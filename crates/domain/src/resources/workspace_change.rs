@@ -14,7 +14,7 @@ use crate::{
     governance::amend,
     impact,
     network::{self, NetworkRequest},
-    secrets::{ContentScan, SecretDetection},
+    secrets::{ContentScan, ModelScan, SecretDetection},
 };
 
 /// Changes a workspace's words and tags (RFC 7396 semantics for what is given).
@@ -47,6 +47,8 @@ pub struct Wanted {
     pub secret_detection: Option<SecretDetection>,
     /// What becomes of code that holds such.
     pub content_scan: Option<ContentScan>,
+    /// What becomes of models that run code when they are loaded.
+    pub model_scan: Option<ModelScan>,
     /// The customer's key, which can be said again and not be changed so.
     pub encryption: Option<KeyRequest>,
     /// High business impact, which can be said again and not be changed so.
@@ -89,6 +91,7 @@ pub(super) async fn rewrite<O: Op>(
         edition,
         secret_detection,
         content_scan,
+        model_scan,
         encryption,
         hbi,
         sends_diagnostics,
@@ -127,6 +130,10 @@ pub(super) async fn rewrite<O: Op>(
     if let Some(mode) = content_scan {
         cx.note("contentScan", mode.word());
         workspace.properties.content_scan = mode;
+    }
+    if let Some(mode) = model_scan {
+        cx.note("modelScan", mode.word());
+        workspace.properties.model_scan = mode;
     }
     workspace.system.touch(cx);
     amend(cx, workspace, Some(&mut network))?;

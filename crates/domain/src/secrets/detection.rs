@@ -46,6 +46,40 @@ pub enum ContentScan {
     Refuse,
 }
 
+/// What becomes of a model version whose files run code when somebody loads them, or might.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ModelScan {
+    /// It is not looked at.
+    Allow,
+    /// It is taken, and labelled with what was found.
+    #[default]
+    Warn,
+    /// It is refused when what it names is dangerous, or cannot be read to its end.
+    Refuse,
+}
+
+impl ModelScan {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "Allow",
+            Self::Warn => "Warn",
+            Self::Refuse => "Refuse",
+        }
+    }
+}
+
+impl std::str::FromStr for ModelScan {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Allow, Self::Warn, Self::Refuse]
+            .into_iter()
+            .find(|mode| mode.word().eq_ignore_ascii_case(text))
+            .ok_or_else(|| Error::invalid("properties.modelScan", "must be `Allow`, `Warn` or `Refuse`"))
+    }
+}
+
 impl ContentScan {
     /// The word for it.
     pub fn word(self) -> &'static str {

@@ -17,7 +17,7 @@ mod scan;
 mod shapes;
 
 pub use by_name::{DeleteSecrets, FoundSecrets, GetSecrets, ListSecrets, NamedSecret, NewSecret, SetSecrets};
-pub use detection::{ContentScan, SecretDetection};
+pub use detection::{ContentScan, ModelScan, SecretDetection};
 pub(crate) use policy::{Given, admit};
 pub(crate) use read::{READ, values};
 pub(crate) use scan::{Hit, LARGEST, RULES, scan};

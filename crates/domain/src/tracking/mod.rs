@@ -21,6 +21,7 @@ mod import;
 mod log;
 mod logged_model;
 mod logged_models;
+mod look;
 mod metric;
 mod model_versions;
 mod open_file;

@@ -250,6 +250,11 @@ impl Attempt for UpdateModelVersion {
         cx.note("model", self.name.clone());
         cx.note("version", self.version.to_string());
         let mut changes = Changes::new();
+        if let VersionChange::SetTag(key, _) | VersionChange::DeleteTag(key) = &self.change
+            && registry::is_of_server(key)
+        {
+            return Err(text::bad("key", key, "tags of this name say what the server found, and it alone sets them"));
+        }
         match &self.change {
             VersionChange::Describe(words) => {
                 text::check_length("description", words, 100_000)?;

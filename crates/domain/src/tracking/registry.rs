@@ -10,9 +10,13 @@ use super::{
     ArtifactPath, ModelSource,
     action::{WRITE_ANY_MODEL, WRITE_ANY_RUN},
     artifact::{Artifact, Owner, files_below},
-    logged_model, ownership, run, text,
+    logged_model, look, ownership, run, text,
 };
-use crate::gate::{Admission, BlobRef, Changes, Cx, Op, Record, Row, Shelf};
+use crate::{
+    gate::{Admission, BlobRef, Changes, Cx, Op, Record, Row, Shelf},
+    resources::workspace_shelf,
+};
+
 
 /// The tag of models and versions that are prompts: all text, no files.
 pub(super) const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
@@ -255,7 +259,9 @@ pub(super) async fn add_version<O: Op>(
     new: NewModelVersion,
     claims: Claims,
 ) -> Result<ModelVersion> {
-    let tags: BTreeMap<String, String> = new.tags.into_iter().collect();
+    let mut tags: BTreeMap<String, String> = new.tags.into_iter().collect();
+    // What the server says of a version's files, nobody else says; a version that is copied is looked at anew.
+    tags.retain(|key, _| !is_of_server(key));
     check_tags(&tags)?;
     text::check_length("description", &new.description, 100_000)?;
     text::check_length("run_link", &claims.run_link, 500)?;
@@ -266,6 +272,8 @@ pub(super) async fn add_version<O: Op>(
         let why = "there are no files; log the model's files first, or name the logged model that has them";
         return Err(text::bad("source", &source, why));
     }
+    let (_, workspace) = workspace_shelf(cx, cx.scope()).await?;
+    tags.extend(look::look(cx, shelf, &workspace.value.properties, &gathered.files, changes).await?);
     let version = match &claims.taken_over {
         Some(there) => there.number,
         None => model.value.last_version.saturating_add(1),
@@ -408,6 +416,11 @@ pub(super) fn could_be_name(name: &str) -> Result<()> {
         return Err(Error::new(Kind::Invalid, format!("Invalid model name {name}. Names cannot contain '/' or ':'.")));
     }
     text::check_path("name", name)
+}
+
+/// Whether a tag says what the server found.
+pub(super) fn is_of_server(key: &str) -> bool {
+    key.starts_with(look::TAG)
 }
 
 pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<()> {

@@ -10,7 +10,7 @@ use domain::{
         ListWorkspacesInSubscription, PatchWorkspace, PutWorkspace, Resource, Target, Wanted, Workspace,
         WorkspaceRequest,
     },
-    secrets::{ContentScan, SecretDetection},
+    secrets::{ContentScan, ModelScan, SecretDetection},
 };
 use http::{Method, StatusCode};
 use kernel::Error;
@@ -99,6 +99,7 @@ fn properties(guest: &Guest, resource: &Resource<Workspace>) -> arm::Workspace {
         soft_delete_retention_in_days: workspace.retention_days,
         secret_detection: workspace.secret_detection.word().to_owned(),
         content_scan: workspace.content_scan.word().to_owned(),
+        model_scan: workspace.model_scan.word().to_owned(),
         soft_deleted_at: None,
         scheduled_purge_date: None,
         encryption: workspace.encryption.as_ref().map(encryption::view),
@@ -156,6 +157,7 @@ async fn put_workspace(guest: Guest) -> Result<Response, Fault> {
             edition: edition(body.sku.as_ref())?,
             secret_detection: secret_detection(body.properties.secret_detection.as_deref())?,
             content_scan: content_scan(body.properties.content_scan.as_deref())?,
+            model_scan: model_scan(body.properties.model_scan.as_deref())?,
             encryption: encryption::asked(body.properties.encryption)?,
             hbi: body.properties.hbi_workspace,
             sends_diagnostics: body.properties.send_diagnostics,
@@ -180,6 +182,10 @@ fn secret_detection(word: Option<&str>) -> Result<Option<SecretDetection>, Error
 }
 
 fn content_scan(word: Option<&str>) -> Result<Option<ContentScan>, Error> {
+    word.map(str::parse).transpose()
+}
+
+fn model_scan(word: Option<&str>) -> Result<Option<ModelScan>, Error> {
     word.map(str::parse).transpose()
 }
 
@@ -216,6 +222,7 @@ async fn patch_workspace(guest: Guest) -> Result<Response, Fault> {
             edition: edition(body.sku.as_ref())?,
             secret_detection: secret_detection(body.properties.secret_detection.as_deref())?,
             content_scan: content_scan(body.properties.content_scan.as_deref())?,
+            model_scan: model_scan(body.properties.model_scan.as_deref())?,
             encryption: encryption::asked(body.properties.encryption)?,
             hbi: body.properties.hbi_workspace,
             sends_diagnostics: body.properties.send_diagnostics,
