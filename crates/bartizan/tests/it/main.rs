@@ -13,6 +13,7 @@
 
 mod access;
 mod arm;
+mod artifacts;
 mod audit;
 mod baseline;
 mod blobs;

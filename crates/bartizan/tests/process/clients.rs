@@ -160,6 +160,18 @@ fn mlflow_s_own_server_side_by_side() {
 }
 
 #[test]
+fn mlflow_s_own_client_with_large_files_and_pickles() {
+    let served = Served::with_workspace();
+    let scope = format!(
+        "/subscriptions/{}/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws1",
+        served.env["AZURE_SUBSCRIPTION_ID"]
+    );
+    let uri = format!("{}/mlflow/v1.0{scope}", served.env["BARTIZAN_URL"]);
+    let env = [("MLFLOW_TRACKING_URI", uri), ("MLFLOW_TRACKING_TOKEN", token(&served))];
+    run(&served, "mlflow_artifacts_suite.py", &env);
+}
+
+#[test]
 fn azure_s_own_clients() {
     let served = Served::start();
     run(&served, "azure_suite.py", &[]);

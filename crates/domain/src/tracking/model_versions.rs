@@ -1,6 +1,6 @@
 //! Operations on model versions.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result, RunId};

@@ -123,7 +123,7 @@ async fn nothing_but_a_living_user_s_token_for_the_caller_is_taken() {
 }
 
 /// The token of a run that an agent has begun.
-pub(crate) async fn run_token(test: &TestHouse, owner: &Secret<String>) -> Secret<String> {
+pub async fn run_token(test: &TestHouse, owner: &Secret<String>) -> Secret<String> {
     let caller = identify(&test.house, owner.expose(), Source::internal()).await.unwrap();
     let id = format!("{}/jobs/j1", test.workspace()).parse().unwrap();
     let job = NewJob { command: String::from("python train.py"), ..NewJob::default() };

@@ -14,4 +14,5 @@ mod robot;
 mod stage;
 mod workload;
 
+pub use behalf::run_token;
 pub use stage::{Stage, Stage as WithPerson, claims_of, pairs, with};
