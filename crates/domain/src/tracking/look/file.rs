@@ -143,7 +143,7 @@ fn perhaps(feed: &mut dyn Feed, found: &mut Found) -> Result<(), Stop> {
     let mut names = Found::new();
     let done = pickle::read(&mut Cut::new(feed, PERHAPS_BYTES), &mut names);
     let is_pickle = done.is_ok();
-    found.extend(names.into_iter().filter(|(_, danger)| is_pickle || *danger == Danger::Dangerous));
+    found.extend(names.into_iter().filter(|(_, danger)| is_pickle || *danger > Danger::Suspicious));
     match done {
         Err(Stop::Broken | Stop::TooMuch) => Ok(()),
         done => done,

@@ -237,7 +237,7 @@ impl<'a> Machine<'a> {
         if !is_wrapper {
             return Ok(());
         }
-        let Value::Entries(entries) = state else { return Err(Stop::Broken) };
+        let Value::Entries(entries) = state else { return self.give_up_arrays() };
         let of = |name: &str| entries.iter().find(|(key, _)| &**key == name).map(|(_, value)| value);
         let count = match of("shape") {
             Some(Value::Shape(shape)) => {
@@ -246,7 +246,7 @@ impl<'a> Machine<'a> {
             Some(Value::Int(side)) => u64::try_from(*side).ok(),
             _ => None,
         };
-        let Some(Value::Made(_, Some(kind))) = of("dtype") else { return Err(Stop::Broken) };
+        let Some(Value::Made(_, Some(kind))) = of("dtype") else { return self.give_up_arrays() };
         if kind.starts_with(['O', '|']) {
             if self.depth >= DEEPEST {
                 return Err(Stop::TooMuch);
@@ -254,15 +254,19 @@ impl<'a> Machine<'a> {
             let mut taped = Taped::new(feed, MOST_TAPED);
             let mut inner = Machine::new(self.found, self.depth.saturating_add(1));
             inner.copies = self.copies;
-            inner.run(&mut taped)?;
+            let done = inner.run(&mut taped);
             self.copies = inner.copies;
             let tape = taped.tape;
+            if done.is_err() {
+                self.give_up_arrays()?;
+            }
             // It ends where the inner one does, in either reading.
-            return self.replay(&tape);
+            self.replay(&tape)?;
+            return done;
         }
         let is_aligned = matches!(of("numpy_array_alignment_bytes"), Some(Value::Int(_)));
-        let size = item_size(kind).ok_or(Stop::Broken)?;
-        let length = count.and_then(|count| count.checked_mul(size)).ok_or(Stop::Broken)?;
+        let length = count.and_then(|count| count.checked_mul(item_size(kind)?));
+        let Some(length) = length else { return self.give_up_arrays() };
         if is_aligned {
             let [padding] = bytes::<1>(feed)?;
             // No opcode is less than that, so that nobody goes on reading here.
@@ -277,6 +281,13 @@ impl<'a> Machine<'a> {
             self.read_plainly(&head)?;
         }
         Ok(feed.skip(length.saturating_sub(u64::try_from(head.len()).unwrap_or(u64::MAX)))?)
+    }
+
+    /// From here on, reads as every loader but joblib's: what it would take for an array cannot be told.
+    fn give_up_arrays(&mut self) -> Step {
+        self.tell(Danger::Unread, String::from("an array whose form is not known"));
+        self.is_plain = true;
+        Ok(())
     }
 
     /// Reads an inner pickle once more, with what is on the stack and in the memo of the outer one.
@@ -384,6 +395,8 @@ mod tests {
         assert_eq!(worst(&unaligned(b"cos\nsystem\n.....")), Some(Danger::Dangerous));
         assert_eq!(worst(&unaligned(b"C\xff..............")), Some(Danger::Unread));
         assert_eq!(worst(&unaligned(&[0; 16])), None);
+        let formless = b"\x80\x04\x8c\x13joblib.numpy_pickle\x8c\x11NumpyArrayWrapper\x93)\x81Nbcos\nsystem\n.";
+        assert_eq!(worst(formless), Some(Danger::Dangerous));
         let padded = [wrapper.as_slice(), b"c", &[b'x'; 120], b"."].concat();
         assert_eq!(worst(&padded), Some(Danger::Unread));
         // Names that only the outer memo holds.
