@@ -42,7 +42,7 @@ fn lies_below<'h>(
         }
         path.push(at.id.as_str());
         match at.parent.as_deref().and_then(|parent| by_id.get(parent).copied()) {
-            Some(above) if says(above) => break true,
+            Some(above) if above.id != head.id && says(above) => break true,
             Some(above) => at = above,
             None => break false,
         }
