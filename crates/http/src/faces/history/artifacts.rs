@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use domain::{
     gate::enter,
     tracking::{
-        ArtifactPath, ArtifactPlace, GetArtifact, PutArtifact,
+        ArtifactPath, ArtifactPlace, GetArtifact, PutArtifact, Wanted,
         azure::{AddressFiles, AddressNewFiles, FileAddress, ListRunFiles},
     },
 };
@@ -189,7 +189,7 @@ async fn list(guest: Guest) -> Result<Response, Fault> {
 async fn download(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<GetArtifact>(&guest).await?;
     let place = ArtifactPlace::of_run(run_of(&guest)?, path_of(&guest)?);
-    let file = enter(&house, &caller, GetArtifact { workspace, place }).await?;
+    let file = enter(&house, &caller, GetArtifact { workspace, place, wanted: Wanted::default() }).await?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::CONTENT_LENGTH, HeaderValue::from(file.length)),
