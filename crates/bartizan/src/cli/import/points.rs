@@ -131,7 +131,7 @@ mod tests {
         let read = |json: &str| {
             serde_json::from_str::<Raw<'_>>(json).unwrap().point(true).map(|point| f64::from_bits(point.bits))
         };
-        for exact in [0.1 + 0.2, 5e-324, 1.0 / 3.0, 123_456_789.123_456_78, 2.225_073_858_507_201e-308] {
+        for exact in [0.1_f64 + 0.2, 5e-324, 1.0 / 3.0, 123_456_789.123_456_78, 2.225_073_858_507_201e-308] {
             assert_eq!(read(&format!("{{\"value\": {exact}}}")).unwrap().to_bits(), exact.to_bits());
             assert_eq!(words(exact).parse::<f64>().unwrap().to_bits(), exact.to_bits());
         }

@@ -3,7 +3,6 @@
 mod assertions;
 mod authorize;
 mod behalf;
-pub(crate) use behalf::run_token;
 mod clients;
 mod codes;
 mod devices;
@@ -14,5 +13,5 @@ mod robot;
 mod stage;
 mod workload;
 
-pub use behalf::run_token;
+pub(crate) use behalf::run_token;
 pub use stage::{Stage, Stage as WithPerson, claims_of, pairs, with};
