@@ -32,7 +32,7 @@ def making(both):
         ask(f"name {name!r}", ALL, {"experiment_id": "<exp>", "name": name})
     for name in ["ünïcode ☃", "a b", "{{7*7}}", "<b>", "a;b--"]:
         ask(f"name {name!r}", ALL, {"experiment_id": "<exp>", "name": name})
-    ask("a run that is not there", ALL, {"experiment_id": "<exp>", "name": "x", "source_run_id": "0" * 32}, ours=(404, "RESOURCE_DOES_NOT_EXIST"),
+    ask("a run that is not there", ALL, {"experiment_id": "0", "name": "x", "source_run_id": "0" * 32}, ours=(404, "RESOURCE_DOES_NOT_EXIST"),
         because="a model says of a run only what can be looked up")
 
 
@@ -43,6 +43,7 @@ def changing(both):
     ask("by number", "PATCH logged-models/<two>", {"model_id": "<two>", "status": 2})
     ask("no status", "PATCH logged-models/<two>", {"model_id": "<two>"})
     ask("an unknown status", "PATCH logged-models/<two>", {"model_id": "<two>", "status": "DONE"}, ours=(400, "INVALID_PARAMETER_VALUE"), because="the peer takes a status that it does not know for none")
+    ask("ready again", "PATCH logged-models/<two>", {"model_id": "<two>", "status": "LOGGED_MODEL_READY"})
     ask("no id in the body", "PATCH logged-models/<two>", {"status": "LOGGED_MODEL_READY"}, ours=(200, None), because="the address names the model")
     ask("nobody's", "PATCH logged-models/m-nobody", {"model_id": "m-nobody", "status": "LOGGED_MODEL_READY"})
     ask("tags", "PATCH logged-models/<one>/tags", {"tags": [{"key": "a", "value": "2"}, {"key": "b", "value": "☃"}]})

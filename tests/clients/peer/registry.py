@@ -80,8 +80,9 @@ def versions(both):
     ask("a bad name", f"POST {VERSION}/create", {**whole, "name": "a/b"})
     for source in ["file:///etc/passwd", "/etc/passwd", "http://host/x/../y", "mlflow-artifacts:/../../etc", "runs:/<run>/../x", "mlflow-artifacts:/<exp>/<run>/artifacts/%2e%2e/%2e%2e/x", "models:/nobody/1", "dummy-source"]:
         ask(f"source {source}", f"POST {VERSION}/create", {**whole, "source": source}, words="not found" if source == "models:/nobody/1" else "source")
+    ask("a model of sources elsewhere", f"POST {MODEL}/create", {"name": "far <u>"})
     for source in ["s3://bucket/model", "http://host/model", "dbfs:/x"]:
-        ask(f"source {source}", f"POST {VERSION}/create", {**whole, "source": source}, ours=(400, "INVALID_PARAMETER_VALUE"), because="only places of this workspace are sources")
+        ask(f"source {source}", f"POST {VERSION}/create", {**whole, "name": "far <u>", "source": source}, ours=(400, "INVALID_PARAMETER_VALUE"), because="only places of this workspace are sources")
     ask("another run's files", f"POST {VERSION}/create", {**whole, "run_id": "0" * 32}, ours=(404, "RESOURCE_DOES_NOT_EXIST"), because="the run that is named is looked up first")
     for query in [{"name": "wine <u>"}, {"version": "1"}, {"name": "wine <u>", "version": "99"}, {"name": "nobody", "version": "1"}, {"name": "wine <u>", "version": "x"}, {"name": "a/b", "version": "1"}, {"name": "wine <u>", "version": ""}, {}]:
         ask(f"get {query}", f"GET {VERSION}/get", query=query)
