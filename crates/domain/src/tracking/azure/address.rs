@@ -106,7 +106,8 @@ pub struct NewFileAddresses {
     pub taken: Vec<ArtifactPath>,
 }
 
-/// Gives addresses to which new files of a run are written. A file that is there already is not replaced.
+/// Gives addresses to which new files of a run are written, and at which clients look for what they wrote. A file that is there
+/// already is not replaced.
 #[derive(Debug)]
 pub struct AddressNewFiles {
     /// The workspace.
@@ -138,7 +139,7 @@ impl Op for AddressNewFiles {
         let taken = there(cx, &shelf, &self.run, self.paths.clone()).await?;
         let free = self.paths.into_iter().filter(|path| !taken.contains(path)).collect();
         cx.note("run", self.run.to_string());
-        Ok(NewFileAddresses { free: signed(cx, &shelf, &workspace, &self.run, free, "cw").await?, taken })
+        Ok(NewFileAddresses { free: signed(cx, &shelf, &workspace, &self.run, free, "rcw").await?, taken })
     }
 }
 

@@ -20,7 +20,7 @@ const UNSIGNED: &str = "sv=2022-11-02&sr=b&sig=proxy";
 pub(super) fn of(guest: &Guest, workspace: &ResourceId, run: &RunId, file: &FileAddress) -> Secret<String> {
     let base = match (&file.query, guest.header(DOOR).filter(|door| is_door(door))) {
         (None, Some(door)) => door.trim_end_matches('/').to_owned(),
-        _ => guest.house().settings().own_url(ACCOUNT, "blob.core"),
+        _ => guest.house().settings().own_url(ACCOUNT, "blob.core").trim_end_matches('/').to_owned(),
     };
     let query = file.query.as_ref().map_or(UNSIGNED, |query| query.expose());
     let (workspace, path) = (encoded(&workspace.to_string()), encoded(file.path.as_str()));

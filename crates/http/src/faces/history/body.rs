@@ -21,6 +21,11 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
     }
 }
 
+/// Reads a list of texts, which stands there by itself.
+pub(super) fn list(body: &Bytes) -> Result<Vec<String>> {
+    serde_json::from_slice(body).map_err(|_| Error::invalid("body", "must be a JSON list of texts"))
+}
+
 /// The text with those words in quotes, wherever they are no part of a text.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len().saturating_add(64));

@@ -138,7 +138,7 @@ async fn patch(guest: Guest) -> Result<Response, Fault> {
 async fn untag(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<PatchRun>(&guest).await?;
     let (experiment, run) = (experiment_of(&guest)?, run_of(&guest)?);
-    let untagged: Vec<String> = body::read(&guest.bytes().await?)?;
+    let untagged = body::list(&guest.bytes().await?)?;
     let patch = RunPatch { untagged, ..RunPatch::default() };
     let op = PatchRun { workspace, experiment, run, may_make: false, patch };
     Ok(reply(view::run(&enter(&house, &caller, op).await?)))
