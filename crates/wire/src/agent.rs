@@ -22,9 +22,10 @@ use serde::{Deserialize, Serialize};
 /// What a job's code shows where Azure's libraries demand a token that they can read: one without a signature, which says when it
 /// ends and nothing else. It opens nothing anywhere; the agent takes it away and adds the run's own.
 pub const PROXY_TOKEN: &str =
-    "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJleHAiOjQxMDI0NDQ4MDAsImlzcyI6ImluLWphaWwtcHJveHkifQ.";
-/// When that token says it ends, in seconds since the epoch: in the year 2100, so that nobody asks for another one.
-pub const PROXY_TOKEN_ENDS: i64 = 4_102_444_800;
+    "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJleHAiOjIxNDU5MTY4MDAsImlzcyI6ImluLWphaWwtcHJveHkifQ.";
+/// When that token says it ends, in seconds since the epoch: in the year 2038, so that nobody asks for another
+/// one. A later end would be more than the libraries' parser of dates can stand (32 bits).
+pub const PROXY_TOKEN_ENDS: i64 = 2_145_916_800;
 
 /// The message a launcher hands to the agent on an inherited descriptor: one JSON object, then end of file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
