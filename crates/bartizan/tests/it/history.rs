@@ -178,7 +178,7 @@ async fn runs_are_listed_by_family_tag_and_time() {
     // Many at once, each with its own fate.
     let runs =
         json!({"runs": [{"runId": "many-1", "parentRunId": "root"}, {"runId": "child-1", "properties": {"x": "1"}}]});
-    let made = stage.good(Method::POST, &stage.history("/experiments/exp/batch/runs"), Some(&runs)).await;
+    let made = stage.good(Method::PATCH, &stage.history("/experiments/exp/batch/runs"), Some(&runs)).await;
     assert_eq!((made["runs"].as_object().unwrap().len(), &made["errors"]), (2, &json!({})));
     let events = json!({"events": [{"name": "Microsoft.MachineLearning.Run.Start", "data": {"RunId": "many-1"}}]});
     assert_eq!(

@@ -31,7 +31,7 @@ pub(super) fn doors(mut doors: Doors, base: &str) -> Doors {
         doors = doors
             .open::<LogSeries, _, _>(Method::POST, &format!("{one}/metrics"), log_one)
             .open::<LogSeries, _, _>(Method::POST, &format!("{one}/batch/metrics"), log_many)
-            .open::<GetSeries, _, _>(Method::GET, &format!("{base}/{experiment}/metrics:query"), query);
+            .open::<GetSeries, _, _>(Method::POST, &format!("{base}/{experiment}/metrics:query"), query);
     }
     doors
 }
@@ -123,11 +123,19 @@ async fn log_many(guest: Guest) -> Result<Response, Fault> {
     log(guest, |text| Ok(body::read::<Batch>(text)?.values)).await
 }
 
+/// What they are asked for with.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    filter: Option<String>,
+}
+
 /// The metrics of one run, those of one name if one is named.
 async fn query(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<GetSeries>(&guest).await?;
-    let filter = RunFilter::parse(&guest.query("$filter").unwrap_or_default())?;
-    let one_run = || unsupported("metrics are asked for one run at a time: `$filter=RunId eq …`");
+    let asked: Asked = body::read(&guest.bytes().await?)?;
+    let filter = RunFilter::parse(&asked.filter.unwrap_or_default())?;
+    let one_run = || unsupported("metrics are asked for one run at a time: `filter` is `RunId eq …`");
     let run: RunId = filter.demanded("RunId").and_then(|run| run.parse().ok()).ok_or_else(one_run)?;
     let all = enter(&house, &caller, ListSeries { workspace: workspace.clone(), run: run.clone() }).await?;
     let wanted = filter.demanded("name");

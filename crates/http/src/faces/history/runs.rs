@@ -41,7 +41,7 @@ pub(super) fn doors(mut doors: Doors, base: &str) -> Doors {
             .open::<GetRunToken, _, _>(Method::GET, &format!("{one}/token"), token)
             .open::<GetRunStory, _, _>(Method::GET, &format!("{one}/metricsingest/wait"), wait)
             .open::<ListRunStories, _, _>(Method::POST, &format!("{base}/{experiment}/runs:query"), query)
-            .open::<PatchRun, _, _>(Method::POST, &format!("{base}/{experiment}/batch/runs"), patch_many);
+            .open::<PatchRun, _, _>(Method::PATCH, &format!("{base}/{experiment}/batch/runs"), patch_many);
     }
     doors
         .open::<GetRunStory, _, _>(Method::GET, &format!("{base}/runs/{{run}}"), get_anywhere)
