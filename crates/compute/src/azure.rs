@@ -8,15 +8,22 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value};
 use wire::agent::{PROXY_TOKEN, PROXY_TOKEN_ENDS};
 
-use crate::agent::transport::{Body, full};
+use crate::{
+    agent::transport::{Body, full},
+    jail_tls,
+};
 
 /// Where the program asks which services there are.
 pub(crate) const DISCOVERY: &str = "/discovery";
+/// Where the program asks what this cloud is called and where its files are.
+pub(crate) const CLOUDS: &str = "/metadata/endpoints";
 /// In what the agent tells the server how the program reaches it.
 pub(crate) const DOOR_HEADER: &str = "x-bartizan-door";
 /// Where the server keeps single files of runs.
 pub(crate) const FILES: &str = "/run-files";
 
+/// What this cloud is called.
+const CLOUD: &str = "Bartizan";
 /// The services that clients look up.
 const SERVICES: [&str; 13] = [
     "api",
@@ -58,6 +65,9 @@ pub(crate) fn variables(door: &str, trusted: Option<&str>) -> BTreeMap<String, S
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
+    // Before it fetches a file, `azureml-mlflow` looks whether the address is one of the cloud that it is in.
+    all.insert(String::from("ARM_CLOUD_METADATA_URL"), format!("{door}{CLOUDS}?api-version=2019-05-01"));
+    all.insert(String::from("AZUREML_CURRENT_CLOUD"), CLOUD.to_owned());
     if let Some(file) = trusted {
         for name in ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"] {
             all.insert(name.to_owned(), file.to_owned());
@@ -69,7 +79,25 @@ pub(crate) fn variables(door: &str, trusted: Option<&str>) -> BTreeMap<String, S
 /// Every service is behind the same door.
 pub(crate) fn discovery(door: &str) -> Response<Body> {
     let services: Map<String, Value> = SERVICES.iter().map(|name| ((*name).to_owned(), Value::from(door))).collect();
-    let mut response = Response::new(full(Bytes::from(Value::Object(services).to_string())));
+    answer(&Value::Object(services))
+}
+
+/// The only cloud that there is: as much of it as the program can reach.
+pub(crate) fn clouds(door: &str, port: u16) -> Response<Body> {
+    let storage = jail_tls::FILES.split_once(".blob.").map_or(jail_tls::FILES, |(_, endpoint)| endpoint);
+    answer(&serde_json::json!([{
+        "name": CLOUD,
+        "portal": door,
+        "authentication": {"loginEndpoint": door, "audiences": [door], "tenant": "common", "identityProvider": "AAD"},
+        "resourceManager": door,
+        "graph": door,
+        "graphAudience": door,
+        "suffixes": {"storage": format!("{storage}:{port}"), "keyVaultDns": storage, "acrLoginServer": storage},
+    }]))
+}
+
+fn answer(view: &Value) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::from(view.to_string())));
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

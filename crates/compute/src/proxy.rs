@@ -74,7 +74,7 @@ pub async fn serve(
         None => format!("{door}{}", azure::FILES),
     };
     let files = HeaderValue::from_str(&files).unwrap_or(HeaderValue::from_static(""));
-    let desk = Arc::new(Desk { server, allowed, secrets, door, files, given: Given::default() });
+    let desk = Arc::new(Desk { server, allowed, secrets, door, port, files, given: Given::default() });
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else { return };
@@ -119,6 +119,7 @@ struct Desk {
     secrets: String,
     /// How the program reaches it.
     door: String,
+    port: u16,
     /// Where the program finds files of runs.
     files: HeaderValue,
     given: Given,
@@ -134,6 +135,9 @@ impl Desk {
         let path = head.uri.path();
         if is_plain && path == azure::DISCOVERY && head.method == Method::GET {
             return azure::discovery(&self.door);
+        }
+        if is_plain && path == azure::CLOUDS && head.method == Method::GET {
+            return azure::clouds(&self.door, self.port);
         }
         if is_plain && path == imds::PATH {
             return imds::answer(&self.server, &self.given, &head).await;

@@ -124,7 +124,7 @@ fn a_job_uses_azureml_mlflow_as_it_is() {
         return skip("azureml-mlflow in a job");
     }
     let served = Served::with_workspace();
-    let needs = "azureml-mlflow==1.62.0\nmlflow-skinny==3.3.2\nsetuptools==80.9.0\n";
+    let needs = "azure-common==1.1.28\nazureml-mlflow==1.62.0\nmlflow-skinny==3.3.2\nsetuptools==80.9.0\n";
     let (_, log) = submit(&served, "plugin", &[("main.py", MLFLOW), ("requirements.txt", needs)], |_| ());
     for due in ["uri azureml:", "files ['notes/note.txt']", "text by azureml-mlflow"] {
         has(&log, due);
