@@ -48,7 +48,8 @@ impl Feed for &[u8] {
     }
 
     fn skip(&mut self, count: u64) -> io::Result<()> {
-        let rest = usize::try_from(count).ok().and_then(|count| self.get(count..));
+        let whole = *self;
+        let rest = usize::try_from(count).ok().and_then(|count| whole.get(count..));
         // Whoever goes beyond the end is at the end.
         *self = rest.unwrap_or_default();
         rest.map(drop).ok_or(io::ErrorKind::UnexpectedEof.into())
