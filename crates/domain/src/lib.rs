@@ -17,6 +17,7 @@ pub mod impact;
 pub mod network;
 pub mod operations;
 pub mod platform_metrics;
+pub mod registry;
 pub mod resealing;
 pub mod resources;
 pub mod safekeeping;

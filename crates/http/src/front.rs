@@ -20,6 +20,10 @@ const TWINS: [(&str, &str); 2] = [(".vault", "/vaults"), (".blob.core", "/blob")
 
 /// Files of runs, one each, under the name of an account that there cannot be.
 pub(crate) const RUN_FILES: &str = "run-files";
+/// The name of registries. What the path of one begins with is followed by the registry, where the host does not name it.
+const REGISTRY: &str = ".azurecr";
+/// What paths of registries begin with.
+const REGISTRY_ROOTS: [&str; 2] = ["/v2", "/acr/v1"];
 
 /// Below this, the path is a name of its own.
 const BLOBS: &str = "/blob/";
@@ -70,7 +74,7 @@ impl Front {
         let home = self.one_home(request)?;
         let is_host_style = home.is_some();
         let path = match home {
-            Some(home) => format!("{home}{}", request.uri().path()),
+            Some(home) => home.path(request.uri().path()),
             None => request.uri().path().to_owned(),
         };
         // A workspace that a header names is in the address from here on.
@@ -92,30 +96,63 @@ impl Front {
     }
 
     /// Which resource the request's names mean, if any; no answer when they disagree.
-    fn one_home(&self, request: &Request<Body>) -> Option<Option<String>> {
+    fn one_home(&self, request: &Request<Body>) -> Option<Option<Home>> {
         let mut homes = porch::names(request).map(|name| self.home(name.unwrap_or_default()));
         let home = homes.next().flatten();
         homes.all(|other| other == home).then_some(home)
     }
 
-    /// The path of the resource whose own name this is: `/vaults/v1` of `v1.vault.bartizan.test:8443`.
-    fn home(&self, authority: &str) -> Option<String> {
+    /// The resource whose own name this is: `/vaults/v1` of `v1.vault.bartizan.test:8443`.
+    fn home(&self, authority: &str) -> Option<Home> {
         let host = porch::host_of(authority).to_ascii_lowercase();
         let inner = host.strip_suffix(&*self.suffix)?;
-        TWINS.iter().find_map(|(kind, twin)| {
+        let label = |kind: &str| {
             let name = inner.strip_suffix(kind)?;
             let is_label = !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
-            if (*kind, name) == (".blob.core", RUN_FILES) {
-                return Some(format!("/{RUN_FILES}"));
+            is_label.then_some(name)
+        };
+        if label(".blob.core") == Some(RUN_FILES) {
+            return Some(Home::Below(format!("/{RUN_FILES}")));
+        }
+        let twin = TWINS.iter().find_map(|(kind, twin)| Some(Home::Below(format!("{twin}/{}", label(kind)?))));
+        twin.or_else(|| label(REGISTRY).map(|name| Home::Registry(name.to_owned())))
+    }
+}
+
+/// The resource that a host name means.
+#[derive(PartialEq, Eq)]
+enum Home {
+    /// Everything lies below this path.
+    Below(String),
+    /// A registry, whose name is put into the path.
+    Registry(String),
+}
+
+impl Home {
+    /// The path-style twin of a path below this name.
+    fn path(&self, path: &str) -> String {
+        match self {
+            Self::Below(twin) => format!("{twin}{path}"),
+            Self::Registry(name) => {
+                let rooted = REGISTRY_ROOTS.iter().find_map(|root| {
+                    let rest = path.strip_prefix(root)?;
+                    (rest.is_empty() || rest.starts_with('/')).then(|| format!("{root}/{name}{rest}"))
+                });
+                match rooted {
+                    Some(path) => path,
+                    None if path.starts_with("/oauth2/") => path.to_owned(),
+                    None => format!("/v2/{name}/-{path}"),
+                }
             }
-            is_label.then(|| format!("{twin}/{name}"))
-        })
+        }
     }
 }
 
 /// Whether a path is that of a vault or a storage account: what follows are names, whose case is theirs.
 fn is_addressed(path: &str) -> bool {
-    TWINS.iter().any(|(_, twin)| path.strip_prefix(twin).is_some_and(|rest| rest.starts_with('/')))
+    let roots = TWINS.iter().map(|(_, twin)| *twin).chain(REGISTRY_ROOTS);
+    let is_below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    roots.into_iter().any(is_below) || path.starts_with("/oauth2/")
 }
 
 fn replaced(uri: &Uri, path: String) -> Option<Uri> {
@@ -156,6 +193,19 @@ mod tests {
         {
             assert_eq!(routed("/x", &[host]).unwrap(), "/x", "{host}");
         }
+    }
+
+    #[test]
+    fn a_registry_s_name_is_put_into_the_path() {
+        let own = |path: &str| routed(path, &["Reg1.azurecr.bartizan.test:8443"]).unwrap();
+        assert_eq!(own("/v2/"), "/v2/reg1/");
+        assert_eq!(own("/v2/a/b/tags/list?n=1"), "/v2/reg1/a/b/tags/list?n=1");
+        assert_eq!(own("/acr/v1/_catalog"), "/acr/v1/reg1/_catalog");
+        assert_eq!(own("/oauth2/token?service=x"), "/oauth2/token?service=x");
+        assert_eq!(own("/v2x"), "/v2/reg1/-/v2x", "nothing else of the server is there");
+        assert_eq!(own("/subscriptions/s"), "/v2/reg1/-/subscriptions/s");
+        let path = "/v2/reg1/subscriptions/RESOURCEGROUPS/manifests/x";
+        assert_eq!(routed(path, &["localhost"]).unwrap(), path);
     }
 
     #[test]

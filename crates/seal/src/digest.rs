@@ -1,4 +1,4 @@
-//! SHA-256, for addresses and integrity.
+//! SHA-256, for addresses and integrity; SHA-512 and MD5, where clients name what they send by it.
 
 use std::fmt;
 
@@ -40,6 +40,34 @@ impl Sha256 {
         let mut hash = Self::default();
         hash.update(bytes);
         hash.finish()
+    }
+}
+
+/// A SHA-512 in the making: what registries' clients may name content by beside SHA-256.
+#[derive(Clone)]
+pub struct Sha512(digest::Context);
+
+impl Default for Sha512 {
+    fn default() -> Self {
+        Self(digest::Context::new(&digest::SHA512))
+    }
+}
+
+impl fmt::Debug for Sha512 {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Sha512")
+    }
+}
+
+impl Sha512 {
+    /// Takes in more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest, in lower-case hex.
+    pub fn finish_hex(self) -> String {
+        hex(self.0.finish().as_ref())
     }
 }
 

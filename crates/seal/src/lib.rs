@@ -31,7 +31,7 @@ pub use certificate::{Authority, ServerIdentity};
 pub use chain::Sha256Chain;
 pub use code::{is_message_code, message_code};
 pub use credential::{Fingerprint, new_account_key, new_client_secret, new_sealing_key, new_service_key};
-pub use digest::{Md5, Sha256, hex, sha256_hex};
+pub use digest::{Md5, Sha256, Sha512, hex, sha256_hex};
 pub use error::SealError;
 pub use foreign::{ForeignFault, ForeignKeys, ForeignToken};
 pub use keyring::{Keyring, Ring};

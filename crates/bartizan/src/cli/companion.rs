@@ -105,7 +105,12 @@ impl Command {
         match self {
             Self::Create { kind, name, location, session } => {
                 let open = Session::open(&session).await?;
-                let made = open.put(&kind.place(&open, &name)?, &json!({"location": location})).await?;
+                let mut body = json!({"location": location});
+                if matches!(kind, Kind::Registry) {
+                    // A workspace hands out its passwords.
+                    body = json!({"location": location, "properties": {"adminUserEnabled": true}});
+                }
+                let made = open.put(&kind.place(&open, &name)?, &body).await?;
                 session.output.entry(&made, ROWS)
             }
             Self::List { kind, session } => {

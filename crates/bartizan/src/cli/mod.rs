@@ -40,6 +40,7 @@ mod policy_assignment;
 mod policy_definition;
 mod provider;
 mod quota;
+mod registry;
 mod remembered;
 mod role;
 mod root_key;
@@ -136,6 +137,9 @@ enum Command {
     /// Companions of workspaces: storage accounts, vaults, telemetry stores, registries, and their keys.
     #[command(subcommand)]
     Companion(companion::Command),
+    /// Container registries: their settings and keys, and the repositories, tags and manifests in them.
+    #[command(subcommand)]
+    Registry(registry::Command),
     /// Key vaults: vaults themselves, their deletion and recovery, and the secrets and keys they hold.
     #[command(subcommand, name = "keyvault")]
     KeyVault(keyvault::Command),
@@ -229,6 +233,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Network(command) => block_on(command.run()),
         Command::Workspace(command) => block_on(command.run()),
         Command::Companion(command) => block_on(command.run()),
+        Command::Registry(command) => block_on(command.run()),
         Command::KeyVault(command) => block_on(command.run()),
         Command::Storage(command) => block_on(command.run()),
         Command::Quota(command) => block_on(command.run()),

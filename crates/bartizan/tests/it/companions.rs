@@ -37,7 +37,8 @@ async fn each_of_the_16_subsets_of_own_companions_is_taken_and_reported() {
     let (test, callers) = TestHouse::new().await;
     let owner = callers.token(Who::Owner);
     for (_, kind, name, status) in KINDS {
-        let body = json!({"location": "local", "tags": {"a": "b"}});
+        // A workspace hands out its registry's passwords, so that the admin account of one that is brought is on.
+        let body = json!({"location": "local", "tags": {"a": "b"}, "properties": {"adminUserEnabled": true}});
         let made = test.ask(owner, Method::PUT, &place(&test, kind, name), Some(&body)).await;
         assert_eq!((made.0, &made.1["tags"]["a"]), (status, &json!("b")), "{}", made.1);
     }

@@ -56,7 +56,8 @@ async fn a_workspace_s_identity_holds_exactly_the_table_of_grants_as_long_as_it_
     let vault = format!("{far}/providers/Microsoft.KeyVault/vaults/far-vault");
     let registry = format!("{far}/providers/Microsoft.ContainerRegistry/registries/farregistry");
     for place in [&vault, &registry] {
-        assert_eq!(test.ask(owner, Method::PUT, place, Some(&json!({}))).await.0, 201);
+        let body = json!({"properties": {"adminUserEnabled": true}});
+        assert_eq!(test.ask(owner, Method::PUT, place, Some(&body)).await.0, 201);
     }
     let ws = test.workspace().replace("/ws1", "/ws2");
     let body = json!({"properties": {"keyVault": vault, "containerRegistry": registry}});
@@ -126,7 +127,8 @@ async fn a_diagnosis_names_what_is_broken_in_its_group_and_nothing_else() {
     let (test, callers) = TestHouse::new().await;
     let owner = callers.token(Who::Owner);
     let registry = format!("{}/providers/Microsoft.ContainerRegistry/registries/farregistry", test.group());
-    assert_eq!(test.ask(owner, Method::PUT, &registry, Some(&json!({}))).await.0, 201);
+    let body = json!({"properties": {"adminUserEnabled": true}});
+    assert_eq!(test.ask(owner, Method::PUT, &registry, Some(&body)).await.0, 201);
     let ws = test.workspace().replace("/ws1", "/ws2");
     let body = json!({"properties": {"containerRegistry": registry}});
     let (_, made) = test.ask(owner, Method::PUT, &ws, Some(&body)).await;

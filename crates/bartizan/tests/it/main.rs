@@ -41,6 +41,7 @@ mod network;
 mod oauth;
 mod pages;
 mod quotas;
+mod registry;
 mod resealing;
 mod run_secrets;
 mod signin;

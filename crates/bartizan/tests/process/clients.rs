@@ -197,6 +197,17 @@ fn azureml_s_own_client_of_a_workspace_s_secrets() {
     run(&served, "azureml_suite.py", &[("READER_ID", id), ("READER_SECRET", secret)]);
 }
 
+/// With skopeo, where it can be had.
+#[test]
+fn clients_of_the_registry() {
+    let served = Served::start();
+    if let Err(why) = have("skopeo", &["skopeo"]) {
+        println!("{why}");
+    }
+    run(&served, "registry_suite.py", &[]);
+    served.good(&["verify-log", "--data-dir", served.data().to_str().unwrap()]);
+}
+
 /// With rclone's own backend as the second opinion.
 #[test]
 fn azure_blob_s_own_client() {

@@ -35,6 +35,12 @@ pub const BLOB_DATA_OWNER: Uuid = uuid!("b7e6dc6d-f1e8-4753-8033-0f276bb0955b");
 pub const BLOB_DATA_READER: Uuid = uuid!("2a2b9908-6ea1-4ae2-8e65-a410df84e7d1");
 /// Getting a key to sign with, which gives nothing by itself.
 pub const BLOB_DELEGATOR: Uuid = uuid!("db58b8e5-c6ad-4a2a-8342-4190687cbf4a");
+/// Pulling from registries.
+pub const ACR_PULL: Uuid = uuid!("7f951dda-4ed3-4680-a7ca-43fe172d538d");
+/// Pulling and pushing.
+pub const ACR_PUSH: Uuid = uuid!("8311e382-0749-4cb8-b61a-304f252e45ec");
+/// Deleting images.
+pub const ACR_DELETE: Uuid = uuid!("c2f4ef07-c644-48eb-af81-4b1b4947fb11");
 /// Managing the whole directory: everything below, keys, policies, and who holds directory roles.
 pub const APPLICATION_ADMINISTRATOR: Uuid = uuid!("9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3");
 /// Managing people and groups.
@@ -164,6 +170,21 @@ const OF_RESOURCES: &[Shipped] = &[
             "Microsoft.Resources/deployments/*",
         ],
         &["Microsoft.Directory/*"],
+    ),
+    (ACR_PULL, "AcrPull", "Pulls images from registries.", &["Microsoft.ContainerRegistry/registries/pull/read"], &[]),
+    (
+        ACR_PUSH,
+        "AcrPush",
+        "Pushes images to registries, and pulls them.",
+        &["Microsoft.ContainerRegistry/registries/pull/read", "Microsoft.ContainerRegistry/registries/push/write"],
+        &[],
+    ),
+    (
+        ACR_DELETE,
+        "AcrDelete",
+        "Deletes repositories, tags, manifests and blobs of registries.",
+        &["Microsoft.ContainerRegistry/registries/artifacts/delete"],
+        &[],
     ),
 ];
 

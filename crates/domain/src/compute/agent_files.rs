@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Shelf},
+    registry::objects_of,
     snapshots::{find_manifest, open_file},
     tracking::{ArtifactPath, add_artifact},
 };
@@ -101,7 +102,14 @@ impl Op for GetRunLayer {
         let layer = layer.ok_or_else(|| Error::not_found("the layer"))?;
         cx.note("run", me.run.as_str());
         cx.note("digest", &layer.digest);
-        Ok((cx.open_blob(&shelf, &layer.blob, Range::ALL).await?, layer.blob.length))
+        match (&layer.blob, &layer.registry) {
+            (Some(blob), _) => Ok((cx.open_blob(&shelf, blob, Range::ALL).await?, blob.length)),
+            (None, Some((registry, repository))) => {
+                let (shelf, objects) = objects_of(cx, *registry, repository, &layer.digest).await?;
+                Ok((cx.open_blobs(&shelf, objects).await?, layer.size))
+            }
+            (None, None) => Err(Error::not_found("the layer")),
+        }
     }
 }
 

@@ -68,8 +68,12 @@ pub struct Layer {
     pub size: u64,
     /// Its OCI media type.
     pub media_type: String,
-    /// Where it lies, on the workspace's shelf.
-    pub blob: BlobRef,
+    /// Where it lies, on the workspace's shelf; none when it lies in a registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<BlobRef>,
+    /// GUID of the registry, and the repository there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<(uuid::Uuid, String)>,
 }
 
 /// How a service answers.

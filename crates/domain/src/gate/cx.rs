@@ -324,6 +324,7 @@ impl<'a> Admission<'a> {
         }
         if touches_accounts || touches_keys {
             self.house.accounts.forget();
+            self.house.registries.forget();
         }
         if touches_networks {
             self.house.refresh_networks().await;

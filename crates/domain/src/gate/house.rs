@@ -28,6 +28,7 @@ use crate::{
     governance::Policies,
     identity::Identity,
     network::Networks,
+    registry::Registries,
     scoring::Scoring,
     signal::Signals,
     storage::Accounts,
@@ -100,6 +101,8 @@ pub struct House {
     pub(crate) glass: Glass,
     /// Storage accounts that were looked up.
     pub(crate) accounts: Accounts,
+    /// Registries that were looked up.
+    pub(crate) registries: Registries,
     /// What the vault room keeps in memory.
     pub(crate) vault: HeldKeys,
     /// Deployments of templates that are under way.
@@ -158,6 +161,7 @@ impl House {
             capacity: Capacity::default(),
             glass: Glass::default(),
             accounts: Accounts::default(),
+            registries: Registries::default(),
             vault: HeldKeys::default(),
             deployments: Running::default(),
             pulses: Pulses::default(),

@@ -31,6 +31,8 @@ pub enum Audience<'a> {
     Vault,
     /// What this storage account holds.
     Storage(&'a str),
+    /// What registries hold.
+    Registry,
 }
 
 impl Audience<'_> {
@@ -40,6 +42,7 @@ impl Audience<'_> {
             Self::Management => Sha256::of(bearer.as_bytes()),
             Self::Vault => Sha256::of(format!("vault\n{bearer}").as_bytes()),
             Self::Storage(account) => Sha256::of(format!("storage {account}\n{bearer}").as_bytes()),
+            Self::Registry => Sha256::of(format!("registry\n{bearer}").as_bytes()),
         }
     }
 
@@ -48,6 +51,7 @@ impl Audience<'_> {
             Self::Management => claims::is_management(house.settings(), audience),
             Self::Vault => claims::is_vault(house.settings(), audience),
             Self::Storage(account) => claims::is_storage(house.settings(), account, audience),
+            Self::Registry => claims::is_registry(house.settings(), audience),
         }
     }
 
@@ -62,11 +66,21 @@ impl Audience<'_> {
 /// # Errors
 /// As [`identify`].
 pub async fn identify_at(house: &House, bearer: &str, source: Source, audience: Audience<'_>) -> Result<Caller> {
+    identify_until(house, bearer, source, audience).await.map(|(caller, _)| caller)
+}
+
+/// The same, with the end of the token: what is issued for it ends then too.
+pub(crate) async fn identify_until(
+    house: &House,
+    bearer: &str,
+    source: Source,
+    audience: Audience<'_>,
+) -> Result<(Caller, Timestamp)> {
     let digest = audience.digest(bearer);
     let now = house.now();
     let verified = &house.identity.verified;
-    let who = match verified.get(&digest) {
-        Some((caller, end)) if end > now => caller.who,
+    let (who, end) = match verified.get(&digest) {
+        Some((caller, end)) if end > now => (caller.who, end),
         Some(_) => return Err(expired()),
         None => {
             let since = verified.since();
@@ -80,7 +94,7 @@ pub async fn identify_at(house: &House, bearer: &str, source: Source, audience: 
             }
             // Not sooner: whoever comes with it meanwhile would find it kept, and be asked nothing more.
             verified.remember(since, digest, (Caller { who: who.clone(), source: Source::internal() }, end));
-            who
+            (who, end)
         }
     };
     // What can change while a token lives is asked every time.
@@ -94,7 +108,7 @@ pub async fn identify_at(house: &House, bearer: &str, source: Source, audience: 
         Who::Run(run) if !compute::is_alive(house, run).await? => return Err(refused()),
         Who::Run(_) | Who::Keyed(_) | Who::House | Who::Nobody => {}
     }
-    Ok(Caller { who, source })
+    Ok((Caller { who, source }, end))
 }
 
 /// Who holds the token, until when, the grant it was issued under, and when.

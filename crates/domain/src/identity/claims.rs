@@ -215,8 +215,19 @@ fn own_account<'a>(settings: &Settings, audience: &'a str) -> Option<&'a str> {
     (!name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric())).then_some(name)
 }
 
+/// The audience that opens every registry.
+const REGISTRY: &str = "https://containerregistry.azure.net";
+
+/// Whether a token for this audience opens registries.
+pub(super) fn is_registry(settings: &Settings, audience: &str) -> bool {
+    audience == REGISTRY || audience == settings.audience_of("azurecr")
+}
+
 fn is_data(settings: &Settings, audience: &str) -> bool {
-    audience == STORAGE || own_account(settings, audience).is_some() || is_vault(settings, audience)
+    is_registry(settings, audience)
+        || audience == STORAGE
+        || own_account(settings, audience).is_some()
+        || is_vault(settings, audience)
 }
 
 /// With the port, as the challenge of a vault has it, or without.

@@ -13,6 +13,7 @@ mod mfa;
 mod oauth;
 mod policy;
 mod records;
+pub(crate) mod registry_token;
 mod remembered;
 mod run_token;
 pub(crate) mod service_token;
@@ -23,6 +24,7 @@ mod standing;
 mod token_keys;
 mod way_in;
 
+pub(crate) use authenticate::identify_until;
 pub use authenticate::{Audience, identify, identify_at};
 pub use authority::IssueServerCertificate;
 pub use browser::{GetSignInPage, SignInPage, form_token, is_form_token, new_browser_key};
@@ -53,6 +55,7 @@ pub use mfa::{
     FinishTotpEnrolment, NewRecoveryCodes, PasskeyChallenge, ProveRecoveryCode, ProveTotp, RemovePasskey, RemoveTotp,
     TotpSecret,
 };
+pub(crate) use oauth::prove_service_principal;
 pub use oauth::{
     AZURE_DEVELOPER_CLIENT, ActOnBehalf, Authorize, AuthorizeFault, AuthorizeOutcome, AuthorizeRefusal,
     AuthorizeRequest, COMMAND_LINE_CLIENT, ClientClaim, ClientProof, DecideDevice, DeviceAnswer, DeviceRefusal,
@@ -67,6 +70,7 @@ pub(crate) use policy::{demands_for, demands_mfa, require_mfa, step_up};
 pub use records::{
     Application, ClientCertificate, ClientSecret, FederatedCredential, Member, Membership, Person, Tenant,
 };
+pub use registry_token::RegistryToken;
 pub use run_token::{RunClaims, issue_run_token};
 pub use seal::PublicKey;
 pub use service_token::ServiceToken;
@@ -106,6 +110,8 @@ pub(crate) struct Identity {
     verified: Remembered<[u8; 32], (Caller, Timestamp)>,
     /// Service tokens that verified, by digest.
     service_tokens: Remembered<[u8; 32], service_token::Held>,
+    /// Tokens of registries that verified, by digest.
+    registry_tokens: Remembered<[u8; 32], std::sync::Arc<registry_token::Claims>>,
     /// Applications that were read.
     applications: Remembered<AppId, Application>,
     offers: oauth::Offers,
@@ -252,6 +258,7 @@ impl House {
         // Whatever was verified before may have been revoked by the change.
         self.identity.verified.forget();
         self.identity.service_tokens.forget();
+        self.identity.registry_tokens.forget();
         Ok(())
     }
 }

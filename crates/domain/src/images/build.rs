@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result, Who};
 
 use super::{
@@ -11,10 +12,11 @@ use super::{
     image::{row_id, versions},
     layer::Plan,
     name::{check_image_name, check_model_name},
-    registry,
+    registry::{self, Home},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{BlobRef, Changes, Cx, Op, Row, Shelf},
+    registry::{Published, RepositoryName, objects_of, publish},
     resources::{Resource, ResourceType, Workspace, find, require_for_images, workspace_shelf},
     snapshots::{CodeVersion, find_manifest},
     tracking::{ModelFiles, model_files},
@@ -56,11 +58,16 @@ pub(crate) struct Recipe {
 /// What was made: all of an image but its number.
 pub(crate) struct Built {
     image: Image,
+    /// The registry that its parts were sealed for.
+    home: Home,
+    /// What it is made of.
+    parts: Vec<Published>,
 }
 
 /// Makes layers and documents of an image. Layers that an image of the workspace has already are not made again.
 pub(crate) async fn build<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, recipe: Recipe) -> Result<Built> {
     check_image_name(&recipe.name)?;
+    check_repository(&recipe.name)?;
     let files = model_files(cx, shelf, &recipe.model, recipe.version).await?;
     let at = format!("azureml-models/{}/{}", files.name, files.version);
     let engine = engine(&recipe, &files, &at)?;
@@ -77,11 +84,20 @@ pub(crate) async fn build<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, recipe: Recipe) 
         plan.add_inline("azureml-environment/requirements.txt", Bytes::from(requirements.clone()))?;
         plans.push((plan, String::from("requirements")));
     }
-    let known = cx.all::<Image>(shelf, b"").await?.into_iter().flat_map(|row| row.value.layers);
-    let known: HashMap<String, ImageLayer> = known.map(|layer| (layer.recipe.clone(), layer)).collect();
+    // Only now: what cannot be built makes no registry either.
+    let home = registry::ensure(cx).await?;
+    let known = cx.all::<Image>(shelf, b"").await?.into_iter().map(|row| row.value);
+    let known = known.filter(|image| image.registry == Some(home.guid)).flat_map(|image| {
+        let name = image.name;
+        image.layers.into_iter().map(move |layer| (layer.recipe.clone(), (name.clone(), layer)))
+    });
+    let known: HashMap<String, (String, ImageLayer)> = known.collect();
     let mut layers = Vec::with_capacity(plans.len());
+    let mut parts = Vec::with_capacity(plans.len().saturating_add(1));
     for (plan, about) in plans {
-        layers.push(layer(cx, shelf, plan, about, &known).await?);
+        let (layer, blob) = layer(cx, (shelf, &home), plan, about, &known).await?;
+        parts.push(Published { digest: layer.digest.clone(), length: layer.size, blob });
+        layers.push(layer);
     }
     let version = files.version.to_string();
     let words = document::Words {
@@ -93,6 +109,9 @@ pub(crate) async fn build<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, recipe: Recipe) 
     };
     let config = document::config(&words)?;
     let manifest = document::manifest(&config, &layers)?;
+    let most = u64::try_from(config.len()).unwrap_or(u64::MAX);
+    let blob = cx.put_blob(&home.shelf, most, stream::iter([Ok(Bytes::from(config.clone()))])).await?;
+    parts.push(Published { digest: document::digest_of(config.as_bytes()), length: blob.length, blob: Some(blob) });
     let image = Image {
         name: recipe.name,
         number: 0,
@@ -108,13 +127,14 @@ pub(crate) async fn build<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, recipe: Recipe) 
         requirements,
         built_by: builder(cx),
         built_at: cx.now(),
+        registry: Some(home.guid),
     };
-    Ok(Built { image })
+    Ok(Built { image, home, parts })
 }
 
 impl Built {
-    /// Adds the image to `changes`, and the registry it lies in when the workspace has none yet. An image with the same
-    /// name and digest is taken as it is: then nothing is added.
+    /// Adds the image to `changes`, with what the registry holds of it. An image with the same name and digest is taken as it is: then
+    /// nothing is added.
     pub(crate) async fn keep<O: Op>(
         &self,
         cx: &Cx<'_, O>,
@@ -124,6 +144,9 @@ impl Built {
     ) -> Result<Image> {
         let rows = versions(cx, shelf, &self.image.name).await?;
         if let Some(row) = rows.iter().find(|row| row.value.digest == self.image.digest) {
+            for blob in self.parts.iter().filter_map(|part| part.blob.as_ref()) {
+                cx.drop_blob(blob).await;
+            }
             return Ok(row.value.clone());
         }
         require_for_images(cx, shelf, &workspace.value).await?;
@@ -132,9 +155,16 @@ impl Built {
             last.checked_add(1).ok_or_else(|| Error::new(Kind::Conflict, "the image has too many versions"))?;
         let image = Image { number, ..self.image.clone() };
         changes.put(shelf, &Row::new(row_id(shelf, &image.name, number), image.clone()))?;
-        registry::make_if_missing(cx, changes, workspace).await?;
+        let tags = [number.to_string(), String::from("latest")];
+        publish(cx, &self.home.shelf, &image.name, &self.parts, &image.manifest, &tags, changes).await?;
         Ok(image)
     }
+}
+
+/// The image's name is that of its repository.
+fn check_repository(name: &str) -> Result<()> {
+    let why = "the image is pushed into a repository of this name: single `.` between letters and digits, or any number of `-`";
+    name.parse::<RepositoryName>().map(drop).map_err(|_| Error::invalid("targetImageName", why))
 }
 
 /// What serves the model. Nothing is parsed: the names of files decide.
@@ -199,24 +229,28 @@ async fn code_plan<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, code: &Code) -> Result<
     Ok(plan)
 }
 
+/// A layer in the registry, and its bytes where they were made just now.
 async fn layer<O: Op>(
     cx: &Cx<'_, O>,
-    shelf: &Shelf,
+    (shelf, home): (&Shelf, &Home),
     plan: Plan,
     about: String,
-    known: &HashMap<String, ImageLayer>,
-) -> Result<ImageLayer> {
+    known: &HashMap<String, (String, ImageLayer)>,
+) -> Result<(ImageLayer, Option<BlobRef>)> {
     let recipe = plan.recipe();
-    if let Some(layer) = known.get(&recipe) {
-        return Ok(ImageLayer { about, ..layer.clone() });
+    if let Some((repository, layer)) = known.get(&recipe)
+        && objects_of(cx, home.guid, repository, &layer.digest).await.is_ok()
+    {
+        return Ok((ImageLayer { about, ..layer.clone() }, None));
     }
     let length = plan.length();
-    let blob = cx.put_blob(shelf, MOST_LAYER, Box::pin(plan.stream(cx, shelf))).await?;
+    let blob = cx.put_blob(&home.shelf, MOST_LAYER, Box::pin(plan.stream(cx, shelf))).await?;
     if blob.length != length {
         return Err(Error::internal(format!("a layer of {length} bytes came out with {} bytes", blob.length)));
     }
     let (digest, media_type) = (format!("sha256:{}", blob.sha256), document::LAYER.to_owned());
-    Ok(ImageLayer { digest, size: blob.length, media_type, blob, about, recipe })
+    let layer = ImageLayer { digest, size: blob.length, media_type, blob: None, about, recipe };
+    Ok((layer, Some(blob)))
 }
 
 fn builder<O: Op>(cx: &Cx<'_, O>) -> String {

@@ -4,8 +4,12 @@ use std::str::FromStr;
 
 use kernel::{Error, Result, Timestamp};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::gate::{BlobRef, Cx, Op, Record, Row, Shelf};
+use crate::{
+    gate::{Admission, BlobRef, Cx, Op, Record, Row, Shelf},
+    registry::objects_of,
+};
 
 /// One built image: a number below a name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +42,10 @@ pub struct Image {
     pub built_by: String,
     /// When.
     pub built_at: Timestamp,
+    /// GUID of the registry that it was pushed to; none for images of releases before there was one, which lie on the workspace's
+    /// shelf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<Uuid>,
 }
 
 /// A layer of an image.
@@ -49,8 +57,9 @@ pub struct ImageLayer {
     pub size: u64,
     /// `application/vnd.oci.image.layer.v1.tar`.
     pub media_type: String,
-    /// Where it lies.
-    pub blob: BlobRef,
+    /// Where it lies, on the workspace's shelf; none when it lies in the registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<BlobRef>,
     /// One line about what it holds.
     pub about: String,
     /// Names what it was made from; equal recipes are built once.
@@ -79,6 +88,20 @@ impl Record for Image {
 }
 
 impl Image {
+    /// The stored objects of a layer, in their order, with the shelf that they open on.
+    pub(super) async fn objects(
+        &self,
+        cx: &Admission<'_>,
+        shelf: &Shelf,
+        layer: &ImageLayer,
+    ) -> Result<(Shelf, Vec<BlobRef>)> {
+        match (&layer.blob, self.registry) {
+            (Some(blob), _) => Ok((shelf.clone(), vec![blob.clone()])),
+            (None, Some(registry)) => objects_of(cx, registry, &self.name, &layer.digest).await,
+            (None, None) => Err(Error::internal("a layer that lies nowhere")),
+        }
+    }
+
     /// Bytes of all layers.
     pub fn size(&self) -> u64 {
         self.layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size))

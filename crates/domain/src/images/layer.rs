@@ -34,6 +34,12 @@ enum Content {
         length: u64,
     },
     Inline(Bytes),
+    /// Objects of whichever shelf, one after the other.
+    Objects {
+        shelf: Shelf,
+        objects: Vec<BlobRef>,
+        length: u64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +64,11 @@ impl Plan {
     pub(super) fn add_snapshot_file(&mut self, path: &str, file: SnapshotFile) -> Result<()> {
         let content = Content::Snapshot { sha256: file.sha256, length: file.length };
         self.insert(path, Entry { content, is_program: file.executable })
+    }
+
+    /// Adds what lies in several objects, or on another shelf.
+    pub(super) fn add_objects(&mut self, path: &str, shelf: Shelf, objects: Vec<BlobRef>, length: u64) -> Result<()> {
+        self.insert(path, Entry { content: Content::Objects { shelf, objects, length }, is_program: false })
     }
 
     /// Adds a file whose bytes are at hand.
@@ -98,6 +109,9 @@ impl Plan {
                 Content::Snapshot { sha256, .. } => (if entry.is_program { "x" } else { "f" }, sha256.clone()),
                 Content::Stored(blob) => ("f", blob.sha256.clone()),
                 Content::Inline(bytes) => ("f", seal::sha256_hex(bytes)),
+                Content::Objects { objects, .. } => {
+                    ("f", objects.iter().map(|object| object.sha256.as_str()).collect::<Vec<_>>().join(" "))
+                }
             };
             // Paths hold no zero bytes, so no two lists read alike.
             hash.update(format!("{path}\0{kind}\0{digest}\0").as_bytes());
@@ -142,7 +156,7 @@ impl Entry {
         match &self.content {
             Content::Directory => 0,
             Content::Stored(blob) => blob.length,
-            Content::Snapshot { length, .. } => *length,
+            Content::Snapshot { length, .. } | Content::Objects { length, .. } => *length,
             Content::Inline(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
         }
     }
@@ -158,6 +172,7 @@ async fn piece<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, path: String, entry: Entry)
         Content::Stored(blob) if blob.length == 0 => stream::empty().boxed(),
         Content::Stored(blob) => cx.open_blob(shelf, &blob, Range::ALL).await?,
         Content::Snapshot { sha256, .. } => open_file(cx, shelf, &sha256).await?.0,
+        Content::Objects { shelf, objects, .. } => cx.open_blobs(&shelf, objects).await?,
     };
     let padding = zeros(padded(length).saturating_sub(length));
     let around = |bytes: Bytes| stream::iter((!bytes.is_empty()).then_some(Ok(bytes)));

@@ -10,7 +10,7 @@ use super::{
     layer::Plan,
 };
 use crate::{
-    gate::{ByteStream, Cx, Op, Range},
+    gate::{Admission, ByteStream, Cx, Op, Shelf},
     resources::workspace_shelf,
 };
 use futures::{StreamExt, stream};
@@ -150,14 +150,15 @@ impl Op for ReadImage {
             ReadPart::Manifest => Ok(at_hand(document::MANIFEST, image.manifest)),
             ReadPart::Config => Ok(at_hand(document::CONFIG, image.config)),
             ReadPart::Layer(digest) => {
-                let layer = image.layers.into_iter().find(|layer| layer.digest == digest);
+                let layer = image.layers.iter().find(|layer| layer.digest == digest);
                 let layer = layer.ok_or_else(|| Error::not_found("the layer"))?;
                 cx.note("layer", &layer.digest);
-                let content = cx.open_blob(&shelf, &layer.blob, Range::ALL).await?;
-                Ok((layer.media_type, layer.size, content))
+                let (shelf, objects) = image.objects(cx, &shelf, layer).await?;
+                let content = cx.open_blobs(&shelf, objects).await?;
+                Ok((layer.media_type.clone(), layer.size, content))
             }
             ReadPart::Archive => {
-                let plan = layout(image)?;
+                let plan = layout(cx, &shelf, image).await?;
                 let length = plan.length();
                 Ok((String::from("application/x-tar"), length, plan.open(cx, &shelf).await?))
             }
@@ -172,16 +173,17 @@ fn at_hand(media_type: &str, text: String) -> (String, u64, ByteStream) {
 }
 
 /// The OCI image layout: `oci-layout`, `index.json`, and every part under its digest.
-fn layout(image: Image) -> Result<Plan> {
+async fn layout(cx: &Admission<'_>, shelf: &Shelf, image: Image) -> Result<Plan> {
     let mut plan = Plan::default();
     let at = |digest: &str| format!("blobs/{}", digest.replacen(':', "/", 1));
     plan.add_inline("oci-layout", Bytes::from_static(br#"{"imageLayoutVersion":"1.0.0"}"#))?;
     let tag = format!("{}:{}", image.name, image.number);
     plan.add_inline("index.json", Bytes::from(document::index(&image.manifest, &tag)?))?;
-    plan.add_inline(&at(&image.digest), Bytes::from(image.manifest))?;
-    plan.add_inline(&at(&document::digest_of(image.config.as_bytes())), Bytes::from(image.config))?;
-    for layer in image.layers {
-        plan.add(&at(&layer.digest), layer.blob)?;
+    plan.add_inline(&at(&image.digest), Bytes::from(image.manifest.clone()))?;
+    plan.add_inline(&at(&document::digest_of(image.config.as_bytes())), Bytes::from(image.config.clone()))?;
+    for layer in &image.layers {
+        let (shelf, objects) = image.objects(cx, shelf, layer).await?;
+        plan.add_objects(&at(&layer.digest), shelf, objects, layer.size)?;
     }
     Ok(plan)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Registry, Resource, ResourceType, StorageAccount, find};
+use super::{Registry, Resource, ResourceType, StorageAccount, find, registry::require_admin_for_credentials};
 use crate::gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row};
 
 const ATTEMPTS: usize = 8;
@@ -22,6 +22,14 @@ pub trait Keyed: ResourceType {
     const REGENERATE: Action;
     /// Their names.
     const NAMES: [&'static str; 2];
+
+    /// Refuses what is asked of keys that are not taken.
+    ///
+    /// # Errors
+    /// `Conflict`.
+    fn require_keys(_: &Resource<Self>) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Keyed for StorageAccount {
@@ -35,6 +43,10 @@ impl Keyed for Registry {
     const REGENERATE: Action =
         Action::new("Microsoft.ContainerRegistry/registries/regenerateCredential/action", Class::Control);
     const NAMES: [&'static str; 2] = ["password", "password2"];
+
+    fn require_keys(registry: &Resource<Self>) -> Result<()> {
+        require_admin_for_credentials(registry)
+    }
 }
 
 /// The keys of one resource, by its GUID; on the system's shelf.
@@ -150,6 +162,7 @@ impl<P: Keyed> Op for ListAccountKeys<P> {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         for _ in 0..ATTEMPTS {
             let (_, row) = find::<P, _>(cx, &self.id).await?;
+            P::require_keys(&row.value)?;
             let mut changes = Changes::new();
             let keys = ensure::<P, _>(cx, row.value.guid, &mut changes).await?;
             let done = if changes.is_empty() { Ok(()) } else { cx.commit(changes).await };
@@ -199,6 +212,7 @@ impl<P: Keyed> Op for RegenerateAccountKey<P> {
         cx.note("key", name);
         for _ in 0..ATTEMPTS {
             let (_, row) = find::<P, _>(cx, &self.id).await?;
+            P::require_keys(&row.value)?;
             let of = row.value.guid;
             let mut keys = match cx.get::<AccountKeys>(cx.system(), of.as_bytes()).await? {
                 Some(keys) => keys,

@@ -66,9 +66,33 @@ impl StorageAccount {
     }
 }
 
-/// An image registry; made when the first image is built.
+/// A container registry: repositories of sealed images. A workspace's own is made when its first image is built.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Registry {}
+pub struct Registry {
+    /// Whether its admin account, with two passwords, is taken. Those of before there was a protocol had one.
+    #[serde(default = "yes")]
+    pub admin_enabled: bool,
+    /// `Basic` and the like: a name for clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sku: Option<String>,
+    /// Its own identity, once it was given one: in its name a customer's key is used. Nobody obtains its token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<PrincipalId>,
+    /// The customer's key that holds its images; the server's own keyring does when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<CustomerKey>,
+}
+
+impl Registry {
+    /// One of which nothing is said but whether its admin account is on.
+    pub fn with_admin(admin_enabled: bool) -> Self {
+        Self { admin_enabled, sku: None, identity: None, encryption: None }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
 
 /// A telemetry store: where scoring requests are kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -73,7 +73,7 @@ impl Companion for Registry {
     const HAS_ADDRESS: bool = true;
 
     fn fresh(_: TenantId) -> Self {
-        Self {}
+        Self::with_admin(false)
     }
 
     fn of(workspace: &Workspace) -> Option<&ResourceId> {
@@ -181,6 +181,20 @@ impl<P> CheckCompanionName<P> {
     /// Asks for this name.
     pub fn new(subscription: SubscriptionId, name: String) -> Self {
         Self { subscription, name, kind: PhantomData }
+    }
+
+    pub(super) fn place(&self) -> ResourceId {
+        ResourceId::subscription(self.subscription)
+    }
+}
+
+impl<P: Companion> CheckCompanionName<P> {
+    pub(super) async fn answer<O: Op>(&self, cx: &Cx<'_, O>) -> Result<NameAnswer> {
+        if let Err(why) = P::check_name(&self.name) {
+            return Ok(NameAnswer::Unfit(why.public().to_owned()));
+        }
+        let holder = address::holder::<P, _>(cx, &self.name).await?;
+        Ok(if holder.is_some() { NameAnswer::Taken } else { NameAnswer::Free })
     }
 }
 

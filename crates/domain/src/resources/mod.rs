@@ -21,6 +21,7 @@ mod managed_group;
 mod managed_identity;
 mod name;
 mod quota;
+mod registry;
 mod resource;
 mod scope;
 mod storage_account;
@@ -65,6 +66,7 @@ pub use managed_identity::{
 };
 pub(crate) use quota::local_quotas;
 pub use quota::{ListQuotas, ListUsages, Quota, QuotaOutcome, QuotaWanted, UpdateQuotas};
+pub use registry::{PutRegistry, RegistryWanted};
 pub use resource::{
     DeleteResource, GetResource, ListResources, Precondition, PutResource, Resource, ResourceType, SystemData, Written,
     workspace_shelf,

@@ -13,7 +13,9 @@ use super::{
     Edition, KeyVault, Precondition, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, SystemData,
     Telemetry, Written, collection,
     deleted_workspace::{hold_group, recover, resting, rests},
-    find, name, row_id, support_app,
+    find, name,
+    registry::require_admin,
+    row_id, support_app,
     throughput::{DEFAULT_THROUGHPUT, default_throughput, require_same_throughput},
     workspace_change::{Wanted, check_retention, rewrite},
     workspace_identity,
@@ -304,7 +306,8 @@ impl PutWorkspace {
             maker.companion(&group, self.request.application_insights, &named, telemetry).await?;
         let (container_registry, registry) = match self.request.container_registry {
             Some(id) => {
-                let (id, _, guid) = maker.brought::<Registry>(id).await?;
+                let (id, brought, guid) = maker.brought::<Registry>(id).await?;
+                require_admin(&id, &brought)?;
                 let keys = maker.keys::<Registry>(&id, guid, false).await?;
                 (Some(id), keys)
             }

@@ -40,6 +40,7 @@ pub(super) fn start<O: Op>(
         size: layer.size,
         media_type: layer.media_type.clone(),
         blob: layer.blob.clone(),
+        registry: image.registry.map(|registry| (registry, image.name.clone())),
     });
     let engine = match &image.engine {
         images::Engine::Onnx { model } => compute::Engine::Onnx { model: model.clone() },

@@ -24,6 +24,7 @@ use crate::{
     identity::{SweepSignIns, look_after_tokens},
     impact::prove_what_is_raised,
     platform_metrics::keep_counting,
+    registry::sweep_registries,
     resealing::reseal_what_is_due,
     resources::{ListDuePurges, ListDueSyncs, ListDueVaults, PurgeDue, PurgeDueVault},
     scoring::flush_requests,
@@ -127,6 +128,9 @@ async fn rotate_and_remove(house: Arc<House>, mut stop: watch::Receiver<bool>) {
         }
         if let Err(fault) = sweep_uploads(&house).await {
             tracing::error!(?fault, "uploads that were given up could not be removed; it is tried again");
+        }
+        if let Err(fault) = sweep_registries(&house).await {
+            tracing::error!(?fault, "registries could not be swept; it is tried again");
         }
         if is_over(&mut stop, KEYS).await {
             return;

@@ -11,6 +11,7 @@ pub mod history;
 pub mod keyvault;
 pub mod mlflow;
 pub mod monitor;
+pub mod oci;
 pub mod safekeeping;
 pub mod score;
 pub mod signin;
@@ -28,6 +29,7 @@ pub fn doors() -> Doors {
         .face(credential::doors)
         .face(agent::doors)
         .face(blob::doors)
+        .face(oci::doors)
         .face(monitor::doors)
         .face(safekeeping::doors)
         .face(score::doors)

@@ -24,6 +24,7 @@ fn every_door_that_deploys_grants_changes_keys_or_destroys_is_guarded() {
         "purge",
         "regeneratecredential",
         "regeneratekey",
+        "registries/write",
         "resealencryption",
         "resynckeys",
         "rotate",

@@ -130,6 +130,8 @@ const OF_THE_HOUSE: &[&str] = &[
     "Microsoft.Authorization/roleAssignmentSchedules/end/action",
     "Microsoft.Authorization/roleEligibilitySchedules/end/action",
     "Microsoft.Authorization/rootKey/move/action",
+    "Microsoft.ContainerRegistry/registries/sweep",
+    "Microsoft.ContainerRegistry/registries/sweep/read",
     "Microsoft.Directory/certificates/issue/action",
     "Microsoft.Directory/grants/revoke/action",
     "Microsoft.Directory/grants/stale/delete",

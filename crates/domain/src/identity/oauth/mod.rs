@@ -22,6 +22,7 @@ mod on_behalf_of;
 mod redirect;
 mod refresh;
 mod refusal;
+mod registry;
 mod request;
 mod scope;
 mod ticket;
@@ -49,6 +50,7 @@ pub use upkeep::{FindStale, RemoveStale, look_after_tokens};
 pub(in crate::identity) use client::{application_name, is_built_in};
 pub(in crate::identity) use grant::{ends_at, revoke_grants, stands};
 pub(crate) use redirect::check_redirect_uri;
+pub(crate) use registry::prove_service_principal;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -21,6 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Fault, GROUP, list, managed_groups, named, precondition, show, storage_accounts};
+use super::{Fault, GROUP, list, named, precondition, registries, show, storage_accounts};
 use crate::{Doors, Guest};
 
 /// The doors of companions.
@@ -30,11 +31,11 @@ pub(super) fn doors(doors: Doors) -> Doors {
     let names = "/subscriptions/{subscription}/providers/Microsoft.Storage/checkNameAvailability";
     doors
         .open::<CheckCompanionName<StorageAccount>, _, _>(Method::POST, names, check_name)
-        .face(made_plainly::<Registry>)
         .face(made_plainly::<Telemetry>)
         .face(companion::<StorageAccount>)
         .face(storage_accounts::doors)
         .face(companion::<Registry>)
+        .face(registries::doors)
         .face(companion::<Telemetry>)
         .open::<ListAccountKeys<StorageAccount>, _, _>(Method::POST, &format!("{account}/listKeys"), list_keys)
         .open::<RegenerateAccountKey<StorageAccount>, _, _>(
@@ -96,8 +97,11 @@ impl Shown for Registry {
     const CREATED: StatusCode = StatusCode::CREATED;
 
     fn view(guest: &Guest, row: &Row<Resource<Self>>) -> Value {
-        let server = format!("{}.azurecr.{}", row.value.id.name(), guest.house().settings().suffix);
-        json!({"loginServer": server, "provisioningState": "Succeeded"})
+        registries::view(guest, row)
+    }
+
+    fn whole(guest: &Guest, row: &Row<Resource<Self>>) -> wire::arm::Resource<Value> {
+        registries::whole(guest, row)
     }
 }
 

@@ -32,6 +32,7 @@ mod policy_states;
 mod private_endpoints;
 mod providers;
 mod quotas;
+mod registries;
 mod reseal;
 mod snapshots;
 mod storage_accounts;

@@ -1,0 +1,113 @@
+//! Images that the server itself makes: pushed into a repository in the commit of whoever makes them, and read from there.
+
+use std::collections::BTreeMap;
+
+use kernel::{Error, Kind, Result};
+use uuid::Uuid;
+
+use super::{
+    Digest, RepositoryName, TagName,
+    content::{Content, Link, Object, Part, Stored, content_of, link_of},
+    document::Document,
+    put_manifest::add_manifest,
+    repository::{ensure, named},
+};
+use crate::gate::{Admission, BlobRef, Changes, Row, Shelf};
+
+/// A part of an image.
+pub(crate) struct Published {
+    /// `sha256:…`.
+    pub(crate) digest: String,
+    /// Bytes.
+    pub(crate) length: u64,
+    /// Its bytes, sealed for the registry's shelf; none when the registry has them.
+    pub(crate) blob: Option<BlobRef>,
+}
+
+/// Adds an image to a repository with `changes`: its parts, its manifest, its tags. Bytes that the registry had already are left to the
+/// sweep.
+pub(crate) async fn publish(
+    cx: &Admission<'_>,
+    shelf: &Shelf,
+    repository: &str,
+    parts: &[Published],
+    manifest: &str,
+    tags: &[String],
+    changes: &mut Changes,
+) -> Result<()> {
+    let name: RepositoryName = repository.parse()?;
+    let repository = ensure(cx, shelf, &name, changes).await?;
+    let document = Document::read(manifest, None)?;
+    let tags: Vec<TagName> = tags.iter().map(|tag| tag.parse()).collect::<Result<_>>()?;
+    let digest = Digest::of_sha256(&seal::sha256_hex(manifest.as_bytes()));
+    let parts: BTreeMap<&str, &Published> = parts.iter().map(|part| (part.digest.as_str(), part)).collect();
+    let is_new = add_manifest(cx, shelf, &repository, (&digest, manifest), &document, &tags, changes).await?;
+    if !is_new {
+        return Ok(());
+    }
+    for part in parts.values() {
+        let digest: Digest = part.digest.parse()?;
+        let content = content_of(cx, shelf, &digest).await?;
+        let link = link_of(cx, shelf, &repository, &digest).await?;
+        let is_linked = link.is_some();
+        let mut content = match (content, &part.blob) {
+            (Some(content), _) => content,
+            (None, Some(blob)) => {
+                let stored = Stored::One(Object(blob.clone()));
+                let fresh = Content { digest: digest.clone(), length: part.length, stored, links: 0 };
+                Row::new(shelf.name_id::<Content>(digest.as_str()), fresh)
+            }
+            // Removed since it was looked at.
+            (None, None) => {
+                return Err(Error::new(Kind::Stale, "a layer was just removed from the registry; try again"));
+            }
+        };
+        let mut link = link.unwrap_or_else(|| {
+            let fresh = Link { digest: digest.clone(), length: part.length, uses: 0, touched_at: cx.now() };
+            Row::new(repository.of_digest::<Link>(shelf, &digest), fresh)
+        });
+        link.value.uses = link.value.uses.saturating_add(1);
+        changes.put(shelf, &link)?;
+        if !is_linked {
+            content.value.links = content.value.links.saturating_add(1);
+            changes.put(shelf, &content)?;
+        }
+    }
+    Ok(())
+}
+
+/// The stored objects of a blob of a repository, in their order, with the shelf that they open on.
+///
+/// # Errors
+/// `Conflict` when somebody deleted it there; what the registry's own key says.
+pub(crate) async fn objects_of(
+    cx: &Admission<'_>,
+    registry: Uuid,
+    repository: &str,
+    digest: &str,
+) -> Result<(Shelf, Vec<BlobRef>)> {
+    let gone = || {
+        let why = format!(
+            "`{digest}` of the image `{repository}` is not in the workspace's registry any more; build the image again, or push it"
+        );
+        Error::new(Kind::Conflict, why)
+    };
+    let shelf = cx.shelf(registry).await.map_err(|fault| match fault.kind() {
+        Kind::NotFound => {
+            Error::new(Kind::Conflict, "the registry that holds the image was deleted; build the image again")
+        }
+        _ => fault,
+    })?;
+    let (name, digest): (RepositoryName, Digest) = (repository.parse()?, digest.parse()?);
+    let found = named(cx, &shelf, &name).await?.ok_or_else(gone)?.value;
+    link_of(cx, &shelf, &found, &digest).await?.ok_or_else(gone)?;
+    let content = content_of(cx, &shelf, &digest).await?.ok_or_else(gone)?.value;
+    let objects = match content.stored {
+        Stored::Nothing => Vec::new(),
+        Stored::One(object) => vec![object.0],
+        Stored::Parts { id, .. } => {
+            cx.all::<Part>(&shelf, id.as_bytes()).await?.into_iter().map(|row| row.value.blob).collect()
+        }
+    };
+    Ok((shelf, objects))
+}
