@@ -368,7 +368,7 @@ mod tests {
         let wrapper = b"\x80\x04\x8c\x13joblib.numpy_pickle\x8c\x11NumpyArrayWrapper\x93)\x81}(\x8c\x05shapeK\x02\x85\x8c\x05dtype\
             \x8c\x05numpy\x8c\x05dtype\x93\x8c\x02f8\x89\x88\x87R(K\x03\x8c\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\
             \x8c\x1bnumpy_array_alignment_bytesK\x10ub";
-        let array = b"\x03...cos\nsystem\n....";
+        let array = b"\x03...cos\nsystem\n.....";
         let array = array.get(..20).unwrap();
         let clean = [wrapper.as_slice(), array, b"."].concat();
         let (named, done) = found(&clean);
