@@ -20,8 +20,7 @@ use kernel::{Error, Kind, ResourceId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Fault, GROUP, list, managed_groups, named, precondition, show, storage_accounts};
-use super::{Fault, GROUP, list, named, precondition, registries, show, storage_accounts};
+use super::{Fault, GROUP, list, managed_groups, named, precondition, registries, show, storage_accounts};
 use crate::{Doors, Guest};
 
 /// The doors of companions.
