@@ -32,6 +32,6 @@ pub fn forbid_core_dumps() -> std::io::Result<()> {
 }
 
 pub use agent::agent_main;
-pub use jail_tls::{DoorIdentity, MakeDoor};
 pub use jail::jail_main;
+pub use jail_tls::{DoorIdentity, MakeDoor};
 pub use probe::probe;

@@ -46,7 +46,7 @@ mod resealing;
 mod run_secrets;
 mod signin;
 mod spelling;
-mod traces;
 mod takeover;
+mod traces;
 mod tracking_group;
 mod vault;

@@ -12,8 +12,7 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunId, Timestamp};
 use super::{
     LoggedModel, LoggedModelStatus, ModelSource, Run, RunStatus, VersionView,
     attempt::{Attempt, settle},
-    experiment, logged_model,
-    ownership,
+    experiment, logged_model, ownership,
     registry::{self, Claims, NewModelVersion, PROMPT_TAG, TakenOver},
     run::{self, Place, RUN_NAME_TAG, WARNING_TAG},
     source, text,

@@ -43,10 +43,10 @@ mod source;
 #[cfg(test)]
 mod tests;
 pub mod text;
-mod traces;
-pub mod webhooks;
 mod ticket;
+mod traces;
 mod uploads;
+pub mod webhooks;
 
 pub use artifact::{ModelSource, Owner, add_artifact};
 pub use artifact_path::ArtifactPath;
@@ -88,13 +88,13 @@ pub use search::Page;
 pub use search_models::SearchRegisteredModels;
 pub use search_runs::SearchRuns;
 pub use ticket::{FileTicket, IssueFileTicket, ticket_for_file, ticket_for_part};
-pub use uploads::{
-    AbortUpload, BeginUpload, BegunUpload, CompleteUpload, ListUploadParts, PartTicket, PutUploadPart, ReceivedPart,
-    UploadState, sweep_uploads,
-};
 pub use traces::{
     Aggregation, Assessment, AssessmentFault, AssessmentPatch, CorrelateTraces, Correlation, CreateAssessment,
     DataPoint, DeleteAssessment, DeleteTraces, Expected, GetAssessment, GetTrace, LinkTraces, ListTraces, LogSpans,
     MeasureTraces, Measured, NewSpan, NewTrace, OpenedTrace, OpenedTraces, ReadTraces, SearchTraces, SpanHead,
     SpanStatus, StartTrace, Trace, TraceChange, TraceState, UpdateAssessment, UpdateTrace, Verdict,
+};
+pub use uploads::{
+    AbortUpload, BeginUpload, BegunUpload, CompleteUpload, ListUploadParts, PartTicket, PutUploadPart, ReceivedPart,
+    UploadState, sweep_uploads,
 };

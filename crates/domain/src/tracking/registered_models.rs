@@ -8,8 +8,7 @@ use super::{
     action::{DELETE_MODELS, READ_MODELS, WRITE_MODELS},
     artifact::{Artifact, Owner},
     attempt::{Attempt, settle},
-    hold,
-    ownership, registry,
+    hold, ownership, registry,
     scan::scan,
     text, webhooks,
 };

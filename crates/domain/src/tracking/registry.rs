@@ -17,7 +17,6 @@ use crate::{
     resources::workspace_shelf,
 };
 
-
 /// The tag of models and versions that are prompts: all text, no files.
 pub(super) const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
 /// Most files of one version.

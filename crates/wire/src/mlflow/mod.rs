@@ -5,8 +5,8 @@ mod model;
 mod registry;
 mod run;
 mod trace;
-mod webhook;
 mod upload;
+mod webhook;
 
 pub use model::{
     LoggedModel, LoggedModelData, LoggedModelInfo, LoggedModelMetric, LoggedModelReply, LoggedModels, Registration,

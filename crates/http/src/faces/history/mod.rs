@@ -34,8 +34,8 @@ use http::{HeaderValue, header};
 use kernel::{Caller, Error, Kind, ResourceId, Result, RunId};
 use serde::Serialize;
 
-use super::arm::WORKSPACE;
 pub(super) use super::arm::Fault;
+use super::arm::WORKSPACE;
 use crate::{Doors, Guest};
 
 /// The doors of this face.

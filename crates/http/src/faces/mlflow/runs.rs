@@ -53,7 +53,8 @@ pub(super) fn run_id(fields: &Fields) -> Result<RunId> {
 
 fn parse_run_id(id: &str) -> Result<RunId> {
     let quoted = || serde_json::Value::String(text::echo(id));
-    id.parse().map_err(|_| Error::new(Kind::Invalid, format!("Invalid value {} for parameter 'run_id' supplied.", quoted())))
+    id.parse()
+        .map_err(|_| Error::new(Kind::Invalid, format!("Invalid value {} for parameter 'run_id' supplied.", quoted())))
 }
 
 pub(super) fn status(fields: &Fields) -> Result<Option<RunStatus>> {
