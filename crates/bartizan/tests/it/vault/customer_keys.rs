@@ -466,8 +466,8 @@ async fn f10_a_held_workspace_has_a_managed_group_that_ends_with_it_alone() {
     let kinds: Vec<_> = parts.iter().map(|one| one["type"].as_str().unwrap()).collect();
     let wanted = [
         "Microsoft.DocumentDB/databaseAccounts",
-        "Microsoft.Search/searchServices",
         "Microsoft.Storage/storageAccounts",
+        "Microsoft.Search/searchServices",
     ];
     assert_eq!(kinds, wanted);
     for part in &parts {
