@@ -1,6 +1,6 @@
 //! What can go wrong, in the words of the domain. Only faces know status codes.
 
-use std::fmt;
+use std::{fmt, num::NonZeroU32};
 
 /// The closed list of ways an operation can fail. A new kind breaks every face at compile time: that is the feature.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -38,6 +38,8 @@ pub struct Error {
     target: Option<String>,
     code: Option<&'static str>,
     challenge: Option<String>,
+    /// As small as this so that results stay small.
+    wait: Option<NonZeroU32>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -47,7 +49,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind with a sentence for the caller.
     pub fn new(kind: Kind, public: impl Into<String>) -> Self {
-        Self { kind, public: public.into(), target: None, code: None, challenge: None, source: None }
+        Self { kind, public: public.into(), target: None, code: None, challenge: None, wait: None, source: None }
     }
 
     /// The caller sent something malformed; `field` names it.
@@ -59,6 +61,7 @@ impl Error {
             target: Some(field),
             code: None,
             challenge: None,
+            wait: None,
             source: None,
         }
     }
@@ -94,6 +97,13 @@ impl Error {
         self
     }
 
+    /// Says in how many seconds it is worth trying again; one at least.
+    #[must_use]
+    pub fn wait(mut self, seconds: u64) -> Self {
+        self.wait = NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX).max(1));
+        self
+    }
+
     /// Names what it is about: a field, or a resource's id.
     #[must_use]
     pub fn about(mut self, target: impl Into<String>) -> Self {
@@ -114,6 +124,11 @@ impl Error {
     /// What a new sign-in has to show, when that would help.
     pub fn challenge(&self) -> Option<&str> {
         self.challenge.as_deref()
+    }
+
+    /// In how many seconds it is worth trying again, where that is known; never 0.
+    pub fn waits(&self) -> Option<u64> {
+        self.wait.map(|seconds| u64::from(seconds.get()))
     }
 
     /// The stable code of the reason, where the kind alone does not say enough.

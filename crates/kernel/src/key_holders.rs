@@ -39,6 +39,12 @@ pub trait KeyHolders: std::fmt::Debug + Send + Sync {
     /// Whether what lies at a place may be held by a holder.
     fn rule(&self, holder: &str, place: &ResourceId) -> HolderRule;
 
+    /// Whether people may be named who open, two together, what a holder locks. It is the operator's word, given for each holder: whose
+    /// a key elsewhere is cannot be told here, so nobody else can agree in its owner's place.
+    fn may_be_opened_without(&self, _holder: &str) -> bool {
+        false
+    }
+
     /// Wraps a key for a purpose.
     async fn wrap(&self, key: &KeyElsewhere, purpose: Agreement<'_>, plain: &Secret<Vec<u8>>) -> StoreResult<Vec<u8>>;
 

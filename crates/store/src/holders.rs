@@ -7,7 +7,8 @@
 //! ]}
 //! ```
 //!
-//! The drivers are those of the root key. One that names a key holds with that key alone.
+//! The drivers are those of the root key. One that names a key holds with that key alone. With `"break-glass": true`, people may be named
+//! who open, two together, what it locks; without it nobody may.
 
 use std::{
     collections::HashMap,
@@ -48,6 +49,9 @@ struct Holder {
     /// Resource ids below which it may be used; anywhere when none is named.
     #[serde(default)]
     scopes: Vec<ResourceId>,
+    /// Whether people may be named who open, two together, what it locks (break-glass).
+    #[serde(default, rename = "break-glass")]
+    break_glass: bool,
 }
 
 /// The holders that an operator named.
@@ -188,6 +192,10 @@ impl KeyHolders for Holders {
         }
     }
 
+    fn may_be_opened_without(&self, holder: &str) -> bool {
+        self.holders.iter().any(|known| known.name == holder && known.break_glass)
+    }
+
     async fn wrap(&self, key: &KeyElsewhere, purpose: Agreement<'_>, plain: &Secret<Vec<u8>>) -> StoreResult<Vec<u8>> {
         let provider = self.provider(key)?;
         Ok(in_time(key, provider.wrap(purpose, plain)).await?.into_bytes().to_vec())
@@ -236,5 +244,23 @@ mod tests {
             assert_eq!(found(rest).as_deref(), Some(expected), "{rest}");
         }
         assert_eq!(found("one/a/b"), None);
+    }
+
+    #[test]
+    fn break_glass_is_off_for_a_holder_until_the_operator_says_so() {
+        let read = |said: serde_json::Value| {
+            let mut holder =
+                json!({"name": "a", "at": {"kind": "pkcs11", "module": "/m", "token": "t", "pin_file": "/p"}});
+            if !said.is_null() {
+                holder["break-glass"] = said;
+            }
+            serde_json::from_value::<Holder>(holder).map(|holder| holder.break_glass)
+        };
+        assert!(!read(json!(null)).unwrap());
+        assert!(read(json!(true)).unwrap());
+        assert!(!read(json!(false)).unwrap());
+        for bad in [json!("true"), json!(1), json!({})] {
+            assert!(read(bad.clone()).is_err(), "{bad}");
+        }
     }
 }

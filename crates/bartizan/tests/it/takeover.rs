@@ -79,26 +79,40 @@ async fn what_is_taken_over_keeps_its_id_user_and_times_and_says_who_took_it() {
     };
     let create = format!("{api}/mlflow/registered-models/create");
     let post = async |place: &str, body: Value| test.ask(owner, Method::POST, place, Some(&body)).await;
-    assert_eq!(post(&create, json!({"name": "wine"})).await.0, 200);
-    let (status, said) = post(&import("model-versions"), version(3)).await;
+    assert_eq!(post(&create, json!({"name": "own"})).await.0, 200);
+    let mut other = version(3);
+    other["name"] = json!("own");
+    let tag = json!({"name": "own", "key": "bartizan.import.source", "value": SOURCE});
+    assert_eq!(post(&format!("{api}/mlflow/registered-models/set-tag"), tag).await.0, 400);
+    let (status, said) = post(&import("model-versions"), other).await;
     assert_eq!(status, 409, "a model that was made here takes no versions of elsewhere: {said}");
-    let tag = json!({"name": "wine", "key": "bartizan.import.source", "value": SOURCE});
-    assert_eq!(post(&format!("{api}/mlflow/registered-models/set-tag"), tag).await.0, 200);
+    let by = json!([{"key": "bartizan.import.by", "value": "somebody else"}]);
+    assert_eq!(post(&create, json!({"name": "wine", "tags": by})).await.0, 400);
+    let batch = json!({"run_id": RUN, "tags": by});
+    assert_eq!(post(&format!("{api}/mlflow/runs/log-batch"), batch).await.0, 400);
+    let own = json!({"run_id": RUN, "key": "bartizan.import.source", "value": SOURCE});
+    assert_eq!(post(&format!("{api}/mlflow/runs/set-tag"), own).await.0, 200, "what it says already");
+    let tag = json!({"run_id": RUN, "key": "bartizan.import.source"});
+    assert_eq!(post(&format!("{api}/mlflow/runs/delete-tag"), tag).await.0, 400);
+    let from = json!([{"key": "bartizan.import.source", "value": SOURCE}]);
+    assert_eq!(post(&create, json!({"name": "wine", "tags": from})).await.0, 200);
     for number in [3, 1] {
         let (status, said) = post(&import("model-versions"), version(number)).await;
         assert_eq!((status, &said["model_version"]["current_stage"]), (200, &json!("Staging")), "{said}");
     }
     assert_eq!(post(&import("model-versions"), version(3)).await.1["error_code"], "RESOURCE_ALREADY_EXISTS");
+    for bad in ["file:///etc", "http://169.254.169.254/", "s3://b/k"] {
+        let mut body = version(9);
+        body["files"] = json!(bad);
+        assert_eq!(post(&import("model-versions"), body).await.0, 400, "{bad}");
+    }
     let (_, next) = post(
         &format!("{api}/mlflow/model-versions/create"),
         json!({"name": "wine", "source": format!("models:/m-{RUN}")}),
     )
     .await;
     assert_eq!(next["model_version"]["version"], "4", "{next}");
-    for bad in ["file:///etc", "http://169.254.169.254/", "s3://b/k"] {
-        let mut body = version(9);
-        body["files"] = json!(bad);
-        assert_eq!(post(&import("model-versions"), body).await.0, 400, "{bad}");
-    }
+    let (status, said) = post(&import("model-versions"), version(2)).await;
+    assert_eq!(status, 409, "its numbers are given here from now on: {said}");
     test.end().await;
 }

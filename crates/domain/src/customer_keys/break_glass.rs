@@ -1,5 +1,6 @@
 //! Agreeing beforehand to who may open a workspace without its customer's key (requirement X-14). Off until somebody who has every right
-//! on that key agrees, while it opens the workspace.
+//! on that key agrees, while it opens the workspace. Where the key is elsewhere, nobody's rights on it can be told: then it is off until
+//! the operator says of its holder that this may be agreed to.
 
 use std::collections::BTreeSet;
 
@@ -197,13 +198,33 @@ fn no_key() -> Error {
 async fn require_holder<O: Op>(cx: &Cx<'_, O>, key: &CustomerKey, of: &ResourceId) -> Result<()> {
     match &key.place {
         KeyPlace::Here(vaulted) => require_rights(cx, &vaulted.vault, &ObjectName::new(&vaulted.name)?).await,
-        // Who may use a holder elsewhere is the operator's to say, as where the key is chosen.
+        // Who may use a holder elsewhere is the operator's to say, as where the key is chosen. That is not enough: whoever may use it is
+        // not who could destroy it.
         KeyPlace::Elsewhere(at) => match cx.settings().key_holders.rule(&at.holder, of) {
-            HolderRule::Open => Ok(()),
+            HolderRule::Open => require_word(cx, key),
             HolderRule::NotHere | HolderRule::Unknown => {
                 Err(Error::new(Kind::Denied, "the holder of the workspace's key may not be used here any more"))
             }
         },
+    }
+}
+
+/// Refuses what a holder elsewhere locks, unless the operator said of that holder that it may be opened without it. It is asked when it is
+/// agreed to and whenever it is opened, so what the operator takes back holds no more, however it was prepared.
+///
+/// # Errors
+/// `Denied` (`BreakGlassNotForThisHolder`).
+pub(super) fn require_word<O: Op>(cx: &Cx<'_, O>, key: &CustomerKey) -> Result<()> {
+    match &key.place {
+        KeyPlace::Elsewhere(at) if !cx.settings().key_holders.may_be_opened_without(&at.holder) => {
+            let why = format!(
+                "the workspace's key is held by `{}`, outside of this server, so nobody here can agree in the place of its owner; the \
+                 operator has to set `\"break-glass\": true` of that holder in the file of `serve --key-holders`",
+                at.holder
+            );
+            Err(Error::new(Kind::Denied, why).coded("BreakGlassNotForThisHolder"))
+        }
+        KeyPlace::Elsewhere(_) | KeyPlace::Here(_) => Ok(()),
     }
 }
 

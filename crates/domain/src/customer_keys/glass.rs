@@ -108,11 +108,27 @@ impl Glass {
         Ok((asked.clone(), Secret::new(share.expose().clone())))
     }
 
-    /// From now on this key opens the keyring.
-    pub(crate) fn open(&self, of: Uuid, opening: Opening, inner: Secret<Vec<u8>>) {
+    /// From now on this key opens the keyring. It takes the wish that was approved: whatever ended that meanwhile, such as a command to
+    /// close, is not overtaken.
+    ///
+    /// # Errors
+    /// `Conflict` (`BreakGlassRequestExpired`) when that wish is there no more, or counts no more.
+    pub(crate) fn open(
+        &self,
+        of: Uuid,
+        wish: Uuid,
+        opening: Opening,
+        inner: Secret<Vec<u8>>,
+        now: Timestamp,
+    ) -> Result<()> {
         let mut held = self.held();
+        if !held.asked.get(&of).is_some_and(|(asked, _)| asked.name == wish && now < asked.expires_at) {
+            let why = "the request was taken back or has expired meanwhile; one of two custodians asks again";
+            return Err(Error::new(Kind::Conflict, why).coded("BreakGlassRequestExpired"));
+        }
         held.asked.remove(&of);
         held.open.insert(of, (opening, inner));
+        Ok(())
     }
 
     /// The key of what is open, and until when.
@@ -127,6 +143,19 @@ impl Glass {
         let mut held = self.held();
         held.asked.remove(&of);
         held.open.remove(&of).map(|(opening, _)| opening)
+    }
+
+    /// Whether there is an opening whose time is over.
+    pub(crate) fn is_over(&self, of: Uuid, now: Timestamp) -> bool {
+        self.held().open.get(&of).is_some_and(|(opening, _)| opening.until <= now)
+    }
+
+    /// Forgets an opening whose time is over. One that was made since stays, and so does a wish.
+    pub(super) fn end_over(&self, of: Uuid, now: Timestamp) {
+        let mut held = self.held();
+        if held.open.get(&of).is_some_and(|(opening, _)| opening.until <= now) {
+            held.open.remove(&of);
+        }
     }
 
     /// Openings whose time is over, and wishes that nobody answered are put away.
@@ -147,5 +176,74 @@ impl Glass {
         let asked = held.asked.get(&of).map(|(asked, _)| asked.clone()).filter(|asked| now < asked.expires_at);
         let opening = held.open.get(&of).map(|(opening, _)| opening.clone()).filter(|opening| now < opening.until);
         GlassState { asked, opening }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+    const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
+
+    fn party() -> Party {
+        Party { id: Uuid::from_u128(7).into(), name: String::from("ann") }
+    }
+
+    fn asked() -> AskedOpening {
+        let expires_at = NOW.plus(HALF_AN_HOUR);
+        AskedOpening { name: Uuid::new_v4(), by: party(), reason: String::from("because"), minutes: 30, expires_at }
+    }
+
+    fn opening(until: Timestamp) -> Opening {
+        let workspace = ResourceId::root();
+        let (asked_by, approved_by, reason) = (party(), party(), String::from("because"));
+        Opening { workspace, asked_by, approved_by, reason, opened_at: NOW, until }
+    }
+
+    fn key() -> Secret<Vec<u8>> {
+        Secret::new(vec![7; 32])
+    }
+
+    #[test]
+    fn an_approval_opens_nothing_once_its_request_was_taken_back_replaced_or_is_over() {
+        let (glass, of, wish) = (Glass::default(), Uuid::new_v4(), asked());
+        let until = NOW.plus(HALF_AN_HOUR);
+        let open = |name, now| {
+            let opened = glass.open(of, name, opening(until), key(), now);
+            opened.map_err(|fault| fault.code().unwrap_or_default())
+        };
+        glass.ask(of, wish.clone(), key(), NOW).unwrap();
+        glass.end(of);
+        assert_eq!(open(wish.name, NOW), Err("BreakGlassRequestExpired"));
+        let next = asked();
+        glass.ask(of, next.clone(), key(), NOW).unwrap();
+        assert_eq!(open(wish.name, NOW), Err("BreakGlassRequestExpired"));
+        assert_eq!(open(next.name, next.expires_at), Err("BreakGlassRequestExpired"));
+        assert!(glass.key(of, NOW).is_none());
+        assert_eq!(open(next.name, NOW), Ok(()));
+        assert!(glass.key(of, NOW).is_some());
+        assert_eq!(open(next.name, NOW), Err("BreakGlassRequestExpired"), "it is approved once");
+    }
+
+    #[test]
+    fn the_end_of_an_opening_takes_neither_a_wish_nor_the_next_opening() {
+        let (glass, of) = (Glass::default(), Uuid::new_v4());
+        let (first, second) = (NOW.plus(Duration::from_secs(60)), NOW.plus(HALF_AN_HOUR));
+        let wish = asked();
+        glass.ask(of, wish.clone(), key(), NOW).unwrap();
+        glass.open(of, wish.name, opening(first), key(), NOW).unwrap();
+        glass.end_over(of, NOW);
+        assert!(glass.key(of, NOW).is_some() && !glass.is_over(of, NOW), "its time is not over");
+        assert!(glass.is_over(of, first));
+        let wish = asked();
+        glass.ask(of, wish.clone(), key(), first).unwrap();
+        glass.end_over(of, first);
+        assert!(!glass.is_over(of, first) && glass.state(of, first).asked.is_some());
+        glass.open(of, wish.name, opening(second), key(), first).unwrap();
+        glass.end_over(of, first);
+        assert!(glass.key(of, first).is_some());
     }
 }

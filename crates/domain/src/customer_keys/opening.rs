@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     CustomerKey, HOLDER_AWAY, KEY_UNAVAILABLE,
-    break_glass::{held_workspace, named, prepared},
+    break_glass::{held_workspace, named, prepared, require_word},
     change::usable,
     glass::{AskedOpening, Opening, Party},
     recovery::Recovery,
@@ -105,6 +105,10 @@ impl Op for ApproveOpening {
         let recovery = prepared(house, of).await?;
         let by = custodian(cx, &recovery)?;
         cx.note("request", self.request.to_string());
+        // It may take its time, so what is believed of the request is looked at after it.
+        require_locked(cx, of, key.as_ref()).await?;
+        // An opening whose time is over gets its record before another takes its place.
+        end_what_is_over(house).await;
         let (asked, share) = house.glass.asked(of, self.request, cx.now())?;
         if asked.by.id == by.id {
             let why = "nobody approves their own request; another custodian must";
@@ -118,7 +122,6 @@ impl Op for ApproveOpening {
             return Err(Error::new(Kind::Conflict, why));
         }
         let inner = recovery.open(of, (asked.by.id, &share), (by.id, &self.share))?;
-        require_locked(cx, of, key.as_ref()).await?;
         let now = cx.now();
         let opening = Opening {
             workspace: self.workspace.clone(),
@@ -135,7 +138,10 @@ impl Op for ApproveOpening {
         cx.note("until", opening.until.rfc3339());
         // The record is there before anything is open.
         cx.commit(Changes::new()).await?;
-        house.break_glass(of, opening.clone(), inner);
+        // Closed, taken back or erased meanwhile: that is not overtaken. The end of the operation adds a record of the refusal.
+        house.break_glass(of, asked.name, opening.clone(), inner).inspect_err(|_| {
+            cx.note("breakGlass", "not opened: the request was taken back or has expired meanwhile");
+        })?;
         Ok(opening)
     }
 }
@@ -161,6 +167,7 @@ async fn require_locked<O: Op>(cx: &Cx<'_, O>, of: Uuid, key: Option<&CustomerKe
         Error::new(Kind::Conflict, why).coded("WorkspaceNotLocked")
     };
     let Some(key) = key else { return Err(open()) };
+    require_word(cx, key)?;
     if let Some(opening) = cx.house().glass.state(of, cx.now()).opening {
         let why = format!("the workspace is open already, until {}", opening.until.rfc3339());
         return Err(Error::new(Kind::Conflict, why).coded("BreakGlassOpen"));
@@ -218,7 +225,7 @@ impl Op for EndOpening {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        cx.house().end_opening(self.of);
+        cx.house().lock_what_is_over(self.of);
         cx.note("breakGlass", "ended by its time");
         cx.note("requestedBy", named(cx.house(), self.opening.asked_by.id));
         cx.note("approvedBy", named(cx.house(), self.opening.approved_by.id));
@@ -226,12 +233,16 @@ impl Op for EndOpening {
     }
 }
 
-/// Ends what was opened for a time that is over. It opens nothing from that time on, whether this was done or not.
+/// Ends what was opened for a time that is over. No operation gets it from that time on, whether this was done or not; one that has it
+/// already goes on until this is done, seconds later.
+///
+/// An opening is forgotten once its end is recorded, so what could not be is tried again.
 pub(super) async fn end_what_is_over(house: &House) {
     for (of, opening) in house.glass.over(house.now()) {
         let workspace = opening.workspace.clone();
-        if let Err(fault) = enter(house, &Caller::house(), EndOpening { of, opening }).await {
-            tracing::warn!(%workspace, ?fault, "the end of an opening could not be recorded");
+        match enter(house, &Caller::house(), EndOpening { of, opening }).await {
+            Ok(()) => house.glass.end_over(of, house.now()),
+            Err(fault) => tracing::warn!(%workspace, ?fault, "the end of an opening could not be recorded"),
         }
     }
 }

@@ -44,15 +44,25 @@ pub struct EncryptionProof {
     pub root_version: Option<String>,
 }
 
-/// Which kind a table is of, and whether its rows hold keys of blobs. What nobody named is metadata, so that nothing is left out.
-fn class_of(table: &str) -> (&'static str, bool) {
+/// The tables of a workspace whose rows hold keys of blobs. What has a `BlobRef` stands here; of launches, those whose image lies on the
+/// workspace's shelf.
+const NAME_BLOBS: [&str; 6] = ["artifact", "artifact-part", "image", "launch", "snapshot-file", "trace-spans"];
+
+/// Which kind a table is of. What nobody named is metadata, so that nothing is left out.
+fn class_of(table: &str) -> &'static str {
     match table {
-        "image" => ("images", true),
-        "request-chunk" => ("telemetry", true),
-        _ if table.starts_with("run-log") => ("logs", true),
-        _ if table == "artifact" || table.starts_with("snapshot") => ("files", true),
-        _ => ("metadata", false),
+        "image" => "images",
+        "request-chunk" | "trace" => "telemetry",
+        _ if table.starts_with("trace-") => "telemetry",
+        _ if table.starts_with("run-log") => "logs",
+        _ if table.starts_with("artifact") || table.starts_with("snapshot") => "files",
+        _ => "metadata",
     }
+}
+
+/// Whether rows of this kind hold keys of blobs.
+fn has_blobs(class: &str) -> bool {
+    NAME_BLOBS.iter().any(|table| class_of(table) == class)
 }
 
 /// Looks.
@@ -88,21 +98,20 @@ async fn classes(cx: &Admission<'_>, of: Uuid) -> Result<Vec<Stored>> {
     let keyring = cx.keyring_of(of).await?;
     let NamedVersions { tables, unfinished } = cx.named_versions(of, MOST_ROWS).await?;
     // Those that have no rows yet are said too: what comes will lie under this key.
-    let blank = |class: &str, has_blobs| Stored {
+    let blank = |class: &str| Stored {
         class: class.to_owned(),
         keyring: of,
         version: keyring.versions.last().copied(),
         held_by: keyring.customer_key.clone(),
         rows: BTreeMap::new(),
         is_whole: true,
-        has_blobs,
+        has_blobs: has_blobs(class),
     };
     let known = ["artifact", "image", "run-log", "request-chunk", "run"].map(class_of);
-    let mut found: BTreeMap<&str, Stored> =
-        known.into_iter().map(|(class, has_blobs)| (class, blank(class, has_blobs))).collect();
+    let mut found: BTreeMap<&str, Stored> = known.into_iter().map(|class| (class, blank(class))).collect();
     for (table, versions) in tables {
-        let (class, has_blobs) = class_of(&table);
-        let stored = found.entry(class).or_insert_with(|| blank(class, has_blobs));
+        let class = class_of(&table);
+        let stored = found.entry(class).or_insert_with(|| blank(class));
         stored.is_whole &= !unfinished.contains(&table);
         for (version, rows) in versions {
             let count = stored.rows.entry(version).or_default();
@@ -138,4 +147,27 @@ async fn companion<P: ResourceType>(cx: &Cx<'_, ProveEncryption>, id: &ResourceI
         is_whole: unfinished.is_empty(),
         has_blobs: true,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_keys_of_blobs_is_of_a_kind_that_says_so() {
+        for (table, class, blobs) in [
+            ("artifact", "files", true),
+            ("artifact-part", "files", true),
+            ("artifact-upload", "files", true),
+            ("snapshot-file", "files", true),
+            ("image", "images", true),
+            ("launch", "metadata", true),
+            ("run", "metadata", true),
+            ("trace-spans", "telemetry", true),
+            ("request-chunk", "telemetry", true),
+            ("run-log-chunk", "logs", false),
+        ] {
+            assert_eq!((class_of(table), has_blobs(class)), (class, blobs), "{table}");
+        }
+    }
 }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{Admission, Cx, House, Op};
 
-/// Rows that are looked at in one go.
-const PAGE: usize = 1000;
+/// Rows that are looked at in one go. They come with their values, which may be of some MiB each.
+const PAGE: usize = 64;
 
 /// Rows by table.
 pub(crate) type Census = BTreeMap<String, u64>;
@@ -58,14 +58,15 @@ impl Admission<'_> {
             let (mut looked, mut after) = (0_usize, None);
             let mut versions: BTreeMap<u32, u64> = BTreeMap::new();
             loop {
-                let page = house.meta().scan(&prefix, after.as_deref(), PAGE).await?;
+                let wanted = PAGE.min(most.saturating_sub(looked));
+                let page = house.meta().scan(&prefix, after.as_deref(), wanted).await?;
                 for row in &page {
                     let count = versions.entry(seal::record_key_version(&row.value)?).or_default();
                     *count = count.saturating_add(1);
                 }
                 looked = looked.saturating_add(page.len());
                 after = page.last().map(|row| row.key.clone());
-                if page.len() < PAGE {
+                if page.len() < wanted {
                     break;
                 }
                 if looked >= most {

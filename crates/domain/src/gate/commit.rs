@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 use kernel::{Batch, Result, StoreResult};
 
 use super::House;
-use crate::tracking::Touch;
+use crate::{
+    resources::{Resource, Workspace},
+    tracking::Touch,
+};
 
 impl House {
     /// Commits, and removes the log's records up to `cut` with it. All commits of the house come by here, so that what is kept in
@@ -22,7 +25,8 @@ impl House {
         Ok(())
     }
 
-    /// Drops what is kept of shelves whose key is there no more, by whichever server that was done. Called by the house's own work.
+    /// Drops what is kept of workspaces whose key is there no more, or that were raised to high business impact, by whichever server
+    /// that was done. Called by the house's own work.
     pub(crate) async fn forget_keyless(&self) -> Result<()> {
         let (head, _) = self.log_head().await?;
         let looked = self.recall.looked.load(Ordering::Relaxed);
@@ -30,8 +34,13 @@ impl House {
         if foreign <= looked {
             return Ok(());
         }
-        for id in self.recall.shelves() {
-            if !self.keys().is_there(self.meta(), id).await? {
+        for (id, row) in self.recall.workspaces() {
+            let may_be_kept = self.keys().is_there(self.meta(), id).await?
+                && self
+                    .peek::<Resource<Workspace>>(self.system(), &row)
+                    .await?
+                    .is_some_and(|row| row.value.guid == id && !row.value.properties.hbi);
+            if !may_be_kept {
                 self.recall.forget_shelves(&[id.as_bytes().to_vec()]);
             }
         }

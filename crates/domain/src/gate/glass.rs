@@ -1,6 +1,6 @@
 //! What two custodians open in the stead of a customer's key, as the house's keyrings see it.
 
-use kernel::{PrincipalId, Secret};
+use kernel::{PrincipalId, Result, Secret};
 use uuid::Uuid;
 
 use super::House;
@@ -12,10 +12,12 @@ impl House {
         self.identity.name_of(of)
     }
 
-    /// From now on this key opens the keyring of what has this GUID, for as long as the opening says.
-    pub(crate) fn break_glass(&self, of: Uuid, opening: Opening, inner: Secret<Vec<u8>>) {
-        self.glass.open(of, opening, inner);
+    /// From now on this key opens the keyring of what has this GUID, for as long as the opening says. The wish that was approved must
+    /// still be there.
+    pub(crate) fn break_glass(&self, of: Uuid, wish: Uuid, opening: Opening, inner: Secret<Vec<u8>>) -> Result<()> {
+        self.glass.open(of, wish, opening, inner, self.now())?;
         self.turn_glass(of);
+        Ok(())
     }
 
     /// Ends an opening, and what was asked for: whoever holds what it opened is locked out. Gives what was open.
@@ -25,6 +27,13 @@ impl House {
             self.turn_glass(of);
         }
         ended
+    }
+
+    /// Locks out whoever holds what an opening opened whose time is over. What was asked for or opened since stays.
+    pub(crate) fn lock_what_is_over(&self, of: Uuid) {
+        if self.glass.is_over(of, self.now()) {
+            self.turn_glass(of);
+        }
     }
 
     fn turn_glass(&self, of: Uuid) {

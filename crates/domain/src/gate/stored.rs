@@ -43,6 +43,7 @@ impl Admission<'_> {
     ) -> Result<Vec<Stored>> {
         let after = after.map(|id| shelf.key(T::TABLE, id));
         let found = self.house().meta().scan(&shelf.key(T::TABLE, prefix), after.as_deref(), limit).await?;
+        self.charge_read(shelf, found.iter().map(|stored| stored.value.bytes().len()).sum());
         let from = shelf.key(T::TABLE, b"").len();
         let stored = |stored: Versioned| Stored { id: stored.key.get(from..).unwrap_or_default().to_vec(), stored };
         Ok(found.into_iter().map(stored).collect())
@@ -51,6 +52,7 @@ impl Admission<'_> {
     /// One row, unopened.
     pub(crate) async fn stored<T: Record>(&self, shelf: &Shelf, id: &[u8]) -> Result<Option<Stored>> {
         let found = self.house().meta().get(&shelf.key(T::TABLE, id)).await?;
+        self.charge_read(shelf, found.as_ref().map_or(0, |stored| stored.value.bytes().len()));
         Ok(found.map(|stored| Stored { id: id.to_vec(), stored }))
     }
 }

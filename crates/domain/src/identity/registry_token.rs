@@ -1,6 +1,6 @@
 //! Tokens of registries: refresh tokens, which only get others, and short access tokens, each for what its client asked for and its
-//! holder may do. They open nothing but registries, and end with what they came from: a grant, a session, a run, a secret, the password
-//! of an admin account.
+//! holder may do. They open nothing but registries, and end with what they came from: a grant, a session, a run, a secret that is
+//! removed, the password of an admin account.
 
 use std::sync::Arc;
 

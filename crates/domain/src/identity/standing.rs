@@ -39,6 +39,11 @@ impl Standing {
         self.holder
     }
 
+    /// Whether it hangs on the same as another one, which may have begun at another time.
+    pub(crate) fn hangs_as(&self, other: &Self) -> bool {
+        *self == Self { since: self.since, ..other.clone() }
+    }
+
     /// Whether it is a person's, who signed in for it.
     pub(crate) fn is_of_session(&self) -> bool {
         self.session.is_some()

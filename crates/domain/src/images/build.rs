@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     gate::{BlobRef, Changes, Cx, Op, Row, Shelf},
-    registry::{Published, RepositoryName, objects_of, publish},
+    registry::{Published, RepositoryName, is_published, objects_of, publish},
     resources::{Resource, ResourceType, Workspace, find, require_for_images, workspace_shelf},
     snapshots::{CodeVersion, find_manifest},
     tracking::{ModelFiles, model_files},
@@ -133,8 +133,8 @@ pub(crate) async fn build<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, recipe: Recipe) 
 }
 
 impl Built {
-    /// Adds the image to `changes`, with what the registry holds of it. An image with the same name and digest is taken as it is: then
-    /// nothing is added.
+    /// Adds the image to `changes`, with what the registry holds of it. An image with the same name and digest is taken as it is, and
+    /// nothing is added, as long as the registry holds it; what went from there is published again under the number that it has.
     pub(crate) async fn keep<O: Op>(
         &self,
         cx: &Cx<'_, O>,
@@ -143,14 +143,23 @@ impl Built {
         changes: &mut Changes,
     ) -> Result<Image> {
         let rows = versions(cx, shelf, &self.image.name).await?;
-        if let Some(row) = rows.iter().find(|row| row.value.digest == self.image.digest) {
-            for blob in self.parts.iter().filter_map(|part| part.blob.as_ref()) {
-                cx.drop_blob(blob).await;
+        let last = rows.last().map_or(0, |row| row.value.number);
+        if let Some(mut row) = rows.into_iter().find(|row| row.value.digest == self.image.digest) {
+            if self.stands(cx, &row.value).await? {
+                for blob in self.parts.iter().filter_map(|part| part.blob.as_ref()) {
+                    cx.drop_blob(blob).await;
+                }
+                return Ok(row.value);
             }
-            return Ok(row.value.clone());
+            require_for_images(cx, shelf, &workspace.value).await?;
+            row.value.registry = Some(self.home.guid);
+            changes.put(shelf, &row)?;
+            let mut tags = vec![row.value.number.to_string()];
+            tags.extend((row.value.number == last).then(|| String::from("latest")));
+            publish(cx, &self.home.shelf, &row.value.name, &self.parts, &self.image.manifest, &tags, changes).await?;
+            return Ok(row.value);
         }
         require_for_images(cx, shelf, &workspace.value).await?;
-        let last = rows.last().map_or(0, |row| row.value.number);
         let number =
             last.checked_add(1).ok_or_else(|| Error::new(Kind::Conflict, "the image has too many versions"))?;
         let image = Image { number, ..self.image.clone() };
@@ -158,6 +167,17 @@ impl Built {
         let tags = [number.to_string(), String::from("latest")];
         publish(cx, &self.home.shelf, &image.name, &self.parts, &image.manifest, &tags, changes).await?;
         Ok(image)
+    }
+
+    /// Whether an equal image can be read where it lies. Those of releases before there was a registry lie on the workspace's shelf.
+    async fn stands<O: Op>(&self, cx: &Cx<'_, O>, image: &Image) -> Result<bool> {
+        match image.registry {
+            None => Ok(true),
+            Some(registry) if registry == self.home.guid => {
+                is_published(cx, &self.home.shelf, &image.name, &image.digest).await
+            }
+            Some(_) => Ok(false),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     gate::{Changes, Cx, Happening, Op, Row, Shelf},
     resources::workspace_shelf,
     tracking::{
-        ModelSource, ModelVersion, NewModelVersion, RegisteredModel,
+        ModelSource, ModelVersion, NewModelVersion, RegisteredModel, Seen,
         action::{READ_MODELS, WRITE_MODELS},
         add_model_version, model_files,
     },
@@ -255,6 +255,7 @@ impl Op for PutModelVersion {
         check_model_name(&name)?;
         let (run, path) = parse_uri(&self.uri)?;
         let (shelf, _) = workspace_shelf(cx, &self.id).await?;
+        let seen = Seen::default();
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -276,7 +277,7 @@ impl Op for PutModelVersion {
                 description: self.description.clone(),
                 tags: self.tags.clone().into_iter().collect(),
             };
-            let given = add_model_version(cx, &shelf, &mut changes, new).await?;
+            let given = add_model_version(cx, &shelf, &mut changes, new, &seen).await?;
             cx.note("model", format!("{name}:{given}"));
             cx.note("registered", format!("{name}:{given}"));
             cx.note("source", &self.uri);

@@ -12,7 +12,7 @@ use super::{
     repository::{DELETE, PULL, PUSH},
 };
 use crate::{
-    gate::{Admission, Cx, House, Op, enter, knock_as},
+    gate::{Actor, Admission, Cx, House, Op, enter, knock_as},
     identity::{
         Audience, identify_at, prove_service_principal,
         registry_token::{AdminKey, Claims, Holder, Use, holder},
@@ -103,14 +103,19 @@ pub async fn arrive(
     need: &Need,
 ) -> Result<Arrival> {
     let (holder, claims) = proved(house, source.clone(), credential).await?;
-    let place = locate(house, registry).await?.ok_or_else(|| Error::not_found("the registry").coded("NAME_UNKNOWN"))?;
+    let place = locate(house, registry).await?;
     let repository = need.repository.as_ref().map(RepositoryName::as_str);
-    if let Some(claims) = claims
-        && !claims.covers(place.guid, repository, need.word)
-    {
+    let is_covered = match (&claims, &place) {
+        (None, _) => true,
+        (Some(claims), Some(place)) => claims.covers(place.guid, repository, need.word),
+        (Some(_), None) => false,
+    };
+    if !is_covered {
         let why = "the token was issued for something else; ask for one with the scope that is named";
         return Err(Error::new(Kind::Unauthenticated, why).coded(INSUFFICIENT));
     }
+    // Without a code of its own: what is not there is told in the words of what is not theirs.
+    let place = place.ok_or_else(|| Error::not_found("the registry"))?;
     let caller = Caller { who: who(house, holder).await?, source };
     // Before anything else of the request is looked at: a stranger learns nothing from how it is read.
     if let Err(fault) = knock_as(house, &caller, &need.action, &place.id).await {
@@ -175,13 +180,24 @@ async fn who(house: &House, holder: Holder) -> Result<Who> {
             let place = admin_place(house, &key).await?;
             let place = place.ok_or_else(|| unproved("the password was changed, or the admin account is off"))?;
             Ok(Who::Keyed(KeyCaller {
-                credential: format!("registry admin account by {}", key.name),
+                credential: admin_account(&key),
                 scope: place.id.clone(),
                 only: vec![PULL, PUSH, DELETE],
                 on_behalf_of: None,
             }))
         }
     }
+}
+
+/// What records call whoever shows a password of an admin account.
+fn admin_account(key: &AdminKey) -> String {
+    format!("registry admin account by {}", key.name)
+}
+
+/// The record names the password that was shown, and of which registry.
+pub(super) fn establish_admin(cx: &Admission<'_>, key: &AdminKey) {
+    cx.note("registry", &key.named);
+    cx.establish(Actor::AccountKey { credential: admin_account(key), on_behalf_of: None });
 }
 
 /// The registry of an admin account, when that is on and has this very password still.
@@ -238,9 +254,15 @@ impl Op for SignInToRegistry {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let found = established(cx, &self.login).await?.map(|(holder, _)| holder);
-        if found.is_none() {
-            cx.refuse(Kind::Unauthenticated);
+        let found = match &self.login {
+            // It only gets others, at the token service, each for what it was asked for.
+            Login::Refresh(_) => None,
+            login => established(cx, login).await?.map(|(holder, _)| holder),
+        };
+        match &found {
+            Some(Holder::Admin(key)) => establish_admin(cx, key),
+            Some(Holder::Principal(_)) => {}
+            None => cx.refuse(Kind::Unauthenticated),
         }
         Ok(found)
     }

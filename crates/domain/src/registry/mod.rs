@@ -31,13 +31,13 @@ pub use manifest::{DeleteManifest, GetManifest, OpenedManifest};
 pub use name::{Digest, Reference, RepositoryName, TagName};
 pub(crate) use place::Registries;
 pub use place::RegistryPlace;
-pub(crate) use publish::{Published, objects_of, publish};
+pub(crate) use publish::{Published, is_published, objects_of, publish};
 pub use put_manifest::{PutManifest, PutOutcome};
 pub use referrers::{ListReferrers, Referrer, Referrers};
 pub use repository::{
     DELETE, DeleteRepository, InRepository, ListRepositories, MOST_LISTED, Names, PULL, PUSH, Repository, Span,
 };
 pub use sweep::sweep_registries;
-pub use tags::{Detail, Details, GetDetails, ListTags, ManifestView, TagView};
+pub use tags::{Detail, Details, Entries, GetDetails, ListTags, ManifestView, TagView};
 pub use tokens::{ExchangeForRegistry, GetRegistryToken, IssuedTokens};
 pub use upload::{AppendUpload, CancelUpload, Chunk, GetUpload, StartUpload, UploadState};

@@ -9,6 +9,7 @@ use super::{
     Digest, RepositoryName, TagName,
     content::{Content, Link, Object, Part, Stored, content_of, link_of},
     document::Document,
+    manifest::Manifest,
     put_manifest::add_manifest,
     repository::{ensure, named},
 };
@@ -74,6 +75,14 @@ pub(crate) async fn publish(
         }
     }
     Ok(())
+}
+
+/// Whether a repository has a manifest still.
+pub(crate) async fn is_published(cx: &Admission<'_>, shelf: &Shelf, repository: &str, digest: &str) -> Result<bool> {
+    let (name, digest): (RepositoryName, Digest) = (repository.parse()?, digest.parse()?);
+    let Some(found) = named(cx, shelf, &name).await? else { return Ok(false) };
+    let id = found.value.of_digest::<Manifest>(shelf, &digest);
+    Ok(cx.get::<Manifest>(shelf, &id).await?.is_some())
 }
 
 /// The stored objects of a blob of a repository, in their order, with the shelf that they open on.

@@ -24,6 +24,9 @@ const INLINE: usize = 32 << 10;
 const MOST_DEPTH: u8 = 8;
 /// Tags that one request gives.
 const MOST_TAGS: usize = 20;
+/// Tags of a repository whose ids begin with a zero byte. Ids are keyed hashes, so that nobody chooses them: one in 256 does, and this
+/// many do where there are about 100,000.
+const MOST_OF_ZERO: usize = 391;
 
 /// Puts a manifest, and names it by tags.
 #[derive(Debug)]
@@ -202,10 +205,16 @@ async fn put_tags(
     changes: &mut Changes,
 ) -> Result<()> {
     let mut seen = BTreeSet::new();
+    let mut has_room = false;
     for tag in tags.iter().filter(|tag| seen.insert(tag.as_str())) {
         let id = repository.below::<Tag>(shelf, tag.as_str());
         let now = cx.now();
-        let mut row = cx.get::<Tag>(shelf, &id).await?.unwrap_or_else(|| {
+        let present = cx.get::<Tag>(shelf, &id).await?;
+        if present.is_none() && !has_room {
+            require_room(cx, shelf, repository).await?;
+            has_room = true;
+        }
+        let mut row = present.unwrap_or_else(|| {
             Row::new(id, Tag { tag: tag.clone(), digest: digest.clone(), created_at: now, updated_at: now })
         });
         row.value.digest = digest.clone();
@@ -213,6 +222,18 @@ async fn put_tags(
         changes.put(shelf, &row)?;
     }
     Ok(())
+}
+
+/// Refuses a new tag where there are too many: lists and deletions read all of them. They are not counted, since pushes of one
+/// repository would wait for one another at the count; a share of them says how many there are.
+async fn require_room(cx: &Admission<'_>, shelf: &Shelf, repository: &Repository) -> Result<()> {
+    let mut prefix = repository.all().to_vec();
+    prefix.push(0);
+    if cx.page::<Tag>(shelf, &prefix, None, MOST_OF_ZERO).await?.len() < MOST_OF_ZERO {
+        return Ok(());
+    }
+    let why = "the repository has about 100,000 tags, which is the most; delete some, or push to another repository";
+    Err(Error::new(Kind::Denied, why).coded("DENIED"))
 }
 
 /// How deep an index is, whose children must be there.

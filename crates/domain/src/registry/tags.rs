@@ -8,7 +8,7 @@ use super::{
     manifest::{Manifest, Tag},
     repository::{Least, Names, PAGE, PULL, Repository, Span},
 };
-use crate::gate::{Cx, Op};
+use crate::gate::{Admission, Cx, Op, Shelf};
 
 /// Lists the tags of a repository by name.
 #[derive(Debug)]
@@ -97,7 +97,16 @@ pub enum Detail {
     Manifests,
 }
 
-/// Reads a list of a repository with all that is known of each entry.
+/// Which entries of a list.
+#[derive(Clone, Debug)]
+pub enum Entries {
+    /// As far as asked for.
+    Span(Span),
+    /// The one with this name or digest.
+    One(String),
+}
+
+/// Reads a list of a repository, or one entry of it, with all that is known of each entry.
 #[derive(Debug)]
 pub struct GetDetails {
     /// Which repository.
@@ -105,7 +114,7 @@ pub struct GetDetails {
     /// Which list.
     pub detail: Detail,
     /// Which of its entries.
-    pub span: Span,
+    pub entries: Entries,
 }
 
 #[async_trait]
@@ -121,29 +130,11 @@ impl Op for GetDetails {
         let repository = self.at.look(cx).await?.ok_or_else(fault::no_repository)?;
         let shelf = self.at.shelf();
         // First the names that are shown, then their rows: held in memory is no more than one answer.
-        let mut least = Least::of(self.span);
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let found: Vec<(Vec<u8>, String)> = match self.detail {
-                Detail::Tags => {
-                    let rows = cx.page::<Tag>(shelf, repository.all(), after.as_deref(), PAGE).await?;
-                    rows.into_iter().map(|row| (row.id, row.value.tag.to_string())).collect()
-                }
-                Detail::Manifests => {
-                    let rows = cx.page::<Manifest>(shelf, repository.all(), after.as_deref(), PAGE).await?;
-                    rows.into_iter().map(|row| (row.id, row.value.digest.to_string())).collect()
-                }
-            };
-            let is_last = found.len() < PAGE;
-            for (id, name) in found {
-                least.add(&name);
-                after = Some(id);
-            }
-            if is_last {
-                break;
-            }
-        }
-        let Names { names, has_more } = least.names();
+        let is_one = matches!(self.entries, Entries::One(_));
+        let Names { names, has_more } = match self.entries {
+            Entries::One(name) => Names { names: vec![name], has_more: false },
+            Entries::Span(span) => names_in(cx, shelf, &repository, self.detail, span).await?,
+        };
         let mut details = Details { repository, tags: Vec::new(), manifests: Vec::new(), has_more };
         for name in names {
             match self.detail {
@@ -163,6 +154,9 @@ impl Op for GetDetails {
                 }
             }
         }
+        if is_one && details.tags.is_empty() && details.manifests.is_empty() {
+            return Err(fault::no_manifest());
+        }
         if self.detail == Detail::Manifests {
             let mut after: Option<Vec<u8>> = None;
             loop {
@@ -181,5 +175,37 @@ impl Op for GetDetails {
             details.manifests.iter_mut().for_each(|manifest| manifest.tags.sort());
         }
         Ok(details)
+    }
+}
+
+/// The names of a list's entries, as far as asked for.
+async fn names_in(
+    cx: &Admission<'_>,
+    shelf: &Shelf,
+    repository: &Repository,
+    detail: Detail,
+    span: Span,
+) -> Result<Names> {
+    let mut least = Least::of(span);
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let found: Vec<(Vec<u8>, String)> = match detail {
+            Detail::Tags => {
+                let rows = cx.page::<Tag>(shelf, repository.all(), after.as_deref(), PAGE).await?;
+                rows.into_iter().map(|row| (row.id, row.value.tag.to_string())).collect()
+            }
+            Detail::Manifests => {
+                let rows = cx.page::<Manifest>(shelf, repository.all(), after.as_deref(), PAGE).await?;
+                rows.into_iter().map(|row| (row.id, row.value.digest.to_string())).collect()
+            }
+        };
+        let is_last = found.len() < PAGE;
+        for (id, name) in found {
+            least.add(&name);
+            after = Some(id);
+        }
+        if is_last {
+            return Ok(least.names());
+        }
     }
 }

@@ -7,7 +7,7 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result, Secret, Who};
 
 use super::{
     Login, RegistryPlace, RepositoryName,
-    arrive::{admin_place, established},
+    arrive::{admin_place, establish_admin, established},
     place::locate,
     repository::{DELETE, PULL, PUSH},
 };
@@ -74,7 +74,10 @@ impl Op for GetRegistryToken {
         }
         let admin = match &holder {
             Holder::Admin(key) => match admin_place(house, key).await? {
-                Some(place) => Some(place),
+                Some(place) => {
+                    establish_admin(cx, key);
+                    Some(place)
+                }
                 None => return refused(),
             },
             Holder::Principal(principal) => {

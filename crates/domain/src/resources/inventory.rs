@@ -80,11 +80,13 @@ impl Op for ListSubscriptionInventory {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<Item>> {
         let mut items = Vec::new();
-        for group in groups(cx, self.subscription).await? {
-            add_all(cx, &group, &mut items).await?;
+        let own = groups(cx, self.subscription).await?;
+        for group in &own {
+            add_all(cx, group, &mut items).await?;
         }
         for workspace in workspaces(cx).await? {
-            let group = managed_group_of(&workspace.value).filter(|group| group.is_within(&self.scope()));
+            let group = managed_group_of(&workspace.value);
+            let group = group.filter(|group| group.is_within(&self.scope()) && !own.contains(group));
             if group.is_some_and(|group| cx.may(&ListGroupInventory::ACTION, &group)) {
                 add_managed(&workspace.value, &mut items)?;
             }

@@ -1,13 +1,15 @@
 //! The managed resource group of a workspace under a customer's key (requirement F-10): what the server keeps for it, as resources that
 //! people see and that end with the workspace alone. Nothing of it is stored: it is read off the workspace, so it cannot say otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use uuid::Uuid;
 
-use super::{Resource, ResourceGroup, ResourceType, SystemData, Workspace, collection, companions::workspaces, find};
+use super::{
+    Resource, ResourceGroup, ResourceType, SystemData, Workspace, collection, companions::workspaces, find, row_id,
+};
 use crate::gate::{Admission, Cx, Op, Row};
 
 /// Characters of a GUID in a name.
@@ -75,11 +77,16 @@ pub fn managed_group_of(workspace: &Resource<Workspace>) -> Option<ResourceId> {
     ResourceId::subscription(workspace.id.subscription_id()?).child(["resourceGroups", &name]).ok()
 }
 
-/// The workspace whose managed group this is.
+/// The workspace whose managed group this is. A group that has a row of its own, since it was made before the workspace got a customer's
+/// key, is nobody's: it stays what it was made as, until it is removed.
 pub(super) async fn manager_of(cx: &Admission<'_>, group: &ResourceId) -> Result<Option<Resource<Workspace>>> {
     let (Some((of, guid)), Some(subscription)) = (parts_of(group), group.subscription_id()) else { return Ok(None) };
     let Ok(parent) = ResourceId::subscription(subscription).child(["resourceGroups", of]) else { return Ok(None) };
-    let rows = cx.all::<Resource<Workspace>>(cx.system(), &collection::<Workspace>(cx.system(), &parent)).await?;
+    let system = cx.system();
+    if cx.get::<Resource<ResourceGroup>>(system, &row_id::<ResourceGroup>(system, group)).await?.is_some() {
+        return Ok(None);
+    }
+    let rows = cx.all::<Resource<Workspace>>(system, &collection::<Workspace>(system, &parent)).await?;
     let found = rows.into_iter().map(|row| row.value).find(|workspace| workspace.guid == guid);
     Ok(found.filter(|workspace| workspace.properties.encryption.is_some()))
 }
@@ -167,9 +174,11 @@ impl Op for ListGroups {
         let system = cx.system();
         let rows =
             cx.all::<Resource<ResourceGroup>>(system, &collection::<ResourceGroup>(system, &self.subscription)).await?;
+        let own: BTreeSet<ResourceId> = rows.iter().map(|row| row.value.id.clone()).collect();
         let mut found: Vec<Group> = rows.into_iter().map(|row| Group { row, managed_by: None }).collect();
         for workspace in workspaces(cx).await? {
-            let group = managed_group_of(&workspace.value).filter(|group| group.is_within(&self.subscription));
+            let group = managed_group_of(&workspace.value);
+            let group = group.filter(|group| group.is_within(&self.subscription) && !own.contains(group));
             found.extend(group.map(|group| managed(group, &workspace.value)));
         }
         found.retain(|group| cx.may(&ResourceGroup::READ, &group.row.value.id));

@@ -10,7 +10,7 @@ use super::{
     action::{DELETE_EXPERIMENTS, READ_EXPERIMENTS, WRITE_ANY_EXPERIMENT, WRITE_EXPERIMENTS},
     attempt::{Attempt, settle},
     experiment::{self, ExperimentName},
-    ownership,
+    import, ownership,
     scan::scan,
     search::{
         ENTRY, Field, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order, size_of,
@@ -82,6 +82,7 @@ impl Attempt for CreateExperiment {
         if let Some(row) = experiment::find_by_name(cx, &shelf, &self.name).await? {
             return Err(taken(&row.value));
         }
+        import::admit_origin(cx, &self.tags).await?;
         let mut made = Experiment::new(cx, &self.name);
         for (key, value) in &self.tags {
             set_tag(&mut made.tags, key, value)?;
@@ -238,10 +239,12 @@ impl Attempt for UpdateExperiment {
             ExperimentChange::Restore => present.is_deleted = false,
             ExperimentChange::SetTag(key, value) => {
                 present.must_be_active()?;
+                import::must_stay(&present.tags, key, Some(value))?;
                 set_tag(&mut present.tags, key, value)?;
             }
             ExperimentChange::DeleteTag(key) => {
                 present.must_be_active()?;
+                import::must_stay(&present.tags, key, None)?;
                 if present.tags.remove(key).is_none() {
                     let words = format!("No tag with name: {} in experiment with id {}", text::echo(key), self.id);
                     return Err(Error::new(Kind::NotFound, words));

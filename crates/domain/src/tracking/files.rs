@@ -11,6 +11,7 @@ use super::{
     action::{DELETE_ANY_ARTIFACT, DELETE_ARTIFACTS, READ_ARTIFACTS, WRITE_ANY_ARTIFACT, WRITE_ARTIFACTS},
     artifact::{Artifact, Owner, files_below, put_file},
     attempt::{self, Attempt, settle},
+    azure::AddressProof,
     logged_model, ownership, run, text,
 };
 use crate::{
@@ -184,6 +185,10 @@ pub struct PutArtifact {
     pub most: u64,
     /// Its content.
     pub body: ByteStream,
+    /// Whether a file that is there stays as it is, and this one is refused.
+    pub is_new_only: bool,
+    /// The address that it came with, if it came with one.
+    pub address: Option<AddressProof>,
 }
 
 #[async_trait]
@@ -197,11 +202,15 @@ impl Op for PutArtifact {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let Self { place, most, body, .. } = self;
+        let Self { place, most, body, is_new_only, address, .. } = self;
         if place.path.is_root() {
             return Err(Error::new(Kind::Invalid, "Invalid path"));
         }
         place.must_be_writable(cx, &shelf, &WRITE_ANY_ARTIFACT).await?;
+        // Said before the body comes, and asked again when it counts.
+        if is_new_only {
+            must_be_free(cx, &shelf, &place).await?;
+        }
         // What a run's code sends counts as what its agent brings, wherever it is put.
         let charged = ownership::own_run(cx);
         let blob = match &charged {
@@ -214,8 +223,9 @@ impl Op for PutArtifact {
             None => None,
         };
         place.note(cx);
+        let terms = (is_new_only, address.as_ref());
         for _ in 0..attempt::MOST {
-            let changes = match kept(cx, &shelf, &place, charged.as_ref(), &blob).await {
+            let changes = match kept(cx, &shelf, &place, terms, charged.as_ref(), &blob).await {
                 Ok(changes) => changes,
                 Err(fault) => {
                     cx.drop_blob(&blob).await;
@@ -237,10 +247,14 @@ async fn kept(
     cx: &Cx<'_, PutArtifact>,
     shelf: &Shelf,
     place: &ArtifactPlace,
+    (is_new_only, address): (bool, Option<&AddressProof>),
     charged: Option<&RunId>,
     blob: &BlobRef,
 ) -> Result<Changes> {
-    still_allowed(cx, shelf, place).await?;
+    still_allowed(cx, shelf, place, address).await?;
+    if is_new_only {
+        must_be_free(cx, shelf, place).await?;
+    }
     let mut changes = Changes::new();
     if let Some(me) = charged {
         compute::charge_file(cx, shelf, &mut changes, me, blob).await?;
@@ -249,13 +263,32 @@ async fn kept(
     Ok(changes)
 }
 
-/// Whether the caller may still write here: the role is still held, the run still lives, its place still takes files.
-async fn still_allowed(cx: &Cx<'_, PutArtifact>, shelf: &Shelf, place: &ArtifactPlace) -> Result<()> {
+/// Refuses a file where there is one. Of two that come at once the later one finds the row changed, and is asked again.
+async fn must_be_free(cx: &Cx<'_, PutArtifact>, shelf: &Shelf, place: &ArtifactPlace) -> Result<()> {
+    if cx.get::<Artifact>(shelf, &place.owner.row_id(shelf, &place.path)).await?.is_none() {
+        return Ok(());
+    }
+    let taken = Error::new(Kind::Exists, "the run has a file of this name already; use another name");
+    Err(taken.coded("BlobAlreadyExists"))
+}
+
+/// Whether the caller may still write here: the role is still held, the run still lives, what an address hangs on still stands, its
+/// place still takes files.
+async fn still_allowed(
+    cx: &Cx<'_, PutArtifact>,
+    shelf: &Shelf,
+    place: &ArtifactPlace,
+    address: Option<&AddressProof>,
+) -> Result<()> {
     cx.require(&PutArtifact::ACTION, cx.scope()).await?;
     if let Who::Run(run) = &cx.caller().who
         && compute::has_ended(cx.house(), run).await?
     {
         return Err(Error::new(Kind::Unauthenticated, "the run has ended, and its token with it"));
+    }
+    if matches!(cx.caller().who, Who::Keyed(_)) {
+        let proof = address.ok_or_else(|| Error::new(Kind::Denied, "the key is none for the files of a run"))?;
+        proof.must_hold(cx.house()).await?;
     }
     place.must_be_writable(cx, shelf, &WRITE_ANY_ARTIFACT).await
 }

@@ -32,6 +32,37 @@ pub const SOURCE_TAG: &str = "bartizan.import.source";
 /// The tag that says who took it over.
 pub const BY_TAG: &str = "bartizan.import.by";
 
+/// Whether an import alone says what such a tag does.
+pub(super) fn is_of_import(key: &str) -> bool {
+    matches!(key, SOURCE_TAG | BY_TAG)
+}
+
+/// Refuses to give a tag of an import another value than it has among these, or to take it away.
+pub(super) fn must_stay(known: &BTreeMap<String, String>, key: &str, wanted: Option<&str>) -> Result<()> {
+    if is_of_import(key) && known.get(key).map(String::as_str) != wanted {
+        return Err(text::bad("key", key, "an import alone says from where something came, and who brought it"));
+    }
+    Ok(())
+}
+
+/// The same of tags that are set together: none of them may be another, whichever counts at last.
+pub(super) fn must_all_stay(known: &BTreeMap<String, String>, tags: &[(String, String)]) -> Result<()> {
+    tags.iter().try_for_each(|(key, value)| must_stay(known, key, Some(value)))
+}
+
+/// Refuses a new experiment or registered model that says it comes from elsewhere, unless the caller may take over. What it
+/// then holds is made by other operations.
+pub(super) async fn admit_origin(cx: &Admission<'_>, tags: &[(String, String)]) -> Result<()> {
+    for (key, value) in tags {
+        if key == SOURCE_TAG {
+            cx.require(&IMPORT, cx.scope()).await?;
+        } else {
+            must_stay(&BTreeMap::new(), key, Some(value))?;
+        }
+    }
+    Ok(())
+}
+
 /// Most tags that something is taken over with; more are set afterwards.
 const MOST_TAGS: usize = 1000;
 
@@ -340,6 +371,17 @@ impl Attempt for ImportModelVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_says_where_something_came_from_stays_what_it_is() {
+        let known = BTreeMap::from([(SOURCE_TAG.to_owned(), String::from("there"))]);
+        assert!(must_stay(&known, SOURCE_TAG, Some("there")).is_ok());
+        assert!(must_stay(&known, "bartizan.import.source_uri", Some("x")).is_ok());
+        assert!(must_stay(&known, BY_TAG, None).is_ok());
+        for (key, wanted) in [(SOURCE_TAG, Some("elsewhere")), (SOURCE_TAG, None), (BY_TAG, Some("me"))] {
+            assert!(must_stay(&known, key, wanted).is_err(), "{key}");
+        }
+    }
 
     #[test]
     fn only_ids_that_mlflow_makes_are_taken_over() {

@@ -9,6 +9,7 @@ use super::{
     Metric, Point, Run,
     action::{WRITE_ANY_MODEL, WRITE_RUNS},
     attempt::{Attempt, settle},
+    import,
     logged_model::{self, ModelMetric},
     metric, ownership,
     run::{self, RUN_NAME_TAG},
@@ -188,6 +189,7 @@ impl LogBatch {
                 }
             }
         }
+        import::must_all_stay(&run.tags, &self.tags)?;
         for (key, value) in &self.tags {
             if key == RUN_NAME_TAG {
                 run.rename(value)?;

@@ -10,7 +10,7 @@ use super::{
     LoggedModel, LoggedModelStatus, ModelMetric, Query,
     action::{DELETE_MODELS, READ_MODELS, WRITE_ANY_MODEL, WRITE_ANY_RUN, WRITE_LOGGED_MODELS},
     attempt::{Attempt, settle},
-    experiment, logged_model, ownership, run,
+    experiment, import, logged_model, ownership, run,
     scan::scan,
     search::{
         ENTRY, Field, Ordering, Page, Part, Picker, Schema, Searchable, Value, parse_filter, parse_order, size_of,
@@ -80,6 +80,7 @@ impl Op for CreateLoggedModel {
             created_by_run: ownership::own_run(cx),
         };
         model.set_params(&self.params)?;
+        import::must_all_stay(&model.tags, &self.tags)?;
         model.set_tags(&self.tags)?;
         cx.note("loggedModel", model.id.clone());
         let mut changes = Changes::new();
@@ -169,9 +170,13 @@ impl Attempt for UpdateLoggedModel {
         ownership::of_logged_model(cx, model, &WRITE_ANY_MODEL).await?;
         match &self.change {
             LoggedModelChange::Finalize(status) => model.status = *status,
-            LoggedModelChange::SetTags(tags) => model.set_tags(tags)?,
+            LoggedModelChange::SetTags(tags) => {
+                import::must_all_stay(&model.tags, tags)?;
+                model.set_tags(tags)?;
+            }
             LoggedModelChange::SetParams(params) => model.set_params(params)?,
             LoggedModelChange::DeleteTag(key) => {
+                import::must_stay(&model.tags, key, None)?;
                 if model.tags.remove(key).is_none() {
                     let words =
                         format!("No tag with key '{}' found for model with ID '{}'.", text::echo(key), model.id);

@@ -67,6 +67,7 @@ pub use logged_models::{
     CreateLoggedModel, DeleteLoggedModel, GetLoggedModel, LoggedModelChange, SearchLoggedModels, UpdateLoggedModel,
     metric_on,
 };
+pub use look::Seen;
 pub use metric::Metric;
 pub use model_versions::{
     CreateModelVersion, DeleteModelVersion, GetModelVersion, SearchModelVersions, UpdateModelVersion, VersionChange,

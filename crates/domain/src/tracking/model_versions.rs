@@ -9,8 +9,10 @@ use super::{
     ModelSource, ModelVersion, NewModelVersion, Query, RegisteredModel, VersionView,
     action::{DELETE_MODELS, READ_MODELS, WRITE_ANY_RUN, WRITE_MODELS},
     artifact::{Artifact, Owner},
-    attempt::{Attempt, settle},
-    hold, logged_model, ownership, registered_models,
+    attempt::{Attempt, MOST, settle, too_busy, turn},
+    hold, logged_model,
+    look::Seen,
+    ownership, registered_models,
     registry::{self, Claims, PROMPT_TAG},
     run,
     scan::{STRIDE, scan},
@@ -60,35 +62,47 @@ impl Op for CreateModelVersion {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        settle(&self, cx).await
+        // Looking at files takes time: before the turn, not in it.
+        let seen = Seen::default();
+        self.look_ahead(cx, &seen).await?;
+        // The name that other operations on the model contend for.
+        let _turn = turn(&format!("{}|registered model|{}", cx.scope(), self.name)).await;
+        for _ in 0..MOST {
+            cx.begin_attempt();
+            match self.attempt(cx, &seen).await {
+                Err(fault) if fault.kind() == Kind::Stale => {}
+                done => return done,
+            }
+        }
+        Err(too_busy())
     }
 }
 
-impl Attempt for CreateModelVersion {
-    fn contends_for(&self) -> String {
-        format!("registered model|{}", self.name)
+impl CreateModelVersion {
+    async fn look_ahead(&self, cx: &Cx<'_, Self>, seen: &Seen) -> Result<()> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (_, new) = self.check(cx, &shelf).await?;
+        registry::look_ahead(cx, &shelf, &new.source, seen).await
     }
 
-    async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<VersionView> {
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+    /// The model, and what is to be added to it.
+    async fn check(&self, cx: &Cx<'_, Self>, shelf: &Shelf) -> Result<(Row<RegisteredModel>, NewModelVersion)> {
         cx.happened(Happening::ModelRegistered);
         registry::check_model_name(&self.name)?;
-        let is_prompt = is_prompt(self.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-        let source = match is_prompt && PROMPT_SOURCES.contains(&self.source.as_str()) {
+        let source = match self.is_prompt() && PROMPT_SOURCES.contains(&self.source.as_str()) {
             true => ModelSource::Nothing,
             false => source::parse(&self.source)?,
         };
         self.tags.iter().try_for_each(|(key, value)| check_prompt(key, value))?;
-        let logged = match &source {
-            ModelSource::LoggedModel(id) => Some(id.clone()),
-            _ => None,
-        };
         if let Some(run) = &self.run {
-            // A run cannot claim that another one made its model.
-            let claimed = run::find(cx, &shelf, run).await?;
-            ownership::of_run(cx, &claimed.value, &WRITE_ANY_RUN).await?;
+            // A run cannot claim that another one made its model. A person may name one of another place.
+            match run::find(cx, shelf, run).await {
+                Ok(claimed) => ownership::of_run(cx, &claimed.value, &WRITE_ANY_RUN).await?,
+                Err(fault) if fault.kind() == Kind::NotFound => ownership::of_people(cx, &WRITE_ANY_RUN).await?,
+                Err(fault) => return Err(fault),
+            }
         }
-        let model = registry::find_model(cx, &shelf, &self.name).await?;
+        let model = registry::find_model(cx, shelf, &self.name).await?;
         let new = NewModelVersion {
             name: self.name.clone(),
             source,
@@ -96,10 +110,25 @@ impl Attempt for CreateModelVersion {
             description: self.description.clone(),
             tags: self.tags.clone(),
         };
+        Ok((model, new))
+    }
+
+    fn is_prompt(&self) -> bool {
+        is_prompt(self.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+    }
+
+    async fn attempt(&self, cx: &Cx<'_, Self>, seen: &Seen) -> Result<VersionView> {
+        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
+        let (model, new) = self.check(cx, &shelf).await?;
+        let is_prompt = self.is_prompt();
+        let logged = match &new.source {
+            ModelSource::LoggedModel(id) => Some(id.clone()),
+            _ => None,
+        };
         let claims = Claims { source: Some(self.source.clone()), run_link: self.run_link.clone(), ..Claims::default() };
         let mut changes = Changes::new();
         let mut after = model.value.clone();
-        let version = registry::add_version(cx, &shelf, &mut changes, model, new, claims).await?;
+        let version = registry::add_seen_version(cx, &shelf, &mut changes, model, (new, claims), seen).await?;
         cx.note("model", self.name.clone());
         cx.note("version", version.version.to_string());
         webhooks::note(cx, is_prompt, "model_version", "created");
@@ -253,7 +282,8 @@ impl Attempt for UpdateModelVersion {
         if let VersionChange::SetTag(key, _) | VersionChange::DeleteTag(key) = &self.change
             && registry::is_of_server(key)
         {
-            return Err(text::bad("key", key, "tags of this name say what the server found, and it alone sets them"));
+            let why = "tags of this name say what the server found, or what was imported, and it alone sets them";
+            return Err(text::bad("key", key, why));
         }
         match &self.change {
             VersionChange::Describe(words) => {

@@ -4,8 +4,8 @@
 use kernel::{Action, Error, Kind, Result, RunId, Who};
 
 use super::{
-    Experiment, LoggedModel, ModelVersion, RegisteredModel, Run, Trace,
-    action::{WRITE_ANY_EXPERIMENT, WRITE_ANY_MODEL, WRITE_ANY_RUN},
+    Assessment, Experiment, LoggedModel, ModelVersion, RegisteredModel, Run, Trace,
+    action::{WRITE_ANY_ASSESSMENT, WRITE_ANY_EXPERIMENT, WRITE_ANY_MODEL, WRITE_ANY_RUN},
     run,
 };
 use crate::{
@@ -128,6 +128,11 @@ pub(super) async fn of_traces(cx: &Admission<'_>, shelf: &Shelf, experiment: &st
 pub(super) async fn of_trace(cx: &Admission<'_>, shelf: &Shelf, trace: &Trace, action: &Action) -> Result<()> {
     of_traces(cx, shelf, &trace.experiment, action).await?;
     hold(cx, action, |me| made(trace.created_by_run.as_ref(), me)).await
+}
+
+/// What it thinks of a trace itself: what people and others' code think is not for it to change.
+pub(super) async fn of_assessment(cx: &Admission<'_>, assessment: &Assessment) -> Result<()> {
+    hold(cx, &WRITE_ANY_ASSESSMENT, |me| made(assessment.created_by_run.as_ref(), me)).await
 }
 
 /// A logged model to be: in the experiment of its own run.

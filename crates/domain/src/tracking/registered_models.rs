@@ -8,7 +8,7 @@ use super::{
     action::{DELETE_MODELS, READ_MODELS, WRITE_MODELS},
     artifact::{Artifact, Owner},
     attempt::{Attempt, settle},
-    hold, ownership, registry,
+    hold, import, ownership, registry,
     scan::scan,
     text, webhooks,
 };
@@ -121,6 +121,7 @@ impl Attempt for CreateRegisteredModel {
         model.description.clone_from(&self.description);
         model.tags = self.tags.iter().cloned().collect();
         registry::check_tags(&model.tags)?;
+        import::admit_origin(cx, &self.tags).await?;
         let id = registry::model_row_id(&shelf, &self.name);
         if let Some(present) = cx.get::<RegisteredModel>(&shelf, &id).await? {
             return Err(clash(&present.value, &model));
@@ -248,12 +249,14 @@ impl Attempt for UpdateRegisteredModel {
                 row.value.description.clone_from(words);
             }
             ModelChange::SetTag(key, value) => {
+                import::must_stay(&row.value.tags, key, Some(value))?;
                 cx.note(webhooks::TAG, key.clone());
                 webhooks::note(cx, is_prompt, "registered_model_tag", "set");
                 row.value.tags.insert(key.clone(), value.clone());
                 registry::check_tags(&row.value.tags)?;
             }
             ModelChange::DeleteTag(key) => {
+                import::must_stay(&row.value.tags, key, None)?;
                 cx.note(webhooks::TAG, key.clone());
                 webhooks::note(cx, is_prompt, "registered_model_tag", "deleted");
                 row.value.tags.remove(key);

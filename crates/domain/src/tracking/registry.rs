@@ -10,7 +10,9 @@ use super::{
     ArtifactPath, ModelSource,
     action::{WRITE_ANY_MODEL, WRITE_ANY_RUN},
     artifact::{Artifact, Owner, files_below},
-    logged_model, look, ownership, run, text,
+    import, logged_model,
+    look::{self, Seen},
+    ownership, run, text,
 };
 use crate::{
     gate::{Admission, BlobRef, Changes, Cx, Op, Record, Row, Shelf},
@@ -85,8 +87,11 @@ pub struct ModelVersion {
     pub tags: BTreeMap<String, String>,
     /// The run whose code registered it, if one did.
     pub created_by_run: Option<RunId>,
-    /// How many files it was registered with; none only for a prompt.
+    /// How many files it was registered with; none for a prompt, and for what lies elsewhere.
     pub files: usize,
+    /// What it was called where it lies, if that is not here: it has no files.
+    #[serde(default)]
+    pub elsewhere: Option<String>,
 }
 
 impl Record for ModelVersion {
@@ -208,7 +213,7 @@ async fn version_files<O: Op>(
 }
 
 /// Adds a model version to `changes` and says its number: one more than the highest ever given. Makes the registered model
-/// when it is missing. Two at once contend for the number: a commit that is `Stale` is to be built anew.
+/// when it is missing. Two at once contend for the number: a commit that is `Stale` is to be built anew, with the same `seen`.
 ///
 /// # Errors
 /// `Invalid` for names, tags and paths out of bounds and for a source without files, `NotFound` for an unknown source.
@@ -217,6 +222,7 @@ pub async fn add_model_version<O: Op>(
     shelf: &Shelf,
     changes: &mut Changes,
     new: NewModelVersion,
+    seen: &Seen,
 ) -> Result<u64> {
     check_model_name(&new.name)?;
     let id = model_row_id(shelf, &new.name);
@@ -224,12 +230,13 @@ pub async fn add_model_version<O: Op>(
         Some(row) => row,
         None => Row::new(id, new_model(cx, &new.name)),
     };
-    Ok(add_version(cx, shelf, changes, model, new, Claims::default()).await?.version)
+    Ok(add_seen_version(cx, shelf, changes, model, (new, Claims::default()), seen).await?.version)
 }
 
-/// The address under which clients read a version's files.
+/// The address under which clients read a version's files; what it was called, if they are not here.
 pub(super) fn artifact_uri(model: &RegisteredModel, version: &ModelVersion) -> String {
-    format!("mlflow-artifacts:/registry/{}/{}/artifacts", model.id, version.version)
+    let here = || format!("mlflow-artifacts:/registry/{}/{}/artifacts", model.id, version.version);
+    version.elsewhere.clone().unwrap_or_else(here)
 }
 
 /// What a client says about a version beside what is checked.
@@ -254,28 +261,56 @@ pub(super) async fn add_version<O: Op>(
     cx: &Cx<'_, O>,
     shelf: &Shelf,
     changes: &mut Changes,
-    mut model: Row<RegisteredModel>,
+    model: Row<RegisteredModel>,
     new: NewModelVersion,
     claims: Claims,
 ) -> Result<ModelVersion> {
+    add_seen_version(cx, shelf, changes, model, (new, claims), &Seen::default()).await
+}
+
+/// Looks at what a version would hold, so that nobody waits for that in a queue.
+pub(super) async fn look_ahead<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource, seen: &Seen) -> Result<()> {
+    let gathered = gather(cx, shelf, source).await?;
+    let (_, workspace) = workspace_shelf(cx, cx.scope()).await?;
+    // What is to be kept is put into the changes of the attempt.
+    let mut changes = Changes::new();
+    look::look(cx, shelf, &workspace.value.properties, &gathered.files, seen, &mut changes).await?;
+    Ok(())
+}
+
+/// The same as `add_version`, for whoever looked at files before.
+pub(super) async fn add_seen_version<O: Op>(
+    cx: &Cx<'_, O>,
+    shelf: &Shelf,
+    changes: &mut Changes,
+    mut model: Row<RegisteredModel>,
+    (new, claims): (NewModelVersion, Claims),
+    seen: &Seen,
+) -> Result<ModelVersion> {
     let mut tags: BTreeMap<String, String> = new.tags.into_iter().collect();
     // What the server says of a version's files, nobody else says; a version that is copied is looked at anew.
-    tags.retain(|key, _| !is_of_server(key));
+    tags.retain(|key, _| !is_of_server(key) || (claims.taken_over.is_some() && import::is_of_import(key)));
     check_tags(&tags)?;
     text::check_length("description", &new.description, 100_000)?;
     text::check_length("run_link", &claims.run_link, 500)?;
     let gathered = gather(cx, shelf, &new.source).await?;
+    // MLflow's clients keep versions of what lies elsewhere; whoever asks in another way wants the files.
+    let may_lack_files = gathered.elsewhere.is_some() && claims.source.is_some();
     let source = claims.source.unwrap_or(gathered.source);
     // A version is what it was registered with, for good: one that waited for its files would be whatever came.
-    if gathered.files.is_empty() && !matches!(new.source, ModelSource::Nothing) {
+    if gathered.files.is_empty() && !may_lack_files && !matches!(new.source, ModelSource::Nothing) {
         let why = "there are no files; log the model's files first, or name the logged model that has them";
         return Err(text::bad("source", &source, why));
     }
     let (_, workspace) = workspace_shelf(cx, cx.scope()).await?;
-    tags.extend(look::look(cx, shelf, &workspace.value.properties, &gathered.files, changes).await?);
+    tags.extend(look::look(cx, shelf, &workspace.value.properties, &gathered.files, seen, changes).await?);
     let version = match &claims.taken_over {
         Some(there) => there.number,
-        None => model.value.last_version.saturating_add(1),
+        None => {
+            // Its numbers are given here from now on: one that was given comes from nowhere else.
+            model.value.tags.remove(import::SOURCE_TAG);
+            model.value.last_version.saturating_add(1)
+        }
     };
     if cx.get::<ModelVersion>(shelf, &version_row_id(model.value.id, version)).await?.is_some() {
         return Err(Error::new(Kind::Exists, format!("the version {version} already exists")));
@@ -300,6 +335,7 @@ pub(super) async fn add_version<O: Op>(
         tags,
         created_by_run: ownership::own_run(cx),
         files: gathered.files.len(),
+        elsewhere: gathered.elsewhere,
     };
     if let Some(there) = claims.taken_over {
         (row.user, row.created_at, row.updated_at) = (there.user, there.created_at, there.updated_at);
@@ -319,6 +355,7 @@ struct Gathered {
     source: String,
     run: Option<RunId>,
     logged_model: Option<String>,
+    elsewhere: Option<String>,
 }
 
 /// Reads the source, which a run's own code must have made.
@@ -335,10 +372,20 @@ async fn gather<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource) -> R
             }
         }
         ModelSource::Run { run, path } => {
-            ownership::of_run(cx, &run::find(cx, shelf, run).await?.value, &WRITE_ANY_RUN).await?;
+            gathered.source = format!("runs:/{run}/{path}");
+            let found = match run::find(cx, shelf, run).await {
+                Ok(found) => found,
+                // A run of another place: a person may register what it was called, and it has no files here.
+                Err(fault) if fault.kind() == Kind::NotFound => {
+                    ownership::of_people(cx, &WRITE_ANY_MODEL).await?;
+                    gathered.elsewhere = Some(gathered.source.clone());
+                    return Ok(gathered);
+                }
+                Err(fault) => return Err(fault),
+            };
+            ownership::of_run(cx, &found.value, &WRITE_ANY_RUN).await?;
             let (owner, path) = (Owner::Run(run.clone()), ArtifactPath::parse(path)?);
             gathered.files = relative(files_below(cx, shelf, &owner, &path).await?, &path);
-            gathered.source = format!("runs:/{run}/{path}");
             gathered.run = Some(run.clone());
         }
         ModelSource::LoggedModel(id) => {
@@ -363,6 +410,7 @@ async fn gather<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource) -> R
             gathered.source = format!("models:/{name}/{version}");
             gathered.run = row.value.run;
             gathered.logged_model = row.value.logged_model;
+            gathered.elsewhere = row.value.elsewhere;
         }
     }
     if gathered.files.len() > MOST_FILES {
@@ -417,9 +465,9 @@ pub(super) fn could_be_name(name: &str) -> Result<()> {
     text::check_path("name", name)
 }
 
-/// Whether a tag says what the server found.
+/// Whether a version's tag says what the server found, or from where it was taken over.
 pub(super) fn is_of_server(key: &str) -> bool {
-    key.starts_with(look::TAG)
+    key.starts_with(look::TAG) || import::is_of_import(key)
 }
 
 pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<()> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernel::{Error, Kind, Result, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{action::WRITE_ANY_RUN, experiment, ownership, text};
+use super::{action::WRITE_ANY_RUN, experiment, import, ownership, text};
 use crate::gate::{Admission, Changes, Cx, Op, Record, Row, Shelf};
 
 /// The tag that mirrors a run's name.
@@ -128,6 +128,7 @@ pub async fn begin_run<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Chang
     if cx.get::<Place>(shelf, &place_id(shelf, seed.run.as_str())).await?.is_some() {
         return Err(Error::new(Kind::Exists, format!("the run `{}` already exists", seed.run)));
     }
+    import::must_all_stay(&BTreeMap::new(), &seed.tags)?;
     let experiment = experiment::ensure(cx, shelf, changes, &seed.experiment).await?;
     let id = experiment.id.clone();
     let name = if seed.name.is_empty() { seed.run.to_string() } else { seed.name };

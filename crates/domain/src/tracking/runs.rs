@@ -9,7 +9,7 @@ use super::{
     Point, Run, RunStatus,
     action::{DELETE_ANY_RUN, DELETE_RUNS, READ_RUNS, WRITE_ANY_RUN, WRITE_RUNS},
     attempt::{Attempt, settle},
-    experiment, metric, ownership,
+    experiment, import, metric, ownership,
     run::{self, PARENT_TAG, RUN_NAME_TAG, WARNING_TAG},
     run_links::{self, RunLinks},
     run_name, text,
@@ -71,6 +71,7 @@ impl Op for CreateRun {
         let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
         let experiment = experiment::find(cx, &shelf, &self.experiment).await?.value;
         experiment.must_be_active()?;
+        import::must_all_stay(&BTreeMap::new(), &self.tags)?;
         let mut tags: BTreeMap<String, String> = self.tags.into_iter().collect();
         let name = name_of(self.name, &tags)?;
         tags.insert(RUN_NAME_TAG.to_owned(), name.clone());
@@ -253,6 +254,7 @@ impl Attempt for DeleteRunTag {
     async fn attempt(&self, cx: &Cx<'_, Self>) -> Result<()> {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
         let mut row = run::find_writable(cx, &shelf, &self.run).await?;
+        import::must_stay(&row.value.tags, &self.key, None)?;
         if row.value.tags.remove(&self.key).is_none() {
             let words = format!("No tag with name: {} in run with id {}", text::echo(&self.key), self.run);
             return Err(Error::new(Kind::NotFound, words));

@@ -10,7 +10,7 @@ use super::{
     action::READ_RUNS,
     experiment,
     metric::Heads,
-    recall::{Kept, Slot, recall},
+    recall::{Kept, Slot, begin, recall},
     run,
     run_links::{self, RunLinks},
     scan::STRIDE,
@@ -20,10 +20,7 @@ use super::{
     },
     text,
 };
-use crate::{
-    gate::{Admission, Cx, Op, Shelf},
-    resources::workspace_shelf,
-};
+use crate::gate::{Admission, Cx, Op, Shelf};
 
 /// Most experiments of one search.
 const MOST_EXPERIMENTS: usize = 10_000;
@@ -265,31 +262,30 @@ impl Op for SearchRuns {
                 format!("at most {MOST_EXPERIMENTS} experiments can be searched at once"),
             ));
         }
-        let (shelf, workspace) = workspace_shelf(cx, &self.workspace).await?;
+        let (mut shelf, mut moment) = begin(cx, &self.workspace).await?;
         let needs =
             Needs { heads: filter.asks(Part::Metric) || order.asks(Part::Metric), links: filter.asks(Part::Dataset) };
         let question = query.identity(&format!("runs {:?} {:?}", self.view, self.experiments));
         let mut picker = Picker::new(&order, query, &question)?;
-        // Nothing that is of high business impact stays in memory after the search.
-        let head = if workspace.value.properties.hbi {
-            cx.house().recall.forget_shelves(&[shelf.id().to_vec()]);
-            None
-        } else {
-            Some(cx.house().log_head().await?.0)
-        };
         for id in &self.experiments {
+            if moment.as_ref().is_some_and(|moment| moment.is_over(cx)) {
+                // Something had to go from memory meanwhile, perhaps of this workspace: it is asked again.
+                (shelf, moment) = begin(cx, &self.workspace).await?;
+            }
             let experiment = match experiment::find(cx, &shelf, id).await {
                 Ok(row) => row.value,
                 Err(fault) if fault.kind() == Kind::NotFound => continue,
                 Err(fault) => return Err(fault),
             };
-            let slot = match head {
-                Some(head) => recall(cx, &shelf, id, head).await?,
+            let slot = match &moment {
+                Some(moment) => recall(cx, &shelf, id, moment).await?,
                 None => None,
             };
             if let Some(slot) = slot {
                 let among = Arc::new(Among::of(slot, experiment, &filter, &order));
                 offer_kept(&among, &filter, self.view, &mut picker);
+                // What lies in memory is never waited for, so others get their turn here.
+                tokio::task::yield_now().await;
                 continue;
             }
             let mut after: Option<Vec<u8>> = None;

@@ -57,12 +57,12 @@ fn unfit(house: &House) -> Error {
     Error::new(Kind::Unauthenticated, "the ticket does not fit this request")
 }
 
-fn part_text(upload: Uuid, number: u32, until: &str) -> String {
-    format!("{upload}\n{number}\n{until}")
+fn part_text((upload, grant): (Uuid, Uuid), number: u32, until: &str) -> String {
+    format!("{upload}\n{grant}\n{number}\n{until}")
 }
 
-/// A ticket for a part.
-pub(super) fn for_part(shelf: &Shelf, upload: Uuid, number: u32, until: Timestamp) -> String {
+/// A ticket for a part of an upload; it is good while the upload's tickets name this grant.
+pub(super) fn for_part(shelf: &Shelf, upload: (Uuid, Uuid), number: u32, until: Timestamp) -> String {
     let until = until.0.to_string();
     let code = shelf.fingerprint(PART_PURPOSE, &part_text(upload, number, &until));
     format!("{until}.{}", code.to_text())
@@ -83,14 +83,18 @@ fn fits(shelf: &Shelf, purpose: &str, text: &str, code: &str) -> bool {
     seal::Fingerprint::from_text(code).is_some_and(|code| shelf.matches(purpose, text, &code))
 }
 
+/// The shelf of a workspace. None as well when it cannot be opened: that it is locked, or how else it fares, is nothing for a stranger,
+/// and nothing was proved so far.
 async fn shelf_of(house: &House, workspace: &ResourceId) -> Result<Option<Shelf>> {
     let system = house.system();
     let row = house.peek::<Resource<Workspace>>(system, &row_id::<Workspace>(system, workspace)).await?;
     let Some(row) = row else { return Ok(None) };
     match house.shelf(row.value.guid).await {
         Ok(shelf) => Ok(Some(shelf)),
-        Err(fault) if fault.kind() == Kind::NotFound => Ok(None),
-        Err(fault) => Err(fault),
+        Err(fault) => {
+            tracing::debug!(%workspace, ?fault, "a ticket was shown for a workspace that cannot be opened");
+            Ok(None)
+        }
     }
 }
 
@@ -135,12 +139,18 @@ pub async fn ticket_for_part(
         return Err(unfit(house));
     };
     let Some(shelf) = shelf_of(house, workspace).await? else { return Err(unfit(house)) };
-    if !fits(&shelf, PART_PURPOSE, &part_text(upload, number, until), code) {
+    // Aborted or given up: whose it was is known no more. As above, what cannot be read is not told.
+    let row = match house.peek::<Upload>(&shelf, upload.as_bytes()).await {
+        Ok(row) => row.ok_or_else(|| unfit(house))?,
+        Err(fault) => {
+            tracing::debug!(%workspace, ?fault, "a ticket was shown for an upload that cannot be read");
+            return Err(unfit(house));
+        }
+    };
+    if !fits(&shelf, PART_PURPOSE, &part_text((upload, row.value.grant()), number, until), code) {
         return Err(unfit(house));
     }
     let until = Timestamp(until.parse().map_err(|_| unfit(house))?);
-    // Completed, aborted, or given up: whose it was is known no more.
-    let row = house.peek::<Upload>(&shelf, upload.as_bytes()).await?.ok_or_else(|| unfit(house))?;
     let standing = row.value.standing().clone();
     let caller = bearer(source, workspace, WRITE_ARTIFACTS, standing.holder(), "a part of an upload");
     in_force(house, caller, workspace, &WRITE_ARTIFACTS, &Claims { standing, until }).await

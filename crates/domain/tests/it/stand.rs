@@ -177,6 +177,8 @@ impl Stand {
                 place: ArtifactPlace::of_run(run.clone(), path),
                 most: 1 << 30,
                 body: stream::iter([Ok(content)]).boxed(),
+                is_new_only: false,
+                address: None,
             };
             enter(&self.house, &self.owner, op).await.unwrap();
         }

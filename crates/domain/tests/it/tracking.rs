@@ -65,7 +65,8 @@ impl Stand {
 
     fn file(&self, run: &RunId) -> PutArtifact {
         let body = stream::iter([Ok(bytes::Bytes::from_static(b"x"))]).boxed();
-        PutArtifact { workspace: self.workspace.clone(), place: self.place(run), most: 10, body }
+        let (workspace, place) = (self.workspace.clone(), self.place(run));
+        PutArtifact { workspace, place, most: 10, body, is_new_only: false, address: None }
     }
 
     async fn name_model(&self, caller: &Caller, name: &str) -> Result<()> {
@@ -168,6 +169,29 @@ async fn a_run_s_code_writes_its_own_and_nothing_else() {
     let listed = enter(house, &stand.owner, ListActivities { scope: workspace.clone(), filter }).await.unwrap();
     let denials = listed.found.iter().filter(|one| one.activity.outcome == Outcome::Denied).count();
     assert_eq!(denials, 10, "each denial is in the log");
+}
+
+#[tokio::test]
+async fn a_new_file_replaces_none_that_came_while_it_was_on_its_way() {
+    let stand = Stand::new().await;
+    let run = stand.begin(&stand.owner, "0").await.unwrap();
+    let (asked, comes) = tokio::sync::oneshot::channel::<()>();
+    let (done, goes_on) = tokio::sync::oneshot::channel::<()>();
+    let slow = stream::once(async move {
+        asked.send(()).unwrap();
+        goes_on.await.unwrap();
+        Ok::<_, kernel::Error>(bytes::Bytes::from_static(b"late"))
+    });
+    let late = PutArtifact { body: slow.boxed(), is_new_only: true, ..stand.file(&run) };
+    let soon = async {
+        comes.await.unwrap();
+        enter(&stand.house, &stand.owner, stand.file(&run)).await.unwrap();
+        done.send(()).unwrap();
+    };
+    let (late, ()) = futures::join!(enter(&stand.house, &stand.owner, late), soon);
+    let fault = late.unwrap_err();
+    assert_eq!((fault.kind(), fault.code()), (Kind::Exists, Some("BlobAlreadyExists")));
+    enter(&stand.house, &stand.owner, stand.file(&run)).await.unwrap();
 }
 
 #[tokio::test]

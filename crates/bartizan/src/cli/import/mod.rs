@@ -1,6 +1,7 @@
 //! Bring what another server kept into a workspace.
 
 mod artifacts;
+mod bounds;
 mod experiments;
 mod fault;
 mod models;

@@ -8,6 +8,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{
     Errand, SOURCE_TAG, artifacts,
+    bounds::{Bounds, Weight},
     fault::Fault,
     integer, missing,
     options::Part,
@@ -21,6 +22,8 @@ use super::{
 
 /// Most logged models of one experiment.
 const MOST: usize = 200_000;
+/// What a measured value takes in memory beside its texts, about.
+const MEASURED: usize = 256;
 
 /// A logged model as one side shows it.
 pub struct Model {
@@ -78,7 +81,7 @@ fn parse(raw: &RawValue, unbounds: bool) -> Result<Model, Fault> {
 pub async fn list(server: &Server, experiment: &str) -> Result<Vec<Model>, Fault> {
     let mut ask = json!({"experiment_ids": [experiment], "max_results": 50});
     let mut models = Vec::new();
-    let mut token = String::new();
+    let mut bounds = Bounds::default();
     loop {
         let found = server.bytes(Method::POST, "/api/2.0/mlflow/logged-models/search", &[], Some(&ask)).await;
         let bytes = match found {
@@ -88,19 +91,23 @@ pub async fn list(server: &Server, experiment: &str) -> Result<Vec<Model>, Fault
         let page: Page<'_> = serde_json::from_slice(&bytes)
             .map_err(|fault| Fault::new(format!("a list of models is not one: {fault}")))?;
         for raw in &page.models {
-            models.push(parse(raw, true)?);
+            let model = parse(raw, true)?;
+            // What was measured is kept once more, apart.
+            bounds.hold(model.shown.weight().saturating_add(raw.get().len()))?;
+            bounds.hold(model.metrics.len().saturating_mul(MEASURED))?;
+            models.push(model);
         }
         let next = page.next_page_token.unwrap_or_default();
         if next.is_empty() {
             return Ok(models);
         }
-        if next == token || page.models.is_empty() || models.len() > MOST {
+        if page.models.is_empty() || models.len() > MOST {
             return Err(Fault::new(format!("a list of logged models does not end, or has more than {MOST}")));
         }
+        bounds.go_on(&next)?;
         if let Some(fields) = ask.as_object_mut() {
             fields.insert(String::from("page_token"), json!(next));
         }
-        token = next;
     }
 }
 

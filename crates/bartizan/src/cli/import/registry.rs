@@ -87,7 +87,9 @@ async fn settle(errand: &Errand<'_>, name: &str, there: &Value) -> Result<Vec<St
         }
     };
     if pairs(&here, "/tags").get(SOURCE_TAG).map(String::as_str) != Some(errand.name) {
-        return Err(Fault::new("a registered model of this name is here already and did not come from this source"));
+        let why = "a registered model of this name is here already and did not come from this source, or has got versions of \
+                   its own here since";
+        return Err(Fault::new(why));
     }
     for (key, value) in missing(&wanted, &pairs(&here, "/tags")) {
         target.post("registered-models/set-tag", &json!({"name": name, "key": key, "value": value})).await?;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{
+    bounds::{Bounds, Weight},
     fault::{Fault, clean},
     options::Mlflow,
 };
@@ -222,7 +223,7 @@ impl Server {
     }
 
     /// What is picked of all items of a list that is asked for by POST, or by GET where `is_query`.
-    pub async fn pages<T>(
+    pub async fn pages<T: Weight>(
         &self,
         place: &str,
         mut ask: Value,
@@ -232,6 +233,8 @@ impl Server {
     ) -> Result<Vec<T>, Fault> {
         let mut items: Vec<T> = Vec::new();
         let mut token = String::new();
+        let mut bounds = Bounds::default();
+        let named = |fault: Fault| Fault::new(format!("{} {place}: {}", self.name, fault.words));
         loop {
             if !token.is_empty()
                 && let Some(fields) = ask.as_object_mut()
@@ -255,16 +258,21 @@ impl Server {
                 _ => Vec::new(),
             };
             let is_empty = found.is_empty();
-            items.extend(found.into_iter().map(&pick));
+            for one in found {
+                let item = pick(one);
+                bounds.hold(item.weight()).map_err(named)?;
+                items.push(item);
+            }
             if items.len() > MOST_ITEMS {
                 return Err(Fault::new(format!("{} {place}: the list has more than {MOST_ITEMS} items", self.name)));
             }
             if next.is_empty() {
                 return Ok(items);
             }
-            if next == token || is_empty {
-                return Err(Fault::new(format!("{} {place}: the list does not go on from page to page", self.name)));
+            if is_empty {
+                return Err(named(Fault::new("the list does not go on from page to page")));
             }
+            bounds.go_on(&next).map_err(named)?;
             token = next;
         }
     }

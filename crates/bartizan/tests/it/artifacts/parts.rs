@@ -256,6 +256,23 @@ async fn a_file_is_read_with_a_ticket_for_it_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_parts_are_no_small_ones() {
+    let stage = Stage::new().await;
+    let owner = stage.owner();
+    for (count, due) in [(100, 200), (101, 400)] {
+        let (_, upload) = stage.create(owner, count).await;
+        let mut tags = Vec::new();
+        for credential in upload["credentials"].as_array().unwrap() {
+            tags.push(stage.send(credential, b"x").await.is(200).header("etag").to_owned());
+        }
+        let parts: Vec<(u32, &str)> = (1..).zip(tags.iter().map(String::as_str)).collect();
+        let (status, said) = stage.end_upload(owner, "complete", &upload, named(&parts)).await;
+        assert_eq!((parts.len(), status), (usize::try_from(count).unwrap(), due), "{said}");
+    }
+    stage.test.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn uploads_have_bounds_and_runs_send_whole_files() {
     let stage = Stage::new().await;
     let owner = stage.owner();

@@ -62,6 +62,10 @@ async fn a_pickle_that_calls_the_system_is_labelled_or_refused() {
     let object = [b"\x93NUMPY\x01\0\x26\0".as_slice(), b"{'descr': '|O', 'fortran_order': Fals\n", CALL].concat();
     let numbers = [b"\x93NUMPY\x01\0\x26\0".as_slice(), b"{'descr': '<f8', 'fortran_order': Fal\n", &[0; 64]].concat();
     let torch = archive(&[("m/data.pkl", CALL), ("m/data/0", &[0; 100])]);
+    // The directory says of both members that they are at the beginning.
+    let mut twice = archive(&[("a.pkl", RIDGE), ("b.pkl", RIDGE)]);
+    let place = twice.windows(5).rposition(|name| name == b"b.pkl").unwrap();
+    twice.splice(place - 4..place, [0; 4]);
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("model.pkl", CALL.to_vec(), "dangerous"),
         ("weights.xyz", CALL.to_vec(), "dangerous"),
@@ -75,6 +79,7 @@ async fn a_pickle_that_calls_the_system_is_labelled_or_refused() {
         ("mine.pkl", b"\x80\x02c__main__\nNet\n.".to_vec(), "suspicious"),
         ("broken.pkl", b"no pickle at all".to_vec(), "unread"),
         ("packed.joblib", b"BZh91AY".to_vec(), "unread"),
+        ("twice.zip", twice, "unread"),
         ("notes.txt", b"channels:\n- conda-forge\n(and more".to_vec(), "clean"),
         ("net.onnx", b"\x08\x07\x12\x07pytorch".to_vec(), "clean"),
     ];
@@ -86,6 +91,12 @@ async fn a_pickle_that_calls_the_system_is_labelled_or_refused() {
         assert_eq!(says.is_empty(), *expected == "clean", "{name}: {tags}");
         assert!(says.is_empty() || says.contains(&format!("`{name}`")), "{name}: {tags}");
     }
+    // The same bytes under another name are something else.
+    for name in ["a.log", "model.pkl"] {
+        stage.put(&format!("both/{name}"), b"BZh91AY".to_vec()).await;
+    }
+    let (_, tags) = stage.register("both").await;
+    assert_eq!(tags["bartizan.scan"], json!("unread"), "{tags}");
     let (_, tags) = stage.register("dangerous-model.pkl").await;
     assert_eq!(tags["bartizan.scan.findings"], json!("`model.pkl` holds `posix.system` (`STACK_GLOBAL`)"));
     let records = stage.records(VERSIONS).await;

@@ -6,7 +6,10 @@ use domain::{
     gate::enter,
     impact::{FindingKind, prove_what_is_raised},
     resources::Wanted,
-    tracking::{CreateExperiment, CreateRun, DatasetInput, GetRun, LogBatch, LogLinks, RunLinks, UpdateRun},
+    tracking::{
+        CreateExperiment, CreateRun, DatasetInput, ExperimentKey, GetRun, LogBatch, LogLinks, RunLinks, UpdateRun,
+        azure::{PatchRun, RunPatch},
+    },
     work::look_once,
 };
 use kernel::{Caller, Kind, Principal, PrincipalKind, Source, Who};
@@ -250,6 +253,18 @@ async fn i_03_a_name_with_the_caller_s_own_is_warned_of_and_refused_where_the_im
     assert_eq!(enter(&stand.test.house, &alice, batch).await.unwrap_err().kind(), Kind::Invalid);
     let kept = enter(&stand.test.house, &alice, GetRun { workspace: workspace(), run: good.id }).await.unwrap();
     assert_eq!(kept.run.name, good.name);
+    // Azure's clients make and change runs at another door, and say a name in a tag there, too.
+    let tagged = async |name: Option<&str>| {
+        let tag = name.map(|name| (String::from("mlflow.runName"), Some(name.to_owned())));
+        let patch = RunPatch { tags: tag.into_iter().collect(), ..RunPatch::default() };
+        let (experiment, run) = (ExperimentKey::Id(new.clone()), "r-9".parse().unwrap());
+        let op = PatchRun { workspace: workspace(), experiment, run, may_make: true, patch };
+        enter(&stand.test.house, &alice, op).await
+    };
+    assert_eq!(tagged(Some("alice.smith")).await.unwrap_err().kind(), Kind::Invalid);
+    tagged(None).await.unwrap();
+    assert_eq!(tagged(Some("alice.smith")).await.unwrap_err().kind(), Kind::Invalid);
+    assert_eq!(tagged(Some("fine")).await.unwrap().run.name, "fine");
     submit(&stand, &alice, "j5", job("churn")).await.unwrap();
     stand.test.end().await;
 }

@@ -74,6 +74,8 @@ impl Stand {
             place: ArtifactPlace::of_run(run.clone(), path),
             most: 1 << 20,
             body: stream::iter([Ok(Bytes::from_static(b"not parsed here"))]).boxed(),
+            is_new_only: false,
+            address: None,
         };
         enter(house, &self.owner, op).await.unwrap();
         let id = self.id(&["models", name, "versions", "1"]);

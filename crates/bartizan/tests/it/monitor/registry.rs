@@ -138,7 +138,7 @@ async fn webhooks_of_a_registry_are_checked_bounded_and_never_show_their_secret(
     let receiver = Receiver::start().await;
     test.elsewhere.open_to(std::slice::from_ref(&receiver.url));
     let all = below(&test, "webhooks");
-    let good = hook(&receiver.url, &[("REGISTERED_MODEL", "CREATED")]);
+    let good = hook(&format!("{}/hook?sig=hidden", receiver.url), &[("REGISTERED_MODEL", "CREATED")]);
     let with = |name: &str, value: Value| {
         let mut body = good.clone();
         body[name] = value;
@@ -174,6 +174,11 @@ async fn webhooks_of_a_registry_are_checked_bounded_and_never_show_their_secret(
     let (_, rest) = test.ask(owner, Method::GET, &format!("{all}?max_results=30&page_token={token}"), None).await;
     assert_eq!(first["webhooks"].as_array().unwrap().len() + rest["webhooks"].as_array().unwrap().len(), 50);
     assert!(rest.get("next_page_token").is_none());
+    assert!(rest.to_string().contains("/hook?sig=hidden"), "who may write it sees all of its address");
+    assert!(first.to_string().contains("/hook\"") && !first.to_string().contains("hidden"), "who may not, does not");
+    let one = format!("{all}/{}", first["webhooks"][0]["webhook_id"].as_str().unwrap());
+    let (_, one) = test.ask(callers.token(Who::Reader), Method::GET, &one, None).await;
+    assert_eq!(one["webhook"]["url"], format!("{}/hook", receiver.url));
     shown.extend([first, rest]);
     assert!(shown.iter().all(|said| !said.to_string().contains(SECRET)));
     let parameters = [("$filter", "eventTimestamp ge 2020-01-01T00:00:00Z")];

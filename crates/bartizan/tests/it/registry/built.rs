@@ -29,6 +29,8 @@ async fn built(stage: &Stage, who: &Caller, name: &str, content: &'static [u8]) 
         place: ArtifactPlace::of_run(run.clone(), ArtifactPath::parse("model/model.onnx").unwrap()),
         most: 1 << 20,
         body: stream::iter([Ok(Bytes::from_static(content))]).boxed(),
+        is_new_only: false,
+        address: None,
     };
     enter(house, who, op).await.unwrap();
     let version = if content.len() == 3 { "1" } else { "2" };
@@ -87,9 +89,19 @@ async fn f_13_what_is_built_is_pulled_by_the_same_digest() {
     assert_eq!(stage.ask_as(Some(&owner), Method::DELETE, &place, &[], b"").await.status, 202);
     let place = format!("/v2/{registry}/iris/blobs/{layer}");
     assert_eq!(stage.ask_as(Some(&owner), Method::DELETE, &place, &[], b"").await.status, 202);
-    let fault = read(ReadPart::Layer(layer)).await.unwrap_err();
+    let fault = read(ReadPart::Layer(layer.clone())).await.unwrap_err();
     assert_eq!(fault.kind(), Kind::Conflict, "{fault}");
     assert!(fault.public().contains("build the image again"), "{fault}");
+    // Built anew, it is there again, under the number that it had.
+    let model = workspace.child(["models", "iris", "versions", "1"]).unwrap();
+    let op = PackageModel { id: model, image: String::from("iris"), code: None, requirements: None };
+    let again = enter(&stage.test.house, &who, op).await.unwrap();
+    assert_eq!((again.number, &again.digest), (first.number, &first.digest));
+    let told = get("manifests/1").await.is(200);
+    assert_eq!(told.header("docker-content-digest"), first.digest);
+    assert_eq!(digest(&read(ReadPart::Layer(layer.clone())).await.unwrap()), layer);
+    let told = get("manifests/latest").await.is(200);
+    assert_eq!(told.header("docker-content-digest"), second.digest);
     let op = ListImageVersions { workspace: workspace.clone(), name: String::from("iris") };
     assert_eq!(enter(&stage.test.house, &who, op).await.unwrap().len(), 2);
     stage.test.end().await;

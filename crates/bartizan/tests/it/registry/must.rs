@@ -70,6 +70,9 @@ async fn every_must_of_the_specification_is_kept() {
         // Pull.
         must("a blob that is not there is not found", get.clone(), own(&format!("blobs/{MISSING}")), 404),
         must("a manifest that is not there is not found", get.clone(), own("manifests/none"), 404),
+        must("nor one by what is no tag", get.clone(), own("manifests/.INVALID_MANIFEST_NAME"), 404),
+        must("nor one by what is no tag", head.clone(), own("manifests/.INVALID_MANIFEST_NAME"), 404),
+        must("nor one by what is no tag", delete.clone(), own("manifests/.INVALID_MANIFEST_NAME"), 404),
         must("a repository that is not there has no tags", get.clone(), own("tags/list"), 404),
         // Push, in one request.
         must(
@@ -334,6 +337,20 @@ async fn lists_go_on_where_they_ended_in_both_spellings_of_the_address() {
     let manifests = stage.get("/acr/v1/conreg1/zoo/a/_manifests").await.is(200).json();
     assert_eq!(manifests["manifests"].as_array().unwrap().len(), 3, "{manifests}");
     assert_eq!(manifests["manifests"][0]["tags"].as_array().unwrap().len(), 1);
+    // And one entry of them.
+    let one = stage.ask(Method::GET, "/acr/v1/zoo/a/_tags/v2", &host, b"").await.is(200).json();
+    assert_eq!((one["imageName"].clone(), one["tag"]["name"].clone()), (json!("zoo/a"), json!("v2")), "{one}");
+    let place = format!("/acr/v1/conreg1/zoo/a/_manifests/{}", one["tag"]["digest"].as_str().unwrap());
+    let found = stage.get(&place).await.is(200).json();
+    assert_eq!(found["manifest"]["digest"], one["tag"]["digest"], "{found}");
+    assert_eq!(found["manifest"]["tags"], json!(["v2"]), "{found}");
+    let tag = "/acr/v1/conreg1/zoo/a/_tags/v2";
+    let asked = stage.ask_as(None, Method::GET, tag, &[], b"").await.is(401);
+    assert!(asked.header("www-authenticate").contains("scope=\"repository:conreg1/zoo/a:pull\""), "{asked:?}");
+    stage.ask(Method::DELETE, "/acr/v1/zoo/a/_tags/v2", &host, b"").await.is(202);
+    assert_eq!(stage.get(tag).await.is(404).code(), "MANIFEST_UNKNOWN");
+    assert_eq!(stage.get(&place).await.is(200).json()["manifest"]["tags"], json!([]));
+    assert_eq!(stage.ask(Method::DELETE, &place, &[], b"").await.is(405).code(), "UNSUPPORTED");
     stage.ask(Method::DELETE, "/acr/v1/abc", &host, b"").await.is(202);
     stage.get(&stage.at("abc/tags/list")).await.is(404);
     stage.test.end().await;

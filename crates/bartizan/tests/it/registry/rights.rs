@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::access::{ACR_DELETE, ACR_PULL, ACR_PUSH};
+use domain::{
+    access::{ACR_DELETE, ACR_PULL, ACR_PUSH},
+    audit::ExportActivities,
+    gate::enter,
+};
+use kernel::Caller;
 use outbound::Method;
 use serde_json::{Value, json};
 
@@ -34,10 +39,22 @@ async fn a_role_is_for_what_it_says() {
             stage.image("a", "v1", b"layer").await;
         }
     }
+    // Nor is a stranger told that a name is not well formed.
+    for place in [stage.at("A/tags/list"), format!("/acr/v1/{REGISTRY}/A/_tags")] {
+        assert_eq!(stage.ask_as(None, Method::GET, &place, &[], b"").await.status, 401, "{place}");
+        assert_eq!(stage.ask_as(Some(&puller), Method::GET, &place, &[], b"").await.status, 400, "{place}");
+    }
     // A registry that is not there looks like one that is not theirs.
     let there = stage.ask_as(Some(&stranger), Method::GET, &manifest, &[], b"").await;
     let not = stage.ask_as(Some(&stranger), Method::GET, "/v2/nothere/a/manifests/v1", &[], b"").await;
-    assert_eq!((there.status, there.code()), (not.status, not.code()));
+    assert_eq!((there.status, &there.body), (not.status, &not.body));
+    let (token, _) = stage.token(&stranger, &[]).await;
+    let there = stage.ask_as(Some(&token), Method::GET, &manifest, &[], b"").await.is(401);
+    let not = stage.ask_as(Some(&token), Method::GET, "/v2/nothere/a/manifests/v1", &[], b"").await.is(401);
+    assert_eq!(there.body, not.body);
+    for told in [&there, &not] {
+        assert!(told.header("www-authenticate").contains("error=\"insufficient_scope\""), "{told:?}");
+    }
     // Wrong secrets, names of nobody, headers that are none.
     for bad in [
         basic("6f9619ff-8b86-d011-b42d-00c04fc964ff", "x"),
@@ -110,6 +127,9 @@ async fn a_token_is_for_what_was_asked_and_may_be_done() {
     );
     let shown = basic("00000000-0000-0000-0000-000000000000", &refresh);
     assert_eq!(stage.token(&shown, &[&scope]).await.1["refresh_token"], Value::Null);
+    for place in [manifest.as_str(), other.as_str(), "/v2/"] {
+        assert_eq!(with(&shown, place).await.status, 401, "{place}");
+    }
     // A role that is taken away counts at the next request, whatever the token says.
     let (status, _) = stage.test.ask(Some(stage.owner()), Method::DELETE, &places[0], None).await;
     assert_eq!(status, 200);
@@ -218,6 +238,16 @@ async fn the_admin_account_is_off_until_it_is_turned_on_and_ends_with_its_passwo
     assert_eq!((with(&first).await, with(&second).await), (200, 200));
     let (token, _) = stage.token(&first, &[&format!("repository:{REGISTRY}/a:pull")]).await;
     assert_eq!(with(&token).await, 200);
+    // Records name the password that was shown.
+    stage.test.house.flush_reads().await.unwrap();
+    let op = ExportActivities { from: 1, most: 1000 };
+    let rows = enter(&stage.test.house, &Caller::house(), op).await.unwrap();
+    for action in ["registries/signIn", "registries/tokens/issue"] {
+        let is_named = rows.iter().any(|(_, activity)| {
+            activity.action.ends_with(action) && activity.actor.label() == "registry admin account by password"
+        });
+        assert!(is_named, "{action}");
+    }
     // In another registry it is nobody.
     let elsewhere = stage.ask_as(Some(&first), Method::GET, "/v2/nothere/a/manifests/v1", &[], b"").await;
     assert_eq!(elsewhere.status, 404);

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -38,6 +38,8 @@ struct Fickle {
     key: MemoryRoot,
     mood: AtomicU8,
     asked: AtomicUsize,
+    /// Whether the operator let it be opened without it.
+    glass: AtomicBool,
 }
 
 const AWAY: u8 = 1;
@@ -75,6 +77,9 @@ impl KeyHolders for Fickle {
             "others" => HolderRule::NotHere,
             _ => HolderRule::Unknown,
         }
+    }
+    fn may_be_opened_without(&self, _: &str) -> bool {
+        self.glass.load(Ordering::SeqCst)
     }
     async fn wrap(&self, key: &KeyElsewhere, purpose: &[u8], plain: &Secret<Vec<u8>>) -> StoreResult<Vec<u8>> {
         self.answer()?;
@@ -412,6 +417,7 @@ async fn a_file_of_holders_is_read_strictly() {
         format!(r#"{{"holders": [{{"name": "a", "at": {token}}}, {{"name": "a", "at": {token}}}]}}"#),
         format!(r#"{{"holders": [{{"name": "a b", "at": {token}}}]}}"#),
         format!(r#"{{"holders": [{{"name": "a", "at": {token}, "scope": []}}]}}"#),
+        format!(r#"{{"holders": [{{"name": "a", "at": {token}, "break-glass": "yes"}}]}}"#),
         String::from(r#"{"holders": [{"name": "a", "at": {"kind": "file", "path": "/k"}}]}"#),
     ] {
         assert!(matches!(read(&bad), Err(StoreError::Key(_))), "{bad}");
@@ -431,5 +437,52 @@ async fn whoever_may_not_change_a_workspace_changes_no_key() {
             stand.test.ask(stand.callers.token(who), Method::POST, &place, Some(&at("fickle", "k2"))).await;
         assert_eq!(status, expected, "{who:?}");
     }
+    stand.test.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x14_what_a_holder_elsewhere_locks_is_opened_without_it_only_where_the_operator_says_so() {
+    let fickle = Arc::new(Fickle::default());
+    let stand = Stand::over(fickle.clone()).await;
+    assert_eq!(stand.make(at("fickle", "k")).await.0, 201);
+    let agree = async || {
+        let terms = json!({"custodians": [], "longestMinutes": 60});
+        stand.ask(Method::PUT, &stand.place("/encryption/breakGlass"), Some(terms)).await
+    };
+    let (status, answer) = agree().await;
+    assert_eq!((status, code(&answer)), (403, "BreakGlassNotForThisHolder"), "{answer}");
+    assert!(answer.to_string().contains("--key-holders"), "{answer}");
+    // With the operator's word it is looked at who was named: nobody.
+    fickle.glass.store(true, Ordering::SeqCst);
+    let (status, answer) = agree().await;
+    assert_eq!(status, 400, "{answer}");
+    stand.test.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f10_a_group_that_had_the_name_before_the_workspace_had_its_key_stays_its_maker_s() {
+    let stand = Stand::over(Arc::new(Fickle::default())).await;
+    let (status, made) = stand.ask(Method::PUT, &stand.place(""), Some(json!({"location": "local"}))).await;
+    assert_eq!(status, 201, "{made}");
+    let group = format!("{}{}", stand.test.group(), made["properties"]["workspaceId"].as_str().unwrap());
+    assert_eq!(stand.ask(Method::PUT, &group, Some(json!({"location": "local"}))).await.0, 201);
+    let change = stand.place("/changeEncryptionKey");
+    let (status, answer) = stand.ask(Method::POST, &change, Some(at("fickle", "k"))).await;
+    assert_eq!(status, 200, "{answer}");
+    let groups = async || {
+        let place = format!("{}/resourceGroups", stand.test.subscription());
+        let (_, listed) = stand.ask(Method::GET, &place, None).await;
+        let named_so = |one: &&Value| one["id"] == json!(group);
+        listed["value"].as_array().unwrap().iter().filter(named_so).cloned().collect::<Vec<Value>>()
+    };
+    let seen = groups().await;
+    assert!(seen.len() == 1 && seen[0]["managedBy"].is_null(), "{seen:?}");
+    // It is removed like any other, and then there is the managed one.
+    let (status, answer) = stand.ask(Method::DELETE, &group, None).await;
+    assert_eq!(status, 200, "{answer}");
+    let seen = groups().await;
+    assert_eq!((seen.len(), &seen[0]["managedBy"]), (1, &made["id"]), "{seen:?}");
+    let (status, answer) = stand.ask(Method::DELETE, &group, None).await;
+    assert_eq!((status, code(&answer)), (409, "ManagedResourceGroup"), "{answer}");
     stand.test.end().await;
 }

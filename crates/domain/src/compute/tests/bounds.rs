@@ -57,7 +57,8 @@ impl Stand {
 
     fn file(&self, run: &str, path: &str, length: usize) -> PutArtifact {
         let place = ArtifactPlace::of_run(run.parse().unwrap(), ArtifactPath::parse(path).unwrap());
-        PutArtifact { workspace: self.workspace.clone(), place, most: 64 << 30, body: body(vec![1; length]) }
+        let (workspace, body) = (self.workspace.clone(), body(vec![1; length]));
+        PutArtifact { workspace, place, most: 64 << 30, body, is_new_only: false, address: None }
     }
 
     async fn preset<T: Record>(&self, run: &str, count: T) {

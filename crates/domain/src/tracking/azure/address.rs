@@ -33,6 +33,8 @@ const LONGEST_FIELD: usize = 2048;
 /// The version that an address names, as signatures of storage accounts do.
 const VERSION: &str = "2022-11-02";
 const ATTEMPTS: usize = 8;
+/// What whoever shows an address is told when its holder was signed out.
+const SIGNED_OUT: &str = "what the address came from has ended; sign in again";
 
 /// What a workspace's addresses are signed with.
 #[derive(Serialize, Deserialize)]
@@ -143,35 +145,6 @@ impl Op for AddressNewFiles {
     }
 }
 
-/// Says which of these files are there, to whoever may write them.
-#[derive(Debug)]
-pub struct TakenFiles {
-    /// The workspace.
-    pub workspace: ResourceId,
-    /// The run.
-    pub run: RunId,
-    /// The files.
-    pub paths: Vec<ArtifactPath>,
-}
-
-#[async_trait]
-impl Op for TakenFiles {
-    const ACTION: Action = WRITE_ARTIFACTS;
-    type Output = Vec<ArtifactPath>;
-
-    fn scope(&self) -> ResourceId {
-        self.workspace.clone()
-    }
-
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        must_be_few(&self.paths)?;
-        let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let run = run::find(cx, &shelf, &self.run).await?.value;
-        ownership::of_run(cx, &run, &WRITE_ANY_ARTIFACT).await?;
-        there(cx, &shelf, &self.run, self.paths).await
-    }
-}
-
 /// Those of the files that are there.
 async fn there<O: Op>(
     cx: &Cx<'_, O>,
@@ -251,6 +224,39 @@ async fn root<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf) -> Result<Secret<Vec<u8>>> {
     Err(Error::new(Kind::Throttled, "too many ask for the workspace's first address at once; try again"))
 }
 
+/// The secret of a workspace that is there. None as well when it cannot be read.
+async fn key_of(house: &House, workspace: Uuid) -> Option<Secret<Vec<u8>>> {
+    let read = async {
+        let shelf = house.shelf(workspace).await?;
+        house.peek::<Root>(&shelf, b"").await
+    };
+    match read.await {
+        Ok(row) => row.map(|row| Secret::new(row.value.secret.clone())),
+        Err(fault) => {
+            tracing::debug!(%workspace, ?fault, "an address was shown for a workspace that cannot be opened");
+            None
+        }
+    }
+}
+
+/// What an address hangs on. Whoever takes long is asked for it again when what came with the address counts.
+#[derive(Clone, Debug)]
+pub struct AddressProof(Standing);
+
+impl AddressProof {
+    /// Refuses what came with an address that has ended meanwhile.
+    pub(in crate::tracking) async fn must_hold(&self, house: &House) -> Result<()> {
+        if self.0.holds(house).await? {
+            return Ok(());
+        }
+        Err(refused(SIGNED_OUT))
+    }
+}
+
+fn refused(why: &str) -> Error {
+    Error::new(Kind::Denied, why.to_owned()).coded("AuthenticationFailed")
+}
+
 /// Who shows an address, and for what. `field` gives the fields of the query.
 ///
 /// # Errors
@@ -262,8 +268,7 @@ pub async fn arrive_with_address(
     (run, path): (&RunId, &ArtifactPath),
     writes: bool,
     field: impl Fn(&str) -> String,
-) -> Result<Caller> {
-    let refused = |why: &str| Error::new(Kind::Denied, why.to_owned()).coded("AuthenticationFailed");
+) -> Result<(Caller, AddressProof)> {
     let none = || {
         house.count_anonymous_denial();
         refused("the signature in the address does not fit the file; ask for the address again")
@@ -275,9 +280,8 @@ pub async fn arrive_with_address(
     let system = house.system();
     let found = house.peek::<Resource<Workspace>>(system, &row_id::<Workspace>(system, workspace)).await?;
     let Some(found) = found else { return Err(none()) };
-    let shelf = house.shelf(kernel::WorkspaceId::from(found.value.guid)).await?;
-    let Some(root) = house.peek::<Root>(&shelf, b"").await? else { return Err(none()) };
-    let key = Secret::new(root.value.secret.clone());
+    // That a workspace is locked, or how else it fares, is nothing for a stranger: nothing was proved so far.
+    let Some(key) = key_of(house, found.value.guid).await else { return Err(none()) };
     let Ok(code) = URL_SAFE_NO_PAD.decode(&code) else { return Err(none()) };
     if !seal::is_message_code(&key, said(run, path, &letters, &until, &given).as_bytes(), &code) {
         return Err(none());
@@ -298,11 +302,11 @@ pub async fn arrive_with_address(
         () if guid != found.value.guid => Some("the workspace is another one than that of the address"),
         () if ends <= house.now() => Some("the address has ended; ask for it again"),
         () if !letters.contains(if writes { 'w' } else { 'r' }) => Some("the address is not for this"),
-        () if !standing.holds(house).await? => Some("what the address came from has ended; sign in again"),
+        () if !standing.holds(house).await? => Some(SIGNED_OUT),
         () => None,
     };
     match why {
         Some(why) => Err(turn_away(house, &caller, &action, workspace, refused(why)).await),
-        None => Ok(caller),
+        None => Ok((caller, AddressProof(standing))),
     }
 }

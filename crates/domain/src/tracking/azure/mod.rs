@@ -17,7 +17,7 @@ mod rows;
 mod series;
 mod token;
 
-pub use address::{AddressFiles, AddressNewFiles, FileAddress, NewFileAddresses, TakenFiles, arrive_with_address};
+pub use address::{AddressFiles, AddressNewFiles, AddressProof, FileAddress, NewFileAddresses, arrive_with_address};
 pub use facts::{RunFacts, RunStory, RunWarning};
 pub use file::{FilePart, GetFilePart, ListRunFiles};
 pub use filter::{Relation, RunFilter, run_type, status_word};

@@ -14,7 +14,7 @@ use crate::{
         Experiment, ExperimentKey, Run, RunStatus,
         action::{READ_RUNS, WRITE_RUNS},
         attempt::{Attempt, settle},
-        experiment, ownership,
+        experiment, import, ownership,
         run::{self, PARENT_TAG, Place, RUN_NAME_TAG, WARNING_TAG},
         runs, text,
     },
@@ -108,11 +108,18 @@ impl Attempt for PatchRun {
             }
             None => return Err(missing(&self.run)),
         };
-        if let Some(name) = self.patch.name.as_ref().filter(|_| row.version > 0) {
-            let is_raised = ownership::is_written_raised(cx, &shelf, &workspace.value, &row.value).await?;
-            admit_names(cx, is_raised, &[(RUN_NAME_TAG, name)])?;
-        }
         let is_new = row.version == 0;
+        let names = self.names();
+        if !names.is_empty() {
+            let is_raised = match is_new {
+                true => ownership::is_raised(cx, &shelf, &workspace.value).await?,
+                false => ownership::is_written_raised(cx, &shelf, &workspace.value, &row.value).await?,
+            };
+            let warning = admit_names(cx, is_raised, &names)?.pop();
+            if let Some(warning) = warning.filter(|_| is_new) {
+                row.value.tags.entry(WARNING_TAG.to_owned()).or_insert(warning);
+            }
+        }
         self.change(cx, &mut row.value, is_new)?;
         let job = facts::of_job(cx, &shelf, &row.value).await?;
         let mut beside = facts::facts(cx, &shelf, &row.value).await?;
@@ -153,6 +160,14 @@ impl Attempt for PatchRun {
 }
 
 impl PatchRun {
+    /// The names that it gives, each with its field. A tag may come more than once, and the last one counts: none of them tells who
+    /// works here.
+    fn names(&self) -> Vec<(&str, &str)> {
+        let tags = self.patch.tags.iter().filter(|(key, _)| key == RUN_NAME_TAG);
+        let given = self.patch.name.as_deref().into_iter().chain(tags.filter_map(|(_, name)| name.as_deref()));
+        given.map(|name| (RUN_NAME_TAG, name)).collect()
+    }
+
     /// A run to be; it has no version yet.
     async fn begin(
         &self,
@@ -221,6 +236,7 @@ impl PatchRun {
             let value = value.as_deref().unwrap_or_default();
             text::check_key("tags", key)?;
             text::check_length("tags", value, 8000)?;
+            import::must_stay(&run.tags, key, Some(value))?;
             match key.as_str() {
                 RUN_NAME_TAG => run.rename(value)?,
                 PARENT_TAG => {

@@ -18,6 +18,8 @@ use crate::{
 
 /// Most rows of a page.
 const PAGE: usize = 1000;
+/// A page of so many bytes, about, has no more.
+const PAGE_BYTES: usize = 8 << 20;
 
 /// Lists the metrics of a run, those of MLflow's clients too.
 #[derive(Debug)]
@@ -121,14 +123,17 @@ impl GetSeries {
     async fn rows(&self, cx: &Cx<'_, Self>, shelf: &Shelf, known: &Known) -> Result<Page<SeriesRow>> {
         let question = format!("rows {}|{}", self.run, self.name);
         let mut number: u32 = search::read_token(self.page_token.as_deref(), &question)?.unwrap_or(0);
-        let mut items = Vec::new();
+        let (mut items, mut bytes) = (Vec::new(), 0_usize);
         while number <= known.chunk {
             match rows::chunk(cx, shelf, (&self.run, &self.name), number).await? {
-                Some(rows) => items.extend(rows),
+                Some(rows) => {
+                    bytes = rows.iter().map(SeriesRow::size).fold(bytes, usize::saturating_add);
+                    items.extend(rows);
+                }
                 None => return Ok(Page { items, next: None }),
             }
             number = number.saturating_add(1);
-            if items.len() >= PAGE {
+            if items.len() >= PAGE || bytes >= PAGE_BYTES {
                 break;
             }
         }

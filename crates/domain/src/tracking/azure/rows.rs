@@ -27,7 +27,8 @@ pub struct SeriesRow {
 }
 
 impl SeriesRow {
-    fn size(&self) -> usize {
+    /// About how many bytes it takes.
+    pub(super) fn size(&self) -> usize {
         let cell = |(name, value): (&String, &Value)| match value {
             Value::String(text) => name.len().saturating_add(text.len()).saturating_add(8),
             _ => name.len().saturating_add(32),

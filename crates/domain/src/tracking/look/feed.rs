@@ -1,8 +1,55 @@
 //! Bytes for those who look: read forward, with a cheap way past what nobody needs to see.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
 
 use tokio::sync::mpsc;
+
+/// What may still be inflated for a version, and whether anybody waits for what is found. One content is looked at at a time.
+#[derive(Clone)]
+pub(super) struct Cost {
+    left: Arc<AtomicU64>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Cost {
+    pub(super) fn new(left: Arc<AtomicU64>) -> Self {
+        Self { left, is_over: Arc::default() }
+    }
+
+    /// Whoever waits holds it: when it is gone, nobody does.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting(Arc::clone(&self.is_over))
+    }
+
+    /// Whether nothing more may be inflated.
+    pub(super) fn is_spent(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == 0
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn spend(&self, count: u64) {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(count), Ordering::Relaxed);
+    }
+}
+
+/// Somebody waits.
+pub(super) struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Something that is read forward.
 pub(super) trait Feed {
@@ -155,26 +202,77 @@ impl Read for Cut<'_> {
     }
 }
 
-/// What a decompressor makes of a feed: no more than a bound, so that little never becomes too much.
+/// A feed of which so many bytes are read, and then it is over. What is skipped does not count.
+pub(super) struct Bound<'a> {
+    feed: &'a mut dyn Feed,
+    left: u64,
+    /// Whether there was more, and somebody wanted it.
+    pub(super) is_spent: bool,
+    /// Whether what lies below said that it is too much.
+    pub(super) is_too_large: bool,
+}
+
+impl<'a> Bound<'a> {
+    pub(super) fn new(feed: &'a mut dyn Feed, length: u64) -> Self {
+        Self { feed, left: length, is_spent: false, is_too_large: false }
+    }
+}
+
+impl Feed for Bound<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        if self.left == 0 {
+            self.is_spent = self.is_spent || self.feed.read(&mut [0])? > 0;
+            return Ok(0);
+        }
+        let most = into.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.feed.read(into.get_mut(..most).unwrap_or_default());
+        if read.as_ref().is_err_and(|fault| fault.kind() == io::ErrorKind::FileTooLarge) {
+            self.is_too_large = true;
+        }
+        let count = read?;
+        self.left = self.left.saturating_sub(u64::try_from(count).unwrap_or(0));
+        Ok(count)
+    }
+
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        let skipped = self.feed.skip(count);
+        if skipped.as_ref().is_err_and(|fault| fault.kind() == io::ErrorKind::FileTooLarge) {
+            self.is_too_large = true;
+        }
+        skipped
+    }
+}
+
+/// What a decompressor makes of a feed: no more than a bound, so that little never becomes too much, and no more than what is left for
+/// the whole version.
 pub(super) struct Inflated<R> {
     reader: R,
     left: u64,
+    cost: Cost,
 }
 
 impl<R: Read> Inflated<R> {
-    pub(super) fn new(reader: R, most: u64) -> Self {
-        Self { reader, left: most }
+    pub(super) fn new(reader: R, most: u64, cost: &Cost) -> Self {
+        Self { reader, left: most, cost: cost.clone() }
     }
 }
 
 impl<R: Read> Feed for Inflated<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
+        if self.cost.is_over() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if self.left == 0 || self.cost.is_spent() {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let most = into.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let count = self.reader.read(into.get_mut(..most).unwrap_or_default())?;
-        self.left = self.left.saturating_sub(u64::try_from(count).unwrap_or(0));
+        let bytes = u64::try_from(count).unwrap_or(0);
+        self.left = self.left.saturating_sub(bytes);
+        self.cost.spend(bytes);
         Ok(count)
     }
 

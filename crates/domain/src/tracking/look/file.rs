@@ -5,19 +5,16 @@ use std::io::{self, Read};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 use super::{
-    feed::{Cut, Feed, Inflated, Led, Window},
+    feed::{Bound, Cost, Cut, Feed, Inflated, Led, Window},
     names::Danger,
-    pickle::{self, Found, Stop},
+    pickle::{self, Found, MOST_NAMES, Stop},
+    zip::{content_of, directory},
 };
 
 /// Bytes that say what a file is.
 const HEAD: usize = 128;
 /// What comes out of one compressed file or member, at most.
 const INFLATED: u64 = 256 << 20;
-/// Members of an archive that are looked at.
-const MOST_MEMBERS: u64 = 4096;
-/// Bytes of an archive's directory.
-const LARGEST_DIRECTORY: u64 = 4 << 20;
 /// Bytes of a network's description that are looked at.
 const DESCRIPTION: usize = 4 << 20;
 /// Bytes of what is probably no pickle that are read all the same.
@@ -32,14 +29,14 @@ const PERHAPS: &[&str] =
     &["pt", "pth", "bin", "ckpt", "dat", "data", "model", "mdl", "npy", "npz", "db", "cache", "obj"];
 
 /// How sure a name makes us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guess {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Guess {
     Pickle,
     Perhaps,
     Other,
 }
 
-fn guess(name: &str) -> Guess {
+pub(super) fn guess(name: &str) -> Guess {
     let last = name.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     // `model.pkl.gz` is a pickle still.
     let bare = ["gz", "z", "bz2", "xz", "lzma", "lz4", "zst"]
@@ -53,17 +50,17 @@ fn guess(name: &str) -> Guess {
     }
 }
 
-/// What was found in a file.
+/// What was found in a file. Of its name nothing counts but what it is guessed from it to be.
 ///
 /// # Errors
-/// When the file cannot be read, or no more of it may be.
-pub(super) fn look(name: &str, file: &mut Window) -> io::Result<Found> {
+/// When the file cannot be read, no more of it may be, or nobody waits.
+pub(super) fn look(guess: Guess, file: &mut Window, cost: &Cost) -> io::Result<Found> {
     let mut found = Found::new();
     let head = file.take(HEAD)?;
     file.go(0);
     let done = match head.as_slice() {
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => archive(name, file, &mut found),
-        _ => stream(name, file, 0, &mut found),
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => archive(guess, file, cost, &mut found),
+        _ => stream(guess, file, 0, cost, &mut found),
     };
     match done {
         Ok(()) => Ok(found),
@@ -79,22 +76,31 @@ fn unread(found: &mut Found, why: &str) {
     found.insert(format!("something that could not be read to its end: {why}"), Danger::Unread);
 }
 
+/// Adds what was found in a part: never without end, and what is worse than suspicious before anything else.
+fn join(found: &mut Found, within: Found) {
+    for (what, danger) in within {
+        let most = if danger > Danger::Suspicious { MOST_NAMES.saturating_mul(2) } else { MOST_NAMES };
+        if found.len() < most {
+            found.insert(what, danger);
+        }
+    }
+}
+
 /// Something that is read from its beginning: a pickle, an array, or either compressed.
-fn stream(name: &str, feed: &mut dyn Feed, depth: usize, found: &mut Found) -> Result<(), Stop> {
+fn stream(guess: Guess, feed: &mut dyn Feed, depth: usize, cost: &Cost, found: &mut Found) -> Result<(), Stop> {
     let head = feed.take(HEAD)?;
-    let guess = guess(name);
     let mut feed = Led::new(&head, feed);
     if depth >= DEEPEST {
         return Err(Stop::TooMuch);
     }
     let inner = depth.saturating_add(1);
     match head.as_slice() {
-        [0x1f, 0x8b, ..] => packed(name, MultiGzDecoder::new(&mut feed), inner, found),
+        [0x1f, 0x8b, ..] => packed(guess, MultiGzDecoder::new(&mut feed), inner, cost, found),
         // RFC 1950: the method in the first byte, and a check over both.
         [first @ (0x08 | 0x18 | 0x28 | 0x38 | 0x48 | 0x58 | 0x68 | 0x78), second, ..]
             if u16::from_be_bytes([*first, *second]) % 31 == 0 && *second & 0x20 == 0 =>
         {
-            packed(name, ZlibDecoder::new(&mut feed), inner, found)
+            packed(guess, ZlibDecoder::new(&mut feed), inner, cost, found)
         }
         [b'B', b'Z', b'h', ..]
         | [0xfd, b'7', b'z', b'X', b'Z', ..]
@@ -108,18 +114,19 @@ fn stream(name: &str, feed: &mut dyn Feed, depth: usize, found: &mut Found) -> R
             Ok(())
         }
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => array(&mut feed, found),
-        [0x80, 2..=5, ..] => certain(guess, &mut feed, found),
+        [0x80, 0..=5, ..] => certain(guess, &mut feed, found),
         [] => Ok(()),
         _ if guess == Guess::Pickle => certain(guess, &mut feed, found),
         _ => perhaps(&mut feed, found),
     }
 }
 
-fn packed(name: &str, reader: impl Read, depth: usize, found: &mut Found) -> Result<(), Stop> {
-    let mut feed = Inflated::new(reader, INFLATED);
-    match stream(name, &mut feed, depth, found) {
-        // Large data sets are compressed too; only what is a pickle by its name must be read to its end.
-        Err(Stop::TooMuch) if guess(name) == Guess::Other => Ok(()),
+fn packed(guess: Guess, reader: impl Read, depth: usize, cost: &Cost, found: &mut Found) -> Result<(), Stop> {
+    let mut feed = Inflated::new(reader, INFLATED, cost);
+    match stream(guess, &mut feed, depth, cost, found) {
+        // Large data sets are compressed too; only what is a pickle by its name must be read to its end. What spends all that the version
+        // has is no data set.
+        Err(Stop::TooMuch) if guess == Guess::Other && !cost.is_spent() => Ok(()),
         done => done,
     }
 }
@@ -141,11 +148,24 @@ fn certain(guess: Guess, feed: &mut dyn Feed, found: &mut Found) -> Result<(), S
 /// Anything else might be one of the old protocols, which have no mark: what names something dangerous is told, and nothing else.
 fn perhaps(feed: &mut dyn Feed, found: &mut Found) -> Result<(), Stop> {
     let mut names = Found::new();
-    let done = pickle::read(&mut Cut::new(feed, PERHAPS_BYTES), &mut names);
+    let mut bound = Bound::new(feed, PERHAPS_BYTES);
+    let done = pickle::read(&mut bound, &mut names);
+    let (is_spent, is_too_large) = (bound.is_spent, bound.is_too_large);
     let is_pickle = done.is_ok();
     found.extend(names.into_iter().filter(|(_, danger)| is_pickle || *danger > Danger::Suspicious));
     match done {
-        Err(Stop::Broken | Stop::TooMuch) => Ok(()),
+        Err(Stop::TooMuch) if is_too_large => Err(Stop::TooMuch),
+        // What is no pickle breaks sooner.
+        Err(Stop::TooMuch) => {
+            unread(found, "it reads like a pickle, and is larger than what is looked at");
+            Ok(())
+        }
+        Ok(()) | Err(Stop::Broken) => {
+            if is_spent {
+                unread(found, "it reads like a pickle, and is larger than what is looked at");
+            }
+            Ok(())
+        }
         done => done,
     }
 }
@@ -178,29 +198,19 @@ fn array(feed: &mut dyn Feed, found: &mut Found) -> Result<(), Stop> {
     Ok(())
 }
 
-/// A member of an archive.
-struct Member {
-    name: String,
-    method: u16,
-    is_encrypted: bool,
-    packed: u64,
-    /// Where its own header is.
-    at: u64,
-}
-
 /// A zip archive (PKWARE's APPNOTE 6.3): torch's, numpy's and keras's files are such.
-fn archive(name: &str, file: &mut Window, found: &mut Found) -> Result<(), Stop> {
+fn archive(guess: Guess, file: &mut Window, cost: &Cost, found: &mut Found) -> Result<(), Stop> {
     let members = match directory(file) {
         Ok(members) => members,
         Err(Stop::Broken) => {
             // What begins like an archive and is none may be read as something else.
             file.go(0);
-            return stream(name, file, 0, found);
+            return stream(guess, file, 0, cost, found);
         }
         Err(other) => return Err(other),
     };
     for member in members {
-        let guess = guess(&member.name);
+        let guess = self::guess(&member.name);
         if member.is_encrypted || !matches!(member.method, 0 | 8) {
             if guess != Guess::Other {
                 unread(found, "a part of it is encrypted, or compressed in a way that is not opened here");
@@ -214,11 +224,11 @@ fn archive(name: &str, file: &mut Window, found: &mut Found) -> Result<(), Stop>
         let is_description = member.name.rsplit('/').next() == Some("config.json");
         let done = match (member.method, is_description) {
             (0, true) => description(&mut raw, &mut within),
-            (0, false) => stream(&member.name, &mut raw, 1, &mut within),
-            (_, true) => description(&mut Inflated::new(DeflateDecoder::new(raw), INFLATED), &mut within),
-            (_, false) => packed(&member.name, DeflateDecoder::new(raw), 1, &mut within),
+            (0, false) => stream(guess, &mut raw, 1, cost, &mut within),
+            (_, true) => description(&mut Inflated::new(DeflateDecoder::new(raw), INFLATED, cost), &mut within),
+            (_, false) => packed(guess, DeflateDecoder::new(raw), 1, cost, &mut within),
         };
-        found.extend(within);
+        join(found, within);
         match done {
             Ok(()) => {}
             // A broken part is the end of that part alone.
@@ -239,94 +249,58 @@ fn description(feed: &mut dyn Feed, found: &mut Found) -> Result<(), Stop> {
     Ok(())
 }
 
-fn number(bytes: &[u8], at: usize, size: usize) -> u64 {
-    let part = bytes.get(at..at.saturating_add(size)).unwrap_or_default();
-    part.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        sync::{Arc, atomic::AtomicU64},
+    };
 
-/// The members that an archive's directory names.
-fn directory(file: &mut Window) -> Result<Vec<Member>, Stop> {
-    let length = file.length;
-    let from = length.saturating_sub((1 << 16) + 22);
-    file.go(from);
-    let tail = file.take((1 << 16) + 22)?;
-    let end = tail.windows(4).rposition(|mark| mark == b"PK\x05\x06").ok_or(Stop::Broken)?;
-    let record = tail.get(end..).unwrap_or_default();
-    let (mut size, mut at) = (number(record, 12, 4), number(record, 16, 4));
-    let mut count = number(record, 10, 2);
-    if at == u64::from(u32::MAX) || count == u64::from(u16::MAX) || size == u64::from(u32::MAX) {
-        let locator = end.checked_sub(20).and_then(|place| tail.get(place..end)).ok_or(Stop::Broken)?;
-        if locator.get(..4) != Some(b"PK\x06\x07") {
-            return Err(Stop::Broken);
-        }
-        file.go(number(locator, 8, 8));
-        let record = file.take(56)?;
-        if record.get(..4) != Some(b"PK\x06\x06") {
-            return Err(Stop::Broken);
-        }
-        (count, size, at) = (number(&record, 32, 8), number(&record, 40, 8), number(&record, 48, 8));
-    }
-    if size > LARGEST_DIRECTORY || count > MOST_MEMBERS {
-        return Err(Stop::TooMuch);
-    }
-    if at.saturating_add(size) > length {
-        return Err(Stop::Broken);
-    }
-    file.go(at);
-    let entries = file.take(usize::try_from(size).map_err(|_| Stop::TooMuch)?)?;
-    let (mut members, mut rest) = (Vec::new(), entries.as_slice());
-    while rest.get(..4) == Some(b"PK\x01\x02") {
-        let lengths = [28, 30, 32].map(|at| usize::try_from(number(rest, at, 2)).unwrap_or(0));
-        let [name, extra, comment] = lengths;
-        let (fixed, after) = rest.split_at_checked(46).ok_or(Stop::Broken)?;
-        let text = after.get(..name).ok_or(Stop::Broken)?;
-        let mut member = Member {
-            name: String::from_utf8_lossy(text).into_owned(),
-            method: u16::try_from(number(fixed, 10, 2)).unwrap_or(u16::MAX),
-            is_encrypted: number(fixed, 8, 2) & 1 == 1,
-            packed: number(fixed, 20, 4),
-            at: number(fixed, 42, 4),
-        };
-        let extras = after.get(name..name.saturating_add(extra)).ok_or(Stop::Broken)?;
-        widen(&mut member, number(fixed, 24, 4), extras);
-        members.push(member);
-        rest = after.get(name.saturating_add(extra).saturating_add(comment)..).ok_or(Stop::Broken)?;
-    }
-    Ok(members)
-}
+    use flate2::{Compression, write::GzEncoder};
 
-/// Sizes and places of large archives stand in a field of their own (APPNOTE 4.5.3).
-fn widen(member: &mut Member, plain: u64, extras: &[u8]) {
-    let mut rest = extras;
-    while rest.len() >= 4 {
-        let size = usize::try_from(number(rest, 2, 2)).unwrap_or(0);
-        let field = rest.get(4..size.saturating_add(4)).unwrap_or_default();
-        if number(rest, 0, 2) == 1 {
-            let wide = u64::from(u32::MAX);
-            let mut at = if plain == wide { 8 } else { 0 };
-            if member.packed == wide {
-                member.packed = number(field, at, 8);
-                at += 8;
-            }
-            if member.at == wide {
-                member.at = number(field, at, 8);
-            }
-            return;
-        }
-        rest = rest.get(size.saturating_add(4)..).unwrap_or_default();
-    }
-}
+    use super::*;
 
-/// Where a member's bytes begin; none when there is no such member where the directory says.
-fn content_of(file: &mut Window, member: &Member) -> Result<Option<u64>, Stop> {
-    if member.at.saturating_add(30) > file.length {
-        return Ok(None);
+    fn seen(guess: Guess, bytes: &[u8], inflated: u64) -> (Option<Danger>, Result<(), Stop>) {
+        let cost = Cost::new(Arc::new(AtomicU64::new(inflated)));
+        let mut found = Found::new();
+        let done = stream(guess, &mut &*bytes, 0, &cost, &mut found);
+        (found.into_values().max(), done)
     }
-    file.go(member.at);
-    let header = file.take(30)?;
-    if header.get(..4) != Some(b"PK\x03\x04") {
-        return Ok(None);
+
+    /// A text of so many bytes that is dropped, and what comes behind it.
+    fn behind(length: u32, rest: &[u8]) -> Vec<u8> {
+        let text = vec![b'a'; usize::try_from(length).unwrap()];
+        [b"X".as_slice(), &length.to_le_bytes(), &text, b"0", rest].concat()
     }
-    let before = number(&header, 26, 2).saturating_add(number(&header, 28, 2)).saturating_add(30);
-    Ok(Some(member.at.saturating_add(before)))
+
+    #[test]
+    fn what_stands_far_behind_the_beginning_is_found_or_said_to_be_unread() {
+        let skipped = behind(9 << 20, b"cos\nsystem\n.");
+        assert!(matches!(seen(Guess::Other, &skipped, 1), (Some(Danger::Dangerous), Ok(()))));
+        let line = [b"V".as_slice(), &vec![b'a'; 9 << 20], b"\n0cos\nsystem\n."].concat();
+        assert!(matches!(seen(Guess::Other, &line, 1), (Some(Danger::Unread), Ok(()))));
+        let prose = b"prose\n".repeat(2 << 20);
+        assert!(matches!(seen(Guess::Other, &prose, 1), (None, Ok(()))));
+        let many = vec![b'('; 2 << 20];
+        assert!(matches!(seen(Guess::Other, &many, 1), (Some(Danger::Unread), Ok(()))));
+    }
+
+    #[test]
+    fn what_a_version_may_inflate_is_counted_together() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&behind(2 << 20, b".")).unwrap();
+        let packed = encoder.finish().unwrap();
+        assert!(matches!(seen(Guess::Other, &packed, 4 << 20), (None, Ok(()))));
+        assert!(matches!(seen(Guess::Other, &packed, 1 << 20), (None, Err(Stop::TooMuch))));
+    }
+
+    #[test]
+    fn who_looks_stops_when_nobody_waits() {
+        let cost = Cost::new(Arc::new(AtomicU64::new(1 << 20)));
+        let mut feed = Inflated::new(b"abc".as_slice(), 100, &cost);
+        let waiting = cost.waiting();
+        assert_eq!(feed.take(1).unwrap(), b"a");
+        drop(waiting);
+        assert!(feed.take(1).is_err());
+    }
 }

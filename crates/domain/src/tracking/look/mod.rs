@@ -3,43 +3,33 @@
 //!
 //! A content is looked at once in its workspace; what was found is kept beside it.
 
+mod content;
 mod feed;
 mod file;
 mod names;
 mod opcodes;
 mod pickle;
+mod seen;
+mod zip;
 
-use std::{collections::BTreeMap, io};
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures::TryStreamExt;
 use kernel::{Error, Kind, Result};
-use serde::{Deserialize, Serialize};
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::spawn_blocking,
-};
 
+pub use self::seen::Seen;
 use self::{
-    feed::{Ask, Window},
+    content::{Form, Text},
     names::Danger,
 };
 use crate::{
-    gate::{Admission, BlobRef, Changes, Range, Record, Row, Shelf},
+    gate::{Admission, BlobRef, Changes, Shelf},
     resources::Workspace,
-    secrets::{ContentScan, Hit, LARGEST, ModelScan, RULES as TEXT_RULES, scan},
+    secrets::{ContentScan, Hit, ModelScan, RULES as TEXT_RULES},
 };
 
 /// The number of the rules about names: what was looked at by others is looked at again.
-const RULES: u32 = 1;
-/// Files of one version that are looked at; contents that were looked at before do not count.
-const MOST_FILES: usize = 2000;
-/// Bytes that are read for one version.
-const MOST_BYTES: u64 = 512 << 20;
-/// Bytes of a table that are looked at: the first ones.
-const TABLE_HEAD: u64 = 256 << 10;
-/// Contents that are looked at at once, whoever asks: each keeps a core busy.
-static PLACES: Semaphore = Semaphore::const_new(2);
-/// Findings of a version that are kept.
+const RULES: u32 = 2;
+/// Findings of a version, and of one content, that are kept.
 const MOST: usize = 50;
 /// Findings that a record tells one by one.
 const MOST_TOLD: usize = 10;
@@ -50,19 +40,6 @@ const LONGEST_TAG: usize = 4000;
 pub(super) const TAG: &str = "bartizan.scan";
 const TAG_FINDINGS: &str = "bartizan.scan.findings";
 const TAG_CONTENT: &str = "bartizan.scan.content";
-
-/// What was found in one content.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Look {
-    /// The numbers of the rules it was looked at by: those about names, and those about texts; 0 when it was not.
-    rules: (u32, u32),
-    names: Vec<(Danger, String)>,
-    hits: Vec<Hit>,
-}
-
-impl Record for Look {
-    const TABLE: &'static str = "model-look";
-}
 
 /// Something in a file of a model.
 #[derive(Clone, Debug)]
@@ -86,8 +63,16 @@ struct Looked {
     unseen: usize,
 }
 
+impl Looked {
+    /// The worst first: what is cut off is what matters less.
+    fn cut(&mut self) {
+        self.names.sort_by(|a, b| b.danger.cmp(&a.danger).then_with(|| a.path.cmp(&b.path)));
+        self.names.truncate(MOST);
+    }
+}
+
 /// Looks at files as their workspace wants it; the tags that the version gets. What was not looked at before is put into `changes`, to be
-/// kept.
+/// kept; what is in `seen` is not looked at again.
 ///
 /// # Errors
 /// `Invalid`, naming file and what is in it, where the workspace refuses that.
@@ -96,6 +81,7 @@ pub(super) async fn look(
     shelf: &Shelf,
     workspace: &Workspace,
     files: &[(String, BlobRef)],
+    seen: &Seen,
     changes: &mut Changes,
 ) -> Result<BTreeMap<String, String>> {
     let (models, content) = (workspace.model_scan, workspace.content_scan);
@@ -105,45 +91,43 @@ pub(super) async fn look(
         return Ok(tags);
     }
     let mut looked = Looked::default();
-    let mut known: BTreeMap<&str, Look> = BTreeMap::new();
-    let (mut left, mut room) = (MOST_BYTES, MOST_FILES);
+    let mut kept = BTreeSet::new();
+    let pickled = if wants_names { content::pickled(cx, shelf, files).await? } else { BTreeSet::new() };
     for (path, blob) in files.iter().filter(|(_, blob)| blob.length > 0) {
-        let wanted = (if wants_names { RULES } else { 0 }, if wants_text && is_text(path) { TEXT_RULES } else { 0 });
-        let seen = known.get(blob.sha256.as_str()).filter(|look| covers(look.rules, wanted));
-        let found = match seen {
-            Some(look) => look.clone(),
-            None => {
-                let look = one(cx, shelf, (path, blob), wanted, (&mut left, &mut room), changes).await?;
-                let Some(look) = look else {
-                    looked.unseen = looked.unseen.saturating_add(1);
-                    continue;
-                };
-                known.insert(&blob.sha256, look.clone());
-                look
-            }
+        let form = Form::of(path, pickled.contains(path));
+        let is_read = wants_text && form.text != Text::No;
+        let wanted = (if wants_names { RULES } else { 0 }, if is_read { TEXT_RULES } else { 0 });
+        let found = match seen.find(blob, form, wanted) {
+            Some(sight) => Some(sight),
+            None => content::one(cx, shelf, seen, (blob, form), wanted).await?,
         };
+        let Some(sight) = found else {
+            looked.unseen = looked.unseen.saturating_add(1);
+            continue;
+        };
+        if sight.is_to_keep && kept.insert((blob.sha256.as_str(), form)) {
+            content::keep(cx, shelf, (blob, form), &sight.look, changes).await?;
+        }
+        let found = sight.look;
         if wants_names {
             let of = |(danger, what)| Finding { path: path.clone(), danger, what };
             looked.names.extend(found.names.into_iter().map(of));
+            if looked.names.len() > 4 * MOST {
+                looked.cut();
+            }
         }
         if wanted.1 != 0 {
             let tell = |hit: Hit| format!("`{path}`, line {}, looks as if it held {}", hit.line, hit.what);
             looked.hits.extend(found.hits.into_iter().map(tell));
+            looked.hits.truncate(MOST);
         }
     }
-    // The worst first: what is cut off is what matters less.
-    looked.names.sort_by(|a, b| b.danger.cmp(&a.danger).then_with(|| a.path.cmp(&b.path)));
-    looked.names.truncate(MOST);
-    looked.hits.truncate(MOST);
+    looked.cut();
     if wants_names {
         about_names(cx, models, &looked, &mut tags)?;
     }
     about_texts(cx, content, &looked.hits, &mut tags)?;
     Ok(tags)
-}
-
-fn covers(rules: (u32, u32), wanted: (u32, u32)) -> bool {
-    (wanted.0 == 0 || rules.0 == wanted.0) && (wanted.1 == 0 || rules.1 == wanted.1)
 }
 
 fn about_names(
@@ -225,137 +209,4 @@ fn cut(mut text: String) -> String {
         text.push('…');
     }
     text
-}
-
-/// Whether a file of a model is text that people write.
-fn is_text(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
-    let known = [
-        "json", "py", "yaml", "yml", "txt", "md", "csv", "tsv", "ipynb", "toml", "ini", "cfg", "env", "sh", "sql", "r",
-    ];
-    known.contains(&ending.as_str())
-        || matches!(name, "MLmodel" | "MLproject" | "Dockerfile" | ".env" | ".netrc" | ".pypirc")
-}
-
-/// What is found in one content; none when there is no more room to look.
-async fn one(
-    cx: &Admission<'_>,
-    shelf: &Shelf,
-    (path, blob): (&str, &BlobRef),
-    wanted: (u32, u32),
-    (left, room): (&mut u64, &mut usize),
-    changes: &mut Changes,
-) -> Result<Option<Look>> {
-    // A file's name says what its bytes may be taken for, and so belongs to what was looked at.
-    let ending = path.rsplit('/').next().unwrap_or_default().rsplit_once('.').map_or("", |(_, ending)| ending);
-    let id = shelf.name_id::<Look>(&format!("{}|{ending}", blob.sha256));
-    let known = cx.get::<Look>(shelf, &id).await?;
-    if let Some(row) = known.as_ref().filter(|row| covers(row.value.rules, wanted)) {
-        return Ok(Some(row.value.clone()));
-    }
-    let Some(rest) = room.checked_sub(1).filter(|_| *left > 0) else { return Ok(None) };
-    *room = rest;
-    let mut look = Look { rules: wanted, ..Look::default() };
-    if wanted.0 != 0 {
-        let Some(names) = names_in(cx, shelf, (path, blob), left).await? else { return Ok(None) };
-        look.names = names;
-    }
-    if wanted.1 != 0 {
-        look.hits = hits_in(cx, shelf, (path, blob), left).await?;
-    }
-    // What is nothing to speak of is found out again as fast as it is read; a row for each of a thousand files is not.
-    if look.names.is_empty() && look.hits.is_empty() && blob.length < TABLE_HEAD {
-        return Ok(Some(look));
-    }
-    let mut row = known.unwrap_or_else(|| Row::new(id, Look::default()));
-    if row.value != look {
-        row.value = look.clone();
-        changes.put(shelf, &row)?;
-    }
-    Ok(Some(look))
-}
-
-async fn place() -> Result<tokio::sync::SemaphorePermit<'static>> {
-    let place = PLACES.acquire().await;
-    place.map_err(|fault| Error::new(Kind::Unavailable, "no files are looked at any more; try again").because(fault))
-}
-
-fn stopped(fault: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(Kind::Internal, "a file could not be looked at").because(fault)
-}
-
-/// Names in what of a file would be unpickled; none when more than what is left would have to be read.
-async fn names_in(
-    cx: &Admission<'_>,
-    shelf: &Shelf,
-    (path, blob): (&str, &BlobRef),
-    left: &mut u64,
-) -> Result<Option<Vec<(Danger, String)>>> {
-    let place = place().await?;
-    let (asks, mut asked) = mpsc::channel::<Ask>(1);
-    let mut window = Window::new(asks, blob.length);
-    let name = path.to_owned();
-    // The place goes along: whoever hangs up does not make room while something is still looked at.
-    let looking = spawn_blocking(move || {
-        let found = file::look(&name, &mut window);
-        drop((window, place));
-        found
-    });
-    while let Some(ask) = asked.recv().await {
-        let part = match left.checked_sub(ask.length) {
-            None => Err(io::ErrorKind::QuotaExceeded.into()),
-            Some(rest) => {
-                *left = rest;
-                let part = read(cx, shelf, blob, Range { from: ask.from, length: ask.length }).await;
-                match part {
-                    Ok(part) => Ok(part),
-                    Err(fault) => {
-                        drop(ask.answer.send(Err(io::ErrorKind::BrokenPipe.into())));
-                        return Err(fault);
-                    }
-                }
-            }
-        };
-        // Nobody waits for it any more when looking ended.
-        drop(ask.answer.send(part));
-    }
-    match looking.await.map_err(stopped)? {
-        Ok(found) => Ok(Some(found.into_iter().map(|(what, danger)| (danger, what)).collect())),
-        Err(fault) if fault.kind() == io::ErrorKind::QuotaExceeded => {
-            *left = 0;
-            Ok(None)
-        }
-        Err(fault) => Err(stopped(fault)),
-    }
-}
-
-async fn read(cx: &Admission<'_>, shelf: &Shelf, blob: &BlobRef, range: Range) -> Result<Vec<u8>> {
-    let mut pieces = cx.open_blob(shelf, blob, range).await?;
-    let mut content = Vec::new();
-    while let Some(piece) = pieces.try_next().await? {
-        content.extend_from_slice(&piece);
-    }
-    Ok(content)
-}
-
-/// Secrets and personal data in a text.
-async fn hits_in(
-    cx: &Admission<'_>,
-    shelf: &Shelf,
-    (path, blob): (&str, &BlobRef),
-    left: &mut u64,
-) -> Result<Vec<Hit>> {
-    let is_table = [".csv", ".tsv"].iter().any(|ending| path.to_ascii_lowercase().ends_with(ending));
-    let most = if is_table { TABLE_HEAD } else { LARGEST };
-    let length = blob.length.min(most).min(*left);
-    *left = left.saturating_sub(length);
-    let place = place().await?;
-    let content = read(cx, shelf, blob, Range { from: 0, length }).await?;
-    let scanned = spawn_blocking(move || {
-        let hits = scan(&content);
-        drop(place);
-        hits
-    });
-    scanned.await.map_err(stopped)
 }

@@ -39,7 +39,11 @@ const DANGEROUS_BELOW: &str = "\
     torch.hub torch.serialization.load torch.utils.cpp_extension torch.utils.bottleneck torch.utils.collect_env \
     torch.utils._config_module torch.utils.data.datapipes.utils.decoder torch._dynamo torch._inductor \
     torch.distributed torch.jit.unsupported_tensor_ops torch.fx.experimental torch.cuda._memory_viz pandas.io \
-    pandas.eval sklearn.datasets joblib.numpy_pickle.load cloudpickle.cloudpickle.subimport pandas.core.computation";
+    pandas.eval sklearn.datasets joblib.numpy_pickle.load cloudpickle.cloudpickle.subimport pandas.core.computation \
+    mlflow.models.utils._load_model_code_path mlflow.pyfunc.load_model mlflow.pyfunc._load_pyfunc \
+    mlflow.sklearn.load_model mlflow.sklearn._load_pyfunc mlflow.sklearn._load_model_from_local_file \
+    keras.src.utils.python_utils.func_load keras.models.load_model keras.src.saving.saving_api.load_model \
+    keras.src.saving.saving_lib.load_model statsmodels.iolib.smpickle tensorflow.python.framework.load_library";
 /// Modules that models of known libraries hold, with what is below them.
 const KNOWN: &str = "\
     numpy scipy sklearn pandas xgboost lightgbm catboost statsmodels collections _collections _collections_abc \
@@ -51,6 +55,8 @@ const KNOWN: &str = "\
     polars.series keras.src keras.models keras.layers tensorflow.python imblearn category_encoders umap hdbscan \
     gensim.models nltk.tokenize spacy.vocab flaml.automl skops.io mlflow.models mlflow.types mlflow.pyfunc \
     mlflow.sklearn mlflow.entities prophet.forecaster cloudpickle.cloudpickle._empty_cell_value";
+/// Libraries that are known by their classes alone: among their functions are those that run or load what they are given.
+const CLASSES_ALONE: &str = "mlflow keras tensorflow statsmodels";
 /// What is known of modules of which not everything is.
 const KNOWN_NAMES: &[(&str, &str)] = &[
     (
@@ -131,7 +137,9 @@ pub(super) fn judge(module: &str, name: &str) -> Option<Danger> {
         return Some(Danger::Dangerous);
     }
     let is_listed = |(known, names): &(&str, &str)| *known == module && holds(names, name);
-    let is_known = !holds_above(CODE, &whole) && (holds_above(KNOWN, &whole) || KNOWN_NAMES.iter().any(is_listed));
+    let is_class = name.split('.').all(|part| part.starts_with(|first: char| first.is_ascii_uppercase()));
+    let is_of_library = holds_above(KNOWN, &whole) && (is_class || !holds_above(CLASSES_ALONE, module));
+    let is_known = !holds_above(CODE, &whole) && (is_of_library || KNOWN_NAMES.iter().any(is_listed));
     (!is_known).then_some(Danger::Suspicious)
 }
 
@@ -168,6 +176,14 @@ mod tests {
             ("operator", "attrgetter"),
             ("types", "FunctionType"),
             ("pickle", "loads"),
+            ("mlflow.models.utils", "_load_model_code_path"),
+            ("mlflow.pyfunc", "load_model"),
+            ("mlflow", "pyfunc.load_model"),
+            ("mlflow.pyfunc", "_load_pyfunc"),
+            ("mlflow.sklearn", "load_model"),
+            ("keras.src.utils.python_utils", "func_load"),
+            ("statsmodels.iolib.smpickle", "load_pickle"),
+            ("tensorflow.python.framework.load_library", "load_op_library"),
         ] {
             assert_eq!(judge(module, name), Some(Danger::Dangerous), "{module}.{name}");
         }
@@ -191,6 +207,9 @@ mod tests {
             ("__builtin__", "object"),
             ("_codecs", "encode"),
             ("joblib.numpy_pickle", "NumpyArrayWrapper"),
+            ("statsmodels.regression.linear_model", "OLS"),
+            ("mlflow.pyfunc.model", "PythonModel"),
+            ("keras.src.layers.core.dense", "Dense"),
         ] {
             assert_eq!(judge(module, name), None, "{module}.{name}");
         }
@@ -203,6 +222,11 @@ mod tests {
             ("types", "CodeType"),
             ("builtins", "memoryview2"),
             ("operator", "call"),
+            ("mlflow.pyfunc", "spark_udf"),
+            ("mlflow.models", "Model.load"),
+            ("keras.src.saving.pickle_utils", "deserialize_model_from_bytecode"),
+            ("tensorflow.python.ops.script_ops", "numpy_function"),
+            ("statsmodels.datasets", "get_rdataset"),
         ] {
             assert_eq!(judge(module, name), Some(Danger::Suspicious), "{module}.{name}");
         }

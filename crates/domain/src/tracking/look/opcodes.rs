@@ -281,8 +281,26 @@ pub(super) fn line(feed: &mut dyn Feed) -> Step<Option<String>> {
 
 /// A place in the memo, as Python reads numbers: `+1_0` is ten. What is too long to be read here a loader may read.
 fn index(feed: &mut dyn Feed) -> Step<u64> {
-    let text = line(feed)?.ok_or(Stop::TooMuch)?;
-    text.trim().trim_start_matches('+').replace('_', "").parse().map_err(|_| Stop::Broken)
+    let (mut text, mut is_over) = (String::new(), false);
+    loop {
+        let [byte] = bytes::<1>(feed)?;
+        match byte {
+            b'\n' => break,
+            // To CPython the number ends there.
+            0 => is_over = true,
+            _ if is_over => {}
+            b'0'..=b'9' | b'_' | b'+' | b'-' | b' ' | b'\t' | 0x0b..=b'\r' => {
+                if text.len() <= LONGEST_NAME {
+                    text.push(char::from(byte));
+                }
+            }
+            _ => return Err(Stop::Broken),
+        }
+    }
+    if text.len() > LONGEST_NAME {
+        return Err(Stop::TooMuch);
+    }
+    text.trim().trim_start_matches(['+', '-']).replace('_', "").parse().map_err(|_| Stop::Broken)
 }
 
 /// What stands between quotes; none with an escape, which could spell any name.

@@ -20,7 +20,7 @@ use super::{
 /// Values on the stack, and in the memo, at once.
 const MOST_VALUES: usize = 1 << 20;
 /// Different names that are told.
-const MOST_NAMES: usize = 50;
+pub(super) const MOST_NAMES: usize = 50;
 /// Pickles within arrays of pickles.
 const DEEPEST: usize = 8;
 /// Values that are copied to read something in two ways, in one pickle.
@@ -198,8 +198,8 @@ impl<'a> Machine<'a> {
     }
 
     fn tell(&mut self, danger: Danger, what: String) {
-        // The worst is always told, however many others there are.
-        if self.found.len() < MOST_NAMES || danger == Danger::Dangerous && self.found.len() < 2 * MOST_NAMES {
+        // What is worse than suspicious is always told, however many others there are.
+        if self.found.len() < MOST_NAMES || danger > Danger::Suspicious && self.found.len() < 2 * MOST_NAMES {
             self.found.insert(what, danger);
         }
     }

@@ -5,22 +5,59 @@ use std::{
     sync::{Arc, PoisonError, RwLockWriteGuard},
 };
 
-use kernel::{Kind, Result};
+use kernel::{Kind, ResourceId, Result};
 
 use super::{
     Slot,
     rows::{Key, Rows, Table},
 };
 use crate::{
-    gate::{Admission, Record, Shelf, Stored},
+    gate::{Admission, Cx, Op, Record, Shelf, Stored},
+    resources::workspace_shelf,
     tracking::{Run, RunLinks, experiment, metric::Heads, scan::STRIDE},
 };
 
 /// More touched rows than this and looking through all of them is no slower.
 const MANY: usize = 5000;
 
-/// The runs of an experiment as they are now, through `head`, the newest number of the log when the search began. None where
-/// they are not kept: they are to be read row by row.
+/// By what a search knows that it may keep runs in memory, and how fresh they have to be.
+pub(in crate::tracking) struct Moment {
+    pub(super) epoch: u64,
+    pub(super) workspace: Arc<[u8]>,
+    /// The newest number of the log.
+    head: u64,
+}
+
+impl Moment {
+    /// Whether something had to go since.
+    pub(in crate::tracking) fn is_over(&self, cx: &Admission<'_>) -> bool {
+        cx.house().recall.epoch() != self.epoch
+    }
+}
+
+/// A workspace's shelf, and the moment at which its runs may be kept. None where they may not: nothing that is of high business impact
+/// stays in memory after the search.
+///
+/// # Errors
+/// As [`workspace_shelf`].
+pub(in crate::tracking) async fn begin<O: Op>(
+    cx: &Cx<'_, O>,
+    workspace: &ResourceId,
+) -> Result<(Shelf, Option<Moment>)> {
+    let recall = &cx.house().recall;
+    // First of all: what has to go from here on is not kept by what is read below.
+    let epoch = recall.epoch();
+    let (shelf, row) = workspace_shelf(cx, workspace).await?;
+    if row.value.properties.hbi {
+        recall.forget_shelves(&[shelf.id().to_vec()]);
+        return Ok((shelf, None));
+    }
+    let (head, _) = cx.house().log_head().await?;
+    Ok((shelf, Some(Moment { epoch, workspace: row.id.into(), head })))
+}
+
+/// The runs of an experiment as they are now, or were at the moment that is given. None where they are not kept: they are to be read
+/// row by row.
 ///
 /// # Errors
 /// What reading the store says. Nothing is kept then.
@@ -28,17 +65,21 @@ pub(in crate::tracking) async fn recall(
     cx: &Admission<'_>,
     shelf: &Shelf,
     experiment: &str,
-    head: u64,
+    moment: &Moment,
 ) -> Result<Option<Arc<Slot>>> {
     let (house, prefix) = (cx.house(), experiment::row_id(shelf, experiment));
     let Ok(id) = Key::try_from(prefix.as_slice()) else { return Ok(None) };
-    let Some(slot) = house.recall.slot(shelf, (*shelf.id(), id), cx.now()) else { return Ok(None) };
-    let outcome = refresh(cx, &slot, &prefix, head).await;
+    let Some(slot) = house.recall.slot(shelf, (*shelf.id(), id), moment, cx.now()) else { return Ok(None) };
+    let outcome = refresh(cx, &slot, &prefix, moment.head).await;
     if outcome.is_err() {
         house.recall.forget(|held| held.place == slot.place);
     }
     // It may have been forgotten meanwhile, with the key that opened it.
-    Ok(if outcome? && house.recall.holds(&slot) { Some(slot) } else { None })
+    if !outcome? || !house.recall.holds(&slot) {
+        return Ok(None);
+    }
+    cx.charge_kept(shelf, slot.rows().bytes());
+    Ok(Some(slot))
 }
 
 async fn refresh(cx: &Admission<'_>, slot: &Arc<Slot>, prefix: &[u8], head: u64) -> Result<bool> {

@@ -6,7 +6,8 @@
 //! is searched row by row as if nothing were kept.
 //!
 //! **Invariant:** what is kept goes with the key that opened it: when a workspace's key is made anew, destroyed, laid to rest or
-//! locked by its holder, nothing of it stays. Nothing is kept of workspaces of high business impact.
+//! locked by its holder, nothing of it stays. Nothing is kept of workspaces of high business impact. A search that is under way in
+//! such a moment may not keep anything by what it knew before: the moments are counted (`epoch`).
 
 mod fresh;
 mod rows;
@@ -23,7 +24,7 @@ use std::{
 use kernel::{Change, Timestamp};
 use uuid::Uuid;
 
-pub(super) use fresh::recall;
+pub(super) use fresh::{Moment, begin, recall};
 pub(super) use rows::Kept;
 use rows::{Key, Rows, Table};
 
@@ -52,6 +53,8 @@ pub(crate) struct Recall {
     most: AtomicUsize,
     /// Another's newest number of the log, up to which keys were looked at.
     pub(crate) looked: AtomicU64,
+    /// How often something had to go since it may not be kept any more; counted with `slots` held.
+    epoch: AtomicU64,
 }
 
 impl Default for Recall {
@@ -61,6 +64,7 @@ impl Default for Recall {
             bytes: AtomicUsize::new(0),
             most: AtomicUsize::new(MOST),
             looked: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
         }
     }
 }
@@ -68,6 +72,8 @@ impl Default for Recall {
 /// One experiment.
 pub(super) struct Slot {
     place: Place,
+    /// The workspace's row, which says whether anything may be kept.
+    workspace: Arc<[u8]>,
     /// Held so that the key's holder is asked as long as anything is kept, and to see that it was locked.
     shelf: Shelf,
     rows: RwLock<Rows>,
@@ -92,9 +98,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Slot {
-    fn new(place: Place, shelf: Shelf, now: Timestamp) -> Self {
+    fn new(place: Place, workspace: Arc<[u8]>, shelf: Shelf, now: Timestamp) -> Self {
         Self {
             place,
+            workspace,
             shelf,
             rows: RwLock::default(),
             bytes: AtomicUsize::new(0),
@@ -138,10 +145,21 @@ impl Slot {
 }
 
 impl Recall {
-    /// The slot of an experiment; none for one that is known not to fit.
-    fn slot(&self, shelf: &Shelf, place: Place, now: Timestamp) -> Option<Arc<Slot>> {
+    /// To be asked before the workspace is read.
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The slot of an experiment; none for one that is known not to fit, and none when something had to go since the workspace was
+    /// read: it may have been this.
+    fn slot(&self, shelf: &Shelf, place: Place, moment: &Moment, now: Timestamp) -> Option<Arc<Slot>> {
         let mut slots = locked(&self.slots);
-        let slot = slots.entry(place).or_insert_with(|| Arc::new(Slot::new(place, shelf.clone(), now)));
+        if self.epoch() != moment.epoch {
+            return None;
+        }
+        let slot = slots
+            .entry(place)
+            .or_insert_with(|| Arc::new(Slot::new(place, Arc::clone(&moment.workspace), shelf.clone(), now)));
         slot.used_at.store(now.0, Ordering::Relaxed);
         (slot.outgrown_until.load(Ordering::Relaxed) <= now.0).then(|| Arc::clone(slot))
     }
@@ -163,7 +181,7 @@ impl Recall {
         self.bytes.fetch_sub(before, Ordering::Relaxed);
         let most = self.most.load(Ordering::Relaxed);
         if bytes > most {
-            let outgrown = Slot::new(slot.place, slot.shelf.clone(), now);
+            let outgrown = Slot::new(slot.place, Arc::clone(&slot.workspace), slot.shelf.clone(), now);
             outgrown.outgrown_until.store(now.plus(AGAIN).0, Ordering::Relaxed);
             slots.insert(slot.place, Arc::new(outgrown));
             self.released(slot);
@@ -184,7 +202,17 @@ impl Recall {
     }
 
     fn forget(&self, goes: impl Fn(&Slot) -> bool) {
+        self.remove(&mut locked(&self.slots), goes);
+    }
+
+    /// The same for what may not be kept any more. Searches that are under way may have learnt before that it might.
+    fn revoke(&self, goes: impl Fn(&Slot) -> bool) {
         let mut slots = locked(&self.slots);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.remove(&mut slots, goes);
+    }
+
+    fn remove(&self, slots: &mut HashMap<Place, Arc<Slot>>, goes: impl Fn(&Slot) -> bool) {
         let gone: Vec<Place> = slots.values().filter(|slot| goes(slot)).map(|slot| slot.place).collect();
         for place in gone {
             if let Some(slot) = slots.remove(&place) {
@@ -195,12 +223,12 @@ impl Recall {
 
     /// Drops what shelves with these GUIDs hold.
     pub(crate) fn forget_shelves(&self, ids: &[Vec<u8>]) {
-        self.forget(|slot| ids.iter().any(|id| *id == slot.place.0));
+        self.revoke(|slot| ids.iter().any(|id| *id == slot.place.0));
     }
 
     /// Drops what customers' keys opened that may not be used any more.
     pub(crate) fn forget_locked(&self) {
-        self.forget(|slot| slot.shelf.is_locked());
+        self.revoke(|slot| slot.shelf.is_locked());
     }
 
     /// Drops what nobody searched for a while.
@@ -208,12 +236,14 @@ impl Recall {
         self.forget(|slot| Timestamp(slot.used_at.load(Ordering::Relaxed)).plus(IDLE) < now);
     }
 
-    /// The GUIDs of shelves of which something is kept.
-    pub(crate) fn shelves(&self) -> Vec<Uuid> {
-        let mut ids: Vec<Uuid> = locked(&self.slots).keys().map(|(shelf, _)| Uuid::from_bytes(*shelf)).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
+    /// The GUIDs of workspaces of which something is kept, and their row ids.
+    pub(crate) fn workspaces(&self) -> Vec<(Uuid, Arc<[u8]>)> {
+        let slots = locked(&self.slots);
+        let mut all: Vec<_> =
+            slots.values().map(|slot| (Uuid::from_bytes(slot.place.0), Arc::clone(&slot.workspace))).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// This house wrote these rows: they are read again before they are searched.

@@ -96,7 +96,8 @@ fn file(stand: &Stand, owner: Owner, path: &str) -> PutArtifact {
         Owner::LoggedModel(id) => ArtifactPlace::of_logged_model(id, path),
         Owner::Version { .. } => panic!("nobody writes there"),
     };
-    PutArtifact { workspace: stand.workspace.clone(), place, most: 1000, body: body(b"content".to_vec()) }
+    let (workspace, body) = (stand.workspace.clone(), body(b"content".to_vec()));
+    PutArtifact { workspace, place, most: 1000, body, is_new_only: false, address: None }
 }
 
 fn name(stand: &Stand, name: &str) -> CreateRegisteredModel {

@@ -9,7 +9,9 @@ use super::{
     super::{
         CreateExperiment, DatasetInput, DeleteExperiment, DeleteRun, DeleteRunTag, ExperimentChange, LogBatch,
         LogLinks, Point, Query, RestoreRun, RunLinks, RunStatus, RunView, SearchRuns, UpdateExperiment, UpdateRun,
-        View, action::READ_RUNS,
+        View,
+        action::READ_RUNS,
+        recall::{begin, recall},
     },
     Stand, new_run, points, run_of_owner,
 };
@@ -306,5 +308,53 @@ async fn nothing_is_kept_of_a_workspace_of_high_business_impact() {
     assert_eq!(stand.house.recall.held(), (0, 0));
     let op = search(&stand, &["0"], "", &[], View::Active);
     assert_eq!(found(&stand, &stand.house, op).await.len(), 1);
+    assert_eq!(stand.house.recall.held(), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_kept_goes_when_another_server_raises_the_workspace() {
+    let mut stand = Stand::new().await;
+    run_of_owner(&stand, "0").await;
+    let first = Arc::clone(&stand.house);
+    found(&stand, &first, search(&stand, &["0"], "", &[], View::Active)).await;
+    stand.restart().await;
+    stand.ask(RaiseImpact { workspace: stand.workspace.clone() }).await.unwrap();
+    assert_eq!(first.recall.held().1, 1);
+    first.forget_keyless().await.unwrap();
+    assert_eq!(first.recall.held(), (0, 0));
+}
+
+/// A search that has read the workspace when what is kept of it has to go.
+struct Overtaken(ResourceId);
+
+#[async_trait]
+impl Op for Overtaken {
+    const ACTION: Action = READ_RUNS;
+    type Output = Vec<bool>;
+
+    fn scope(&self) -> ResourceId {
+        self.0.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<bool>> {
+        let mut kept = Vec::new();
+        for goes in [false, true] {
+            let (shelf, moment) = begin(cx, &self.0).await?;
+            if goes {
+                cx.house().recall.forget_shelves(&[shelf.id().to_vec()]);
+            }
+            let moment = moment.unwrap();
+            assert_eq!(moment.is_over(cx), goes);
+            kept.push(recall(cx, &shelf, "0", &moment).await?.is_some());
+        }
+        Ok(kept)
+    }
+}
+
+#[tokio::test]
+async fn a_search_under_way_keeps_nothing_of_what_had_to_go() {
+    let stand = Stand::new().await;
+    run_of_owner(&stand, "0").await;
+    assert_eq!(stand.ask(Overtaken(stand.workspace.clone())).await.unwrap(), [true, false]);
     assert_eq!(stand.house.recall.held(), (0, 0));
 }

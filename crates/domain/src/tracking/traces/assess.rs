@@ -75,6 +75,10 @@ impl Attempt for CreateAssessment {
         if let Some(known) = row.value.assessments.iter().find(|known| known.is_repeated_by(&made)) {
             return Ok(known.clone());
         }
+        let overridden = row.value.assessments.iter().find(|known| Some(&known.id) == made.overrides.as_ref());
+        if let Some(known) = overridden {
+            ownership::of_assessment(cx, known).await?;
+        }
         add(&mut row.value, made.clone())?;
         save(cx, &shelf, row, &made.id).await?;
         Ok(made)
@@ -191,6 +195,7 @@ impl Attempt for UpdateAssessment {
         }
         let known = row.value.assessments.iter_mut().find(|known| known.id == self.id);
         let known = known.ok_or_else(|| missing(&self.trace, &self.id))?;
+        ownership::of_assessment(cx, known).await?;
         self.patch.apply(known)?;
         known.updated_at = cx.now().0;
         known.check()?;

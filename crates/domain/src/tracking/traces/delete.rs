@@ -13,8 +13,10 @@ use crate::{
     tracking::{action::DELETE_TRACES, attempt, experiment, scan::STRIDE},
 };
 
-/// Traces of one commit.
+/// Most traces of one commit.
 const BATCH: usize = 20;
+/// Rows of a commit after which no further trace belongs to it. One trace has two, and two for each of its pages.
+const ROWS: u32 = 10_000;
 /// Most traces of one request.
 const MOST: usize = 100_000;
 
@@ -69,21 +71,34 @@ impl Op for DeleteTraces {
             false => named,
         };
         cx.note("experiment", self.experiment.clone());
-        let _turn = attempt::turn(&format!("{}|deleted traces|{}", cx.scope(), self.experiment)).await;
-        let mut deleted: usize = 0;
-        for batch in chosen.chunks(BATCH) {
-            deleted = self.delete(cx, &shelf, batch, deleted).await?;
+        let (mut rest, mut deleted) = (chosen.as_slice(), 0_usize);
+        while !rest.is_empty() {
+            // Others' turn comes after each commit.
+            let _turn = attempt::turn(&format!("{}|deleted traces|{}", cx.scope(), self.experiment)).await;
+            let (done, gone) = self.delete(cx, &shelf, rest, deleted).await?;
+            (rest, deleted) = (rest.get(done..).unwrap_or_default(), gone);
         }
         Ok(deleted)
     }
 }
 
 impl DeleteTraces {
-    /// Deletes some of them in one commit. How many are gone by then.
-    async fn delete(&self, cx: &Cx<'_, Self>, shelf: &Shelf, batch: &[String], before: usize) -> Result<usize> {
+    /// Deletes the first ones in one commit. How many those were, and how many are gone by then.
+    async fn delete(
+        &self,
+        cx: &Cx<'_, Self>,
+        shelf: &Shelf,
+        chosen: &[String],
+        before: usize,
+    ) -> Result<(usize, usize)> {
         for _ in 0..attempt::MOST {
             let (mut changes, mut blobs, mut deleted) = (Changes::new(), Vec::new(), before);
-            for id in batch {
+            let (mut done, mut rows) = (0_usize, 0_u32);
+            for id in chosen.iter().take(BATCH) {
+                if rows > ROWS {
+                    break;
+                }
+                done = done.saturating_add(1);
                 let Some(row) = look(cx, shelf, id).await? else { continue };
                 if row.value.experiment != self.experiment {
                     continue;
@@ -91,9 +106,10 @@ impl DeleteTraces {
                 blobs.extend(pages::remove(cx, shelf, &mut changes, id).await?);
                 remove(cx, shelf, &mut changes, &row).await?;
                 deleted = deleted.saturating_add(1);
+                rows = rows.saturating_add(row.value.pages.saturating_add(1).saturating_mul(2));
             }
             if changes.is_empty() {
-                return Ok(before);
+                return Ok((done, before));
             }
             cx.note("traces", deleted.to_string());
             match cx.commit(changes).await {
@@ -103,7 +119,7 @@ impl DeleteTraces {
                     for blob in blobs {
                         cx.drop_blob(&blob).await;
                     }
-                    return Ok(deleted);
+                    return Ok((done, deleted));
                 }
             }
         }

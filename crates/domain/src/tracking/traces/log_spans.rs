@@ -8,12 +8,13 @@ use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 use super::{
     NewSpan, SpanStatus, Trace, TraceState,
     pages::{self, NewPage, full},
-    span::SpanHead,
+    read::room_to_look,
+    span::{SpanHead, tags},
     sum::sum,
     trace::{self, NAME_TAG, PREVIEW, check_tag_key, is_own_tag, look, new_row},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{BlobRef, Changes, Cx, Op, Row, Shelf},
     impact::admit_names,
     resources::{Resource, Workspace, workspace_shelf},
     tracking::{
@@ -32,6 +33,8 @@ const MOST_OF_TRACE: usize = 50_000;
 const MOST_PAGES: u32 = 50_000;
 /// Most bytes of one trace's spans.
 pub(super) const MOST_BYTES: usize = 64 << 20;
+/// Most bytes of the rows of one export's traces: each is read and written whole, however little is added to it.
+const MOST_ROWS: usize = 64 << 20;
 
 const TOKENS: &str = "mlflow.trace.tokenUsage";
 const COST: &str = "mlflow.trace.cost";
@@ -79,21 +82,24 @@ impl Op for LogSpans {
         let export = Export { experiment, run, by_trace, workspace: workspace.value };
         // Refused before anything is stored for it.
         export.admit(cx, &shelf).await?;
-        let mut new_pages = BTreeMap::new();
-        for (trace, spans) in &export.by_trace {
-            new_pages.insert(trace.as_str(), pages::cut(cx, &shelf, trace, spans).await?);
-        }
-        let outcome = export.settle(cx, &shelf, &new_pages).await;
-        if outcome.is_err() {
-            for page in new_pages.values().flatten() {
-                if let Some(blob) = page.blob() {
-                    cx.drop_blob(blob).await;
-                }
-            }
+        let mut new = BTreeMap::new();
+        let outcome = match export.cut(cx, &shelf, &mut new).await {
+            Ok(()) => export.settle(cx, &shelf, &new).await,
+            Err(fault) => Err(fault),
+        };
+        let (outcome, needless) = match outcome {
+            Ok(needless) => (Ok(()), needless),
+            Err(fault) => (Err(fault), new.values().flatten().filter_map(NewPage::blob).cloned().collect()),
+        };
+        for blob in &needless {
+            cx.drop_blob(blob).await;
         }
         outcome
     }
 }
+
+/// Pages to be written, by their traces.
+type NewPages = BTreeMap<String, Vec<NewPage>>;
 
 /// Spans by their traces, on their way.
 struct Export {
@@ -114,15 +120,40 @@ impl Export {
             ownership::of_run(cx, &run, &WRITE_ANY_RUN).await?;
         }
         let is_raised = ownership::is_raised(cx, shelf, &self.workspace).await?;
-        let given = self.by_trace.values().flatten().flat_map(|span| &span.tags);
+        let given = self.by_trace.values().flat_map(|spans| tags(spans));
         let names: Vec<(&str, &str)> =
             given.filter(|(key, _)| key == NAME_TAG).map(|(_, name)| (NAME_TAG, name.as_str())).collect();
         admit_names(cx, is_raised, &names).map(drop)
     }
 
-    async fn settle(&self, cx: &Cx<'_, LogSpans>, shelf: &Shelf, new: &BTreeMap<&str, Vec<NewPage>>) -> Result<()> {
-        for _ in 0..attempt::MOST {
-            match self.attempt(cx, shelf, new).await {
+    /// A trace as it is, or as it will begin. Refuses what the caller may not add to.
+    async fn target(&self, cx: &Cx<'_, LogSpans>, shelf: &Shelf, id: &str) -> Result<Row<Trace>> {
+        let row = match look(cx, shelf, id).await? {
+            Some(row) => row,
+            None => new_row(shelf, Trace::new(id, &self.experiment, ownership::own_run(cx))),
+        };
+        ownership::of_trace(cx, shelf, &row.value, &WRITE_ANY_TRACE).await?;
+        // It stays in its own experiment, whichever the export names.
+        if row.value.experiment != self.experiment {
+            experiment::find(cx, shelf, &row.value.experiment).await?.value.must_be_active()?;
+        }
+        Ok(row)
+    }
+
+    /// Cuts the spans into pages. Those that were cut until something went wrong are among the new ones too.
+    async fn cut(&self, cx: &Cx<'_, LogSpans>, shelf: &Shelf, new: &mut NewPages) -> Result<()> {
+        for (id, spans) in &self.by_trace {
+            let mut trace = self.target(cx, shelf, id).await?.value;
+            let pages = new.entry(id.clone()).or_default();
+            pages::cut(cx, shelf, &mut trace, spans, pages).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes all of it. The blobs that turned out not to be needed.
+    async fn settle(&self, cx: &Cx<'_, LogSpans>, shelf: &Shelf, new: &NewPages) -> Result<Vec<BlobRef>> {
+        for count in 0..attempt::MOST {
+            match self.attempt(cx, shelf, new, count > 0).await {
                 Err(fault) if fault.kind() == Kind::Stale => {}
                 done => return done,
             }
@@ -130,39 +161,48 @@ impl Export {
         Err(attempt::too_busy())
     }
 
-    async fn attempt(&self, cx: &Cx<'_, LogSpans>, shelf: &Shelf, new: &BTreeMap<&str, Vec<NewPage>>) -> Result<()> {
-        let mut changes = Changes::new();
+    async fn attempt(
+        &self,
+        cx: &Cx<'_, LogSpans>,
+        shelf: &Shelf,
+        new: &NewPages,
+        is_again: bool,
+    ) -> Result<Vec<BlobRef>> {
+        let (mut changes, mut needless, mut bytes) = (Changes::new(), Vec::new(), 0_usize);
         for (id, spans) in &self.by_trace {
-            let mut row = match look(cx, shelf, id).await? {
-                Some(row) => row,
-                None => new_row(shelf, Trace::new(id, &self.experiment, ownership::own_run(cx))),
-            };
-            ownership::of_trace(cx, shelf, &row.value, &WRITE_ANY_TRACE).await?;
+            let mut row = self.target(cx, shelf, id).await?;
             let is_linked = self.run.as_ref().is_none_or(|run| row.value.runs.contains(run.as_str()));
-            let pages = new.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let mut pages: Vec<&NewPage> = Vec::new();
+            for page in new.get(id).into_iter().flatten() {
+                // Since they were cut, another export may have put the same.
+                let known = if is_again { pages::known(cx, shelf, page).await? } else { None };
+                match known {
+                    Some(known) => needless.extend(page.needless(&known.value).cloned()),
+                    None => pages.push(page),
+                }
+            }
             if pages.is_empty() && is_linked && row.version > 0 {
                 continue;
             }
             let is_new = row.version == 0;
             self.take(cx, shelf, &mut row, spans, is_new).await?;
             for page in pages {
-                let (spans, bytes) = page.adds();
-                let trace = &mut row.value;
-                page.put(shelf, &mut changes, trace.pages)?;
-                trace.pages = trace.pages.saturating_add(1);
-                trace.spans = trace.spans.saturating_add(spans);
-                trace.bytes = trace.bytes.saturating_add(bytes);
+                page.put(shelf, &mut changes, &mut row.value)?;
             }
-            must_fit(&row.value)?;
+            bytes = bytes.saturating_add(row.value.size());
+            if bytes > MOST_ROWS {
+                let words = "these traces have too many tags and assessments: send the spans of fewer traces at once";
+                return Err(Error::new(Kind::TooLarge, words));
+            }
             trace::put(shelf, &mut changes, &row)?;
         }
         cx.note("experiment", self.experiment.clone());
         cx.note("traces", self.by_trace.len().to_string());
         cx.note("spans", self.by_trace.values().map(Vec::len).sum::<usize>().to_string());
-        if changes.is_empty() {
-            return Ok(());
+        if !changes.is_empty() {
+            cx.commit(changes).await?;
         }
-        cx.commit(changes).await
+        Ok(needless)
     }
 
     /// What a trace as a whole learns from spans.
@@ -178,11 +218,11 @@ impl Export {
         if !trace.is_finalized {
             span_time(trace, spans, is_new);
         }
+        // What describes the sender is no reason to lose the span.
+        for (key, value) in tags(spans).filter(|(key, _)| !is_own_tag(key) && check_tag_key(key).is_ok()) {
+            trace.set_tag(key, value)?;
+        }
         for span in spans {
-            // What describes the sender is no reason to lose the span.
-            for (key, value) in span.tags.iter().filter(|(key, _)| !is_own_tag(key) && check_tag_key(key).is_ok()) {
-                trace.set_tag(key, value)?;
-            }
             fill(&mut trace.metadata, SESSION, span.session.as_ref());
             fill(&mut trace.metadata, USER, span.user.as_ref());
         }
@@ -204,7 +244,8 @@ impl Export {
     }
 }
 
-fn must_fit(trace: &Trace) -> Result<()> {
+/// Refuses a trace that would have more spans than one may.
+pub(super) fn must_fit(trace: &Trace) -> Result<()> {
     if trace.spans > MOST_OF_TRACE || trace.pages > MOST_PAGES {
         return Err(full(&trace.id, &format!("a trace has at most {MOST_OF_TRACE} spans")));
     }
@@ -243,6 +284,7 @@ async fn add_up(cx: &Cx<'_, LogSpans>, shelf: &Shelf, trace: &mut Trace, spans: 
     if !tokens && !costs {
         return Ok(());
     }
+    let _room = room_to_look(trace).await?;
     let known = if trace.has_spans() { pages::heads(cx, shelf, &trace.id).await? } else { Vec::new() };
     let mut by_id: BTreeMap<&str, &SpanHead> = known.iter().map(|head| (head.id.as_str(), head)).collect();
     by_id.extend(spans.iter().map(|span| (span.head.id.as_str(), &span.head)));
@@ -270,6 +312,8 @@ fn round(number: f64) -> i128 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::value::RawValue;
 
     use super::*;
@@ -286,6 +330,7 @@ mod tests {
             outputs: None,
             session: None,
             user: None,
+            shared: Arc::default(),
             tags: Vec::new(),
             body: RawValue::from_string(String::from("{}")).unwrap(),
         }

@@ -9,6 +9,7 @@ use super::{
     Assessment, Trace, Verdict,
     measure::{Aggregation, DataPoint, Groups},
     pages,
+    read::room_to_look,
     sieve::{Budget, places, some},
     span::SpanHead,
     trace::NAME_TAG,
@@ -271,6 +272,7 @@ impl Survey<'_> {
                     return Ok(());
                 }
                 self.budget.spend(trace.spans.saturating_mul(200))?;
+                let _room = room_to_look(trace).await?;
                 for head in pages::heads(at, shelf, &trace.id).await? {
                     self.look_at_span(trace, &head, is_cost)?;
                 }

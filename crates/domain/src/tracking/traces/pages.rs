@@ -12,7 +12,11 @@ use kernel::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::span::{NewSpan, SpanHead};
+use super::{
+    Trace,
+    log_spans::must_fit,
+    span::{NewSpan, SpanHead},
+};
 use crate::gate::{Admission, BlobRef, Changes, Range, Record, Row, Shelf};
 
 /// Spans of one page.
@@ -61,17 +65,22 @@ pub(super) struct NewPage {
 }
 
 impl NewPage {
-    /// How many spans and bytes it adds.
-    pub(super) fn adds(&self) -> (usize, usize) {
-        (self.heads.len(), self.bytes)
-    }
-
     /// The blob that its commit makes real.
     pub(super) fn blob(&self) -> Option<&BlobRef> {
         self.blob.as_ref()
     }
 
-    pub(super) fn put(&self, shelf: &Shelf, changes: &mut Changes, order: u32) -> Result<()> {
+    /// The blob that nobody needs when this page is there already. When it was written by a commit whose outcome was not known, that
+    /// blob is the page's.
+    pub(super) fn needless(&self, known: &SpanPage) -> Option<&BlobRef> {
+        let kept = known.blob.as_ref().map(BlobRef::id);
+        self.blob.as_ref().filter(|blob| Some(blob.id()) != kept)
+    }
+
+    /// Adds it to a trace.
+    pub(super) fn put(&self, shelf: &Shelf, changes: &mut Changes, trace: &mut Trace) -> Result<()> {
+        let order = trace.pages;
+        grow(trace, self.heads.len(), self.bytes)?;
         let page = SpanPage { order, heads: self.heads.clone(), bytes: self.bytes, blob: self.blob.clone() };
         changes.put(shelf, &Row::new(self.id.clone(), page))?;
         if self.blob.is_none() {
@@ -81,32 +90,59 @@ impl NewPage {
     }
 }
 
+/// Counts a page of a trace; one that does not fit is refused.
+fn grow(trace: &mut Trace, spans: usize, bytes: usize) -> Result<()> {
+    trace.pages = trace.pages.saturating_add(1);
+    trace.spans = trace.spans.saturating_add(spans);
+    trace.bytes = trace.bytes.saturating_add(bytes);
+    must_fit(trace)
+}
+
+/// The page that is there under the id of another.
+pub(super) async fn known(at: &Admission<'_>, shelf: &Shelf, page: &NewPage) -> Result<Option<Row<SpanPage>>> {
+    at.get::<SpanPage>(shelf, &page.id).await
+}
+
 /// What the ids of a trace's pages begin with.
 fn prefix(shelf: &Shelf, trace: &str) -> Vec<u8> {
     shelf.name_id::<SpanPage>(trace)
 }
 
 /// Cuts what an export brought of one trace into pages, leaves out those that are there already, and stores what is too large for a row.
-pub(super) async fn cut(at: &Admission<'_>, shelf: &Shelf, trace: &str, spans: &[NewSpan]) -> Result<Vec<NewPage>> {
-    let mut pages = Vec::new();
+/// `trace` is counted up as it will be. What was cut until something went wrong is in `pages` too: its blobs are there.
+pub(super) async fn cut(
+    at: &Admission<'_>,
+    shelf: &Shelf,
+    trace: &mut Trace,
+    spans: &[NewSpan],
+    pages: &mut Vec<NewPage>,
+) -> Result<()> {
     for part in parts(spans) {
-        let bodies: Vec<Box<RawValue>> = part.iter().map(|span| span.body.clone()).collect();
-        let packed = serde_json::to_vec(&bodies).map_err(Error::internal)?;
-        let mut id = prefix(shelf, trace);
+        let packed = {
+            let bodies: Vec<&RawValue> = part.iter().map(|span| &*span.body).collect();
+            serde_json::to_vec(&bodies).map_err(Error::internal)?
+        };
+        let mut id = prefix(shelf, &trace.id);
         id.extend(shelf.name_id::<SpanPage>(&format!("page|{}", seal::sha256_hex(&packed))));
-        if at.get::<SpanPage>(shelf, &id).await?.is_some() {
+        let is_repeated = pages.iter().any(|page| page.id == id);
+        if is_repeated || at.get::<SpanPage>(shelf, &id).await?.is_some() {
             continue;
         }
         let most = u64::try_from(packed.len()).unwrap_or(u64::MAX);
         let bytes = part.iter().map(|span| span.head.size()).fold(packed.len(), usize::saturating_add);
+        grow(trace, part.len(), bytes)?;
         let blob = match packed.len() > INLINE {
             true => Some(at.put_blob(shelf, most, stream::iter([Ok(Bytes::from(packed))])).await?),
             false => None,
         };
         let heads = part.iter().map(|span| span.head.clone()).collect();
+        let bodies = match &blob {
+            Some(_) => Vec::new(),
+            None => part.iter().map(|span| span.body.clone()).collect(),
+        };
         pages.push(NewPage { id, heads, bodies, bytes, blob });
     }
-    Ok(pages)
+    Ok(())
 }
 
 fn parts(spans: &[NewSpan]) -> Vec<&[NewSpan]> {

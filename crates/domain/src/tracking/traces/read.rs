@@ -1,5 +1,7 @@
 //! Reading traces, with and without their spans.
 
+use std::{collections::HashSet, time::Duration};
+
 use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 use serde_json::value::RawValue;
@@ -19,9 +21,46 @@ use crate::{
 
 /// Most traces of one request.
 const MOST: usize = 1000;
-/// MiB of spans that lie in memory at once, whoever asked for them.
+/// MiB of spans that lie in memory at once, whoever asked for them: on their way to clients, and as many that are only looked into.
 const ROOM_SIZE: u32 = 256;
 static ROOM: Semaphore = Semaphore::const_new(256);
+/// Apart from the other, which slow clients hold for as long as they read: neither searches nor writers wait for them.
+static LOOKS: Semaphore = Semaphore::const_new(256);
+/// How long a reader waits for those before it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn mebibytes(bytes: usize) -> u32 {
+    u32::try_from(bytes >> 20).unwrap_or(ROOM_SIZE).saturating_add(1).min(ROOM_SIZE)
+}
+
+/// Room for a trace's spans that are looked into; to be held for as long as they lie in memory. Nobody asks for two.
+pub(super) async fn room_to_look(trace: &Trace) -> Result<SemaphorePermit<'static>> {
+    LOOKS.acquire_many(mebibytes(trace.bytes)).await.map_err(Error::internal)
+}
+
+/// Room for what is sent to a client.
+async fn room_to_send(bytes: usize) -> Result<SemaphorePermit<'static>> {
+    let busy = |_| Error::new(Kind::Throttled, "too many spans are being read at once; try again");
+    let room = tokio::time::timeout(PATIENCE, ROOM.acquire_many(mebibytes(bytes))).await;
+    room.map_err(busy)?.map_err(Error::internal)
+}
+
+/// Counts a trace without its spans among those of one answer.
+fn count(bytes: &mut usize, trace: &Trace) -> Result<()> {
+    *bytes = bytes.saturating_add(trace.size());
+    if *bytes > MOST_BYTES {
+        let words =
+            format!("these traces have more than {MOST_BYTES} bytes without their spans: ask for fewer at once");
+        return Err(Error::new(Kind::TooLarge, words));
+    }
+    Ok(())
+}
+
+/// Ids, each once, in their order.
+fn once(ids: &[String]) -> Vec<&str> {
+    let mut seen = HashSet::new();
+    ids.iter().map(String::as_str).filter(|id| seen.insert(*id)).collect()
+}
 
 /// Reads a trace without its spans.
 #[derive(Debug)]
@@ -72,11 +111,12 @@ impl Op for ListTraces {
             return Err(Error::new(Kind::Invalid, format!("at most {MOST} traces can be read at once")));
         }
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let mut found = Vec::new();
-        for id in &self.ids {
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for id in once(&self.ids) {
             if let Some(row) = look(cx, &shelf, id).await?
                 && is_wanted(&row.value, self.experiments.as_deref())
             {
+                count(&mut bytes, &row.value)?;
                 found.push(row.value);
             }
         }
@@ -130,14 +170,13 @@ impl Op for ReadTraces {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let (shelf, _) = workspace_shelf(cx, &self.workspace).await?;
-        let found = self.find(cx, &shelf).await?;
+        let (found, around) = self.find(cx, &shelf).await?;
         let bytes = found.iter().map(|trace| trace.bytes).fold(0, usize::saturating_add);
         if bytes > MOST_BYTES {
             let words = format!("the spans of these traces have more than {MOST_BYTES} bytes: ask for fewer at once");
             return Err(Error::new(Kind::TooLarge, words));
         }
-        let size = u32::try_from(bytes >> 20).unwrap_or(ROOM_SIZE).saturating_add(1).min(ROOM_SIZE);
-        let room = ROOM.acquire_many(size).await.map_err(Error::internal)?;
+        let room = room_to_send(bytes.saturating_add(around)).await?;
         let mut traces = Vec::with_capacity(found.len());
         for trace in found {
             let spans = pages::spans(cx, &shelf, &trace.id).await?;
@@ -154,15 +193,18 @@ impl Op for ReadTraces {
 }
 
 impl ReadTraces {
-    /// The traces without their spans.
-    async fn find(&self, at: &Admission<'_>, shelf: &Shelf) -> Result<Vec<Trace>> {
+    /// The traces without their spans, and how many bytes they have.
+    async fn find(&self, at: &Admission<'_>, shelf: &Shelf) -> Result<(Vec<Trace>, usize)> {
         if self.ids.len() > MOST {
             return Err(Error::new(Kind::Invalid, format!("at most {MOST} traces can be read at once")));
         }
-        let mut found = Vec::new();
-        for id in &self.ids {
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for id in once(&self.ids) {
             match look(at, shelf, id).await? {
-                Some(row) if is_wanted(&row.value, self.experiments.as_deref()) => found.push(row.value),
+                Some(row) if is_wanted(&row.value, self.experiments.as_deref()) => {
+                    count(&mut bytes, &row.value)?;
+                    found.push(row.value);
+                }
                 None if self.whole => {
                     let words = format!("Trace with ID {} is not found.", text::echo(id));
                     return Err(Error::new(Kind::NotFound, words));
@@ -170,7 +212,7 @@ impl ReadTraces {
                 Some(_) | None => {}
             }
         }
-        Ok(found)
+        Ok((found, bytes))
     }
 }
 

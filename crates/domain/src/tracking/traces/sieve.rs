@@ -9,6 +9,7 @@ use super::{
     Assessment, Trace, Verdict,
     filter::{self, Clause, Number, OfSpan, Subject, Test, Text},
     pages,
+    read::room_to_look,
     span::SpanHead,
 };
 use crate::{
@@ -73,6 +74,7 @@ impl Sieve {
         }
         let needs_bodies = self.of_span.iter().any(|(of, _)| matches!(of, OfSpan::Content | OfSpan::Attribute(_)));
         budget.spend(if needs_bodies { trace.bytes } else { trace.spans.saturating_mul(200) })?;
+        let _room = room_to_look(trace).await?;
         if needs_bodies {
             let spans = pages::spans(at, shelf, &trace.id).await?;
             return Ok(spans.iter().any(|(head, body)| self.admits_span(head, Some(body))));

@@ -1,6 +1,6 @@
 //! Spans as they come: what the room has to know of one, and all that was sent of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use kernel::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,9 @@ pub struct NewSpan {
     pub session: Option<String>,
     /// The user it worked for.
     pub user: Option<String>,
-    /// Tags for its trace.
+    /// Tags for its trace that spans from the same place bring too: kept once for all of them.
+    pub shared: Arc<[(String, String)]>,
+    /// More tags for its trace.
     pub tags: Vec<(String, String)>,
     /// All of it, in the form in which clients read it.
     pub body: Box<RawValue>,
@@ -107,6 +109,25 @@ impl NewSpan {
         }
         Ok(())
     }
+
+    /// About how many bytes it takes, without what it shares with others.
+    pub fn size(&self) -> usize {
+        let texts = [&self.inputs, &self.outputs, &self.session, &self.user];
+        let texts = texts.into_iter().flatten().map(String::len);
+        let tags = self.tags.iter().map(|(key, value)| key.len().saturating_add(value.len()));
+        let known = self.head.size().saturating_add(self.body.get().len());
+        texts.chain(tags).fold(known, usize::saturating_add)
+    }
+}
+
+/// The tags that spans bring for their trace, in their order. What neighbours share is told once, not by each of them.
+pub(super) fn tags(spans: &[NewSpan]) -> impl Iterator<Item = &(String, String)> {
+    let mut last: Option<&Arc<[(String, String)]>> = None;
+    spans.iter().flat_map(move |span| {
+        let is_told = last.is_some_and(|last| Arc::ptr_eq(last, &span.shared));
+        last = Some(&span.shared);
+        span.shared.iter().take(if is_told { 0 } else { usize::MAX }).chain(&span.tags)
+    })
 }
 
 impl SpanHead {
@@ -116,7 +137,10 @@ impl SpanHead {
 
     /// About how many bytes it takes.
     pub(super) fn size(&self) -> usize {
-        200_usize.saturating_add(self.name.len()).saturating_add(self.kind.len())
+        let texts = [&self.model, &self.provider].into_iter().flatten().map(String::len);
+        let numbers = self.usage.keys().chain(self.cost.keys()).map(|name| name.len().saturating_add(16));
+        let known = 200_usize.saturating_add(self.name.len()).saturating_add(self.kind.len());
+        texts.chain(numbers).fold(known, usize::saturating_add)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use kernel::{Action, Error, Kind, ResourceId, Result};
+use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 
 use super::{
     Assessment, Trace, TraceState,
@@ -15,7 +15,7 @@ use crate::{
     impact::admit_names,
     resources::workspace_shelf,
     tracking::{
-        action::{WRITE_ANY_TRACE, WRITE_TRACES},
+        action::{WRITE_ANY_TRACE, WRITE_ASSESSMENTS, WRITE_TRACES},
         attempt::{Attempt, settle},
         experiment, ownership, text,
     },
@@ -71,6 +71,10 @@ impl Op for StartTrace {
             one.id = new_id();
         }
         self.trace.check()?;
+        // What is thought of a trace has a permission of its own, whichever way it comes.
+        if !self.trace.assessments.is_empty() {
+            cx.require(&WRITE_ASSESSMENTS, cx.scope()).await?;
+        }
         settle(&self, cx).await
     }
 }
@@ -92,6 +96,10 @@ impl NewTrace {
         for (key, value) in &self.metadata {
             check_tag_key(key)?;
             text::check_length("trace_metadata", value, 8000)?;
+        }
+        if self.assessments.len() > Assessment::MOST {
+            let why = format!("a trace holds at most {} assessments", Assessment::MOST);
+            return Err(text::bad("assessments", &self.assessments.len().to_string(), &why));
         }
         self.assessments.iter().try_for_each(Assessment::check)
     }
@@ -122,10 +130,7 @@ impl Attempt for StartTrace {
             return Err(Error::new(Kind::Invalid, words));
         }
         ownership::of_trace(cx, &shelf, &row.value, &WRITE_ANY_TRACE).await?;
-        new.merge_into(&mut row.value)?;
-        for one in &mut row.value.assessments {
-            one.created_by_run = one.created_by_run.take().or_else(|| ownership::own_run(cx));
-        }
+        new.merge_into(&mut row.value, ownership::own_run(cx).as_ref())?;
         cx.note("trace", new.id.clone());
         cx.note("experiment", experiment.id);
         let mut changes = Changes::new();
@@ -136,7 +141,8 @@ impl Attempt for StartTrace {
 }
 
 impl NewTrace {
-    fn merge_into(&self, trace: &mut Trace) -> Result<()> {
+    /// Says it of a trace; `run` is the one whose code does.
+    fn merge_into(&self, trace: &mut Trace, run: Option<&RunId>) -> Result<()> {
         trace.started_at = self.started_at;
         trace.duration = self.duration;
         trace.state = self.state;
@@ -152,9 +158,14 @@ impl NewTrace {
         }
         trace.metadata.extend(self.metadata.clone());
         for one in &self.assessments {
-            match trace.assessments.iter_mut().find(|known| known.id == one.id || known.is_repeated_by(one)) {
-                Some(known) => *known = Assessment { id: known.id.clone(), ..one.clone() },
-                None => trace.assessments.push(one.clone()),
+            match trace.assessments.iter().find(|known| known.id == one.id || known.is_repeated_by(one)) {
+                // What became of it meanwhile stays.
+                Some(known) if known.is_repeated_by(one) => {}
+                Some(known) => {
+                    let words = format!("the assessment `{}` already exists and says something else", known.id);
+                    return Err(Error::new(Kind::Exists, words));
+                }
+                None => trace.assessments.push(Assessment { created_by_run: run.cloned(), ..one.clone() }),
             }
         }
         trace.is_finalized = true;

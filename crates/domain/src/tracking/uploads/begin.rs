@@ -105,7 +105,12 @@ impl Op for BeginUpload {
                 }
                 None => self.new_or_same(cx, &shelf, &standing).await?,
             };
-            row.value.standing = standing.clone();
+            // Tickets that were given before stay good only where they hang on the same as those that are given now: what
+            // outlived its own sign-in would have another one's otherwise.
+            if !row.value.standing.hangs_as(&standing) || !row.value.standing.holds(cx.house()).await? {
+                row.value.standing = standing.clone();
+                row.value.grant = Uuid::new_v4();
+            }
             row.value.touched_at = cx.now();
             let mut changes = Changes::new();
             changes.put(&shelf, &row)?;
@@ -120,7 +125,7 @@ impl Op for BeginUpload {
                 until = until.min(bound);
             }
             let tickets = (1..=self.parts).map(|number| {
-                let code = ticket::for_part(&shelf, row.value.id, number, until);
+                let code = ticket::for_part(&shelf, (row.value.id, row.value.grant), number, until);
                 PartTicket { number, code }
             });
             let received = received(cx, &shelf, row.value.id).await?;
@@ -165,6 +170,7 @@ impl BeginUpload {
             experiment: self.place.experiment.clone(),
             path: self.place.path.clone(),
             standing: standing.clone(),
+            grant: Uuid::new_v4(),
             parts: self.parts,
             received: 0,
             begun_at: now,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use kernel::{Action, Error, Kind, ResourceId, Result};
 use uuid::Uuid;
 
-use super::{Part, Upload, find_own, missing, queue};
+use super::{FEW_PARTS, Part, SMALLEST_PART, Upload, find_own, missing, queue};
 use crate::{
     gate::{BlobRef, Changes, Cx, Op, Row, Shelf},
     resources::workspace_shelf,
@@ -106,6 +106,13 @@ impl CompleteUpload {
             };
             if bare(tag) != bare(&etag(&row.value.blob)) {
                 return refuse(format!("part {expected} has another etag than the one that is named; send it again"));
+            }
+            if upload.parts > FEW_PARTS && expected < upload.parts && row.value.blob.length < SMALLEST_PART {
+                return refuse(format!(
+                    "part {expected} has {} bytes; of more than {FEW_PARTS} parts all but the last have {SMALLEST_PART} at least: \
+                     begin anew with larger ones (`MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE`)",
+                    row.value.blob.length
+                ));
             }
             blobs.push(row.value.blob.clone());
         }

@@ -30,6 +30,10 @@ pub use sweep::sweep_uploads;
 pub(super) const MOST_PARTS: u32 = 10_000;
 /// Most bytes of one part: 5 GiB.
 const LARGEST_PART: u64 = 5 << 30;
+/// An upload of more parts than these has no small ones but the last: a file's row names its parts, and is read with every list.
+const FEW_PARTS: u32 = 100;
+/// The smallest of those: 1 MiB.
+const SMALLEST_PART: u64 = 1 << 20;
 /// Uploads of one workspace that are under way at once.
 const MOST_OPEN: usize = 200;
 /// An upload to which nothing came for so long is given up.
@@ -48,6 +52,9 @@ pub(super) struct Upload {
     path: ArtifactPath,
     /// Who began it, or went on with it last, and with what.
     standing: Standing,
+    /// Which tickets are good: those that were given since this last changed, as it does whenever what they hang on does.
+    #[serde(default)]
+    grant: Uuid,
     /// How many parts it shall have.
     parts: u32,
     /// Bytes of the parts that are here.
@@ -68,6 +75,11 @@ impl Upload {
     /// Who began it, and with what.
     pub(super) fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    /// What its tickets name.
+    pub(super) fn grant(&self) -> Uuid {
+        self.grant
     }
 
     fn place(&self) -> ArtifactPlace {

@@ -48,18 +48,10 @@ impl Op for PutUploadPart {
         cx.note("upload", upload.to_string());
         cx.note("part", number.to_string());
         let blob = cx.put_blob(&shelf, left, body).await?;
-        match keep(cx, &shelf, (upload, number), most, &blob).await {
-            Ok(replaced) => {
-                if let Some(old) = replaced {
-                    cx.drop_blob(&old).await;
-                }
-                Ok(etag(&blob))
-            }
-            Err(fault) => {
-                cx.drop_blob(&blob).await;
-                Err(fault)
-            }
+        if let Some(old) = keep(cx, &shelf, (&open, number), most, &blob).await? {
+            cx.drop_blob(&old).await;
         }
+        Ok(etag(&blob))
     }
 }
 
@@ -85,40 +77,62 @@ async fn usable(cx: &Cx<'_, PutUploadPart>, shelf: &Shelf, upload: Uuid, number:
     Ok(row)
 }
 
-/// Makes a part count. Gives back what it replaces.
+/// Makes a part count. Gives back what it replaces. The bytes of one that is refused are removed.
 async fn keep(
     cx: &Cx<'_, PutUploadPart>,
     shelf: &Shelf,
-    (upload, number): (Uuid, u32),
+    (began, number): (&Upload, u32),
     most: u64,
     blob: &BlobRef,
 ) -> Result<Option<BlobRef>> {
-    let _turn = attempt::turn(&queue(cx, upload)).await;
+    let _turn = attempt::turn(&queue(cx, began.id)).await;
     for _ in 0..attempt::MOST {
-        let mut open = usable(cx, shelf, upload, number).await?;
-        let mut row = Row::new(part_id(upload, number), Part { number, blob: blob.clone() });
-        let old = cx.get::<Part>(shelf, &row.id).await?;
-        let replaced = old.map(|old| {
-            row.version = old.version;
-            old.value.blob
-        });
-        let before = replaced.as_ref().map_or(0, |old| old.length);
-        let received = open.value.received.saturating_sub(before).saturating_add(blob.length);
-        if received > most {
-            return Err(Error::new(
-                Kind::TooLarge,
-                format!("the parts are larger together than the limit of {most} bytes"),
-            ));
-        }
-        open.value.received = received;
-        open.value.touched_at = cx.now();
-        let mut changes = Changes::new();
-        changes.put(shelf, &row)?;
-        changes.put(shelf, &open)?;
+        let (changes, replaced) = match counted(cx, shelf, (began, number), most, blob).await {
+            Ok(counted) => counted,
+            Err(fault) => {
+                cx.drop_blob(blob).await;
+                return Err(fault);
+            }
+        };
         match cx.commit(changes).await {
             Err(fault) if fault.kind() == Kind::Stale => {}
+            // How a commit ended that failed otherwise is known to nobody: the part may count, and its bytes are left to the sweep.
             done => return done.map(|()| replaced),
         }
     }
+    cx.drop_blob(blob).await;
     Err(attempt::too_busy())
+}
+
+/// What makes a part count, and what it replaces.
+async fn counted(
+    cx: &Cx<'_, PutUploadPart>,
+    shelf: &Shelf,
+    (began, number): (&Upload, u32),
+    most: u64,
+    blob: &BlobRef,
+) -> Result<(Changes, Option<BlobRef>)> {
+    let mut open = usable(cx, shelf, began.id, number).await?;
+    // Somebody went on with the upload meanwhile, and what this part's ticket came from is nothing any more.
+    if matches!(cx.caller().who, Who::Keyed(_)) && open.value.grant != began.grant {
+        return Err(ticket::ended());
+    }
+    let mut row = Row::new(part_id(began.id, number), Part { number, blob: blob.clone() });
+    let old = cx.get::<Part>(shelf, &row.id).await?;
+    let replaced = old.map(|old| {
+        row.version = old.version;
+        old.value.blob
+    });
+    let before = replaced.as_ref().map_or(0, |old| old.length);
+    let received = open.value.received.saturating_sub(before).saturating_add(blob.length);
+    if received > most {
+        let why = format!("the parts are larger together than the limit of {most} bytes");
+        return Err(Error::new(Kind::TooLarge, why));
+    }
+    open.value.received = received;
+    open.value.touched_at = cx.now();
+    let mut changes = Changes::new();
+    changes.put(shelf, &row)?;
+    changes.put(shelf, &open)?;
+    Ok((changes, replaced))
 }

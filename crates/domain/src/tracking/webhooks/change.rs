@@ -12,7 +12,8 @@ use crate::{
     tracking::action::READ_MODELS,
 };
 
-const WRITE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/webhooks/write", Class::Control);
+pub(super) const WRITE: Action =
+    Action::new("Microsoft.MachineLearningServices/workspaces/webhooks/write", Class::Control);
 const DELETE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/webhooks/delete", Class::Control);
 
 /// What a webhook shall be. What is absent stays as it is.

@@ -4,14 +4,23 @@ use async_trait::async_trait;
 use kernel::{Action, Class, Error, Kind, ResourceId, Result};
 use uuid::Uuid;
 
-use super::{Webhook, find, of_scope};
+use super::{Webhook, change::WRITE, find, of_scope};
 use crate::{
-    gate::{Cx, Op},
+    delivery::open_part,
+    gate::{Admission, Cx, Op},
     resources::workspace_shelf,
     tracking::Page,
 };
 
 pub(super) const READ: Action = Action::new("Microsoft.MachineLearningServices/workspaces/webhooks/read", Class::Read);
+
+/// What the caller sees of one: who could not have said its address sees it without the query, which may be a secret.
+fn shown(cx: &Admission<'_>, mut hook: Webhook) -> Webhook {
+    if !cx.may(&WRITE, &hook.scope) {
+        hook.url = open_part(&hook.url).to_owned();
+    }
+    hook
+}
 
 /// Reads one.
 #[derive(Debug)]
@@ -33,7 +42,7 @@ impl Op for GetWebhook {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Webhook> {
         workspace_shelf(cx, &self.workspace).await?;
-        Ok(find(cx, &self.workspace, self.id).await?.value)
+        Ok(shown(cx, find(cx, &self.workspace, self.id).await?.value))
     }
 }
 
@@ -67,7 +76,7 @@ impl Op for ListWebhooks {
         let from = token.map_or(Ok(0_usize), |token| token.parse().map_err(|_| bad()))?;
         let rows = of_scope(cx, &self.workspace).await?;
         let (all, until) = (rows.len(), from.saturating_add(self.most));
-        let items = rows.into_iter().skip(from).take(self.most).map(|row| row.value).collect();
+        let items = rows.into_iter().skip(from).take(self.most).map(|row| shown(cx, row.value)).collect();
         Ok(Page { items, next: (until < all).then(|| until.to_string()) })
     }
 }

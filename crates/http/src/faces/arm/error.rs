@@ -61,7 +61,7 @@ impl IntoResponse for Fault {
             headers.insert(header::WWW_AUTHENTICATE, challenge::bearer(&self.0));
         }
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.0.waits().unwrap_or(1)));
         }
         (status, headers, axum::Json(ErrorBody { error: detail(&self.0) })).into_response()
     }

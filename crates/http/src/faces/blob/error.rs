@@ -93,7 +93,7 @@ impl IntoResponse for Fault {
             headers.insert(header::WWW_AUTHENTICATE, plain.unwrap_or_else(|| challenge::bearer(&self.error)));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.error.waits().unwrap_or(1)));
         }
         response
     }

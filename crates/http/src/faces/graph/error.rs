@@ -45,7 +45,7 @@ impl IntoResponse for Fault {
             headers.insert(header::WWW_AUTHENTICATE, challenge::bearer(&self.0));
         }
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.0.waits().unwrap_or(1)));
         }
         let message = match self.0.kind() {
             // Two changed the same at once; there is no ETag that a client could look at.

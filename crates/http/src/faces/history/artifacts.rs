@@ -209,6 +209,8 @@ async fn upload(guest: Guest) -> Result<Response, Fault> {
     }
     let seen = entry(&run, path.as_str());
     let (place, most) = (ArtifactPlace::of_run(run, path), guest.limits().stream);
-    enter(&house, &caller, PutArtifact { workspace, place, most, body: guest.stream() }).await?;
+    let body = guest.stream();
+    let op = PutArtifact { workspace, place, most, body, is_new_only: false, address: None };
+    enter(&house, &caller, op).await?;
     Ok(reply(seen))
 }

@@ -7,12 +7,12 @@ use axum::{
 use domain::{
     gate::{Op, enter, knock},
     tracking::{
-        ArtifactPath, ArtifactPlace, PutArtifact,
-        azure::{GetFilePart, TakenFiles, arrive_with_address},
+        ArtifactPlace, PutArtifact,
+        azure::{AddressProof, GetFilePart, arrive_with_address},
     },
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use kernel::{Caller, Error, Kind, ResourceId, Result, RunId, Who};
+use kernel::{Caller, Error, ResourceId, Result, Who};
 
 use super::{
     Fault,
@@ -32,7 +32,7 @@ pub(super) fn doors(doors: Doors) -> Doors {
 
 /// Who asks, and for which file: whoever has a token, or whoever shows an address that was signed. Nobody learns from the answer
 /// whether an address is one at all.
-async fn arrive<O: Op>(guest: &Guest, writes: bool) -> Result<(Caller, Named)> {
+async fn arrive<O: Op>(guest: &Guest, writes: bool) -> Result<(Caller, Option<AddressProof>, Named)> {
     if guest.bearer().is_some() || guest.query("sig").is_none() {
         let caller = guest.caller().await?;
         let place = match caller.who {
@@ -40,14 +40,15 @@ async fn arrive<O: Op>(guest: &Guest, writes: bool) -> Result<(Caller, Named)> {
             _ => address::read(guest)?.workspace,
         };
         knock::<O>(guest.house(), &caller, &place).await?;
-        return Ok((caller, address::read(guest)?));
+        return Ok((caller, None, address::read(guest)?));
     }
     let named = address::read(guest)?;
     let file = (&named.run, &named.path);
     let field = |name: &str| guest.query(name).unwrap_or_default();
-    let caller = arrive_with_address(guest.house(), guest.source(), &named.workspace, file, writes, field).await?;
+    let (caller, proof) =
+        arrive_with_address(guest.house(), guest.source(), &named.workspace, file, writes, field).await?;
     knock::<O>(guest.house(), &caller, &named.workspace).await?;
-    Ok((caller, named))
+    Ok((caller, Some(proof), named))
 }
 
 /// `bytes=0-99` or `bytes=100-`. Any other form asks for all, as at Azure.
@@ -59,7 +60,7 @@ fn range(guest: &Guest) -> Option<(u64, Option<u64>)> {
 }
 
 async fn get(guest: Guest) -> Result<Response, Fault> {
-    let (caller, named) = arrive::<GetFilePart>(&guest, false).await?;
+    let (caller, _, named) = arrive::<GetFilePart>(&guest, false).await?;
     let (range, is_head) = (range(&guest), *guest.method() == Method::HEAD);
     let op = GetFilePart {
         workspace: named.workspace,
@@ -106,7 +107,7 @@ fn common(etag: &str) -> HeaderMap {
 }
 
 async fn put(guest: Guest) -> Result<Response, Fault> {
-    let (caller, named) = arrive::<PutArtifact>(&guest, true).await?;
+    let (caller, address, named) = arrive::<PutArtifact>(&guest, true).await?;
     if guest.query("comp").is_some() {
         let why = "a file is sent in one piece here: files of more than 64 MiB are kept when they lie in `./outputs` at the \
                    job's end, or sent by MLflow's own client";
@@ -117,29 +118,13 @@ async fn put(guest: Guest) -> Result<Response, Fault> {
     }
     let Named { workspace, run, path } = named;
     // An address is given for a file that is not there; a token is good for more.
-    let is_new_only = guest.bearer().is_none() || guest.header("if-none-match").is_some_and(|tag| tag.trim() == "*");
-    if is_new_only && is_there(&guest, &caller, &workspace, &run, &path).await? {
-        let taken = Error::new(Kind::Exists, "the run has a file of this name already; use another name");
-        return Err(taken.coded("BlobAlreadyExists").into());
-    }
+    let is_new_only = address.is_some() || guest.header("if-none-match").is_some_and(|tag| tag.trim() == "*");
     let (place, most) = (ArtifactPlace::of_run(run, path), guest.limits().stream);
     let house = guest.house().clone();
-    enter(&house, &caller, PutArtifact { workspace, place, most, body: guest.stream() }).await?;
+    let op = PutArtifact { workspace, place, most, body: guest.stream(), is_new_only, address };
+    enter(&house, &caller, op).await?;
     let mut headers = common("\"0x1\"");
     let encrypted = HeaderName::from_static("x-ms-request-server-encrypted");
     headers.insert(encrypted, HeaderValue::from_static("true"));
     Ok((StatusCode::CREATED, headers).into_response())
-}
-
-/// Whether there is such a file, as the one who may write it learns anyway.
-async fn is_there(
-    guest: &Guest,
-    caller: &Caller,
-    workspace: &ResourceId,
-    run: &RunId,
-    path: &ArtifactPath,
-) -> Result<bool> {
-    let paths = vec![path.clone()];
-    let op = TakenFiles { workspace: workspace.clone(), run: run.clone(), paths };
-    Ok(!enter(guest.house(), caller, op).await?.is_empty())
 }

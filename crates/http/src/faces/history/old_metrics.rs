@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use domain::{
     gate::enter,
     tracking::azure::{GetSeries, ListSeries, LogSeries, NewSeries, RunFilter, Series, SeriesKind, SeriesRow},
 };
-use http::Method;
+use http::{HeaderValue, Method, header};
 use kernel::{Error, Kind, Result, RunId, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -21,8 +21,10 @@ use crate::{Doors, Guest};
 
 /// Bytes of a body.
 const BODY: usize = 32 << 20;
-/// Most rows of an answer; the next ones are asked for with its token.
-const PAGES: usize = 100;
+/// Most rows of an answer, those of all its metrics together.
+const MOST_ROWS: usize = 100_000;
+/// Most bytes of an answer.
+const LARGEST: usize = 64 << 20;
 
 /// The doors below `/history/v1.0{workspace}`.
 pub(super) fn doors(mut doors: Doors, base: &str) -> Doors {
@@ -139,10 +141,10 @@ async fn query(guest: Guest) -> Result<Response, Fault> {
     let run: RunId = filter.demanded("RunId").and_then(|run| run.parse().ok()).ok_or_else(one_run)?;
     let all = enter(&house, &caller, ListSeries { workspace: workspace.clone(), run: run.clone() }).await?;
     let wanted = filter.demanded("name");
-    let mut value = Vec::new();
+    let mut answer = Answer::new();
     for kind in all.into_iter().filter(|kind| wanted.is_none_or(|wanted| wanted == kind.name)) {
         let mut page_token = None;
-        for _ in 0..PAGES {
+        loop {
             let op = GetSeries {
                 workspace: workspace.clone(),
                 run: run.clone(),
@@ -151,19 +153,57 @@ async fn query(guest: Guest) -> Result<Response, Fault> {
                 page_token,
             };
             let Series { what, rows, next } = enter(&house, &caller, op).await?;
-            let first = value.len();
-            value.extend(rows.iter().enumerate().map(|(at, row)| shown(&run, &what, row, first.saturating_add(at))));
+            for row in &rows {
+                let row = shown(&run, &what, row, answer.rows);
+                answer.add(&row)?;
+            }
             page_token = next;
             if page_token.is_none() {
                 break;
             }
         }
-        if page_token.is_some() {
-            let why = "the run has more rows than one answer holds; read its metrics with a newer `azureml-core`";
-            return Err(Error::new(Kind::TooLarge, why).into());
-        }
     }
-    Ok(reply(json!({"value": value, "continuationToken": null})))
+    Ok(answer.whole())
+}
+
+/// An answer as it grows. Rows are written down as they come: taken apart, they need many times the room of their text.
+struct Answer {
+    text: Vec<u8>,
+    rows: usize,
+}
+
+impl Answer {
+    fn new() -> Self {
+        Self { text: br#"{"value":["#.to_vec(), rows: 0 }
+    }
+
+    /// Adds a row. The old client knows no pages, so that what is too much for one answer is refused.
+    fn add(&mut self, row: &Value) -> Result<()> {
+        if self.rows > 0 {
+            self.text.push(b',');
+        }
+        serde_json::to_writer(&mut self.text, row).map_err(Error::internal)?;
+        self.rows = self.rows.saturating_add(1);
+        if self.rows > MOST_ROWS || self.text.len() > LARGEST {
+            let why = "the run's metrics have more rows than one answer holds; ask for single ones by name (`get_metrics(name=…)`), \
+                       or with a newer `azureml-core`";
+            return Err(Error::new(Kind::TooLarge, why));
+        }
+        Ok(())
+    }
+
+    fn ended(mut self) -> Vec<u8> {
+        self.text.extend_from_slice(br#"],"continuationToken":null}"#);
+        self.text
+    }
+
+    fn whole(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        (headers, self.ended()).into_response()
+    }
 }
 
 /// A row by itself. The client takes two of one id for the same.
@@ -186,4 +226,27 @@ fn shown(run: &RunId, what: &SeriesKind, row: &SeriesRow, number: usize) -> Valu
             "properties": what.columns.iter().map(property).collect::<Vec<_>>(),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_one_text_and_holds_so_many_rows_of_all_metrics() {
+        let read = |answer: Answer| serde_json::from_slice::<Value>(&answer.ended()).unwrap();
+        assert_eq!(read(Answer::new()), json!({"value": [], "continuationToken": null}));
+        let mut answer = Answer::new();
+        for row in [json!({"name": "a"}), json!({"name": "b"})] {
+            answer.add(&row).unwrap();
+        }
+        assert_eq!(read(answer), json!({"value": [{"name": "a"}, {"name": "b"}], "continuationToken": null}));
+        let mut answer = Answer::new();
+        answer.rows = 99_999;
+        answer.add(&json!({})).unwrap();
+        assert_eq!(answer.add(&json!({})).unwrap_err().kind(), Kind::TooLarge);
+        let mut answer = Answer::new();
+        let large = json!({"text": "x".repeat(LARGEST)});
+        assert_eq!(answer.add(&large).unwrap_err().kind(), Kind::TooLarge);
+    }
 }

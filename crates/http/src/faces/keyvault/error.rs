@@ -96,7 +96,7 @@ impl IntoResponse for Fault {
             headers.insert(header::WWW_AUTHENTICATE, asked);
         }
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.fault.waits().unwrap_or(1)));
         }
         (status, headers, axum::Json(body(&self.fault))).into_response()
     }

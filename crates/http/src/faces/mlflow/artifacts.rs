@@ -154,7 +154,9 @@ fn disposition(name: &str) -> HeaderValue {
 async fn put_artifact(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<PutArtifact>(&guest).await?;
     let (place, most) = (place(&guest)?, guest.limits().stream);
-    enter(&house, &caller, PutArtifact { workspace, place, most, body: guest.stream() }).await?;
+    let body = guest.stream();
+    let op = PutArtifact { workspace, place, most, body, is_new_only: false, address: None };
+    enter(&house, &caller, op).await?;
     Ok(done())
 }
 

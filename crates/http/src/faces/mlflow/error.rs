@@ -47,9 +47,26 @@ impl IntoResponse for Fault {
             headers.insert(header::WWW_AUTHENTICATE, challenge::bearer(&self.0));
         }
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.0.waits().unwrap_or(1)));
         }
         let body = ErrorBody { error_code: code.to_owned(), message: self.0.public().to_owned() };
         (status, headers, axum::Json(body)).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_throttled_hears_for_how_long() {
+        for (fault, seconds) in [
+            (Error::new(Kind::Throttled, "busy"), "1"),
+            (Error::new(Kind::Throttled, "busy").wait(0), "1"),
+            (Error::new(Kind::Throttled, "busy").wait(11), "11"),
+        ] {
+            let answer = Fault(fault).into_response();
+            assert_eq!(answer.headers().get(header::RETRY_AFTER).unwrap().to_str().unwrap(), seconds);
+        }
     }
 }

@@ -58,7 +58,8 @@ pub(crate) fn address(path: &str, headers: &HeaderMap) -> Option<String> {
     let mut parts = rest.splitn(5, '/');
     let [subscriptions, _, groups, _, below] =
         [parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?];
-    let is_below = below == "version" || below.starts_with("api/");
+    // Spans go to OpenTelemetry's own address.
+    let is_below = matches!(below, "version" | "v1/traces") || below.starts_with("api/");
     let is_list = below == "api/3.0/mlflow/workspaces" || below.starts_with("api/3.0/mlflow/workspaces/");
     let is_group = subscriptions.eq_ignore_ascii_case("subscriptions") && groups.eq_ignore_ascii_case("resourceGroups");
     if !is_group || !is_below || is_list {
@@ -141,11 +142,14 @@ mod tests {
         let there =
             format!("{base}/providers/Microsoft.MachineLearningServices/workspaces/ws1/api/2.0/mlflow/runs/get");
         assert_eq!(address(&path, &headers(&["ws1"])), Some(there));
+        let there = format!("{base}/providers/Microsoft.MachineLearningServices/workspaces/ws1/v1/traces");
+        assert_eq!(address(&format!("{base}/v1/traces"), &headers(&["ws1"])), Some(there));
         for bad in [&["../x"][..], &["ws1", "ws2"], &["a/b"], &["a%2fb"], &[""], &["-a"], &["a b"], &[]] {
             assert_eq!(address(&path, &headers(bad)), None, "{bad:?}");
         }
         for other in [
             format!("{base}/api/3.0/mlflow/workspaces"),
+            format!("{base}/v1/metrics"),
             format!("{base}/providers/Microsoft.MachineLearningServices/workspaces/w/api/2.0/mlflow/runs/get"),
             String::from("/mlflow/v1.0/subscriptions/S/api/2.0"),
             String::from("/subscriptions/S/resourceGroups/G/api/2.0"),

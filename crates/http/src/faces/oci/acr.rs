@@ -1,23 +1,22 @@
 //! Azure's own lists of a registry: `/acr/v1/{registry}/…`, or `/acr/v1/…` below a host name of the registry's own.
 
-use std::sync::Arc;
-
 use axum::response::{IntoResponse, Response};
 use domain::{
     gate::enter,
     registry::{
-        DELETE, DeleteRepository, Detail, Details, GetDetails, InRepository, ListRepositories, ManifestView, Need,
-        PULL, RepositoryName, TagView,
+        DELETE, DeleteManifest, DeleteRepository, Detail, Details, Entries, GetDetails, ListRepositories, ManifestView,
+        Need, PULL, TagView,
     },
 };
 use http::{Method, StatusCode};
-use kernel::{Action, Result};
+use kernel::{Error, Kind, Result};
 use serde_json::{Value, json};
 
 use super::{
     error::Fault,
     listing::{linked, span},
-    place::{arrived, dress, nothing},
+    manifests::present,
+    place::{arrived, bare, dress, in_repository, nothing},
 };
 use crate::{Doors, Guest, path};
 
@@ -29,6 +28,41 @@ pub(super) fn doors(doors: Doors) -> Doors {
         .open::<GetDetails, _, _>(Method::GET, ANY, get)
         .open::<DeleteRepository, _, _>(Method::DELETE, ANY, delete)
         .beside::<ListRepositories>(Method::GET, ANY, "_catalog")
+        .beside::<DeleteManifest>(Method::DELETE, ANY, "_tags")
+}
+
+/// What of a repository is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked<'a> {
+    /// The repository itself.
+    Whole,
+    /// A list of what is in it.
+    List(Detail),
+    /// One entry of a list, by its tag or digest.
+    One(Detail, &'a str),
+}
+
+/// Repository, and what of it, of what follows the registry's name. No part of a repository's name begins with `_`.
+fn told_apart(rest: &str) -> (&str, Asked<'_>) {
+    let mut parts = rest.rsplitn(3, '/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(tag), Some("_tags"), Some(name)) => return (name, Asked::One(Detail::Tags, tag)),
+        (Some(digest), Some("_manifests"), Some(name)) => return (name, Asked::One(Detail::Manifests, digest)),
+        _ => {}
+    }
+    match rest.rsplit_once('/') {
+        Some((name, "_tags")) => (name, Asked::List(Detail::Tags)),
+        Some((name, "_manifests")) => (name, Asked::List(Detail::Manifests)),
+        _ => (rest, Asked::Whole),
+    }
+}
+
+/// The repository that is asked for; none for the list of repositories.
+pub(super) fn repository_of(rest: &str) -> &str {
+    match told_apart(rest) {
+        ("_catalog", Asked::Whole) => "",
+        (name, _) => name,
+    }
 }
 
 /// Registry, and what follows its name.
@@ -56,45 +90,43 @@ fn answered(guest: &Guest, done: Result<Response>) -> Response {
     response
 }
 
-async fn in_repository(
-    guest: &Guest,
-    registry: &str,
-    name: &str,
-    (action, word): (Action, &'static str),
-) -> Result<(kernel::Caller, InRepository)> {
-    let name: RepositoryName = name.parse()?;
-    let arrival = arrived(guest, registry, &Need { action, word, repository: Some(name.clone()) }).await?;
-    Ok((arrival.caller, InRepository { registry: Arc::clone(&arrival.registry), name }))
-}
-
 async fn read(guest: &Guest) -> Result<Response> {
     let (registry, rest) = told(guest)?;
-    let span = span(guest, "")?;
-    let most = span.most;
     if rest == "_catalog" {
         let arrival = arrived(guest, &registry, &Need { action: PULL, word: "*", repository: None }).await?;
+        let span = span(guest, "")?;
+        let most = span.most;
         let op = ListRepositories { registry: arrival.registry, span };
         let names = enter(guest.house(), &arrival.caller, op).await?;
         let body = json!({"repositories": names.names});
         return linked(axum::Json(body).into_response(), &address(guest, &registry, "_catalog"), &names, most);
     }
-    let (name, detail) = match rest.rsplit_once('/') {
-        Some((name, "_tags")) => (name, Some(Detail::Tags)),
-        Some((name, "_manifests")) => (name, Some(Detail::Manifests)),
-        _ => (rest.as_str(), None),
+    let (name, asked) = told_apart(&rest);
+    let (arrival, at) = in_repository(guest, &registry, name, (PULL, "pull")).await?;
+    let span = span(guest, "")?;
+    let most = span.most;
+    let (detail, entries) = match asked {
+        Asked::One(detail, one) => (detail, Entries::One(one.to_owned())),
+        Asked::List(detail) => (detail, Entries::Span(span)),
+        Asked::Whole => (Detail::Tags, Entries::Span(span)),
     };
-    let (caller, at) = in_repository(guest, &registry, name, (PULL, "pull")).await?;
+    let found = enter(guest.house(), &arrival.caller, GetDetails { at, detail, entries }).await?;
     let login_server = format!("{registry}.azurecr.{}", guest.house().settings().suffix);
-    let op = GetDetails { at, detail: detail.unwrap_or(Detail::Tags), span };
-    let found = enter(guest.house(), &caller, op).await?;
     let mut body = json!({"registry": login_server, "imageName": name});
-    let (key, list) = match detail {
-        Some(Detail::Tags) => ("tags", found.tags.iter().map(tag).collect::<Vec<_>>()),
-        Some(Detail::Manifests) => ("manifests", found.manifests.iter().map(manifest).collect()),
-        None => return Ok(axum::Json(attributes(body, &found)).into_response()),
+    let mut tags = found.tags.iter().map(tag);
+    let mut manifests = found.manifests.iter().map(manifest);
+    let (key, value): (&str, Value) = match asked {
+        Asked::List(Detail::Tags) => ("tags", tags.collect()),
+        Asked::List(Detail::Manifests) => ("manifests", manifests.collect()),
+        Asked::One(Detail::Tags, _) => ("tag", tags.next().unwrap_or_default()),
+        Asked::One(Detail::Manifests, _) => ("manifest", manifests.next().unwrap_or_default()),
+        Asked::Whole => return Ok(axum::Json(attributes(body, &found)).into_response()),
     };
     if let Some(fields) = body.as_object_mut() {
-        fields.insert(key.to_owned(), Value::Array(list));
+        fields.insert(key.to_owned(), value);
+    }
+    if !matches!(asked, Asked::List(_)) {
+        return Ok(axum::Json(body).into_response());
     }
     let names = domain::registry::Names { names: shown(&found), has_more: found.has_more };
     linked(axum::Json(body).into_response(), &address(guest, &registry, &rest), &names, most)
@@ -106,9 +138,22 @@ fn shown(found: &Details) -> Vec<String> {
 }
 
 async fn remove(guest: &Guest) -> Result<Response> {
-    let (registry, name) = told(guest)?;
-    let (caller, at) = in_repository(guest, &registry, &name, (DELETE, "delete")).await?;
-    enter(guest.house(), &caller, DeleteRepository { at }).await?;
+    let (registry, rest) = told(guest)?;
+    let (name, asked) = told_apart(&rest);
+    let (arrival, at) = in_repository(guest, &registry, name, (DELETE, "delete")).await?;
+    match asked {
+        Asked::Whole => enter(guest.house(), &arrival.caller, DeleteRepository { at }).await?,
+        Asked::One(Detail::Tags, tag) if !tag.contains(':') => {
+            let op = DeleteManifest { at, reference: present(tag)? };
+            enter(guest.house(), &arrival.caller, op).await?;
+            return bare(StatusCode::ACCEPTED, &[]);
+        }
+        // Manifests are deleted at `/v2/`, and lists not at all.
+        Asked::One(..) | Asked::List(_) => {
+            let why = "this address does not take this method";
+            return Err(Error::new(Kind::Unsupported, why).coded("UNSUPPORTED"));
+        }
+    }
     Ok((StatusCode::ACCEPTED, axum::Json(json!({"manifestsDeleted": [], "tagsDeleted": []}))).into_response())
 }
 
@@ -155,4 +200,26 @@ fn manifest(manifest: &ManifestView) -> Value {
         "tags": manifest.tags,
         "changeableAttributes": changeable(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_from_its_end() {
+        for (rest, name, asked) in [
+            ("a/b", "a/b", Asked::Whole),
+            ("a", "a", Asked::Whole),
+            ("a/b/_tags", "a/b", Asked::List(Detail::Tags)),
+            ("a/_manifests", "a", Asked::List(Detail::Manifests)),
+            ("a/b/_tags/v1", "a/b", Asked::One(Detail::Tags, "v1")),
+            ("a/_tags/_tags", "a", Asked::One(Detail::Tags, "_tags")),
+            ("a/b/_manifests/sha256:00", "a/b", Asked::One(Detail::Manifests, "sha256:00")),
+        ] {
+            assert_eq!(told_apart(rest), (name, asked), "{rest}");
+            assert_eq!(repository_of(rest), name, "{rest}");
+        }
+        assert_eq!(repository_of("_catalog"), "");
+    }
 }

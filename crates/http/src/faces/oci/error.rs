@@ -6,7 +6,10 @@ use http::{HeaderValue, Method, StatusCode, header};
 use kernel::{Error, Kind};
 use serde_json::json;
 
-use super::place::{Kind as Asked, Visit};
+use super::{
+    acr::repository_of,
+    place::{Kind as Asked, Visit},
+};
 use crate::Guest;
 
 /// What a customer-managed key that may not be used is answered with within the house.
@@ -81,9 +84,7 @@ fn scope_of(guest: &Guest, is_own: bool) -> Option<String> {
     let deletes = guest.method() == Method::DELETE;
     if let Some(below) = guest.path().strip_prefix("/acr/v1/") {
         let (registry, rest) = below.split_once('/')?;
-        let name = rest.strip_suffix("/_tags").or_else(|| rest.strip_suffix("/_manifests")).unwrap_or(rest);
-        let name = if name == "_catalog" { "" } else { name };
-        return scope(registry, name, if deletes { "delete" } else { "pull" }, is_own);
+        return scope(registry, repository_of(rest), if deletes { "delete" } else { "pull" }, is_own);
     }
     let visit = Visit::new(guest.shell()).ok()?;
     let actions = match (&visit.kind, guest.method()) {
@@ -125,7 +126,7 @@ impl IntoResponse for Fault {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.error.waits().unwrap_or(1)));
         }
         response
     }

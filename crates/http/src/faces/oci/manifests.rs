@@ -3,17 +3,18 @@
 use axum::{body::Body, response::Response};
 use domain::{
     gate::enter,
-    registry::{DeleteManifest, GetManifest, MOST_MANIFEST, PutManifest, TagName, invalid},
+    registry::{DeleteManifest, GetManifest, MOST_MANIFEST, PutManifest, Reference, TagName, invalid},
 };
 use http::{Method, StatusCode};
-use kernel::{Kind, Result};
+use kernel::{Error, Kind, Result};
 
 use super::place::{Visit, bare};
 
 /// `GET` and `HEAD` of a manifest.
 pub(super) async fn get(visit: Visit, reference: &str) -> Result<Response> {
     let (arrival, at) = visit.pulling().await?;
-    let opened = enter(visit.house(), &arrival.caller, GetManifest { at, reference: reference.parse()? }).await?;
+    let op = GetManifest { at, reference: present(reference)? };
+    let opened = enter(visit.house(), &arrival.caller, op).await?;
     let headers = [
         ("content-type", opened.media_type),
         ("content-length", opened.length.to_string()),
@@ -51,7 +52,29 @@ pub(super) async fn put(visit: Visit, reference: &str) -> Result<Response> {
 /// `DELETE` of a tag, or of a manifest with its tags.
 pub(super) async fn delete(visit: Visit, reference: &str) -> Result<Response> {
     let (arrival, at) = visit.deleting().await?;
-    let op = DeleteManifest { at, reference: reference.parse()? };
+    let op = DeleteManifest { at, reference: present(reference)? };
     enter(visit.house(), &arrival.caller, op).await?;
     bare(StatusCode::ACCEPTED, &[])
+}
+
+/// The reference of something that is to be there: by what cannot be a tag there is nothing (distribution specification, "Pulling
+/// manifests"; its conformance suite asks).
+pub(super) fn present(reference: &str) -> Result<Reference> {
+    reference.parse::<Reference>().map_err(|fault| match fault.code() {
+        Some("TAG_INVALID") => Error::not_found("the manifest").coded("MANIFEST_UNKNOWN"),
+        _ => fault,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_no_tag_there_is_nothing_and_no_digest_is_told() {
+        assert!(present("latest").is_ok());
+        for (bad, code) in [(".INVALID_MANIFEST_NAME", "MANIFEST_UNKNOWN"), ("sha256:x", "DIGEST_INVALID")] {
+            assert_eq!(present(bad).unwrap_err().code(), Some(code), "{bad}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use domain::{
     registry::{Arrival, DELETE, InRepository, Need, PULL, PUSH, RepositoryName, arrive, greet, invalid},
 };
 use http::{HeaderName, HeaderValue, StatusCode};
-use kernel::{Error, Kind as Failure, Result};
+use kernel::{Action, Error, Kind as Failure, Result};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -69,33 +69,26 @@ impl Visit {
 
     /// Who asks to pull.
     pub(super) async fn pulling(&self) -> Result<(Arrival, InRepository)> {
-        self.arrive(Need { action: PULL, word: "pull", repository: Some(self.name()?) }).await
+        self.arrive(PULL, "pull").await
     }
 
     /// Who asks to push.
     pub(super) async fn pushing(&self) -> Result<(Arrival, InRepository)> {
-        self.arrive(Need { action: PUSH, word: "push", repository: Some(self.name()?) }).await
+        self.arrive(PUSH, "push").await
     }
 
     /// Who asks to delete.
     pub(super) async fn deleting(&self) -> Result<(Arrival, InRepository)> {
-        self.arrive(Need { action: DELETE, word: "delete", repository: Some(self.name()?) }).await
+        self.arrive(DELETE, "delete").await
     }
 
-    async fn arrive(&self, need: Need) -> Result<(Arrival, InRepository)> {
-        let arrival = arrived(&self.guest, &self.registry, &need).await?;
-        let name = self.name()?;
-        let at = InRepository { registry: Arc::clone(&arrival.registry), name };
-        Ok((arrival, at))
+    async fn arrive(&self, action: Action, word: &'static str) -> Result<(Arrival, InRepository)> {
+        in_repository(&self.guest, &self.registry, &self.repository, (action, word)).await
     }
 
     /// Who asks for the list of repositories.
     pub(super) async fn listing(&self) -> Result<Arrival> {
         arrived(&self.guest, &self.registry, &Need { action: PULL, word: "*", repository: None }).await
-    }
-
-    fn name(&self) -> Result<RepositoryName> {
-        self.repository.parse()
     }
 
     /// What this client's addresses of the registry begin with.
@@ -121,6 +114,25 @@ pub(super) fn base(guest: &Guest, registry: &str) -> String {
 pub(super) async fn arrived(guest: &Guest, registry: &str, need: &Need) -> Result<Arrival> {
     let credential = credential::of(guest)?;
     arrive(guest.house(), guest.source(), registry, credential, need).await
+}
+
+/// The same for something in a repository. That its name is not well formed is told to those alone who prove who they are.
+pub(super) async fn in_repository(
+    guest: &Guest,
+    registry: &str,
+    name: &str,
+    (action, word): (Action, &'static str),
+) -> Result<(Arrival, InRepository)> {
+    let name = match name.parse::<RepositoryName>() {
+        Ok(name) => name,
+        Err(fault) => {
+            greet(guest.house(), guest.source(), credential::of(guest)?).await?;
+            return Err(fault);
+        }
+    };
+    let arrival = arrived(guest, registry, &Need { action, word, repository: Some(name.clone()) }).await?;
+    let at = InRepository { registry: Arc::clone(&arrival.registry), name };
+    Ok((arrival, at))
 }
 
 /// Repository and kind of what follows the registry's name.

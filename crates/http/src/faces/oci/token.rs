@@ -132,6 +132,10 @@ fn refused(fault: &Error) -> Response {
         let realm = HeaderValue::from_static("Basic realm=\"registry\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
     }
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        let seconds = HeaderValue::from(fault.waits().unwrap_or(1));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
     response
 }
 

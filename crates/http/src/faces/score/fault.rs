@@ -10,11 +10,13 @@ use wire::score::ErrorResponse;
 pub(super) struct ScoreFault {
     status: StatusCode,
     message: String,
+    /// Seconds, where it is worth trying again.
+    wait: u64,
 }
 
 impl ScoreFault {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), wait: 1 }
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -38,7 +40,7 @@ impl From<Error> for ScoreFault {
         if status.is_server_error() {
             tracing::error!(?fault, "a scoring call failed");
         }
-        Self::new(status, fault.public())
+        Self { wait: fault.waits().unwrap_or(1), ..Self::new(status, fault.public()) }
     }
 }
 
@@ -49,7 +51,7 @@ impl IntoResponse for ScoreFault {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"service\""));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.wait));
         }
         let body = ErrorResponse { status_code: self.status.as_u16(), message: self.message };
         (self.status, headers, axum::Json(body)).into_response()

@@ -1,13 +1,14 @@
 //! Traces over stores in memory: what comes twice, what comes late, what is too much, and what a run's code may do.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use kernel::{Kind, Result, RunId};
 use serde_json::{json, value::RawValue};
 
 use super::{
-    Assessment, CreateAssessment, DeleteTraces, GetTrace, LinkTraces, LogSpans, NewSpan, NewTrace, OpenedTrace,
-    ReadTraces, SearchTraces, SpanHead, SpanStatus, StartTrace, TraceChange, TraceState, UpdateTrace, Verdict,
+    Assessment, AssessmentPatch, CreateAssessment, DeleteTraces, GetTrace, LinkTraces, ListTraces, LogSpans, NewSpan,
+    NewTrace, OpenedTrace, ReadTraces, SearchTraces, SpanHead, SpanStatus, StartTrace, TraceChange, TraceState,
+    UpdateAssessment, UpdateTrace, Verdict,
 };
 use crate::{
     compute::tests::stand::{Agent, Stand},
@@ -35,7 +36,8 @@ fn span(trace: &str, at: u64, parent: Option<u64>, text: &str) -> NewSpan {
         outputs: None,
         session: Some(String::from("s1")),
         user: None,
-        tags: vec![(String::from("service.name"), String::from("shop"))],
+        shared: Arc::from(vec![(String::from("service.name"), String::from("shop"))]),
+        tags: Vec::new(),
         body: RawValue::from_string(body.to_string()).unwrap(),
     }
 }
@@ -208,6 +210,83 @@ async fn a_judgement_that_is_sent_twice_is_one() {
     let first = stand.ask(judge()).await.unwrap();
     assert_eq!(stand.ask(judge()).await.unwrap().id, first.id);
     assert_eq!(opened(&stand, "tr-1").await.trace.assessments.len(), 1);
+}
+
+#[tokio::test]
+async fn judgements_that_come_with_a_trace_change_none_that_are_there() {
+    let stand = Stand::new().await;
+    let with = |assessment: &Assessment| {
+        let mut start = whole(&stand, "tr-1", "0");
+        start.trace.assessments = vec![assessment.clone()];
+        start
+    };
+    let first = Assessment { id: String::from("a-1"), ..feedback("ok") };
+    stand.ask(with(&first)).await.unwrap();
+    stand.ask(with(&Assessment { is_valid: false, ..first.clone() })).await.unwrap();
+    let forged = Assessment { rationale: Some(String::from("forged")), ..first.clone() };
+    assert_eq!(stand.ask(with(&forged)).await.unwrap_err().kind(), Kind::Exists);
+    assert_eq!(opened(&stand, "tr-1").await.trace.assessments, [first]);
+    let mut many = whole(&stand, "tr-2", "0");
+    many.trace.assessments = vec![feedback("ok"); Assessment::MOST + 1];
+    assert_eq!(stand.ask(many).await.unwrap_err().kind(), Kind::Invalid);
+}
+
+#[tokio::test]
+async fn a_run_s_code_changes_no_judgement_of_others() {
+    let stand = Stand::new().await;
+    let agent = stand.running("job").await;
+    let get = GetRun { workspace: stand.workspace.clone(), run: agent.address.run.clone() };
+    let home = stand.ask(get).await.unwrap().run.experiment;
+    stand.ask(whole(&stand, "tr-1", &home)).await.unwrap();
+    let judge = |id: &str, overrides: Option<&str>| CreateAssessment {
+        workspace: stand.workspace.clone(),
+        trace: String::from("tr-1"),
+        assessment: Assessment { id: id.to_owned(), overrides: overrides.map(str::to_owned), ..feedback(id) },
+    };
+    let change = |id: &str| UpdateAssessment {
+        workspace: stand.workspace.clone(),
+        trace: String::from("tr-1"),
+        id: id.to_owned(),
+        patch: AssessmentPatch { is_valid: Some(false), ..AssessmentPatch::default() },
+    };
+    stand.ask(judge("a-people", None)).await.unwrap();
+    assert_eq!(kind_by(&stand, &agent, judge("a-code", None)).await, Ok(()));
+    assert_eq!(kind_by(&stand, &agent, change("a-people")).await, Err(Kind::Denied));
+    assert_eq!(kind_by(&stand, &agent, judge("a-over", Some("a-people"))).await, Err(Kind::Denied));
+    assert_eq!(kind_by(&stand, &agent, change("a-code")).await, Ok(()));
+    assert_eq!(kind_by(&stand, &agent, judge("a-own", Some("a-code"))).await, Ok(()));
+    let valid = |one: &Assessment| (one.id.clone(), one.is_valid);
+    let told: Vec<(String, bool)> = opened(&stand, "tr-1").await.trace.assessments.iter().map(valid).collect();
+    assert_eq!(told, [("a-people", true), ("a-code", false), ("a-own", true)].map(|(id, is)| (id.to_owned(), is)));
+}
+
+#[tokio::test]
+async fn what_is_named_twice_is_there_once() {
+    let stand = Stand::new().await;
+    // The same page twice in one export: as many spans as one page holds, and the same ones again.
+    let page: Vec<NewSpan> = (1..=1000).map(|at| span("tr-1", at, (at > 1).then_some(1), "x")).collect();
+    stand.ask(export(&stand, "0", [page.clone(), page].concat())).await.unwrap();
+    stand.ask(whole(&stand, "tr-2", "0")).await.unwrap();
+    let trace = opened(&stand, "tr-1").await.trace;
+    assert_eq!((trace.pages, trace.spans), (1, 1000));
+    let ids: Vec<String> = ["tr-2", "tr-1", "tr-2", "tr-0"].map(String::from).into();
+    let list = ListTraces { workspace: stand.workspace.clone(), ids: ids.clone(), experiments: None };
+    let listed: Vec<String> = stand.ask(list).await.unwrap().into_iter().map(|trace| trace.id).collect();
+    assert_eq!(listed, ["tr-2", "tr-1"]);
+    let read = ReadTraces { ids, ..read(&stand, "") };
+    assert_eq!(stand.ask(read).await.unwrap().traces.len(), 2);
+}
+
+#[tokio::test]
+async fn a_trace_of_a_deleted_experiment_takes_no_more_spans() {
+    let stand = Stand::new().await;
+    let other = CreateExperiment { workspace: stand.workspace.clone(), name: String::from("other"), tags: Vec::new() };
+    let other = stand.ask(other).await.unwrap();
+    stand.ask(whole(&stand, "tr-1", &other)).await.unwrap();
+    let late = |at| export(&stand, "0", vec![span("tr-1", at, None, "late")]);
+    stand.ask(late(1)).await.unwrap();
+    stand.ask(DeleteExperiment { workspace: stand.workspace.clone(), id: other }).await.unwrap();
+    assert!(stand.ask(late(2)).await.is_err(), "whichever experiment the export names");
 }
 
 #[tokio::test]

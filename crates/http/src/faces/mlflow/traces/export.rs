@@ -9,7 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use domain::{gate::enter, tracking::LogSpans};
+use domain::{
+    gate::enter,
+    tracking::{LogSpans, NewSpan},
+};
 use flate2::bufread::MultiGzDecoder;
 use http::{HeaderValue, Method, StatusCode, header};
 use kernel::{Error, Kind, Result, RunId};
@@ -23,8 +26,12 @@ use crate::{Doors, Guest};
 const MOST: usize = 16 << 20;
 /// Most spans of an export.
 const MOST_SPANS: usize = 20_000;
+/// Most bytes of what its spans become: written as JSON, little things are many times as large.
+const MOST_READ: usize = 64 << 20;
 /// Exports that are read at once. What one span's bytes become in memory is some twenty times as much.
 static READERS: Semaphore = Semaphore::const_new(4);
+/// MiB of spans that were read and are not written yet, whoever sent them.
+static ROOM: Semaphore = Semaphore::const_new(256);
 
 const PROTOBUF: &str = "application/x-protobuf";
 
@@ -61,10 +68,13 @@ async fn log(guest: Guest) -> Result<()> {
     let run = guest.header("x-mlflow-run-id").filter(|id| !id.is_empty()).map(str::parse::<RunId>).transpose();
     let run = run.map_err(|_| Error::new(Kind::Invalid, "the header `x-mlflow-run-id` names no run"))?;
     let body = guest.bytes_to(MOST).await?;
-    let spans = {
+    let (spans, _room) = {
         let closed = |_| Error::new(Kind::Unavailable, "the server is stopping");
         let _turn = READERS.acquire().await.map_err(closed)?;
-        read(unpack(body, &packing)?).await?
+        let (spans, bytes) = read(unpack(body, &packing)?, MOST_READ).await?;
+        let mebibytes = u32::try_from(bytes.min(MOST_READ) >> 20).map_err(Error::internal)?;
+        // The turn to read ends when there is room for what was read; who has room waits for no turn to read.
+        (spans, ROOM.acquire_many(mebibytes.saturating_add(1)).await.map_err(closed)?)
     };
     enter(&house, &caller, LogSpans { workspace, experiment, run, spans }).await
 }
@@ -89,13 +99,20 @@ fn unpack(body: Bytes, packing: &str) -> Result<Bytes> {
     }
 }
 
-async fn read(body: Bytes) -> Result<Vec<domain::tracking::NewSpan>> {
-    let mut spans = Vec::new();
+/// Reads the spans of an export, and says how many bytes they are now: at most `most`.
+async fn read(body: Bytes, most: usize) -> Result<(Vec<NewSpan>, usize)> {
+    let (mut spans, mut bytes) = (Vec::new(), 0_usize);
     for part in Export::parse(&body, MOST_SPANS).map_err(malformed)?.parts {
         let tags = span::tags_of(&part.resource);
         for (count, one) in part.spans.into_iter().enumerate() {
             let parsed = wire::otlp::Span::parse(one).map_err(malformed)?;
-            spans.push(span::new_span(parsed, &tags)?);
+            let span = span::new_span(parsed, &tags)?;
+            bytes = bytes.saturating_add(span.size());
+            if bytes > most {
+                let words = format!("the spans of an export have at most {most} bytes as JSON: send fewer at once");
+                return Err(Error::new(Kind::TooLarge, words));
+            }
+            spans.push(span);
             if count % 100 == 99 {
                 tokio::task::yield_now().await;
             }
@@ -104,7 +121,7 @@ async fn read(body: Bytes) -> Result<Vec<domain::tracking::NewSpan>> {
     if spans.is_empty() {
         return Err(Error::new(Kind::Invalid, "Invalid OpenTelemetry format - no spans found"));
     }
-    Ok(spans)
+    Ok((spans, bytes))
 }
 
 fn malformed(fault: Malformed) -> Error {
@@ -138,6 +155,24 @@ mod tests {
         let mut packer = GzEncoder::new(Vec::new(), Compression::best());
         packer.write_all(plain).unwrap();
         packer.finish().unwrap().into()
+    }
+
+    /// A field that holds bytes, in protobuf.
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        let (low, high) = (content.len() & 0x7f, content.len() >> 7);
+        let head = [(number << 3) | 2, u8::try_from(low).unwrap() | 0x80, u8::try_from(high).unwrap()];
+        [head.as_slice(), content].concat()
+    }
+
+    #[tokio::test]
+    async fn spans_are_counted_as_what_they_become() {
+        let ids = [field(1, &[7; 16]), field(2, &[7; 8])].concat();
+        let span = [ids, [(11 << 3) | 2, 0].repeat(1000)].concat();
+        let body = Bytes::from(field(1, &field(2, &field(2, &span))));
+        let (spans, bytes) = read(body.clone(), MOST_READ).await.unwrap();
+        assert!(spans.len() == 1 && bytes > 10 * body.len(), "{bytes}");
+        assert!(read(body.clone(), bytes).await.is_ok());
+        assert_eq!(read(body, bytes - 1).await.unwrap_err().kind(), Kind::TooLarge);
     }
 
     #[test]

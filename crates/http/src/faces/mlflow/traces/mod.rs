@@ -6,7 +6,8 @@ mod numbers;
 mod received;
 mod show;
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use domain::{
     gate::enter,
     tracking::{
@@ -14,8 +15,10 @@ use domain::{
         StartTrace, TraceChange, TraceState, UpdateTrace, text,
     },
 };
-use http::Method;
-use kernel::{Result, Timestamp};
+use http::{Method, header};
+use kernel::{Error, Result, Timestamp};
+use serde::Serialize;
+use tokio::sync::SemaphorePermit;
 use wire::mlflow::{DeletedTraces, FoundTraces, TraceInfos, TraceReply, Traces};
 
 use super::{
@@ -124,9 +127,27 @@ async fn read_trace(guest: Guest) -> Result<Response, Fault> {
         enter(&house, &caller, GetTrace { workspace: workspace.clone(), id: id.clone() }).await?;
     }
     let op = ReadTraces { workspace, ids: vec![id], experiments: None, whole: !is_partial };
-    let OpenedTraces { mut traces, room: _room } = enter(&house, &caller, op).await?;
-    let opened = traces.pop().ok_or_else(|| kernel::Error::not_found("the trace"))?;
-    Ok(reply(TraceReply { trace: show::trace(opened.trace, opened.spans) }))
+    let OpenedTraces { mut traces, room } = enter(&house, &caller, op).await?;
+    let opened = traces.pop().ok_or_else(|| Error::not_found("the trace"))?;
+    roomy_reply(TraceReply { trace: show::trace(opened.trace, opened.spans) }, room)
+}
+
+/// An answer, and the room that it takes until its last byte was sent.
+struct Roomy {
+    answer: Vec<u8>,
+    _room: SemaphorePermit<'static>,
+}
+
+impl AsRef<[u8]> for Roomy {
+    fn as_ref(&self) -> &[u8] {
+        &self.answer
+    }
+}
+
+fn roomy_reply(body: impl Serialize, room: SemaphorePermit<'static>) -> Result<Response, Fault> {
+    let answer = serde_json::to_vec(&body).map_err(Error::internal)?;
+    let answer = Bytes::from_owner(Roomy { answer, _room: room });
+    Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())
 }
 
 /// The experiments that a request is restricted to; none when it is not.
@@ -142,9 +163,9 @@ async fn read_traces(guest: Guest) -> Result<Response, Fault> {
         return Err(text::missing("trace_ids").into());
     }
     let op = ReadTraces { workspace, ids, experiments: restriction(&fields)?, whole: false };
-    let OpenedTraces { traces, room: _room } = enter(&house, &caller, op).await?;
+    let OpenedTraces { traces, room } = enter(&house, &caller, op).await?;
     let traces = traces.into_iter().map(|one| show::trace(one.trace, one.spans)).collect();
-    Ok(reply(Traces { traces }))
+    roomy_reply(Traces { traces }, room)
 }
 
 async fn list_traces(guest: Guest) -> Result<Response, Fault> {

@@ -1,7 +1,7 @@
 //! What the room has to know of a span, taken from its attributes: MLflow's own, and those of OpenTelemetry's conventions for
 //! generative AI that say the same (<https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/>).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use domain::tracking::{NewSpan, SpanHead, SpanStatus};
 use kernel::{Error, Kind, Result};
@@ -10,26 +10,41 @@ use wire::otlp::{Resource, Span, Value};
 
 /// Most characters of what previews are made of.
 const PREVIEW: usize = 1000;
+/// Most tags that one place's spans bring.
+const MOST_TAGS: usize = 200;
+/// Most characters of such a tag's value.
+const MOST_OF_TAG: usize = 8000;
+/// Most bytes of such tags: each trace of an export gets them all.
+const MOST_OF_TAGS: usize = 64 << 10;
 
 /// Tags that a trace gets from where it comes from. What the exporter says of itself is none, and MLflow's own names are not
-/// for exporters to use.
-pub(super) fn tags_of(resource: &Resource) -> Vec<(String, String)> {
+/// for exporters to use. What is too much of it is left out: it is no reason to lose spans.
+pub(super) fn tags_of(resource: &Resource) -> Arc<[(String, String)]> {
     let is_own = |key: &str| key.starts_with("telemetry.sdk.") || key.starts_with("mlflow.");
     let tag = |one: &wire::otlp::KeyValue| {
         let value = one.value.as_ref()?.value.as_ref()?;
-        (!is_own(&one.key)).then(|| (one.key.clone(), said(value)))
+        (!is_own(&one.key)).then(|| (one.key.clone(), said(value).chars().take(MOST_OF_TAG).collect::<String>()))
     };
-    resource.attributes.iter().filter_map(tag).collect()
+    let mut left = MOST_OF_TAGS;
+    let fits = |(key, value): &(String, String)| match left.checked_sub(key.len().saturating_add(value.len())) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    };
+    resource.attributes.iter().filter_map(tag).take(MOST_TAGS).filter(fits).collect()
 }
 
-pub(super) fn new_span(span: Span, resource: &[(String, String)]) -> Result<NewSpan> {
+/// Reads a span. `shared` are the tags of the place that it comes from.
+pub(super) fn new_span(span: Span, shared: &Arc<[(String, String)]>) -> Result<NewSpan> {
     let refuse =
         |why: &str| Error::new(Kind::Invalid, format!("Cannot convert OpenTelemetry span to MLflow span: {why}"));
     if span.trace_id.len() != 16 || span.span_id.len() != 8 {
         return Err(refuse("trace ids have 16 bytes and span ids 8"));
     }
     let is_root = span.parent_span_id.is_empty();
-    let mut tags = resource.to_vec();
+    let mut tags = Vec::new();
     if is_root {
         tags.extend(span.attributes.iter().filter_map(|one| {
             let key = one.key.strip_prefix("mlflow.traceTag.")?;
@@ -69,6 +84,7 @@ pub(super) fn new_span(span: Span, resource: &[(String, String)]) -> Result<NewS
         outputs: preview("mlflow.spanOutputs"),
         session: text(&["session.id", "gen_ai.conversation.id"]),
         user: text(&["user.id"]),
+        shared: Arc::clone(shared),
         tags,
         head,
         body: to_raw_value(&span).map_err(Error::internal)?,
@@ -150,7 +166,7 @@ mod tests {
             [(text("LLM"), Value::KvlistValue(list)), (text("\"LLM\""), text(r#"{"total_tokens": 7}"#))]
         {
             let read = span(vec![pair("mlflow.spanType", kind), pair("mlflow.chat.tokenUsage", usage)]);
-            let new = new_span(read, &[]).unwrap();
+            let new = new_span(read, &Arc::default()).unwrap();
             assert_eq!((new.head.kind.as_str(), new.head.usage["total_tokens"]), ("LLM", 7.0));
             assert_eq!(new.trace, format!("tr-{}", "ab".repeat(16)));
             assert!(new.head.parent.is_none() && new.head.ended_at.is_none());
@@ -167,21 +183,31 @@ mod tests {
             ],
         };
         let tags = tags_of(&resource);
-        assert_eq!(tags, [(String::from("service.name"), String::from("shop"))]);
+        assert_eq!(tags.to_vec(), [(String::from("service.name"), String::from("shop"))]);
         let tagged =
             vec![pair("mlflow.traceTag.env", text("\"prod\"")), pair("gen_ai.usage.input_tokens", Value::IntValue(3))];
         let root = new_span(span(tagged.clone()), &tags).unwrap();
-        assert_eq!(root.tags[1], (String::from("env"), String::from("prod")));
+        assert_eq!(root.tags, [(String::from("env"), String::from("prod"))]);
+        assert!(Arc::ptr_eq(&root.shared, &tags), "what spans share is kept once");
         assert_eq!(root.head.usage["input_tokens"], 3.0);
         let child = new_span(Span { parent_span_id: vec![2; 8], ..span(tagged) }, &tags).unwrap();
-        assert_eq!((child.tags.len(), child.head.parent.as_deref()), (1, Some("0202020202020202")));
+        assert_eq!((child.tags.len(), child.head.parent.as_deref()), (0, Some("0202020202020202")));
+    }
+
+    #[test]
+    fn what_a_place_says_is_bounded() {
+        let many = (0..300).map(|at| pair(&format!("k{at}"), text("v"))).collect();
+        assert_eq!(tags_of(&Resource { attributes: many }).len(), MOST_TAGS);
+        let large = (0..20).map(|at| pair(&format!("k{at}"), text(&"x".repeat(9000)))).collect();
+        let tags = tags_of(&Resource { attributes: large });
+        assert!(tags.len() == 8 && tags.iter().all(|(_, value)| value.len() == MOST_OF_TAG));
     }
 
     #[test]
     fn ids_of_another_length_are_refused() {
         for (trace, own) in [(0, 8), (16, 0), (15, 8), (16, 9)] {
             let bent = Span { trace_id: vec![1; trace], span_id: vec![1; own], ..span(Vec::new()) };
-            assert_eq!(new_span(bent, &[]).unwrap_err().kind(), Kind::Invalid);
+            assert_eq!(new_span(bent, &Arc::default()).unwrap_err().kind(), Kind::Invalid);
         }
     }
 }
