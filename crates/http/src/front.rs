@@ -79,6 +79,10 @@ impl Front {
         };
         // A workspace that a header names is in the address from here on.
         let path = mlflow::address(&path, request.headers()).unwrap_or(path);
+        // Azure's clients escape the slashes within a repository's name, which are what parts it.
+        let is_of_registry =
+            REGISTRY_ROOTS.iter().any(|root| path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')));
+        let path = if is_of_registry { path.replace("%2F", "/").replace("%2f", "/") } else { path };
         // Names of blobs may hold anything, an escaped slash too; their own face reads them.
         if !path.starts_with(BLOBS) {
             path::decode(&path)?;

@@ -30,6 +30,15 @@ def attempt(credential, scope=SCOPE):
 
 
 resource = {"resource_id": os.environ["RESOURCE_ID"]}
+WORDS = ("SECRET", "PASSWORD", "TOKEN", "HEADER")
+# What nobody signed is no secret: Azure's libraries want a token that they can read, and the proxy takes it away.
+OPEN = ("AZUREML_RUN_TOKEN", "AZUREML_RUN_TOKEN_EXPIRY", "MLFLOW_TRACKING_TOKEN")
+
+
+def is_open(name):
+    return name in OPEN and (os.environ[name].isdigit() or os.environ[name].endswith("."))
+
+
 found = {
     "default": attempt(DefaultAzureCredential()),
     "managed": attempt(ManagedIdentityCredential()),
@@ -39,6 +48,6 @@ found = {
     "another resource": attempt(ManagedIdentityCredential(), "https://storage.azure.com/.default"),
     "not handed over": attempt(ManagedIdentityCredential(client_id=os.environ["FOREIGN"])),
     "elsewhere": attempt(ManagedIdentityCredential(), "https://elsewhere.example/.default"),
-    "secrets": [name for name in os.environ if any(word in name for word in ("SECRET", "PASSWORD", "TOKEN", "HEADER"))],
+    "secrets": [name for name in os.environ if any(word in name for word in WORDS) and not is_open(name)],
 }
 print(json.dumps(found))

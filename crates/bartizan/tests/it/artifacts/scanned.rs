@@ -86,7 +86,9 @@ async fn a_pickle_that_calls_the_system_is_labelled_or_refused() {
     for (name, content, expected) in &cases {
         stage.put(&format!("{expected}-{name}/{name}"), content.clone()).await;
         let (status, tags) = stage.register(&format!("{expected}-{name}")).await;
-        assert_eq!((status, &tags["bartizan.scan"]), (200, &json!(expected)), "{name}: {tags}");
+        // Where there is nothing to say, there is no tag.
+        let said = tags["bartizan.scan"].as_str().unwrap_or("clean");
+        assert_eq!((status, said), (200, *expected), "{name}: {tags}");
         let says = tags["bartizan.scan.findings"].as_str().unwrap_or_default();
         assert_eq!(says.is_empty(), *expected == "clean", "{name}: {tags}");
         assert!(says.is_empty() || says.contains(&format!("`{name}`")), "{name}: {tags}");

@@ -142,15 +142,13 @@ fn about_names(
         Some(Danger::Unread) => "unread",
         Some(Danger::Suspicious) => "suspicious",
         None if looked.unseen > 0 => "unread",
-        None => "clean",
+        // Tags are read by programs too: where there is nothing to say, there is none.
+        None => return Ok(()),
     };
     tags.insert(TAG.to_owned(), word.to_owned());
     let mut all: Vec<String> = looked.names.iter().map(Finding::to_string).collect();
     if looked.unseen > 0 {
         all.push(format!("{} files were not looked at: there was too much", looked.unseen));
-    }
-    if all.is_empty() {
-        return Ok(());
     }
     tags.insert(TAG_FINDINGS.to_owned(), cut(all.join("; ")));
     cx.note("modelScan", word);

@@ -77,6 +77,21 @@ pub(super) enum Value {
     Entries(Arc<Vec<(Arc<str>, Value)>>),
 }
 
+impl Value {
+    /// Whether it is certainly no text: names cannot be looked up by it.
+    fn is_no_text(&self) -> bool {
+        match self {
+            Self::Text(_) | Self::Other => false,
+            // An instance of a class, and never what a function gives.
+            Self::Made(of, _) => {
+                let name = of.rsplit('.').next().unwrap_or_default();
+                name.starts_with(char::is_uppercase) || matches!(&**of, "numpy.dtype" | "numpy.ndarray")
+            }
+            Self::Mark | Self::Int(_) | Self::Global(_) | Self::Shape(_) | Self::Named(_) | Self::Entries(_) => true,
+        }
+    }
+}
+
 /// Reads pickles one after the other, as loaders of several do. What is wrong with a later one is no fault: data may follow.
 pub(super) fn read(feed: &mut dyn Feed, found: &mut Found) -> Step {
     for count in 0..MOST_STREAMS {
@@ -156,6 +171,8 @@ impl<'a> Machine<'a> {
                     (Value::Text(module), Value::Text(name)) => {
                         self.global("STACK_GLOBAL", Some(module.to_string()), Some(name.to_string()))
                     }
+                    // Loaders take texts alone here, and nothing that is derived from them.
+                    (module, name) if module.is_no_text() || name.is_no_text() => return Err(Stop::Broken),
                     _ => self.global("STACK_GLOBAL", None, None),
                 };
                 self.stack.push(value);
@@ -186,7 +203,9 @@ impl<'a> Machine<'a> {
     /// Looks a name up, which here is to judge it.
     fn global(&mut self, code: &str, module: Option<String>, name: Option<String>) -> Value {
         let (Some(module), Some(name)) = (module, name) else {
-            self.tell(Danger::Dangerous, format!("a name that is made while the file is loaded (`{code}`)"));
+            // Read in another way than it was written, a file's numbers of memory mean other values.
+            let danger = if self.is_plain { Danger::Suspicious } else { Danger::Dangerous };
+            self.tell(danger, format!("a name that is made while the file is loaded (`{code}`)"));
             return Value::Other;
         };
         let whole = format!("{module}.{name}");

@@ -15,6 +15,8 @@ use crate::{
 pub(super) const WRITE: Action =
     Action::new("Microsoft.MachineLearningServices/workspaces/webhooks/write", Class::Control);
 const DELETE: Action = Action::new("Microsoft.MachineLearningServices/workspaces/webhooks/delete", Class::Control);
+/// How often a removal that meets a delivery tries again.
+const ATTEMPTS: usize = 8;
 
 /// What a webhook shall be. What is absent stays as it is.
 #[derive(Debug, Default)]
@@ -163,11 +165,19 @@ impl Op for DeleteWebhook {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        workspace_shelf(cx, &self.workspace).await?;
-        let row = find(cx, &self.workspace, self.id).await?;
-        let mut changes = Changes::new();
-        remove(cx, &mut changes, &row).await?;
-        cx.note("webhook", self.id.to_string());
-        cx.commit(changes).await
+        // What is told meanwhile writes down how far it came.
+        for _ in 0..ATTEMPTS {
+            cx.begin_attempt();
+            workspace_shelf(cx, &self.workspace).await?;
+            let row = find(cx, &self.workspace, self.id).await?;
+            let mut changes = Changes::new();
+            remove(cx, &mut changes, &row).await?;
+            cx.note("webhook", self.id.to_string());
+            match cx.commit(changes).await {
+                Err(fault) if fault.kind() == Kind::Stale => {}
+                done => return done,
+            }
+        }
+        Err(Error::new(Kind::Throttled, "the webhook changes too fast; try again"))
     }
 }
