@@ -161,14 +161,14 @@ def skopeo():
         of = layout(home / "in")
         trust = ["--dest-cert-dir", str(certificates), "--dest-creds", CREDENTIALS]
         place = f"docker://{HOST}/{NAME}/team/app:v1"
-        check("skopeo pushes", run("skopeo", "copy", "--insecure-policy", *trust, f"oci:{home / 'in'}:v1", place).returncode == 0)
-        check("and again", run("skopeo", "copy", "--insecure-policy", *trust, f"oci:{home / 'in'}:v1", place).returncode == 0)
+        check("skopeo pushes", run("skopeo", "copy", "--preserve-digests", "--insecure-policy", *trust, f"oci:{home / 'in'}:v1", place).returncode == 0)
+        check("and again", run("skopeo", "copy", "--preserve-digests", "--insecure-policy", *trust, f"oci:{home / 'in'}:v1", place).returncode == 0)
         look = ["--cert-dir", str(certificates), "--creds", CREDENTIALS]
         raw = run("skopeo", "inspect", "--raw", *look, place).stdout.encode()
         check("the digest is the same on both sides", digest(raw) == of)
         source = ["--src-cert-dir", str(certificates), "--src-creds", CREDENTIALS]
         out = home / "out"
-        check("skopeo pulls", run("skopeo", "copy", "--insecure-policy", *source, place, f"oci:{out}:v1").returncode == 0)
+        check("skopeo pulls", run("skopeo", "copy", "--preserve-digests", "--insecure-policy", *source, place, f"oci:{out}:v1").returncode == 0)
         check("the same manifest", (out / "blobs" / "sha256" / of.split(":")[1]).exists())
         listed = json.loads(run("skopeo", "list-tags", *look, f"docker://{HOST}/{NAME}/team/app").stdout or "{}")
         check("skopeo lists tags", listed.get("Tags") == ["v1"])
@@ -178,7 +178,7 @@ def skopeo():
         check("a wrong password does not", subprocess.run(["skopeo", "inspect", *wrong, place], capture_output=True).returncode != 0)
         second = f"docker://{HOST}/{NAME}/team/copy:v1"
         both = ["--src-cert-dir", str(certificates), "--src-creds", CREDENTIALS, *trust]
-        check("from repository to repository", run("skopeo", "copy", "--insecure-policy", *both, place, second).returncode == 0)
+        check("from repository to repository", run("skopeo", "copy", "--preserve-digests", "--insecure-policy", *both, place, second).returncode == 0)
         check("skopeo deletes", run("skopeo", "delete", *look, second).returncode == 0)
 
 

@@ -29,7 +29,7 @@ async fn scenario(test: &TestHouse, callers: &Callers) {
         json!({"name": "m", "source": "dummy-source", "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]});
     let (status, answer) = mlflow(test, callers, "model-versions/create", prompt).await;
     assert_eq!(status, 200, "{answer}");
-    let nothing = json!({"name": "m", "source": "runs:/0123456789abcdef0123456789abcdef/none"});
+    let nothing = json!({"name": "m", "source": format!("runs:/{}/none", runs[0].as_str().unwrap())});
     assert_eq!(mlflow(test, callers, "model-versions/create", nothing).await.0 / 100, 4);
 }
 

@@ -111,7 +111,8 @@ async fn data(cx: &Admission<'_>, shelf: &Shelf, event: &Event) -> Result<Value>
     let mut data = Map::new();
     data.insert(String::from("name"), json!(name));
     let is_of_model = matches!(entity, "registered_model" | "prompt" | "prompt_tag");
-    if !is_of_model && !(entity.ends_with("_alias") && action == "deleted") {
+    let is_alias_gone = entity.ends_with("_alias") && action == "deleted";
+    if !(is_of_model || is_alias_gone) {
         data.insert(String::from("version"), json!(version));
     }
     if entity.ends_with("_alias") {

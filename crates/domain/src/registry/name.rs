@@ -211,9 +211,15 @@ mod tests {
             assert_eq!(good.parse::<Reference>().unwrap(), Reference::Digest(good.parse().unwrap()));
         }
         let upper = short.to_uppercase().replace("SHA", "sha");
-        for bad in
-            ["sha256:", "sha256:baddigeststring", "md5:00", "sha256", &short[..70], &upper, &(short.clone() + "0")]
-        {
+        for bad in [
+            "sha256:",
+            "sha256:baddigeststring",
+            "md5:00",
+            "sha256",
+            short.get(..70).unwrap(),
+            &upper,
+            &(short.clone() + "0"),
+        ] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
         assert_eq!(short.parse::<Digest>().unwrap().of_same(b"").as_str(), format!("sha256:{}", seal::sha256_hex(b"")));

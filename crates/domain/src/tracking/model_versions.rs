@@ -98,7 +98,10 @@ impl CreateModelVersion {
             // A run cannot claim that another one made its model. A person may name one of another place.
             match run::find(cx, shelf, run).await {
                 Ok(claimed) => ownership::of_run(cx, &claimed.value, &WRITE_ANY_RUN).await?,
-                Err(fault) if fault.kind() == Kind::NotFound => ownership::of_people(cx, &WRITE_ANY_RUN).await?,
+                Err(fault) if fault.kind() == Kind::NotFound => {
+                    ownership::of_people(cx, &WRITE_ANY_RUN).await?;
+                    self.must_be_elsewhere(cx, shelf, &source).await?;
+                }
                 Err(fault) => return Err(fault),
             }
         }
@@ -111,6 +114,25 @@ impl CreateModelVersion {
             tags: self.tags.clone(),
         };
         Ok((model, new))
+    }
+
+    /// A run of another place made no files that are here.
+    async fn must_be_elsewhere(&self, cx: &Cx<'_, Self>, shelf: &Shelf, source: &ModelSource) -> Result<()> {
+        let is_here = match source {
+            ModelSource::Run { run, .. } => match run::find(cx, shelf, run).await {
+                Ok(_) => true,
+                Err(fault) if fault.kind() == Kind::NotFound => false,
+                Err(fault) => return Err(fault),
+            },
+            ModelSource::Version { .. } => false,
+            ModelSource::LoggedModel(_) | ModelSource::Files(_) | ModelSource::Nothing => true,
+        };
+        if is_here {
+            let why = "The run_id request parameter must identify the resource that contains the source.";
+            let source = text::quoted(&self.source);
+            return Err(Error::new(Kind::Invalid, format!("Invalid model version source: {source}. {why}")));
+        }
+        Ok(())
     }
 
     fn is_prompt(&self) -> bool {

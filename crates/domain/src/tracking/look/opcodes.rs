@@ -18,7 +18,7 @@ impl Machine<'_> {
         match code {
             b'(' => self.stack.push(Value::Mark),
             b'0' => drop(self.stack.pop().ok_or(Stop::Broken)?),
-            b'1' => drop(self.to_mark()?),
+            b'1' => drop(self.down_to_mark()?),
             b'2' => {
                 let top = self.stack.last().cloned().ok_or(Stop::Broken)?;
                 self.stack.push(top);
@@ -106,7 +106,7 @@ impl Machine<'_> {
     fn holding(&mut self, code: u8, feed: &mut dyn Feed) -> Step {
         match code {
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.down_to_mark()?;
                 self.stack.push(tuple(&items));
             }
             0x85..=0x87 => {
@@ -115,22 +115,22 @@ impl Machine<'_> {
                 self.stack.push(tuple(&items));
             }
             b'l' | 0x91 => {
-                self.to_mark()?;
+                self.down_to_mark()?;
                 self.stack.push(Value::Other);
             }
             b'd' => {
-                let items = self.to_mark()?;
+                let items = self.down_to_mark()?;
                 self.stack.push(Value::Entries(Arc::default()));
                 self.set(&items);
             }
             b'a' => drop(self.pop()?),
-            b'e' | 0x90 => drop(self.to_mark()?),
+            b'e' | 0x90 => drop(self.down_to_mark()?),
             b's' => {
                 let (value, key) = (self.pop()?, self.pop()?);
                 self.set(&[key, value]);
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.down_to_mark()?;
                 self.set(&items);
             }
             b'p' => {
@@ -173,7 +173,7 @@ impl Machine<'_> {
         }
     }
 
-    pub(super) fn to_mark(&mut self) -> Step<Vec<Value>> {
+    pub(super) fn down_to_mark(&mut self) -> Step<Vec<Value>> {
         let at = self.stack.iter().rposition(|value| matches!(value, Value::Mark)).ok_or(Stop::Broken)?;
         let items = self.stack.split_off(at.saturating_add(1));
         self.stack.pop();

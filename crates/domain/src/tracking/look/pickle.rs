@@ -162,7 +162,7 @@ impl<'a> Machine<'a> {
             b'i' => {
                 let (module, name) = (line(feed)?, line(feed)?);
                 let value = self.global("INST", module, name);
-                self.to_mark()?;
+                self.down_to_mark()?;
                 self.made(value, None);
             }
             0x93 => {
@@ -191,7 +191,7 @@ impl<'a> Machine<'a> {
                 self.made(callable, Some(arguments));
             }
             b'o' => {
-                let class = self.to_mark()?.into_iter().next().unwrap_or(Value::Other);
+                let class = self.down_to_mark()?.into_iter().next().unwrap_or(Value::Other);
                 self.made(class, None);
             }
             b'b' => self.build(feed)?,

@@ -198,7 +198,7 @@ async fn writers_and_searches_at_once_see_what_was_acknowledged() {
                     stand.ask(points(&stand, &run, "m", [point].into_iter())).await.unwrap();
                     let mine = format!("run_id = '{run}' and metrics.m = {at}");
                     let op = search(&stand, &["0"], &mine, &[], View::Active);
-                    assert_eq!(ids(&found(&stand, &stand.house, op).await), [run.clone()]);
+                    assert_eq!(ids(&found(&stand, &stand.house, op).await), std::slice::from_ref(&run));
                 }
             })
         })

@@ -378,7 +378,7 @@ mod tests {
             let fault = Sieve::parse(filter).err().unwrap_or_else(|| panic!("{filter}"));
             assert_eq!(fault.kind(), Kind::Invalid, "{filter}");
         }
-        let many = vec!["name LIKE '%a%'"; 11].join(" AND ");
+        let many = ["name LIKE '%a%'"; 11].join(" AND ");
         assert!(Sieve::parse(&many).is_err());
     }
 

@@ -67,11 +67,11 @@ async fn opened(stand: &Stand, id: &str) -> OpenedTrace {
 }
 
 fn names(trace: &OpenedTrace) -> Vec<String> {
-    let name = |body: &Box<RawValue>| {
+    let name = |body: &RawValue| {
         let body: serde_json::Value = serde_json::from_str(body.get()).unwrap();
         body["name"].as_str().unwrap().to_owned()
     };
-    trace.spans.iter().map(name).collect()
+    trace.spans.iter().map(|body| name(body)).collect()
 }
 
 fn search(stand: &Stand, filter: &str) -> SearchTraces {
