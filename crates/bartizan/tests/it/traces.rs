@@ -134,6 +134,9 @@ async fn no_door_of_traces_is_open_to_whom_it_is_not_for() {
     scene.test.end().await;
 }
 
+/// What it is, its type, headers and body, and the status it gets.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], Vec<u8>, u16);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_exports_are_refused_in_fixed_words() {
     let scene = Scene::new().await;
@@ -148,7 +151,7 @@ async fn hostile_exports_are_refused_in_fixed_words() {
     let ids = Export { places: vec![Place { scopes: vec![Scope { spans: vec![ids] }] }] }.encode_to_vec();
     let many = Export { places: vec![Place { scopes: vec![Scope { spans: vec![Span::default(); 20_001] }] }] };
     let packed = [HOME, &[("content-encoding", "gzip")]].concat();
-    let cases: [(&str, &str, &[(&str, &str)], Vec<u8>, u16); 12] = [
+    let cases: [Case<'_>; 12] = [
         ("another type", markup, HOME, good.clone(), 400),
         ("JSON", "application/json", HOME, b"{}".to_vec(), 400),
         ("no experiment", PROTOBUF, &[], good.clone(), 400),

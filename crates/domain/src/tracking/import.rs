@@ -277,7 +277,7 @@ impl Attempt for ImportLoggedModel {
     }
 }
 
-/// Takes over a version of a registered model that was taken over from the same server: its tag [`SOURCE_TAG`] says so. The
+/// Takes over a version of a registered model that was taken over from the same server: its tag `bartizan.import.source` says so. The
 /// version keeps its number, and numbers that are missing there are missing here.
 #[derive(Debug)]
 pub struct ImportModelVersion {

@@ -8,7 +8,7 @@ use super::stage::{Stage, told};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_read_by_ranges_while_it_is_the_same() {
     let stage = Stage::new().await;
-    let content: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+    let content: Vec<u8> = (0..200_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
     stage.put("data.bin", content.clone()).await;
     let get = async |headers: &[(&str, &str)]| {
         let call = stage.call(Method::GET, "data.bin");

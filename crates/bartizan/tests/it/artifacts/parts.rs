@@ -45,8 +45,10 @@ fn named(parts: &[(u32, &str)]) -> Value {
 async fn a_file_comes_in_parts_and_is_read_as_one() {
     let stage = Stage::new().await;
     let owner = stage.owner();
-    let pieces: Vec<Vec<u8>> =
-        [100_000_usize, 65_536, 7].iter().map(|size| (0..*size).map(|n| (n * 7 % 253) as u8).collect()).collect();
+    let pieces: Vec<Vec<u8>> = [100_000_usize, 65_536, 7]
+        .iter()
+        .map(|size| (0..*size).map(|n| u8::try_from(n * 7 % 253).unwrap()).collect())
+        .collect();
     let (status, upload) = stage.create(owner, 3).await;
     assert_eq!((status, upload["credentials"].as_array().unwrap().len()), (200, 3), "{upload}");
     let url = upload["credentials"][0]["url"].as_str().unwrap();
