@@ -33,7 +33,6 @@ import requests  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric, Param, RunTag, ViewType  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
-from urllib3.util import Retry  # noqa: E402
 
 URI = os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
 TOKEN = os.environ["MLFLOW_TRACKING_TOKEN"]
@@ -68,8 +67,6 @@ def words(call):
 
 wire = requests.Session()
 wire.trust_env = False
-# A server that refuses an upload unread closes the connection, perhaps while the next request is on its way.
-wire.mount("https://", requests.adapters.HTTPAdapter(max_retries=Retry(total=3, status=0, allowed_methods=None)))
 wire.verify = os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"]
 wire.headers["Authorization"] = f"Bearer {TOKEN}"
 

@@ -13,6 +13,7 @@ mod large_reads;
 mod path;
 mod porch;
 mod serve;
+mod unread;
 
 pub use door::{Door, Doors};
 pub use front::AskedAs;

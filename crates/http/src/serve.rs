@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -31,6 +30,7 @@ use crate::{
     front::Front,
     large_reads::{self, Filled},
     porch::{self, Hosts, Peer},
+    unread,
 };
 
 /// A server's TLS configuration: its chain and key in PEM.
@@ -151,7 +151,7 @@ impl Connection {
         let service = service_fn(move |request: Request<Incoming>| {
             asks.store(true, Ordering::Relaxed);
             let front = front.clone();
-            async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), peer, 0).await) }
+            async move { Ok::<_, Infallible>(unread::answer(request, |request| front.answer(request, peer, 0)).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(Filled::new(stream)), service).into_owned();
         // The deadlines of the two protocols begin when it is known which of them is spoken.

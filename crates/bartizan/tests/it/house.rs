@@ -204,22 +204,14 @@ impl TestHouse {
         place: &str,
         body: Option<&Value>,
     ) -> (u16, Value) {
-        let send = async || {
-            let mut call = self.client.call(method.clone(), place);
-            if let Some(token) = token {
-                call = call.bearer(token);
-            }
-            if let Some(body) = body {
-                call = call.json(body);
-            }
-            call.send().await
-        };
-        // Whoever is refused before the body was read finds the connection closed, perhaps with the next request on its way.
-        let answer = match send().await {
-            Err(fault) if fault.to_string().contains("the connection to") => send().await,
-            first => first,
-        };
-        let answer = answer.unwrap_or_else(|fault| panic!("{place}: {fault}"));
+        let mut call = self.client.call(method, place);
+        if let Some(token) = token {
+            call = call.bearer(token);
+        }
+        if let Some(body) = body {
+            call = call.json(body);
+        }
+        let answer = call.send().await.unwrap_or_else(|fault| panic!("{place}: {fault}"));
         let status = answer.status().as_u16();
         let body = answer.bytes(16 << 20).await.unwrap_or_else(|fault| panic!("{place}: {fault}"));
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
