@@ -13,7 +13,7 @@ use super::{
     removal::require_holders,
 };
 use crate::{
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Record, Row},
     resources,
 };
 
@@ -140,7 +140,7 @@ impl Op for PutRoleAssignment {
 }
 
 /// Refuses one more assignment than a subscription holds.
-pub(super) fn require_room<O: Op>(cx: &Cx<'_, O>, all: &[Row<RoleAssignment>], scope: &ResourceId) -> Result<()> {
+pub(super) fn require_room(cx: &Admission<'_>, all: &[Row<RoleAssignment>], scope: &ResourceId) -> Result<()> {
     let subscription = scope.subscription_id();
     // Those that come with workspaces are the server's own doing.
     let counts = |row: &&Row<RoleAssignment>| {
@@ -262,13 +262,13 @@ impl Record for Epoch {
 }
 
 impl Epoch {
-    pub(super) async fn read<O: Op>(cx: &Cx<'_, O>) -> Result<Row<Self>> {
+    pub(super) async fn read(cx: &Admission<'_>) -> Result<Row<Self>> {
         let row = cx.get::<Self>(cx.system(), b"1").await?;
         Ok(row.unwrap_or_else(|| Row::new(b"1".as_slice(), Self {})))
     }
 }
 
-async fn find<O: Op>(cx: &Cx<'_, O>, name: Uuid, scope: &ResourceId) -> Result<Row<RoleAssignment>> {
+async fn find(cx: &Admission<'_>, name: Uuid, scope: &ResourceId) -> Result<Row<RoleAssignment>> {
     let row = cx.get::<RoleAssignment>(cx.system(), name.as_bytes()).await?;
     row.filter(|row| row.value.scope == *scope)
         .ok_or_else(|| Error::not_found(format_args!("the role assignment `{name}` at `{scope}`")))

@@ -16,7 +16,7 @@ use super::{
     role::Rules,
 };
 use crate::{
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Row},
     resources,
 };
 
@@ -204,8 +204,8 @@ impl Op for PutRoleDefinition {
 
 /// Refuses whoever may not do this at every scope of a role, or does not hold what the role gives: to change it is to take that
 /// from everybody who holds it.
-async fn require_right_to_change<O: Op>(
-    cx: &Cx<'_, O>,
+async fn require_right_to_change(
+    cx: &Admission<'_>,
     action: &Action,
     role: &RoleDefinition,
     lasting: Lasting,
@@ -231,7 +231,7 @@ fn require_new_name(all: &[Row<RoleDefinition>], id: Uuid, name: &str) -> Result
 }
 
 /// Refuses to take away a scope at, or below, which the role is assigned.
-async fn require_room_for_assignments<O: Op>(cx: &Cx<'_, O>, role: &RoleDefinition) -> Result<()> {
+async fn require_room_for_assignments(cx: &Admission<'_>, role: &RoleDefinition) -> Result<()> {
     let assigned = cx.all::<RoleAssignment>(cx.system(), b"").await?;
     let eligible = cx.all::<Eligibility>(cx.system(), b"").await?;
     let held = assigned.iter().map(|row| (row.value.role, &row.value.scope));

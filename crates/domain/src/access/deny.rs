@@ -10,7 +10,7 @@ use super::{
     Authored, Permissions, assignments::Epoch, definitions::check_patterns, granting::require_lasting, lasting::Lasting,
 };
 use crate::{
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Record, Row},
     resources,
 };
 
@@ -123,7 +123,7 @@ impl Op for PutDenyAssignment {
     }
 }
 
-fn check<O: Op>(cx: &Cx<'_, O>, assignment: &DenyAssignment) -> Result<()> {
+fn check(cx: &Admission<'_>, assignment: &DenyAssignment) -> Result<()> {
     let DenyAssignment { deny_name, description, permissions, principals, except, .. } = assignment;
     if deny_name.is_empty() || deny_name.chars().count() > 128 {
         return Err(Error::invalid("properties.denyAssignmentName", "1 to 128 characters"));
@@ -153,7 +153,7 @@ fn check<O: Op>(cx: &Cx<'_, O>, assignment: &DenyAssignment) -> Result<()> {
     Ok(())
 }
 
-async fn require_room<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
+async fn require_room(cx: &Admission<'_>) -> Result<()> {
     match cx.all::<DenyAssignment>(cx.system(), b"").await?.len() < MOST_DENIALS {
         true => Ok(()),
         false => {
@@ -164,7 +164,7 @@ async fn require_room<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
 }
 
 /// Refuses to let somebody lift what binds them, by removing it or by writing something else in its place.
-async fn require_right_to_lift<O: Op>(cx: &Cx<'_, O>, denial: &DenyAssignment) -> Result<()> {
+async fn require_right_to_lift(cx: &Admission<'_>, denial: &DenyAssignment) -> Result<()> {
     cx.require(&DELETE, &denial.scope).await?;
     require_lasting(cx, &DELETE, &denial.scope, Lasting::ForGood)?;
     let Some(caller) = cx.caller().principal() else { return Ok(()) };
@@ -263,7 +263,7 @@ impl Op for DeleteDenyAssignment {
     }
 }
 
-async fn find<O: Op>(cx: &Cx<'_, O>, name: Uuid, scope: &ResourceId) -> Result<Row<DenyAssignment>> {
+async fn find(cx: &Admission<'_>, name: Uuid, scope: &ResourceId) -> Result<Row<DenyAssignment>> {
     let row = cx.get::<DenyAssignment>(cx.system(), name.as_bytes()).await?;
     row.filter(|row| row.value.scope == *scope)
         .ok_or_else(|| Error::not_found(format_args!("the deny assignment `{name}` at `{scope}`")))

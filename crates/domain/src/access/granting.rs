@@ -8,14 +8,14 @@ use super::{
     GRANT_DIRECTORY, PutApprovalRule, PutDenyAssignment, PutRoleAssignment, RoleDefinition, lasting::Lasting,
     role::Rules,
 };
-use crate::gate::{Cx, Op};
+use crate::gate::{Admission, Op};
 
 /// Refuses unless the caller may hand out the role at the scope, for that long.
 ///
 /// # Errors
 /// `Denied`, naming the first action that the caller would give without holding it.
-pub(super) async fn require_right_to_grant<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn require_right_to_grant(
+    cx: &Admission<'_>,
     role: &RoleDefinition,
     scope: &ResourceId,
     lasting: Lasting,
@@ -30,8 +30,8 @@ pub(super) async fn require_right_to_grant<O: Op>(
 }
 
 /// Refuses unless the caller may do all of this at the scope, or may hand out anything there, for that long.
-pub(crate) async fn require_all_of<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn require_all_of(
+    cx: &Admission<'_>,
     actions: &[Action],
     scope: &ResourceId,
     lasting: Lasting,
@@ -51,12 +51,7 @@ pub(crate) async fn require_all_of<O: Op>(
 ///
 /// # Errors
 /// `Denied`.
-pub(crate) fn require_lasting<O: Op>(
-    cx: &Cx<'_, O>,
-    action: &Action,
-    scope: &ResourceId,
-    lasting: Lasting,
-) -> Result<()> {
+pub(crate) fn require_lasting(cx: &Admission<'_>, action: &Action, scope: &ResourceId, lasting: Lasting) -> Result<()> {
     let Some(caller) = cx.caller().principal() else { return Ok(()) };
     match cx.house().access().allows_lasting(caller.id, action, scope, lasting) {
         true => Ok(()),
@@ -76,7 +71,7 @@ fn too_short() -> Error {
 ///
 /// # Errors
 /// `Denied`.
-pub(crate) async fn require_power_over<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<()> {
+pub(crate) async fn require_power_over(cx: &Admission<'_>, principal: PrincipalId) -> Result<()> {
     require_power(cx, principal, Lasting::ForGood).await
 }
 
@@ -85,11 +80,11 @@ pub(crate) async fn require_power_over<O: Op>(cx: &Cx<'_, O>, principal: Princip
 ///
 /// # Errors
 /// `Denied`.
-pub(crate) async fn require_power_to_end<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<()> {
+pub(crate) async fn require_power_to_end(cx: &Admission<'_>, principal: PrincipalId) -> Result<()> {
     require_power(cx, principal, Lasting::Now).await
 }
 
-async fn require_power<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, lasting: Lasting) -> Result<()> {
+async fn require_power(cx: &Admission<'_>, principal: PrincipalId, lasting: Lasting) -> Result<()> {
     for (role, scope) in powers_of(cx, principal) {
         if !role.is_of_directory() {
             cx.require(&PutRoleAssignment::ACTION, &scope).await?;
@@ -104,7 +99,7 @@ async fn require_power<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, lasting: L
 
 /// Refuses whoever may not write the rules of approvals that name one of these: who is an approver, or needs no approval, is what
 /// such a rule says.
-async fn require_power_over_rules<O: Op>(cx: &Cx<'_, O>, ids: &[PrincipalId], lasting: Lasting) -> Result<()> {
+async fn require_power_over_rules(cx: &Admission<'_>, ids: &[PrincipalId], lasting: Lasting) -> Result<()> {
     let access = cx.house().access();
     let scopes: Vec<ResourceId> = access.rules_naming(ids).into_iter().map(|(_, rule)| rule.scope.clone()).collect();
     drop(access);
@@ -121,7 +116,7 @@ async fn require_power_over_rules<O: Op>(cx: &Cx<'_, O>, ids: &[PrincipalId], la
 }
 
 /// Refuses whoever may not write the denials that name one of these: who belongs to a group decides whom a denial is for.
-async fn require_power_over_denials<O: Op>(cx: &Cx<'_, O>, ids: &[PrincipalId]) -> Result<()> {
+async fn require_power_over_denials(cx: &Admission<'_>, ids: &[PrincipalId]) -> Result<()> {
     let scopes: Vec<ResourceId> = cx.house().access().denials_naming(ids).map(|denial| denial.scope.clone()).collect();
     for scope in scopes {
         cx.require(&PutDenyAssignment::ACTION, &scope).await?;
@@ -130,7 +125,7 @@ async fn require_power_over_denials<O: Op>(cx: &Cx<'_, O>, ids: &[PrincipalId]) 
 }
 
 /// Each role that the principal holds, will hold or can activate, with where it does.
-fn powers_of<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Vec<(RoleDefinition, ResourceId)> {
+fn powers_of(cx: &Admission<'_>, principal: PrincipalId) -> Vec<(RoleDefinition, ResourceId)> {
     let access = cx.house().access();
     let held = access.grants_of(principal).into_iter();
     let mut powers: Vec<_> = held

@@ -5,11 +5,11 @@ use kernel::{PrincipalId, PrincipalKind, ResourceId, Result};
 use uuid::Uuid;
 
 use super::{RoleAssignment, assignments::Epoch};
-use crate::gate::{Changes, Cx, Op, Row};
+use crate::gate::{Admission, Changes, Row};
 
 /// Gives principals that nobody can sign in as the roles at these scopes that they lack. The caller holds `assigning`.
-pub(crate) async fn grant_managed<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn grant_managed(
+    cx: &Admission<'_>,
     grants: &[(PrincipalId, Uuid, ResourceId)],
     changes: &mut Changes,
 ) -> Result<()> {
@@ -38,8 +38,8 @@ pub(crate) async fn grant_managed<O: Op>(
     Ok(())
 }
 
-fn give<O: Op>(
-    cx: &Cx<'_, O>,
+fn give(
+    cx: &Admission<'_>,
     principal: PrincipalId,
     role: Uuid,
     scope: &ResourceId,
@@ -59,8 +59,8 @@ fn give<O: Op>(
 
 /// Gives such a principal a role at one scope, if any, and takes it back at the one where it was held before. The caller holds
 /// `assigning`.
-pub(crate) async fn move_managed_grant<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn move_managed_grant(
+    cx: &Admission<'_>,
     principal: PrincipalId,
     role: Uuid,
     (from, to): (Option<&ResourceId>, Option<&ResourceId>),

@@ -13,15 +13,15 @@ use super::{
     elevation::{remove_eligibilities, remove_eligibilities_of},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Row},
     governance::remove_assignments_within,
     identity::can_come_in,
 };
 
 /// Takes back every assignment, and lifts every denial, at or below scopes that are going away, none within another, and those of
 /// principals that are: a later resource of the same name inherits nothing (I8).
-pub(crate) async fn remove_within<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn remove_within(
+    cx: &Admission<'_>,
     scopes: &[ResourceId],
     principals: &[PrincipalId],
     changes: &mut Changes,
@@ -42,8 +42,8 @@ pub(crate) async fn remove_within<O: Op>(
 
 /// Takes back every assignment of principals that are going away, who could not sign in by themselves: nobody counted on them
 /// as owners.
-pub(crate) async fn remove_of_managed<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn remove_of_managed(
+    cx: &Admission<'_>,
     principals: &[PrincipalId],
     changes: &mut Changes,
 ) -> Result<()> {
@@ -54,8 +54,8 @@ pub(crate) async fn remove_of_managed<O: Op>(
 }
 
 /// The same, but for one role at one scope, which stays.
-pub(crate) async fn remove_of_managed_but<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn remove_of_managed_but(
+    cx: &Admission<'_>,
     principals: &[PrincipalId],
     (role, scope): (Uuid, &ResourceId),
     changes: &mut Changes,
@@ -67,8 +67,8 @@ pub(crate) async fn remove_of_managed_but<O: Op>(
     take_back(cx, changes, |held| principals.contains(&held.principal) && !stays(held)).await
 }
 
-async fn take_back<O: Op>(
-    cx: &Cx<'_, O>,
+async fn take_back(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     goes: impl Fn(&RoleAssignment) -> bool + Send,
 ) -> Result<()> {
@@ -86,7 +86,7 @@ async fn take_back<O: Op>(
 ///
 /// # Errors
 /// `Conflict` when a scope it owns would be left without an owner who can sign in. The caller holds `assigning`.
-pub(crate) async fn remove_of<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, changes: &mut Changes) -> Result<()> {
+pub(crate) async fn remove_of(cx: &Admission<'_>, principal: PrincipalId, changes: &mut Changes) -> Result<()> {
     require_not_named(cx, principal)?;
     let epoch = Epoch::read(cx).await?;
     let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
@@ -103,8 +103,8 @@ pub(crate) async fn remove_of<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, cha
 ///
 /// # Errors
 /// As `remove_of`.
-pub(crate) async fn require_other_holders<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn require_other_holders(
+    cx: &Admission<'_>,
     principals: &[PrincipalId],
     changes: &mut Changes,
 ) -> Result<()> {
@@ -119,7 +119,7 @@ pub(crate) async fn require_other_holders<O: Op>(
 const KEPT: [(Uuid, &str); 2] = [(OWNER, "owner of a scope"), (APPLICATION_ADMINISTRATOR, "directory administrator")];
 
 /// Who holds, by itself, a role that somebody must hold.
-pub(crate) async fn holders_of_kept<O: Op>(cx: &Cx<'_, O>) -> Result<BTreeSet<PrincipalId>> {
+pub(crate) async fn holders_of_kept(cx: &Admission<'_>) -> Result<BTreeSet<PrincipalId>> {
     let all = cx.all::<RoleAssignment>(cx.system(), b"").await?;
     let is_kept =
         |row: &Row<RoleAssignment>| row.value.bounds.is_none() && KEPT.iter().any(|(role, _)| *role == row.value.role);
@@ -128,8 +128,8 @@ pub(crate) async fn holders_of_kept<O: Op>(cx: &Cx<'_, O>) -> Result<BTreeSet<Pr
 
 /// Refuses when, without the assignments that are going, a scope had no holder of a role that must be held. A group does not
 /// count as a holder: who is in it can change without anybody looking here. Nor does what ends by itself.
-pub(super) async fn require_holders<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn require_holders(
+    cx: &Admission<'_>,
     all: &[Row<RoleAssignment>],
     is_going: impl Fn(&Row<RoleAssignment>) -> bool + Send,
 ) -> Result<()> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Catalogue, built_in, pattern::Pattern};
-use crate::gate::{Cx, Op, Record};
+use crate::gate::{Admission, Record};
 
 /// What a role allows. An action is allowed when a pattern of `actions` matches it and none of `not_actions` does; data actions
 /// are asked of the other two lists.
@@ -75,7 +75,7 @@ pub struct Authored {
 
 impl Authored {
     /// Written now, by whoever asks; `before` says who made it.
-    pub(crate) fn now<O: Op>(cx: &Cx<'_, O>, before: Option<Self>) -> Option<Self> {
+    pub(crate) fn now(cx: &Admission<'_>, before: Option<Self>) -> Option<Self> {
         let by = cx.caller().principal().map_or(PrincipalId::from(Uuid::nil()), |principal| principal.id);
         let made = before.map_or((by, cx.now()), |before| (before.created_by, before.created_at));
         Some(Self { created_by: made.0, created_at: made.1, updated_by: by, updated_at: cx.now() })

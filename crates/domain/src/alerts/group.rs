@@ -108,7 +108,7 @@ impl Op for PutActionGroup {
     }
 
     async fn run(mut self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let (system, (_, group)) = (cx.system(), find::<ResourceGroup, _>(cx, &self.id.parent()).await?);
+        let (system, (_, group)) = (cx.system(), find::<ResourceGroup>(cx, &self.id.parent()).await?);
         let before = receivers(cx, &self.id).await?;
         for wanted in &mut self.receivers {
             keep_what_is_hidden(wanted, &before);
@@ -116,7 +116,7 @@ impl Op for PutActionGroup {
         check(cx, &self.receivers)?;
         let mut changes = Changes::new();
         if cx.get::<Resource<ActionGroup>>(system, &row_id::<ActionGroup>(system, &self.id)).await?.is_none() {
-            if in_subscription::<ActionGroup, _>(cx, &self.id).await?.len() >= MOST {
+            if in_subscription::<ActionGroup>(cx, &self.id).await?.len() >= MOST {
                 let why = format!("a subscription has at most {MOST} action groups; delete one first");
                 return Err(Error::new(Kind::Conflict, why));
             }
@@ -195,7 +195,7 @@ impl Op for DeleteActionGroup {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (shelf, row) = find::<ActionGroup, _>(cx, &self.id).await?;
+        let (shelf, row) = find::<ActionGroup>(cx, &self.id).await?;
         let mut changes = Changes::new();
         changes.delete(&shelf, &row);
         end_receivers(cx, &mut changes, &self.id).await?;

@@ -73,14 +73,14 @@ impl Op for PutMetricAlert {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let (system, (_, group)) = (cx.system(), find::<ResourceGroup, _>(cx, &self.id.parent()).await?);
+        let (system, (_, group)) = (cx.system(), find::<ResourceGroup>(cx, &self.id.parent()).await?);
         let present = cx.get::<Resource<MetricAlert>>(system, &row_id::<MetricAlert>(system, &self.id)).await?;
         if self.is_patch && present.is_none() {
             return Err(Error::not_found(format_args!("the resource `{}`", self.id)));
         }
         let mut changes = Changes::new();
         if present.is_none() {
-            if in_subscription::<MetricAlert, _>(cx, &self.id).await?.len() >= MOST {
+            if in_subscription::<MetricAlert>(cx, &self.id).await?.len() >= MOST {
                 let why = format!("a subscription has at most {MOST} alert rules; delete one first");
                 return Err(Error::new(Kind::Conflict, why));
             }
@@ -154,7 +154,7 @@ async fn watched(cx: &Cx<'_, PutMetricAlert>, named: Vec<ResourceId>) -> Result<
             return Err(Error::invalid("properties.scopes", why));
         }
         cx.require(&READ_METRICS, &scope).await?;
-        let (_, row) = find::<Workspace, _>(cx, &scope).await.map_err(|fault| match fault.kind() {
+        let (_, row) = find::<Workspace>(cx, &scope).await.map_err(|fault| match fault.kind() {
             Kind::NotFound => Error::invalid("properties.scopes", format_args!("there is no `{scope}`")),
             _ => fault,
         })?;
@@ -177,7 +177,7 @@ async fn told(cx: &Cx<'_, PutMetricAlert>, named: Vec<ResourceId>, rule: &Resour
             return Err(Error::invalid(field, "names an action group of another subscription"));
         }
         cx.require(&ActionGroup::READ, &group).await?;
-        let (_, row) = find::<ActionGroup, _>(cx, &group).await.map_err(|fault| match fault.kind() {
+        let (_, row) = find::<ActionGroup>(cx, &group).await.map_err(|fault| match fault.kind() {
             Kind::NotFound => Error::invalid(field, format_args!("there is no action group `{group}`")),
             _ => fault,
         })?;

@@ -9,7 +9,7 @@ use super::{
     state::{first_id, watch_id},
 };
 use crate::{
-    gate::{Cx, Op, Row},
+    gate::{Admission, Cx, Op, Row},
     resources::{Resource, ResourceGroup, ResourceType, collection, find},
 };
 
@@ -28,8 +28,8 @@ pub struct RuleStatus {
 }
 
 /// All of a type in the subscription of an id.
-pub(super) async fn in_subscription<P: ResourceType, O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn in_subscription<P: ResourceType>(
+    cx: &Admission<'_>,
     id: &ResourceId,
 ) -> Result<Vec<Row<Resource<P>>>> {
     let system = cx.system();
@@ -42,7 +42,7 @@ pub(super) async fn in_subscription<P: ResourceType, O: Op>(
     Ok(found)
 }
 
-async fn status<O: Op>(cx: &Cx<'_, O>, row: Row<Resource<MetricAlert>>) -> Result<RuleStatus> {
+async fn status(cx: &Admission<'_>, row: Row<Resource<MetricAlert>>) -> Result<RuleStatus> {
     let mut watches = Vec::new();
     for watched in &row.value.properties.scopes {
         let id = watch_id(cx.system(), row.value.guid, &watched.id);
@@ -68,7 +68,7 @@ impl Op for GetRule {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<RuleStatus> {
-        let (_, row) = find::<MetricAlert, _>(cx, &self.id).await?;
+        let (_, row) = find::<MetricAlert>(cx, &self.id).await?;
         status(cx, row).await
     }
 }
@@ -91,7 +91,7 @@ impl Op for ListRules {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let mut found = Vec::new();
-        for row in in_subscription::<MetricAlert, _>(cx, &self.scope).await? {
+        for row in in_subscription::<MetricAlert>(cx, &self.scope).await? {
             if row.value.id.is_within(&self.scope) && cx.may(&MetricAlert::READ, &row.value.id) {
                 found.push(status(cx, row).await?);
             }

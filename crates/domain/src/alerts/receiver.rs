@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     delivery::{SinkKey, forget_cursor},
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Record, Row, Shelf},
 };
 
 /// A webhook that is told of alerts.
@@ -42,19 +42,19 @@ pub(super) fn receiver_id(shelf: &Shelf, group: &ResourceId, name: &str) -> Vec<
     [group_id(shelf, group), name].concat()
 }
 
-pub(super) async fn receivers<O: Op>(cx: &Cx<'_, O>, group: &ResourceId) -> Result<Vec<Row<Receiver>>> {
+pub(super) async fn receivers(cx: &Admission<'_>, group: &ResourceId) -> Result<Vec<Row<Receiver>>> {
     cx.all::<Receiver>(cx.system(), &group_id(cx.system(), group)).await
 }
 
 /// Removes a receiver with what it was not told yet, once `changes` are committed.
-pub(super) async fn remove<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &Row<Receiver>) -> Result<()> {
+pub(super) async fn remove(cx: &Admission<'_>, changes: &mut Changes, row: &Row<Receiver>) -> Result<()> {
     forget_cursor(cx, changes, &row.id, Receiver::SINK).await?;
     changes.delete(cx.system(), row);
     Ok(())
 }
 
 /// Removes the receivers of an action group that ends, once `changes` are committed.
-pub(crate) async fn end_receivers<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, group: &ResourceId) -> Result<()> {
+pub(crate) async fn end_receivers(cx: &Admission<'_>, changes: &mut Changes, group: &ResourceId) -> Result<()> {
     for row in receivers(cx, group).await? {
         remove(cx, changes, &row).await?;
     }

@@ -13,7 +13,7 @@ use super::{
     state::{Turn, first_id, fresh_id},
 };
 use crate::{
-    gate::{Changes, Cx, House, Op, Row, enter},
+    gate::{Admission, Changes, Cx, House, Op, Row, enter},
     platform_metrics::{CountRecords, Dimensions, Metric, Question, READ_METRICS, answer},
     resources::{Resource, Workspace, find, row_id},
 };
@@ -70,7 +70,7 @@ pub async fn watch_once(house: &Arc<House>) -> Result<()> {
     enter(house, &Caller::house(), SweepAlerts).await
 }
 
-async fn rule_of<O: Op>(cx: &Cx<'_, O>, watch: &Watch) -> Result<Option<Row<Resource<MetricAlert>>>> {
+async fn rule_of(cx: &Admission<'_>, watch: &Watch) -> Result<Option<Row<Resource<MetricAlert>>>> {
     let system = cx.system();
     let row = cx.get::<Resource<MetricAlert>>(system, &row_id::<MetricAlert>(system, &watch.rule)).await?;
     let is_it = |row: &Row<Resource<MetricAlert>>| row.value.guid == watch.rule_guid;
@@ -177,7 +177,7 @@ async fn look(
         return nothing("whoever wrote the rule last may not read the metrics of the workspace any more");
     }
     let guid = rule.scopes.iter().find(|watched| watched.id == *scope).map(|watched| watched.guid);
-    match find::<Workspace, _>(cx, scope).await {
+    match find::<Workspace>(cx, scope).await {
         Ok((_, row)) if Some(row.value.guid) == guid => {}
         Ok(_) => return nothing("the workspace was deleted, and this is another one of its name"),
         Err(fault) if fault.kind() == Kind::NotFound => return nothing("the workspace was deleted"),

@@ -6,7 +6,7 @@ use seal::{CheckpointKey, SignedCheckpoint};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use crate::gate::{Admission, Changes, Cx, Op, Record, Row};
 
 /// The key that signs checkpoints, sealed.
 #[derive(Serialize, Deserialize)]
@@ -53,12 +53,12 @@ impl Op for LogKey {
 }
 
 /// The key itself, which the first start made.
-pub(crate) async fn key<O: Op>(cx: &Cx<'_, O>) -> Result<CheckpointKey> {
+pub(crate) async fn key(cx: &Admission<'_>) -> Result<CheckpointKey> {
     let row = stored(cx).await?.ok_or_else(|| Error::internal("the log's key was never made"))?;
     Ok(CheckpointKey::from_pkcs8(&Secret::new(row.value.document.clone()))?)
 }
 
-async fn stored<O: Op>(cx: &Cx<'_, O>) -> Result<Option<Row<StoredKey>>> {
+async fn stored(cx: &Admission<'_>) -> Result<Option<Row<StoredKey>>> {
     cx.get::<StoredKey>(cx.system(), b"1").await
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use kernel::{Action, Class, ResourceId, Result, Timestamp};
 
 use super::filter::ActivityFilter;
-use crate::gate::{Activity, Cx, House, Op};
+use crate::gate::{Activity, Admission, Cx, House, Op};
 
 /// One record with its number.
 #[derive(Clone, Debug)]
@@ -73,8 +73,8 @@ pub(crate) struct Span {
 pub(super) const SLACK: Duration = Duration::from_secs(3600);
 
 /// A page of the records that are wanted: at most so many, newest first.
-pub(crate) async fn scan<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn scan(
+    cx: &Admission<'_>,
     span: Span,
     most: usize,
     wants: impl Fn(&Activity) -> bool + Send,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{checkpoint::key, list::SLACK};
-use crate::gate::{Changes, Cx, House, Op, Record, Row};
+use crate::gate::{Admission, Changes, Cx, House, Op, Record, Row};
 
 /// The shortest time that records are kept.
 const SHORTEST_DAYS: u32 = 90;
@@ -56,13 +56,13 @@ impl Record for StoredCut {
     const TABLE: &'static str = "log-cut";
 }
 
-async fn retention<O: Op>(cx: &Cx<'_, O>) -> Result<Row<Retention>> {
+async fn retention(cx: &Admission<'_>) -> Result<Row<Retention>> {
     let found = cx.get::<Retention>(cx.system(), ONLY).await?;
     Ok(found.unwrap_or_else(|| Row::new(ONLY, Retention::default())))
 }
 
 /// What was said of how long records are kept.
-pub(crate) async fn said_retention<O: Op>(cx: &Cx<'_, O>) -> Result<Retention> {
+pub(crate) async fn said_retention(cx: &Admission<'_>) -> Result<Retention> {
     Ok(retention(cx).await?.value)
 }
 
@@ -136,7 +136,7 @@ impl Op for GetCut {
 }
 
 /// The newest cut's text, if there was a cut.
-pub(crate) async fn cut_text<O: Op>(cx: &Cx<'_, O>) -> Result<Option<String>> {
+pub(crate) async fn cut_text(cx: &Admission<'_>) -> Result<Option<String>> {
     Ok(cx.get::<StoredCut>(cx.system(), ONLY).await?.map(|row| row.value.text))
 }
 

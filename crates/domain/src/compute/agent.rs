@@ -13,7 +13,7 @@ use super::{
     log,
 };
 use crate::{
-    gate::{Changes, Cx, Happening, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Happening, Op, Row, Shelf},
     identity::issue_run_token,
     tracking::set_run_status,
 };
@@ -44,7 +44,7 @@ pub struct AgentAddress {
 
 impl AgentAddress {
     /// The shelf of the run, for its own agent only.
-    pub(super) async fn enter<O: Op>(&self, cx: &Cx<'_, O>) -> Result<(Shelf, RunCaller)> {
+    pub(super) async fn enter(&self, cx: &Admission<'_>) -> Result<(Shelf, RunCaller)> {
         match &cx.caller().who {
             Who::Run(me) if me.run == self.run => Ok((cx.shelf(me.workspace).await?, me.clone())),
             _ => Err(missing()),
@@ -57,18 +57,18 @@ pub(super) fn missing() -> Error {
 }
 
 /// The state of a run that has not ended.
-pub(super) async fn live_state<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> Result<Row<LaunchState>> {
+pub(super) async fn live_state(cx: &Admission<'_>, shelf: &Shelf, run: &RunId) -> Result<Row<LaunchState>> {
     let row = cx.get::<LaunchState>(shelf, &shelf.name_id::<LaunchState>(run.as_str())).await?;
     row.filter(|row| !row.value.state.is_final()).ok_or_else(missing)
 }
 
-pub(super) async fn launch<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> Result<Launch> {
+pub(super) async fn launch(cx: &Admission<'_>, shelf: &Shelf, run: &RunId) -> Result<Launch> {
     let row = cx.get::<Launch>(shelf, &shelf.name_id::<Launch>(run.as_str())).await?;
     row.map(|row| row.value).ok_or_else(missing)
 }
 
 /// For the record: whether this is a job, or a replica of a service.
-fn note_work<O: Op>(cx: &Cx<'_, O>, row: &Row<LaunchState>) {
+fn note_work(cx: &Admission<'_>, row: &Row<LaunchState>) {
     cx.note("work", if row.value.is_job { "job" } else { "service" });
 }
 
@@ -83,8 +83,8 @@ fn line(text: &str) -> String {
 }
 
 /// Puts a run into another state, with its status in the tracking room when that changes too.
-pub(super) async fn put_state<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn put_state(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     run: &RunId,

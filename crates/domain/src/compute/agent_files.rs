@@ -12,7 +12,7 @@ use super::{
     pulse::Contents,
 };
 use crate::{
-    gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Shelf},
+    gate::{Admission, BlobRef, ByteStream, Changes, Cx, Op, Range, Shelf},
     registry::objects_of,
     snapshots::{find_manifest, open_file},
     tracking::{ArtifactPath, add_artifact},
@@ -163,7 +163,7 @@ impl Op for PutRunArtifact {
 }
 
 /// What makes a file real.
-async fn kept<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId, path: &str, blob: &BlobRef) -> Result<Changes> {
+async fn kept(cx: &Admission<'_>, shelf: &Shelf, run: &RunId, path: &str, blob: &BlobRef) -> Result<Changes> {
     live_state(cx, shelf, run).await.map_err(|_| missing())?;
     let mut changes = Changes::new();
     charge_file(cx, shelf, &mut changes, run, blob).await?;

@@ -4,7 +4,7 @@ use kernel::{Error, Kind, Result, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::Launch;
-use crate::gate::{BlobRef, ByteStream, Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, BlobRef, ByteStream, Changes, Record, Row, Shelf};
 
 /// Most files of one run.
 const MOST_FILES: u64 = 20_000;
@@ -38,8 +38,8 @@ fn spent() -> Error {
 ///
 /// # Errors
 /// `TooLarge` beyond the run's bounds.
-pub(crate) async fn take_file<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn take_file(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     run: &RunId,
     most: u64,
@@ -64,8 +64,8 @@ pub(crate) async fn take_file<O: Op>(
 ///
 /// # Errors
 /// `TooLarge` beyond the run's bounds.
-pub(crate) async fn charge_file<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn charge_file(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     run: &RunId,
@@ -83,14 +83,14 @@ pub(crate) async fn charge_file<O: Op>(
     Ok(())
 }
 
-async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> Result<Row<Brought>> {
+async fn find(cx: &Admission<'_>, shelf: &Shelf, run: &RunId) -> Result<Row<Brought>> {
     let id = shelf.name_id::<Brought>(run.as_str());
     let row = cx.get::<Brought>(shelf, &id).await?;
     Ok(row.unwrap_or_else(|| Row::new(id, Brought::default())))
 }
 
 /// The run's scratch, in bytes.
-async fn scratch<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> Result<u64> {
+async fn scratch(cx: &Admission<'_>, shelf: &Shelf, run: &RunId) -> Result<u64> {
     let launch = cx.get::<Launch>(shelf, &shelf.name_id::<Launch>(run.as_str())).await?;
     let mebibytes = launch.map_or(LEAST_SCRATCH, |row| row.value.limits.scratch_mib);
     Ok(mebibytes.saturating_mul(1 << 20))

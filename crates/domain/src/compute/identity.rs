@@ -8,7 +8,7 @@ use super::{
     agent::{AgentAddress, launch, live_state},
 };
 use crate::{
-    gate::{Cx, Op, Row},
+    gate::{Admission, Cx, Op, Row},
     identity::{AccessToken, ISSUE_IDENTITY_TOKEN, IdentityChoice, RunIdentity, identity_token},
     resources::{Resource, Target, UserAssignedIdentity, assignable, find},
 };
@@ -38,8 +38,8 @@ pub struct IdentityWanted {
 }
 
 /// The identities that a job's code may act as; the first is the one it gets when it names none.
-pub(super) async fn identities_of_job<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn identities_of_job(
+    cx: &Admission<'_>,
     target: &Row<Resource<Target>>,
     wanted: &JobIdentity,
 ) -> Result<Vec<RunIdentity>> {
@@ -63,7 +63,7 @@ pub(super) async fn identities_of_job<O: Op>(
 }
 
 /// Those of the target that still are.
-async fn of_target<O: Op>(cx: &Cx<'_, O>, target: &Row<Resource<Target>>) -> Result<Vec<RunIdentity>> {
+async fn of_target(cx: &Admission<'_>, target: &Row<Resource<Target>>) -> Result<Vec<RunIdentity>> {
     let identities = &target.value.properties.identities;
     let own = identities.system.as_ref();
     let mut held: Vec<RunIdentity> = own
@@ -71,7 +71,7 @@ async fn of_target<O: Op>(cx: &Cx<'_, O>, target: &Row<Resource<Target>>) -> Res
         .into_iter()
         .collect();
     for handed in &identities.user_assigned {
-        match find::<UserAssignedIdentity, _>(cx, &handed.id).await {
+        match find::<UserAssignedIdentity>(cx, &handed.id).await {
             Ok((_, row)) if handed.is(&row.value, target.value.system.last_modified_at) => {
                 held.push(of_user(row.value));
             }

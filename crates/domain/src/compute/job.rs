@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     diagnostics::{Fact, collect},
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Row, Shelf},
     impact::admit_names,
     resources::{Resource, ResourceType, SystemData, Target, collection, find, row_id, workspace_shelf},
     secrets::{Given, admit},
@@ -253,7 +253,7 @@ impl PutJob {
         if id.workspace().as_ref() != Some(workspace) || id.value_of("codes").is_none() {
             return Err(missing());
         }
-        match find::<CodeVersion, _>(cx, id).await {
+        match find::<CodeVersion>(cx, id).await {
             Ok((_, row)) => Ok(Some((row.value.id, row.value.properties))),
             Err(fault) if fault.kind() == Kind::NotFound => Err(missing()),
             Err(fault) => Err(fault),
@@ -262,8 +262,8 @@ impl PutJob {
 }
 
 /// The target named, or the workspace's own. Walls that it lacks are refused at once.
-async fn target<O: Op>(
-    cx: &Cx<'_, O>,
+async fn target(
+    cx: &Admission<'_>,
     workspace: &ResourceId,
     named: Option<&ResourceId>,
     required: &[String],
@@ -277,7 +277,7 @@ async fn target<O: Op>(
     if id.workspace().as_ref() != Some(workspace) || id.value_of("computes").is_none() {
         return Err(missing());
     }
-    let row = match find::<Target, _>(cx, &id).await {
+    let row = match find::<Target>(cx, &id).await {
         Ok((_, row)) => row,
         Err(fault) if fault.kind() == Kind::NotFound => return Err(missing()),
         Err(fault) => return Err(fault),
@@ -303,7 +303,7 @@ fn demanded(said: &[String], is_raised: bool) -> Vec<String> {
 }
 
 /// The snapshot's `requirements.txt`.
-async fn requirements<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, snapshot: &str) -> Result<Option<String>> {
+async fn requirements(cx: &Admission<'_>, shelf: &Shelf, snapshot: &str) -> Result<Option<String>> {
     let manifest = find_manifest(cx, shelf, snapshot).await?;
     match manifest.files.iter().find(|file| file.path == "requirements.txt") {
         Some(file) => read_text(cx, shelf, file, LARGEST_REQUIREMENTS, "properties.codeId").await.map(Some),
@@ -368,13 +368,13 @@ impl Op for GetJob {
 }
 
 /// A job that must exist, with its shelf.
-pub(super) async fn find_job<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<(Shelf, JobStatus)> {
-    let (shelf, row) = find::<Job, _>(cx, id).await?;
+pub(super) async fn find_job(cx: &Admission<'_>, id: &ResourceId) -> Result<(Shelf, JobStatus)> {
+    let (shelf, row) = find::<Job>(cx, id).await?;
     let launch = status(cx, &shelf, &row).await?;
     Ok((shelf, JobStatus { row, launch }))
 }
 
-async fn status<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, row: &Row<Resource<Job>>) -> Result<LaunchState> {
+async fn status(cx: &Admission<'_>, shelf: &Shelf, row: &Row<Resource<Job>>) -> Result<LaunchState> {
     let run: RunId = row.value.id.name().parse().map_err(Error::internal)?;
     launch_state(cx, shelf, &run).await?.ok_or_else(|| Error::internal("a job without a launch"))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Lease, RunState, Scratch};
 use crate::{
-    gate::{BlobRef, Changes, Cx, Happening, Op, Record, Row, Shelf},
+    gate::{Admission, BlobRef, Changes, Happening, Record, Row, Shelf},
     identity::RunIdentity,
     tracking::set_run_status,
 };
@@ -192,8 +192,8 @@ pub(crate) fn live_id(system: &Shelf, workspace: WorkspaceId, run: &RunId) -> Ve
 ///
 /// # Errors
 /// `Internal` when the shelf is not a workspace's.
-pub fn record_launch<O: Op>(
-    cx: &Cx<'_, O>,
+pub fn record_launch(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &ResourceId,
     changes: &mut Changes,
@@ -246,7 +246,7 @@ pub(super) fn new_state(now: Timestamp, is_job: bool) -> LaunchState {
 }
 
 /// Where a run's launch stands; none when there never was one.
-pub async fn launch_state<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> Result<Option<LaunchState>> {
+pub async fn launch_state(cx: &Admission<'_>, shelf: &Shelf, run: &RunId) -> Result<Option<LaunchState>> {
     let row = cx.get::<LaunchState>(shelf, &shelf.name_id::<LaunchState>(run.as_str())).await?;
     Ok(row.map(|row| row.value))
 }
@@ -256,7 +256,7 @@ pub async fn launch_state<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> 
 ///
 /// # Errors
 /// Whatever reading the rows brings.
-pub async fn end_launch<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Changes, run: &RunId) -> Result<()> {
+pub async fn end_launch(cx: &Admission<'_>, shelf: &Shelf, changes: &mut Changes, run: &RunId) -> Result<()> {
     let id = shelf.name_id::<LaunchState>(run.as_str());
     let Some(row) = cx.get::<LaunchState>(shelf, &id).await? else { return Ok(()) };
     conclude(cx, shelf, changes, run, row, End { state: RunState::Canceled, message: None, exit_code: None }).await
@@ -266,8 +266,8 @@ pub async fn end_launch<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Chan
 ///
 /// # Errors
 /// As [`end_launch`].
-pub(crate) async fn end_all_launches<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn end_all_launches(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     why: &str,
@@ -288,7 +288,7 @@ pub(crate) async fn end_all_launches<O: Op>(
 }
 
 /// Lets the scheduler look at once, after a commit with a launch or an end; without it, it looks within a second.
-pub fn wake<O: Op>(cx: &Cx<'_, O>) {
+pub fn wake(cx: &Admission<'_>) {
     cx.house().signals.wake();
 }
 
@@ -306,15 +306,15 @@ impl End {
 }
 
 /// Says what became of a job, and where.
-pub(super) fn tell<O: Op>(cx: &Cx<'_, O>, happening: Happening) {
+pub(super) fn tell(cx: &Admission<'_>, happening: Happening) {
     cx.happened(happening);
     cx.note("computeType", "local");
 }
 
 /// Puts the end of a run into `changes`: its state, its lease, its status in the tracking room, and its place in the queue
 /// when no process was ever started. What has ended stays as it is.
-pub(crate) async fn conclude<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn conclude(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     run: &RunId,

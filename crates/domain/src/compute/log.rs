@@ -9,7 +9,7 @@ use kernel::{Error, Kind, Result, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Record, Row, Shelf},
     tracking::ArtifactPath,
 };
 
@@ -111,8 +111,8 @@ fn check_name(name: &str) -> Result<()> {
 ///
 /// # Errors
 /// `Conflict` when bytes before the offset are missing, `TooLarge` beyond the bounds.
-pub(super) async fn append<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn append(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     run: &RunId,
@@ -175,8 +175,8 @@ pub(super) async fn append<O: Op>(
     Ok(fresh.len())
 }
 
-async fn count<O: Op>(
-    cx: &Cx<'_, O>,
+async fn count(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     run: &RunId,
@@ -199,7 +199,7 @@ async fn count<O: Op>(
 }
 
 /// The logs of a run, by name.
-pub(super) async fn list<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> Result<Vec<LogHead>> {
+pub(super) async fn list(cx: &Admission<'_>, shelf: &Shelf, run: &RunId) -> Result<Vec<LogHead>> {
     let rows = cx.all::<LogHead>(shelf, &head_prefix(shelf, run)).await?;
     let mut heads: Vec<LogHead> = rows.into_iter().map(|row| row.value).collect();
     heads.sort_by(|a, b| a.name.cmp(&b.name));
@@ -207,12 +207,12 @@ pub(super) async fn list<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId) -> R
 }
 
 /// Where a log ends; none when there is none yet.
-pub(super) async fn head<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId, name: &str) -> Result<Option<LogHead>> {
+pub(super) async fn head(cx: &Admission<'_>, shelf: &Shelf, run: &RunId, name: &str) -> Result<Option<LogHead>> {
     Ok(cx.get::<LogHead>(shelf, &head_id(shelf, run, name)).await?.map(|row| row.value))
 }
 
 /// Reads from an offset, at most [`ANSWER`] bytes.
-pub(super) async fn read<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId, name: &str, offset: u64) -> Result<Bytes> {
+pub(super) async fn read(cx: &Admission<'_>, shelf: &Shelf, run: &RunId, name: &str, offset: u64) -> Result<Bytes> {
     let prefix = chunk_prefix(shelf, run, name);
     let chunk = number(CHUNK);
     // Every chunk but the last is full, so each begins at a multiple.

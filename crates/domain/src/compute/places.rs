@@ -4,7 +4,7 @@ use kernel::{ResourceId, Result};
 
 use super::launch::LiveRun;
 use crate::{
-    gate::{Cx, Op, Row},
+    gate::{Admission, Row},
     resources::{Quota, local_quotas},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 pub(crate) const JOBS_AT_ONCE: usize = 4;
 
 /// The workspace of each job that holds a place.
-pub(crate) async fn running_jobs<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<ResourceId>> {
+pub(crate) async fn running_jobs(cx: &Admission<'_>) -> Result<Vec<ResourceId>> {
     let live = cx.all::<LiveRun>(cx.system(), b"").await?;
     Ok(live.into_iter().filter(|row| holds_a_place(&row.value)).map(|row| row.value.scope).collect())
 }
@@ -29,7 +29,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) async fn new<O: Op>(cx: &Cx<'_, O>, live: &[Row<LiveRun>]) -> Result<Self> {
+    pub(super) async fn new(cx: &Admission<'_>, live: &[Row<LiveRun>]) -> Result<Self> {
         let taken = live.iter().filter(|row| holds_a_place(&row.value)).map(|row| row.value.scope.clone()).collect();
         Ok(Self { taken, quotas: local_quotas(cx).await? })
     }

@@ -12,7 +12,7 @@ use super::{
     launch::{Bootstrap, End, LiveRun, conclude},
 };
 use crate::{
-    gate::{Changes, Cx, Happening, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Happening, Op, Row, Shelf},
     resources::{require_for_runs, workspace_shelf},
 };
 
@@ -131,7 +131,7 @@ impl StartLaunch {
 }
 
 /// Ends a launch that cannot be started, with the reason for people.
-async fn refuse<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId, fault: Error) -> Result<()> {
+async fn refuse(cx: &Admission<'_>, shelf: &Shelf, run: &RunId, fault: Error) -> Result<()> {
     if fault.kind() != Kind::Conflict {
         return Err(fault);
     }
@@ -147,7 +147,7 @@ fn state_word(row: &Row<LaunchState>) -> &'static str {
     row.value.state.word()
 }
 
-fn spec<O: Op>(cx: &Cx<'_, O>, live: &LiveRun, launch: &Launch, token: &Secret<String>) -> Result<LaunchSpec> {
+fn spec(cx: &Admission<'_>, live: &LiveRun, launch: &Launch, token: &Secret<String>) -> Result<LaunchSpec> {
     let settings = cx.settings();
     let message = Message {
         url: &settings.url,
@@ -174,7 +174,7 @@ fn spec<O: Op>(cx: &Cx<'_, O>, live: &LiveRun, launch: &Launch, token: &Secret<S
 }
 
 /// Back into the queue, or given up after too many attempts.
-async fn give_back<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, live: Row<LiveRun>, fault: &Error) -> Result<()> {
+async fn give_back(cx: &Admission<'_>, shelf: &Shelf, live: Row<LiveRun>, fault: &Error) -> Result<()> {
     let id = shelf.name_id::<LaunchState>(live.value.run.as_str());
     for _ in 0..ATTEMPTS {
         cx.begin_attempt();
@@ -213,7 +213,7 @@ async fn give_back<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, live: Row<LiveRun>, fau
 }
 
 /// Ends a process. A failure is only logged: the target is asked again at the next look.
-pub(super) async fn stop<O: Op>(cx: &Cx<'_, O>, launched: &Launched) {
+pub(super) async fn stop(cx: &Admission<'_>, launched: &Launched) {
     if let Err(fault) = cx.compute().stop(launched).await {
         tracing::warn!(%fault, handle = launched.handle, "a process on the target could not be ended");
     }

@@ -3,10 +3,10 @@
 use kernel::{Result, RunId};
 
 use super::{PROGRAM_LOG, log};
-use crate::gate::{Cx, Op, Shelf};
+use crate::gate::{Admission, Shelf};
 
 /// The last bytes of what a run's program wrote, at most `most`, as text. Empty when it wrote nothing.
-pub(crate) async fn tail_log<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &RunId, most: u64) -> Result<String> {
+pub(crate) async fn tail_log(cx: &Admission<'_>, shelf: &Shelf, run: &RunId, most: u64) -> Result<String> {
     let Some(head) = log::head(cx, shelf, run, PROGRAM_LOG).await? else { return Ok(String::new()) };
     let from = head.length.saturating_sub(most);
     let bytes = log::read(cx, shelf, run, PROGRAM_LOG, from).await?;

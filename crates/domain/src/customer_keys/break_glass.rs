@@ -17,7 +17,7 @@ use super::{
     recovery::{Custodian, Recovery, Terms},
 };
 use crate::{
-    gate::{Changes, Cx, Guard, Guarded, House, Op},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op},
     resources::{ResourceType, Workspace, find},
     vault::ObjectName,
 };
@@ -45,8 +45,8 @@ pub struct BreakGlass {
 }
 
 /// A workspace's GUID, with the key that holds it.
-pub(super) async fn held_workspace<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<(Uuid, Option<CustomerKey>)> {
-    let row = find::<Workspace, _>(cx, id).await?.1.value;
+pub(super) async fn held_workspace(cx: &Admission<'_>, id: &ResourceId) -> Result<(Uuid, Option<CustomerKey>)> {
+    let row = find::<Workspace>(cx, id).await?.1.value;
     Ok((row.guid, row.properties.encryption))
 }
 
@@ -195,7 +195,7 @@ fn no_key() -> Error {
 }
 
 /// Refuses whoever does not hold the customer's key: the holder agrees beforehand, and nobody else can.
-async fn require_holder<O: Op>(cx: &Cx<'_, O>, key: &CustomerKey, of: &ResourceId) -> Result<()> {
+async fn require_holder(cx: &Admission<'_>, key: &CustomerKey, of: &ResourceId) -> Result<()> {
     match &key.place {
         KeyPlace::Here(vaulted) => require_rights(cx, &vaulted.vault, &ObjectName::new(&vaulted.name)?).await,
         // Who may use a holder elsewhere is the operator's to say, as where the key is chosen. That is not enough: whoever may use it is
@@ -214,7 +214,7 @@ async fn require_holder<O: Op>(cx: &Cx<'_, O>, key: &CustomerKey, of: &ResourceI
 ///
 /// # Errors
 /// `Denied` (`BreakGlassNotForThisHolder`).
-pub(super) fn require_word<O: Op>(cx: &Cx<'_, O>, key: &CustomerKey) -> Result<()> {
+pub(super) fn require_word(cx: &Admission<'_>, key: &CustomerKey) -> Result<()> {
     match &key.place {
         KeyPlace::Elsewhere(at) if !cx.settings().key_holders.may_be_opened_without(&at.holder) => {
             let why = format!(

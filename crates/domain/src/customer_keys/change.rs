@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{CRYPTO_GRANT, CustomerKey, HOLDER_AWAY, KEY_UNAVAILABLE, KeyRequest, Opening, choose, watch::look};
 use crate::{
     access::move_managed_grant,
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Row},
     resources::{Resource, Workspace, find},
 };
 
@@ -45,7 +45,7 @@ impl Op for ChangeEncryptionKey {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<CustomerKey> {
-        let (_, row) = find::<Workspace, _>(cx, &self.workspace).await?;
+        let (_, row) = find::<Workspace>(cx, &self.workspace).await?;
         let identity = row.value.properties.identity;
         let key = choose(cx, &self.request, &row.value.id, &row.value.location, identity).await?;
         cx.note("key", &key.identifier);
@@ -60,7 +60,7 @@ impl Op for ChangeEncryptionKey {
 }
 
 async fn close(cx: &Cx<'_, ChangeEncryptionKey>, workspace: &ResourceId, key: &CustomerKey) -> Result<()> {
-    let (system, mut row) = find::<Workspace, _>(cx, workspace).await?;
+    let (system, mut row) = find::<Workspace>(cx, workspace).await?;
     let mut changes = Changes::new();
     // A holder may be slow to answer, so it is asked before the turn: a keyring that changed since makes the commit stale.
     cx.close_shelf(row.value.guid, None, key.clone(), &mut changes).await?;
@@ -76,8 +76,8 @@ async fn close(cx: &Cx<'_, ChangeEncryptionKey>, workspace: &ResourceId, key: &C
 ///
 /// # Errors
 /// As `HeldKeyring::open` for the key that it had, and `HeldKeyring::close` for the one that it gets.
-pub(crate) async fn move_key<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn move_key(
+    cx: &Admission<'_>,
     of: Uuid,
     from: Option<&CustomerKey>,
     to: Option<&CustomerKey>,
@@ -91,8 +91,8 @@ pub(crate) async fn move_key<O: Op>(
 }
 
 /// The part of it that is about the identity's role: it is had on the key that holds now, and no more on the one that held before.
-pub(crate) async fn move_role<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn move_role(
+    cx: &Admission<'_>,
     from: Option<&CustomerKey>,
     to: Option<&CustomerKey>,
     changes: &mut Changes,
@@ -134,7 +134,7 @@ impl Op for GetEncryption {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Encryption> {
-        let row: Row<Resource<Workspace>> = find::<Workspace, _>(cx, &self.workspace).await?.1;
+        let row: Row<Resource<Workspace>> = find::<Workspace>(cx, &self.workspace).await?.1;
         let locked = match &row.value.properties.encryption {
             None => None,
             Some(key) => match usable(cx, row.value.guid, key).await {
@@ -151,7 +151,7 @@ impl Op for GetEncryption {
 }
 
 /// Whether the key can be used now. What is held elsewhere says so by being open: whoever reads drives no holder.
-pub(super) async fn usable<O: Op>(cx: &Cx<'_, O>, of: Uuid, key: &CustomerKey) -> Result<()> {
+pub(super) async fn usable(cx: &Admission<'_>, of: Uuid, key: &CustomerKey) -> Result<()> {
     match key.here() {
         Some(_) => look(cx.house(), of, key).await,
         None => cx.shelf(of).await.map(drop),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{CustomerKey, KeyPlace, VaultKey};
 use crate::{
     access::KEY_VAULT_CRYPTO_SERVICE_ENCRYPTION_USER,
-    gate::{Cx, Op, Settings, enter},
+    gate::{Admission, Op, Settings, enter},
     resources::{Addressed, FindAddress, GetResource, KeyVault},
     vault::{CheckKey, CreateKey, Key, KeyContent, Kind as VaultKind, ObjectName, VersionId},
 };
@@ -53,8 +53,8 @@ enum Named {
 ///
 /// # Errors
 /// `Invalid` naming the field; `Denied`; `NotFound`; each unmet condition has a code of its own.
-pub(crate) async fn choose<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn choose(
+    cx: &Admission<'_>,
     request: &KeyRequest,
     of: &ResourceId,
     location: &str,
@@ -94,8 +94,8 @@ fn check_name(name: &str, text: &str) -> Result<()> {
     Err(field(name, "must be 1 to 127 letters, digits, `-`, `_` and `.`"))
 }
 
-fn elsewhere<O: Op>(
-    cx: &Cx<'_, O>,
+fn elsewhere(
+    cx: &Admission<'_>,
     at: KeyElsewhere,
     identifier: String,
     of: &ResourceId,
@@ -112,7 +112,7 @@ fn elsewhere<O: Op>(
 }
 
 /// The vault that an address names, which the request may have to name too.
-async fn vault_id<O: Op>(cx: &Cx<'_, O>, request: &KeyRequest, named: &str) -> Result<ResourceId> {
+async fn vault_id(cx: &Admission<'_>, request: &KeyRequest, named: &str) -> Result<ResourceId> {
     match (&request.vault, request.form) {
         (Some(vault), _) if !named.eq_ignore_ascii_case(vault.name()) => {
             let why = format!("is in the vault `{named}`, and `keyVaultArmId` names another");
@@ -132,8 +132,8 @@ fn no_vault(named: impl std::fmt::Display) -> Error {
     Error::not_found(format_args!("the vault `{named}`")).coded("KeyVaultNotFound")
 }
 
-async fn here<O: Op>(
-    cx: &Cx<'_, O>,
+async fn here(
+    cx: &Admission<'_>,
     vault: ResourceId,
     name: &ObjectName,
     version: Option<VersionId>,
@@ -196,7 +196,7 @@ fn parse(settings: &Settings, identifier: &str, form: KeyForm) -> Result<Named> 
 }
 
 /// Refuses whoever may not create, read, delete and purge a key: only those hold it.
-pub(super) async fn require_rights<O: Op>(cx: &Cx<'_, O>, vault: &ResourceId, name: &ObjectName) -> Result<()> {
+pub(super) async fn require_rights(cx: &Admission<'_>, vault: &ResourceId, name: &ObjectName) -> Result<()> {
     let scope = vault.child([Key::COLLECTION, name.as_str()]).map_err(Error::internal)?;
     let needed: [Action; 4] = [<CreateKey as Op>::ACTION, Key::READ, Key::DELETE, Key::PURGE];
     for action in &needed {
@@ -206,8 +206,8 @@ pub(super) async fn require_rights<O: Op>(cx: &Cx<'_, O>, vault: &ResourceId, na
 }
 
 /// The version, when it can hold data.
-async fn require_fit<O: Op>(
-    cx: &Cx<'_, O>,
+async fn require_fit(
+    cx: &Admission<'_>,
     vault: Addressed,
     name: &ObjectName,
     version: Option<VersionId>,

@@ -161,7 +161,7 @@ fn custodian(cx: &Admission<'_>, recovery: &Recovery) -> Result<Party> {
 }
 
 /// Refuses while the customer's key opens the workspace: then nothing needs to be broken.
-async fn require_locked<O: Op>(cx: &Cx<'_, O>, of: Uuid, key: Option<&CustomerKey>) -> Result<()> {
+async fn require_locked(cx: &Admission<'_>, of: Uuid, key: Option<&CustomerKey>) -> Result<()> {
     let open = || {
         let why = "the customer-managed key opens the workspace, or did a moment ago; break-glass is for when it cannot be used";
         Error::new(Kind::Conflict, why).coded("WorkspaceNotLocked")

@@ -82,7 +82,7 @@ impl Op for ProveEncryption {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<EncryptionProof> {
-        let workspace = find::<Workspace, _>(cx, &self.workspace).await?.1.value;
+        let workspace = find::<Workspace>(cx, &self.workspace).await?.1.value;
         let parts = &workspace.properties;
         let mut stores = classes(cx, workspace.guid).await?;
         stores.extend(companion::<StorageAccount>(cx, &parts.storage_account).await?);
@@ -126,7 +126,7 @@ async fn companion<P: ResourceType>(cx: &Cx<'_, ProveEncryption>, id: &ResourceI
     if !cx.may(&P::READ, id) {
         return Ok(None);
     }
-    let row = match find::<P, _>(cx, id).await {
+    let row = match find::<P>(cx, id).await {
         Err(fault) if fault.kind() == kernel::Kind::NotFound => return Ok(None),
         row => row?.1.value,
     };

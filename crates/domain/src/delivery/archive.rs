@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::Event;
 use crate::{
-    gate::{BlobRef, ByteStream, Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, BlobRef, ByteStream, Changes, Cx, Op, Record, Row, Shelf},
     resources::{StorageAccount, find},
 };
 
@@ -80,14 +80,14 @@ fn place(event: &Event, setting: &ResourceId) -> (String, String) {
 }
 
 /// Adds events to the archive of `account`, once `changes` are committed.
-pub(super) async fn append<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn append(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     account: &ResourceId,
     setting: &ResourceId,
     events: &[Event],
 ) -> Result<()> {
-    let account = find::<StorageAccount, _>(cx, account).await?.1.value.guid;
+    let account = find::<StorageAccount>(cx, account).await?.1.value.guid;
     let mut blobs: BTreeMap<(String, String), (Vec<u8>, u64)> = BTreeMap::new();
     for event in events {
         let (lines, count) = blobs.entry(place(event, setting)).or_default();
@@ -147,7 +147,7 @@ impl Op for ListArchive {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<ArchivePage> {
-        let account = find::<StorageAccount, _>(cx, &self.account).await?.1.value.guid;
+        let account = find::<StorageAccount>(cx, &self.account).await?.1.value.guid;
         let prefix = account_id(cx.system(), account);
         let after = self.after.filter(|after| after.starts_with(&prefix));
         let rows = cx.page::<ArchiveBlob>(cx.system(), &prefix, after.as_deref(), PAGE).await?;
@@ -195,7 +195,7 @@ impl Op for ReadArchive {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<ArchivePart> {
         let shelf = cx.system();
-        let account = find::<StorageAccount, _>(cx, &self.account).await?.1.value.guid;
+        let account = find::<StorageAccount>(cx, &self.account).await?.1.value.guid;
         let id = blob_id(shelf, account, &self.container, &self.name);
         let missing = || Error::not_found("the blob in the archive");
         let row = cx.get::<ArchiveBlob>(shelf, &id).await?.ok_or_else(missing)?;

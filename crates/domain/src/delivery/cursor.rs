@@ -5,7 +5,7 @@ use std::time::Duration;
 use kernel::{Result, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use crate::gate::{Admission, Changes, Record, Row};
 
 /// The longest pause after failures.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -73,12 +73,12 @@ pub(super) fn cursor_id(owner: &[u8], sink: &str) -> Vec<u8> {
     [owner, sink.as_bytes()].concat()
 }
 
-pub(super) async fn cursor<O: Op>(cx: &Cx<'_, O>, owner: &[u8], sink: &str) -> Result<Option<Row<Cursor>>> {
+pub(super) async fn cursor(cx: &Admission<'_>, owner: &[u8], sink: &str) -> Result<Option<Row<Cursor>>> {
     cx.get::<Cursor>(cx.system(), &cursor_id(owner, sink)).await
 }
 
 /// Lets an owner that has no cursor yet begin with what is recorded from now on, once `changes` are committed.
-pub(crate) async fn begin_cursor<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, owner: &[u8], sink: &str) -> Result<()> {
+pub(crate) async fn begin_cursor(cx: &Admission<'_>, changes: &mut Changes, owner: &[u8], sink: &str) -> Result<()> {
     if cursor(cx, owner, sink).await?.is_none() {
         let first = cx.house().log_head().await?.0.saturating_add(1);
         changes.put(cx.system(), &Row::new(cursor_id(owner, sink), Cursor::from(first)))?;
@@ -87,7 +87,7 @@ pub(crate) async fn begin_cursor<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, o
 }
 
 /// Lets an owner go on with what is recorded from now on, once `changes` are committed: what came before is not sent any more.
-pub(crate) async fn skip_to_now<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, owner: &[u8], sink: &str) -> Result<()> {
+pub(crate) async fn skip_to_now(cx: &Admission<'_>, changes: &mut Changes, owner: &[u8], sink: &str) -> Result<()> {
     match cursor(cx, owner, sink).await? {
         Some(mut row) => {
             row.value.next = cx.house().log_head().await?.0.saturating_add(1);
@@ -101,12 +101,7 @@ pub(crate) async fn skip_to_now<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, ow
 }
 
 /// Removes an owner's cursor, once `changes` are committed.
-pub(crate) async fn forget_cursor<O: Op>(
-    cx: &Cx<'_, O>,
-    changes: &mut Changes,
-    owner: &[u8],
-    sink: &str,
-) -> Result<()> {
+pub(crate) async fn forget_cursor(cx: &Admission<'_>, changes: &mut Changes, owner: &[u8], sink: &str) -> Result<()> {
     if let Some(row) = cursor(cx, owner, sink).await? {
         changes.delete(cx.system(), &row);
     }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     alerts::Receiver,
-    gate::{Changes, Cx, House, Op, Row, enter},
+    gate::{Admission, Changes, Cx, House, Op, Row, enter},
     tracking::webhooks::Webhook,
 };
 
@@ -314,7 +314,7 @@ fn stand(cursor: &Cursor, outlet: &Outlet, now: Timestamp) -> Came {
     }
 }
 
-async fn send<O: Op>(cx: &Cx<'_, O>, outlet: &Outlet, events: &[Event], changes: &mut Changes) -> Result<Sent> {
+async fn send(cx: &Admission<'_>, outlet: &Outlet, events: &[Event], changes: &mut Changes) -> Result<Sent> {
     match timeout(PATIENCE, outlet.send(cx, events, changes)).await {
         Ok(sent) => sent,
         Err(_) => {
@@ -325,7 +325,7 @@ async fn send<O: Op>(cx: &Cx<'_, O>, outlet: &Outlet, events: &[Event], changes:
 }
 
 /// Takes the next events from the log: all of a record's, or none.
-async fn collect<O: Op>(cx: &Cx<'_, O>, outlet: &Outlet, from: u64) -> Result<Batch> {
+async fn collect(cx: &Admission<'_>, outlet: &Outlet, from: u64) -> Result<Batch> {
     let (wanted, most) = (outlet.wanted(), outlet.most());
     let rows = cx.house().log_page(from, SCANNED).await?;
     // Records that retention removed meanwhile cannot be sent any more.
@@ -374,7 +374,7 @@ fn note(cursor: &mut Cursor, batch: &Batch, sent: Sent, now: Timestamp) -> Resul
 
 /// Keeps the cursor; whether it was kept. It is not when the setting was changed or removed meanwhile, or another outlet wrote
 /// to the same archive: then what was sent is sent again, or no more.
-async fn save<O: Op>(cx: &Cx<'_, O>, row: &Row<Cursor>, mut changes: Changes) -> Result<bool> {
+async fn save(cx: &Admission<'_>, row: &Row<Cursor>, mut changes: Changes) -> Result<bool> {
     changes.put(cx.system(), row)?;
     match cx.keep(changes).await {
         Err(fault) if fault.kind() == Kind::Stale => Ok(false),

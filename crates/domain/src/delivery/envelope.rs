@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Event, news::News, webhook};
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 const MOST_OF_ANSWER: usize = 64 << 10;
 
@@ -58,12 +58,7 @@ impl Envelope {
 }
 
 /// Asks a receiver whether it wants events from here.
-pub(super) async fn shake_hands<O: Op>(
-    cx: &Cx<'_, O>,
-    scope: &ResourceId,
-    url: &str,
-    envelope: Envelope,
-) -> Result<()> {
+pub(super) async fn shake_hands(cx: &Admission<'_>, scope: &ResourceId, url: &str, envelope: Envelope) -> Result<()> {
     let agreed = match envelope {
         Envelope::EventGrid => validate(cx, scope, url).await?,
         Envelope::CloudEvents => ask(cx, url).await?,
@@ -75,7 +70,7 @@ pub(super) async fn shake_hands<O: Op>(
 }
 
 /// Azure Event Grid, endpoint validation: the code comes back in the answer.
-async fn validate<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId, url: &str) -> Result<Result<(), String>> {
+async fn validate(cx: &Admission<'_>, scope: &ResourceId, url: &str) -> Result<Result<(), String>> {
     let code = seal::hex(&seal::random::<16>()?);
     let body = json!([{
         "id": Uuid::new_v4(),
@@ -104,7 +99,7 @@ async fn validate<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId, url: &str) -> Resul
 }
 
 /// HTTP 1.1 Web Hooks for Event Delivery, §4: the origin that may send.
-async fn ask<O: Op>(cx: &Cx<'_, O>, url: &str) -> Result<Result<(), String>> {
+async fn ask(cx: &Admission<'_>, url: &str) -> Result<Result<(), String>> {
     let own = &cx.settings().url;
     let origin = own.trim_start_matches("https://").split([':', '/']).next().unwrap_or_default();
     let headers = [("webhook-request-origin", origin)];
@@ -124,8 +119,8 @@ async fn ask<O: Op>(cx: &Cx<'_, O>, url: &str) -> Result<Result<(), String>> {
 }
 
 /// Delivers one event; why it was not taken, if it was not.
-pub(super) async fn deliver<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn deliver(
+    cx: &Admission<'_>,
     (url, envelope): (&str, Envelope),
     id: &str,
     body: &Value,

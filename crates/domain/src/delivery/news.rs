@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     compute::Job,
-    gate::{Activity, Cx, Op, Outcome},
+    gate::{Activity, Admission, Outcome},
     resources::find,
 };
 
@@ -50,7 +50,7 @@ pub(super) struct News {
 }
 
 /// What there is to say of an event. What is not known any more is left out.
-pub(super) async fn news<O: Op>(cx: &Cx<'_, O>, event: &Event) -> Result<News> {
+pub(super) async fn news(cx: &Admission<'_>, event: &Event) -> Result<News> {
     let activity = &event.activity;
     let noted = |key: &str| activity.detail.get(key).map(String::as_str).unwrap_or_default();
     let (subject, data) = match event.category {
@@ -82,10 +82,10 @@ pub(super) async fn news<O: Op>(cx: &Cx<'_, O>, event: &Event) -> Result<News> {
 }
 
 /// The experiment of a job's run.
-async fn experiment_of<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId, run: &str) -> Result<String> {
+async fn experiment_of(cx: &Admission<'_>, scope: &ResourceId, run: &str) -> Result<String> {
     let job = scope.workspace().and_then(|workspace| workspace.child(["jobs", run]).ok());
     let Some(job) = job else { return Ok(String::new()) };
-    match find::<Job, _>(cx, &job).await {
+    match find::<Job>(cx, &job).await {
         Ok((_, row)) => Ok(row.value.properties.experiment),
         Err(fault) if fault.kind() == kernel::Kind::NotFound => Ok(String::new()),
         Err(fault) => Err(fault),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Event, sink::Sent, webhook};
 use crate::{
     alerts::{ALERT, Alert, CONDITION, Moment, Receiver},
-    gate::{Activity, Cx, Op, Outcome},
+    gate::{Activity, Admission, Outcome},
 };
 
 const MEDIA_TYPE: &str = "application/json; charset=utf-8";
@@ -22,7 +22,7 @@ pub(super) fn of(activity: &Activity) -> Option<&'static str> {
 }
 
 /// Tells one after the other, and none behind one that was not taken.
-pub(super) async fn send<O: Op>(cx: &Cx<'_, O>, receiver: &Receiver, events: &[Event]) -> Result<Sent> {
+pub(super) async fn send(cx: &Admission<'_>, receiver: &Receiver, events: &[Event]) -> Result<Sent> {
     for (taken, event) in events.iter().enumerate() {
         let id = event.activity.detail.get(ALERT).and_then(|id| id.parse::<uuid::Uuid>().ok()).unwrap_or_default();
         // One that is not kept any more has nobody who waits for it.

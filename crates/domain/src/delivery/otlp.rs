@@ -5,11 +5,11 @@ use kernel::{Error, Result, Secret, WebMethod, WebRequest};
 use serde_json::{Value, json};
 
 use super::{Event, SinkKey, sink::Sent};
-use crate::gate::{Cx, Op, Outcome};
+use crate::gate::{Admission, Outcome};
 
 const MOST_OF_ANSWER: usize = 64 << 10;
 
-pub(super) async fn send<O: Op>(cx: &Cx<'_, O>, url: &str, token: Option<&SinkKey>, events: &[Event]) -> Result<Sent> {
+pub(super) async fn send(cx: &Admission<'_>, url: &str, token: Option<&SinkKey>, events: &[Event]) -> Result<Sent> {
     let body = serde_json::to_vec(&request(cx, events)).map_err(Error::internal)?;
     let bearer = token.map(|token| {
         let text = String::from_utf8_lossy(token.expose().expose()).into_owned();
@@ -31,7 +31,7 @@ pub(super) async fn send<O: Op>(cx: &Cx<'_, O>, url: &str, token: Option<&SinkKe
     })
 }
 
-fn request<O: Op>(cx: &Cx<'_, O>, events: &[Event]) -> Value {
+fn request(cx: &Admission<'_>, events: &[Event]) -> Value {
     let tenant = cx.house().tenant();
     let resource = [
         attribute("service.name", "bartizan"),

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     alerts::Receiver,
-    gate::{Activity, Changes, Cx, Op, Row},
+    gate::{Activity, Admission, Changes, Row},
     tracking::webhooks::Webhook,
 };
 
@@ -126,7 +126,7 @@ impl Outlet {
     }
 
     /// Sends events; what an archive adds is in `changes`.
-    pub(super) async fn send<O: Op>(&self, cx: &Cx<'_, O>, events: &[Event], changes: &mut Changes) -> Result<Sent> {
+    pub(super) async fn send(&self, cx: &Admission<'_>, events: &[Event], changes: &mut Changes) -> Result<Sent> {
         match (self, self.sink()) {
             (Self::Subscription(row), _) => push(cx, &row.value, events).await,
             (Self::Registry(row), _) => registry::send(cx, &row.value, events).await,
@@ -146,7 +146,7 @@ impl Outlet {
 }
 
 /// One event after the other, and none behind one that was not taken.
-async fn push<O: Op>(cx: &Cx<'_, O>, subscription: &Subscription, events: &[Event]) -> Result<Sent> {
+async fn push(cx: &Admission<'_>, subscription: &Subscription, events: &[Event]) -> Result<Sent> {
     let begun = Instant::now();
     for (taken, event) in events.iter().enumerate() {
         if begun.elapsed() > ENOUGH {

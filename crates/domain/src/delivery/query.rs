@@ -52,7 +52,7 @@ impl Op for QueryTable {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Rows> {
-        find::<Workspace, _>(cx, &self.scope).await?;
+        find::<Workspace>(cx, &self.scope).await?;
         cx.note("table", self.table.name);
         let tenant = cx.house().tenant();
         let mut span = Span { from: self.from, until: self.until, before: None };

@@ -12,7 +12,7 @@ use super::{
     sink::{ENOUGH, Sent},
 };
 use crate::{
-    gate::{Activity, Admission, Cx, Op, Outcome, Shelf},
+    gate::{Activity, Admission, Outcome, Shelf},
     resources::workspace_shelf,
     tracking::{
         registry_shown,
@@ -38,7 +38,7 @@ pub(super) fn of(activity: &Activity) -> Option<&'static str> {
 }
 
 /// Tells one after the other, and none behind one that was not taken.
-pub(super) async fn send<O: Op>(cx: &Cx<'_, O>, hook: &Webhook, events: &[Event]) -> Result<Sent> {
+pub(super) async fn send(cx: &Admission<'_>, hook: &Webhook, events: &[Event]) -> Result<Sent> {
     let begun = Instant::now();
     let (shelf, _) = workspace_shelf(cx, &hook.scope).await?;
     for (taken, event) in events.iter().enumerate() {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     audit::ListActivities,
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Record, Row, Shelf},
     resources::{ResourceType, StorageAccount, find, require_scope},
 };
 
@@ -89,7 +89,7 @@ pub(super) fn setting_id(shelf: &Shelf, scope: &ResourceId, name: &str) -> Vec<u
     [scope_id(shelf, scope), name].concat()
 }
 
-async fn status<O: Op>(cx: &Cx<'_, O>, row: Row<Setting>) -> Result<SettingStatus> {
+async fn status(cx: &Admission<'_>, row: Row<Setting>) -> Result<SettingStatus> {
     let mut cursors = Vec::new();
     for sink in &row.value.sinks {
         if let Some(found) = cursor(cx, &row.id, sink.word()).await? {
@@ -101,14 +101,14 @@ async fn status<O: Op>(cx: &Cx<'_, O>, row: Row<Setting>) -> Result<SettingStatu
 }
 
 /// Refuses what is no subscription or workspace, or is not there.
-async fn require_there<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<()> {
+async fn require_there(cx: &Admission<'_>, scope: &ResourceId) -> Result<()> {
     require_scope(cx, "scope", scope).await.map_err(|fault| match fault.kind() {
         Kind::Invalid => Error::not_found(format_args!("the resource `{scope}`")),
         _ => fault,
     })
 }
 
-async fn of_name<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId, name: &str) -> Result<Row<Setting>> {
+async fn of_name(cx: &Admission<'_>, scope: &ResourceId, name: &str) -> Result<Row<Setting>> {
     let found = cx.get::<Setting>(cx.system(), &setting_id(cx.system(), scope, name)).await?;
     found.ok_or_else(|| Error::not_found(format_args!("the diagnostic setting `{name}` of `{scope}`")))
 }
@@ -209,7 +209,7 @@ impl PutSetting {
         for sink in &self.sinks {
             sink.check(cx)?;
             if let Sink::Archive { account } = sink {
-                find::<StorageAccount, _>(cx, account).await.map_err(|fault| match fault.kind() {
+                find::<StorageAccount>(cx, account).await.map_err(|fault| match fault.kind() {
                     Kind::NotFound => {
                         Error::invalid("properties.storageAccountId", format_args!("there is no `{account}`"))
                     }
@@ -232,7 +232,7 @@ fn destination(sink: &Sink) -> String {
     }
 }
 
-async fn forget<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, owner: &[u8], sink: &Sink) -> Result<()> {
+async fn forget(cx: &Admission<'_>, changes: &mut Changes, owner: &[u8], sink: &Sink) -> Result<()> {
     if let Some(row) = cursor(cx, owner, sink.word()).await? {
         changes.delete(cx.system(), &row);
     }
@@ -240,7 +240,7 @@ async fn forget<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, owner: &[u8], sink
 }
 
 /// Removes what was set at a workspace that ends, once `changes` are committed.
-pub(crate) async fn end_settings<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, scope: &ResourceId) -> Result<()> {
+pub(crate) async fn end_settings(cx: &Admission<'_>, changes: &mut Changes, scope: &ResourceId) -> Result<()> {
     for row in cx.all::<Setting>(cx.system(), &scope_id(cx.system(), scope)).await? {
         for sink in &row.value.sinks {
             forget(cx, changes, &row.id, sink).await?;
@@ -302,7 +302,7 @@ impl Op for ListSettings {
 }
 
 /// Whether events of a resource are sent anywhere: a setting with a category that is on, and a sink.
-pub(crate) async fn has_settings<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<bool> {
+pub(crate) async fn has_settings(cx: &Admission<'_>, scope: &ResourceId) -> Result<bool> {
     let rows = cx.all::<Setting>(cx.system(), &scope_id(cx.system(), scope)).await?;
     Ok(rows.iter().any(|row| !row.value.wanted().is_empty() && !row.value.sinks.is_empty()))
 }

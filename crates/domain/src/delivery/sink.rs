@@ -6,7 +6,7 @@ use kernel::{Error, ResourceId, Result, Secret};
 use serde::{Deserialize, Serialize};
 
 use super::Event;
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// Shortest key of a webhook, in bytes (Standard Webhooks, "Secrets").
 const SHORTEST_KEY: usize = 24;
@@ -141,7 +141,7 @@ impl Sink {
     }
 
     /// Refuses addresses that may not be reached, before anything is stored.
-    pub(super) fn check<O: Op>(&self, cx: &Cx<'_, O>) -> Result<()> {
+    pub(super) fn check(&self, cx: &Admission<'_>) -> Result<()> {
         let Some(address) = self.address() else { return Ok(()) };
         let field = format!("properties.{}", self.word());
         let is_line = address.starts_with("tls://") || address.starts_with("tcp://");

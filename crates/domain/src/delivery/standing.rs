@@ -3,7 +3,7 @@
 use kernel::{ResourceId, Result};
 
 use super::{Setting, Sink, cursor::cursor, setting::scope_id};
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// What becomes of a scope's events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) struct LogStanding {
 }
 
 /// Reads how they stand.
-pub(crate) async fn log_standing<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<LogStanding> {
+pub(crate) async fn log_standing(cx: &Admission<'_>, scope: &ResourceId) -> Result<LogStanding> {
     let mut standing = LogStanding::default();
     for row in cx.all::<Setting>(cx.system(), &scope_id(cx.system(), scope)).await? {
         let wanted = row.value.wanted();

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     audit::ListActivities,
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Record, Row, Shelf},
     resources::{Workspace, find},
 };
 
@@ -69,12 +69,12 @@ fn row_id(shelf: &Shelf, scope: &ResourceId, name: &str) -> Vec<u8> {
     [scope_id(shelf, scope), name].concat()
 }
 
-async fn status<O: Op>(cx: &Cx<'_, O>, row: Row<Subscription>, is_new: bool) -> Result<SubscriptionStatus> {
+async fn status(cx: &Admission<'_>, row: Row<Subscription>, is_new: bool) -> Result<SubscriptionStatus> {
     let cursor = cursor(cx, &row.id, SINK).await?.map(|row| row.value).unwrap_or_default();
     Ok(SubscriptionStatus { subscription: row.value, cursor, is_new })
 }
 
-async fn of_name<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId, name: &str) -> Result<Row<Subscription>> {
+async fn of_name(cx: &Admission<'_>, scope: &ResourceId, name: &str) -> Result<Row<Subscription>> {
     let found = cx.get::<Subscription>(cx.system(), &row_id(cx.system(), scope, name)).await?;
     found.ok_or_else(|| Error::not_found(format_args!("the event subscription `{name}` of `{scope}`")))
 }
@@ -105,7 +105,7 @@ impl Op for PutSubscription {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<SubscriptionStatus> {
-        find::<Workspace, _>(cx, &self.scope).await?;
+        find::<Workspace>(cx, &self.scope).await?;
         cx.require(&ListActivities::ACTION, &self.scope).await?;
         self.check(cx)?;
         let shelf = cx.system();
@@ -155,14 +155,14 @@ impl PutSubscription {
 }
 
 /// Removes the subscriptions of a workspace that ends, once `changes` are committed.
-pub(crate) async fn end_subscriptions<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, scope: &ResourceId) -> Result<()> {
+pub(crate) async fn end_subscriptions(cx: &Admission<'_>, changes: &mut Changes, scope: &ResourceId) -> Result<()> {
     for row in cx.all::<Subscription>(cx.system(), &scope_id(cx.system(), scope)).await? {
         remove(cx, changes, &row).await?;
     }
     Ok(())
 }
 
-async fn remove<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &Row<Subscription>) -> Result<()> {
+async fn remove(cx: &Admission<'_>, changes: &mut Changes, row: &Row<Subscription>) -> Result<()> {
     if let Some(cursor) = cursor(cx, &row.id, SINK).await? {
         changes.delete(cx.system(), &cursor);
     }
@@ -211,7 +211,7 @@ impl Op for ListSubscriptions {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        find::<Workspace, _>(cx, &self.scope).await?;
+        find::<Workspace>(cx, &self.scope).await?;
         let mut found = Vec::new();
         for row in cx.all::<Subscription>(cx.system(), &scope_id(cx.system(), &self.scope)).await? {
             found.push(status(cx, row, false).await?);

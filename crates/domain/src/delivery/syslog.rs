@@ -4,14 +4,14 @@ use bytes::Bytes;
 use kernel::{Error, Result};
 
 use super::{Event, sink::Sent};
-use crate::gate::{Cx, Op, Outcome};
+use crate::gate::{Admission, Outcome};
 
 /// Facility 13, "log audit" (RFC 5424, table 1).
 const FACILITY: u8 = 13;
 /// The number under which structured data of ours is named: IANA's for examples, since Bartizan has none.
 const ENTERPRISE: &str = "32473";
 
-pub(super) async fn send<O: Op>(cx: &Cx<'_, O>, server: &str, events: &[Event]) -> Result<Sent> {
+pub(super) async fn send(cx: &Admission<'_>, server: &str, events: &[Event]) -> Result<Sent> {
     let host = host_of(&cx.settings().url);
     let mut stream = Vec::new();
     for event in events {

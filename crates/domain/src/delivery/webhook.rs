@@ -10,7 +10,7 @@ use super::{
     Event, SinkKey,
     sink::{ENOUGH, Sent},
 };
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// Most bytes of a receiver's answer; nobody reads it.
 const MOST_OF_ANSWER: usize = 64 << 10;
@@ -34,8 +34,8 @@ pub(super) fn cloud_event(event: &Event, tenant: Option<TenantId>) -> Value {
 }
 
 /// Sends events in their order, and stops at the first that is not taken.
-pub(super) async fn send<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn send(
+    cx: &Admission<'_>,
     (url, key, is_single): (&str, Option<&SinkKey>, bool),
     events: &[Event],
 ) -> Result<Sent> {
@@ -61,8 +61,8 @@ pub(super) async fn send<O: Op>(
 }
 
 /// Sends a body; why it was not taken, if it was not.
-pub(super) async fn post<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn post(
+    cx: &Admission<'_>,
     url: &str,
     key: Option<&SinkKey>,
     (media_type, id): (&str, &str),

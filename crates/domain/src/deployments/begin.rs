@@ -15,7 +15,7 @@ use super::{
     template::Plan,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     resources::{
         Precondition, PutResource, Resource, ResourceGroup, ResourceType, Subscription, Written, collection, find,
         row_id,
@@ -162,12 +162,12 @@ impl Op for PreviewDeployment {
     }
 }
 
-async fn rehearse<O: Op>(cx: &Cx<'_, O>, id: &ResourceId, request: &TemplateRequest) -> Result<Rehearsal> {
+async fn rehearse(cx: &Admission<'_>, id: &ResourceId, request: &TemplateRequest) -> Result<Rehearsal> {
     let under_way = cx.house().deployments.begin(Uuid::new_v4(), cx.caller())?;
     Ok(Rehearsal { plan: plan(cx, id, request).await?, _under_way: under_way })
 }
 
-async fn plan<O: Op>(cx: &Cx<'_, O>, id: &ResourceId, request: &TemplateRequest) -> Result<Plan> {
+async fn plan(cx: &Admission<'_>, id: &ResourceId, request: &TemplateRequest) -> Result<Plan> {
     check_name(id.name())?;
     match request.mode.as_deref() {
         None => {}
@@ -182,13 +182,13 @@ async fn plan<O: Op>(cx: &Cx<'_, O>, id: &ResourceId, request: &TemplateRequest)
 }
 
 /// What a template can ask about the place where it is deployed.
-async fn surroundings<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<Surroundings> {
+async fn surroundings(cx: &Admission<'_>, id: &ResourceId) -> Result<Surroundings> {
     let scope = id.parent();
     let missing = || Error::not_found(format_args!("the scope `{scope}`"));
     let subscription = scope.subscription_id().ok_or_else(missing)?;
     let row = cx.get::<Subscription>(cx.system(), subscription.as_bytes()).await?.ok_or_else(missing)?;
     let group = match scope.resource_group() {
-        Some(group) => Some(find::<ResourceGroup, _>(cx, &group).await?.1.value),
+        Some(group) => Some(find::<ResourceGroup>(cx, &group).await?.1.value),
         None => None,
     };
     Ok(Surroundings {
@@ -214,11 +214,11 @@ async fn surroundings<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<Surround
 }
 
 /// Whether this server is at it just now.
-pub(super) fn is_running<O: Op>(cx: &Cx<'_, O>, deployment: &TemplateDeployment) -> bool {
+pub(super) fn is_running(cx: &Admission<'_>, deployment: &TemplateDeployment) -> bool {
     deployment.state == DeploymentState::Running && cx.house().deployments.holds(deployment.run)
 }
 
-pub(super) async fn remove_template<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, run: Uuid) -> Result<()> {
+pub(super) async fn remove_template(cx: &Admission<'_>, changes: &mut Changes, run: Uuid) -> Result<()> {
     if let Some(row) = cx.get::<KeptTemplate>(cx.system(), run.as_bytes()).await? {
         changes.delete(cx.system(), &row);
     }
@@ -226,7 +226,7 @@ pub(super) async fn remove_template<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes
 }
 
 /// Removes the oldest ended deployments beside this one when there are too many.
-async fn make_room<O: Op>(cx: &Cx<'_, O>, id: &ResourceId, changes: &mut Changes) -> Result<()> {
+async fn make_room(cx: &Admission<'_>, id: &ResourceId, changes: &mut Changes) -> Result<()> {
     let system = cx.system();
     let prefix = collection::<TemplateDeployment>(system, &id.parent());
     let mut rows = cx.all::<Resource<TemplateDeployment>>(system, &prefix).await?;
@@ -242,7 +242,7 @@ async fn make_room<O: Op>(cx: &Cx<'_, O>, id: &ResourceId, changes: &mut Changes
 }
 
 /// Forgets all deployments of a group that ends.
-pub(crate) async fn forget_deployments<O: Op>(cx: &Cx<'_, O>, group: &ResourceId, changes: &mut Changes) -> Result<()> {
+pub(crate) async fn forget_deployments(cx: &Admission<'_>, group: &ResourceId, changes: &mut Changes) -> Result<()> {
     let system = cx.system();
     for row in cx.all::<Resource<TemplateDeployment>>(system, &collection::<TemplateDeployment>(system, group)).await? {
         changes.delete(system, &row);

@@ -11,7 +11,7 @@ use super::{
     record::KeptTemplate,
 };
 use crate::{
-    gate::{Changes, Cx, House, Op, Row},
+    gate::{Admission, Changes, Cx, House, Op, Row},
     resources::{Resource, ResourceType, find},
 };
 
@@ -84,8 +84,8 @@ impl Op for EndDeployment {
     }
 }
 
-async fn of_run<O: Op>(cx: &Cx<'_, O>, id: &ResourceId, run: Uuid) -> Result<Row<Resource<TemplateDeployment>>> {
-    let (_, row) = find::<TemplateDeployment, _>(cx, id).await?;
+async fn of_run(cx: &Admission<'_>, id: &ResourceId, run: Uuid) -> Result<Row<Resource<TemplateDeployment>>> {
+    let (_, row) = find::<TemplateDeployment>(cx, id).await?;
     if row.value.properties.run == run {
         return Ok(row);
     }
@@ -109,7 +109,7 @@ impl Op for CancelDeployment {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (_, row) = find::<TemplateDeployment, _>(cx, &self.id).await?;
+        let (_, row) = find::<TemplateDeployment>(cx, &self.id).await?;
         if cx.house().deployments.cancel(row.value.properties.run) {
             return Ok(());
         }
@@ -135,7 +135,7 @@ impl Op for DeleteTemplateDeployment {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (system, row) = find::<TemplateDeployment, _>(cx, &self.id).await?;
+        let (system, row) = find::<TemplateDeployment>(cx, &self.id).await?;
         if is_running(cx, &row.value.properties) {
             let why = format!("the deployment `{}` is under way; cancel it first", self.id.name());
             return Err(Error::new(Kind::Conflict, why).coded("DeploymentActive"));
@@ -164,7 +164,7 @@ impl Op for ExportTemplate {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Value> {
-        let (system, row) = find::<TemplateDeployment, _>(cx, &self.id).await?;
+        let (system, row) = find::<TemplateDeployment>(cx, &self.id).await?;
         let kept = cx.get::<KeptTemplate>(&system, row.value.properties.run.as_bytes()).await?;
         Ok(kept.ok_or_else(|| Error::not_found("the template"))?.value.template)
     }
@@ -187,7 +187,7 @@ impl Op for ListDeploymentOperations {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<StepRecord>> {
-        Ok(find::<TemplateDeployment, _>(cx, &self.id).await?.1.value.properties.steps)
+        Ok(find::<TemplateDeployment>(cx, &self.id).await?.1.value.properties.steps)
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{collection::said, outbox::Entry};
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Row},
     impact::names_somebody,
 };
 
@@ -41,8 +41,8 @@ pub(crate) enum Fact<'a> {
 
 /// Puts a fact about a workspace into the outbox, with `changes`, if an operator collects at all. Whoever calls has asked whether the
 /// workspace and the run let it.
-pub(crate) async fn collect<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn collect(
+    cx: &Admission<'_>,
     (guid, workspace): (Uuid, &ResourceId),
     fact: Fact<'_>,
     changes: &mut Changes,

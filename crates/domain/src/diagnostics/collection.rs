@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     delivery::open_part,
-    gate::{Changes, Cx, Op, Record, Row},
+    gate::{Admission, Changes, Cx, Op, Record, Row},
 };
 
 /// What the outbox holds back when nobody says: a working day to look.
@@ -41,13 +41,13 @@ impl Record for Collection {
     const TABLE: &'static str = "diagnostics-collection";
 }
 
-async fn row<O: Op>(cx: &Cx<'_, O>) -> Result<Row<Collection>> {
+async fn row(cx: &Admission<'_>) -> Result<Row<Collection>> {
     let found = cx.get::<Collection>(cx.system(), ONLY).await?;
     Ok(found.unwrap_or_else(|| Row::new(ONLY, Collection::default())))
 }
 
 /// What was said.
-pub(super) async fn said<O: Op>(cx: &Cx<'_, O>) -> Result<Collection> {
+pub(super) async fn said(cx: &Admission<'_>) -> Result<Collection> {
     Ok(row(cx).await?.value)
 }
 

@@ -5,7 +5,7 @@ use kernel::{Action, Class, Error, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use crate::gate::{Admission, Changes, Cx, Op, Record, Row};
 
 /// An entry of the outbox.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,13 +34,13 @@ impl Record for Entry {
 }
 
 /// How many entries are about a workspace.
-pub(crate) async fn count_of<O: Op>(cx: &Cx<'_, O>, guid: Uuid) -> Result<usize> {
+pub(crate) async fn count_of(cx: &Admission<'_>, guid: Uuid) -> Result<usize> {
     let rows = cx.all::<Entry>(cx.system(), b"").await?;
     Ok(rows.iter().filter(|row| row.value.guid == guid).count())
 }
 
 /// Removes what was collected of a workspace, once `changes` are committed.
-pub(crate) async fn forget_of<O: Op>(cx: &Cx<'_, O>, guid: Uuid, changes: &mut Changes) -> Result<()> {
+pub(crate) async fn forget_of(cx: &Admission<'_>, guid: Uuid, changes: &mut Changes) -> Result<()> {
     let system = cx.system();
     for row in cx.all::<Entry>(system, b"").await?.iter().filter(|row| row.value.guid == guid) {
         changes.delete(system, row);

@@ -89,7 +89,7 @@ impl Op for SendEntry {
 
 /// Whether the workspace still lets it be told.
 async fn is_still_told(cx: &Cx<'_, SendEntry>, entry: &Entry) -> Result<bool> {
-    match find::<Workspace, _>(cx, &entry.workspace).await {
+    match find::<Workspace>(cx, &entry.workspace).await {
         Ok((_, row)) => Ok(row.value.guid == entry.guid && row.value.properties.may_send_diagnostics()),
         Err(fault) if fault.kind() == Kind::NotFound => Ok(false),
         Err(fault) => Err(fault),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::certificate::{Certificate, ErasedKeyring, Erasure, Party, Voice};
-use crate::gate::{Actor, Census, Changes, Cx, ForgottenKey, Op, Record, Row};
+use crate::gate::{Actor, Admission, Census, Changes, ForgottenKey, Record, Row};
 
 /// The detail of a record of the log that names the erasure.
 pub(super) const DETAIL: &str = "erasure";
@@ -21,7 +21,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Whoever asks now, with those who approved it. To be asked before the commit.
-    pub(crate) fn of<O: Op>(cx: &Cx<'_, O>) -> Self {
+    pub(crate) fn of(cx: &Admission<'_>) -> Self {
         let actor = cx.actor();
         let id = match &actor {
             Actor::Principal { id, .. } => Some(id.to_string()),
@@ -56,8 +56,8 @@ impl StoredErasure {
 }
 
 /// Says with `changes`, and in the record of their commit, that a workspace's key is destroyed by them.
-pub(crate) async fn tell<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn tell(
+    cx: &Admission<'_>,
     (workspace, guid): (&ResourceId, Uuid),
     asked: Asked,
     (key, objects): (ForgottenKey, Census),

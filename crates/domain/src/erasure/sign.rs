@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     audit::signing_key,
-    gate::{Changes, Cx, House, Op, Outcome, Row, enter},
+    gate::{Admission, Changes, Cx, House, Op, Outcome, Row, enter},
 };
 
 /// Records that are looked at in one go.
@@ -36,7 +36,7 @@ async fn position(house: &House, stored: &StoredErasure) -> Result<(u64, Link)> 
 }
 
 /// The signed text: as it was kept, or made now; of one erasure it is always the same.
-pub(super) async fn signed<O: Op>(cx: &Cx<'_, O>, stored: &StoredErasure) -> Result<String> {
+pub(super) async fn signed(cx: &Admission<'_>, stored: &StoredErasure) -> Result<String> {
     if let Some(text) = &stored.signed {
         return Ok(text.clone());
     }
@@ -73,7 +73,7 @@ impl Op for SignErasures {
     }
 }
 
-async fn sign<O: Op>(cx: &Cx<'_, O>, mut row: Row<StoredErasure>) -> Result<()> {
+async fn sign(cx: &Admission<'_>, mut row: Row<StoredErasure>) -> Result<()> {
     row.value.signed = Some(signed(cx, &row.value).await?);
     let mut changes = Changes::new();
     changes.put(cx.system(), &row)?;

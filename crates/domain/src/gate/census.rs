@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernel::Result;
 use uuid::Uuid;
 
-use super::{Admission, Cx, House, Op};
+use super::{Admission, House};
 
 /// Rows that are looked at in one go. They come with their values, which may be of some MiB each.
 const PAGE: usize = 64;
@@ -80,7 +80,7 @@ impl Admission<'_> {
     }
 }
 
-impl<O: Op> Cx<'_, O> {
+impl Admission<'_> {
     /// How many rows there are on the shelf of this GUID.
     pub(crate) async fn census(&self, of: impl Into<Uuid>) -> Result<Census> {
         let (house, shelf) = (self.house(), *of.into().as_bytes());

@@ -13,7 +13,7 @@ use kernel::{BlobId, Error, Kind, Result, Versioned};
 use uuid::Uuid;
 
 use super::{
-    Changes, Cx, House, Op, Shelf,
+    Admission, Changes, House, Shelf,
     keys::{OwnKeyring, ROOT_KEY, RestingKeyring},
 };
 
@@ -77,7 +77,7 @@ fn ids_in(plain: &[u8]) -> impl Iterator<Item = BlobId> + '_ {
     plain.windows(ID).filter(has_hyphens).filter_map(|text| std::str::from_utf8(text).ok()?.parse().ok())
 }
 
-impl<O: Op> Cx<'_, O> {
+impl Admission<'_> {
     /// At most `limit` ids of stored objects greater than `after`, in order.
     pub(crate) async fn stored_objects(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<BlobId>> {
         Ok(self.house().blobs().list(after, limit).await?)

@@ -9,7 +9,7 @@ use kernel::{Batch, Change, Error, Kind, Result, StoreError};
 use seal::{Place, Ring};
 use uuid::Uuid;
 
-use super::{Census, Changes, Cx, Op, Row, Shelf, census::prefix_of, keys::OwnKeyring};
+use super::{Admission, Census, Changes, Row, Shelf, census::prefix_of, keys::OwnKeyring};
 
 /// Rows that are looked at in one go.
 const PAGE: usize = 1000;
@@ -46,7 +46,7 @@ pub(crate) struct ResealedPage {
     pub(crate) rows: Vec<Change>,
 }
 
-impl<O: Op> Cx<'_, O> {
+impl Admission<'_> {
     /// A new version for a shelf's keyring, held as it is now.
     pub(crate) async fn next_ring(&self, of: impl Into<Uuid>) -> Result<NextRing> {
         let of = of.into();

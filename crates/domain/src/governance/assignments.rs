@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     access::{Authored, Lasting, require_all_of, require_lasting},
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     network::{PrivateEndpoint, VirtualNetwork},
     resources::{
         Datastore, KeyVault, LogStore, Registry, ResourceGroup, ResourceType, StorageAccount, Target as Compute,
@@ -49,7 +49,7 @@ const WRITES: [(&str, Action); 14] = [
     (PrivateEndpoint::TYPE, PrivateEndpoint::WRITE),
 ];
 
-fn row_id<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId, name: &str) -> Vec<u8> {
+fn row_id(cx: &Admission<'_>, scope: &ResourceId, name: &str) -> Vec<u8> {
     cx.system().name_id::<PolicyAssignment>(&format!("{}|{}", scope.folded(), name.to_ascii_lowercase()))
 }
 
@@ -173,8 +173,8 @@ fn check(assignment: &PolicyAssignment) -> Result<()> {
 
 /// The definition that is named. One of the subscription's is written unchanged with the assignment: it cannot be changed or
 /// deleted meanwhile.
-async fn definition<O: Op>(
-    cx: &Cx<'_, O>,
+async fn definition(
+    cx: &Admission<'_>,
     scope: &ResourceId,
     id: &str,
     changes: &mut Changes,
@@ -193,7 +193,7 @@ async fn definition<O: Op>(
 }
 
 /// Refuses a policy that changes what the caller could not change: whoever has it written must be allowed to write it.
-pub(super) async fn require_rights_to_modify<O: Op>(cx: &Cx<'_, O>, assigned: &Assigned) -> Result<()> {
+pub(super) async fn require_rights_to_modify(cx: &Admission<'_>, assigned: &Assigned) -> Result<()> {
     if assigned.bound.effect != Effect::Modify {
         return Ok(());
     }
@@ -208,8 +208,8 @@ pub(super) async fn require_rights_to_modify<O: Op>(cx: &Cx<'_, O>, assigned: &A
 }
 
 /// Removes the assignments at a scope that is going away, and below it.
-pub(crate) async fn remove_assignments_within<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn remove_assignments_within(
+    cx: &Admission<'_>,
     scope: &ResourceId,
     changes: &mut Changes,
 ) -> Result<()> {
@@ -221,7 +221,7 @@ pub(crate) async fn remove_assignments_within<O: Op>(
     Ok(())
 }
 
-async fn find<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId, name: &str) -> Result<Row<PolicyAssignment>> {
+async fn find(cx: &Admission<'_>, scope: &ResourceId, name: &str) -> Result<Row<PolicyAssignment>> {
     let row = cx.get::<PolicyAssignment>(cx.system(), &row_id(cx, scope, name)).await?;
     let shown: String = name.chars().take(64).collect();
     let missing =

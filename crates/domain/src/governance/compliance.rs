@@ -7,7 +7,7 @@ use super::{effect::Effect, facts::Facts, snapshot::Assigned};
 use crate::{
     customer_keys::KEY_UNAVAILABLE,
     delivery::has_settings,
-    gate::{Cx, Op, Shelf},
+    gate::{Admission, Cx, Op, Shelf},
     network::{PrivateEndpoint, VirtualNetwork, network_of},
     resources::{
         Datastore, KeyVault, LogStore, Registry, Resource, ResourceGroup, ResourceType, StorageAccount, Target,
@@ -74,7 +74,7 @@ impl Op for ScanCompliance {
 }
 
 /// How everything at a scope and below stands that the caller may read.
-pub(super) async fn states_at<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<Vec<PolicyState>> {
+pub(super) async fn states_at(cx: &Admission<'_>, scope: &ResourceId) -> Result<Vec<PolicyState>> {
     if cx.house().policies().assigned()?.is_empty() {
         return Ok(Vec::new());
     }
@@ -118,13 +118,13 @@ fn state(one: &Assigned, facts: &Facts, has_logs: bool) -> Option<PolicyState> {
 }
 
 /// Gathers the facts of resources.
-struct Scan<'a, 'c, O> {
-    cx: &'a Cx<'c, O>,
+struct Scan<'a, 'c> {
+    cx: &'a Admission<'c>,
     scope: &'a ResourceId,
     found: Vec<Facts>,
 }
 
-impl<O: Op> Scan<'_, '_, O> {
+impl Scan<'_, '_> {
     async fn everything(&mut self) -> Result<()> {
         let system = self.cx.system().clone();
         let Some(subscription) = self.scope.subscription_id() else { return Ok(()) };

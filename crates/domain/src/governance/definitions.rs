@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     access::{Authored, Lasting, require_lasting},
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     resources::require_scope_around,
 };
 
@@ -21,7 +21,7 @@ const MOST: usize = 500;
 const LARGEST: usize = 256 * 1024;
 
 /// The prefix of all definitions; the row of one is found by its folded id.
-pub(super) fn row_id<O: Op>(cx: &Cx<'_, O>, id: &str) -> Vec<u8> {
+pub(super) fn row_id(cx: &Admission<'_>, id: &str) -> Vec<u8> {
     cx.system().name_id::<PolicyDefinition>(&id.to_ascii_lowercase())
 }
 
@@ -106,12 +106,12 @@ impl Op for PutPolicyDefinition {
 }
 
 /// The assignments of a definition.
-async fn users<O: Op>(cx: &Cx<'_, O>, definition: &str) -> Result<Vec<PolicyAssignment>> {
+async fn users(cx: &Admission<'_>, definition: &str) -> Result<Vec<PolicyAssignment>> {
     let all = cx.all::<PolicyAssignment>(cx.system(), b"").await?;
     Ok(all.into_iter().map(|row| row.value).filter(|one| one.definition.eq_ignore_ascii_case(definition)).collect())
 }
 
-async fn find<O: Op>(cx: &Cx<'_, O>, subscription: SubscriptionId, name: &str) -> Result<Row<PolicyDefinition>> {
+async fn find(cx: &Admission<'_>, subscription: SubscriptionId, name: &str) -> Result<Row<PolicyDefinition>> {
     let id = format!("/subscriptions/{subscription}/providers/Microsoft.Authorization/policyDefinitions/{name}");
     let row = cx.get::<PolicyDefinition>(cx.system(), &row_id(cx, &id)).await?;
     row.ok_or_else(|| missing(name))

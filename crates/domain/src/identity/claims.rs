@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Member;
-use crate::gate::{Cx, House, Op, Settings};
+use crate::gate::{Admission, House, Settings};
 
 /// The `typ` of access tokens.
 pub(super) const TYPE: &str = "at+jwt";
@@ -91,13 +91,13 @@ pub struct AccessToken {
 }
 
 /// Signs an access token.
-pub(super) fn access_token<O: Op>(cx: &Cx<'_, O>, tenant: TenantId, grant: Grant<'_>) -> Result<AccessToken> {
+pub(super) fn access_token(cx: &Admission<'_>, tenant: TenantId, grant: Grant<'_>) -> Result<AccessToken> {
     bounded_token(cx, tenant, grant, Bounds::default())
 }
 
 /// Signs an access token that hangs on something.
-pub(super) fn bounded_token<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) fn bounded_token(
+    cx: &Admission<'_>,
     tenant: TenantId,
     grant: Grant<'_>,
     bounds: Bounds,

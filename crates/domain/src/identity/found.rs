@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Application, Member, Person, Tenant, directory, sign_in::account_name, token_keys};
 use crate::{
     access::{APPLICATION_ADMINISTRATOR, OWNER, RoleAssignment},
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     resources::Subscription,
 };
 
@@ -119,8 +119,8 @@ impl Op for FoundHouse {
     }
 }
 
-pub(super) fn add_member<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) fn add_member(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     id: PrincipalId,
     kind: PrincipalKind,
@@ -133,8 +133,8 @@ pub(super) fn add_member<O: Op>(
 }
 
 /// A principal that was just made, and is enabled.
-pub(super) fn new_member<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) fn new_member(
+    cx: &Admission<'_>,
     id: PrincipalId,
     kind: PrincipalKind,
     name: &str,

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::token_keys::SKEW;
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// The longest discovery document or key set, in bytes.
 const LONGEST_DOCUMENT: usize = 256 << 10;
@@ -47,8 +47,8 @@ pub(crate) struct ForeignClaims {
 
 /// The claims of a token that this issuer signed for this audience; none when it is not one, or when the issuer's keys cannot
 /// be had. The activity record says which.
-pub(crate) async fn verify_foreign<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn verify_foreign(
+    cx: &Admission<'_>,
     issuer: &str,
     audience: &str,
     token: &str,
@@ -98,8 +98,8 @@ impl KeySource<'_> {
 }
 
 /// A token with a good signature under the issuer's present keys; otherwise why there is none, in words for the record.
-pub(super) async fn verified<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn verified(
+    cx: &Admission<'_>,
     source: &KeySource<'_>,
     token: &str,
 ) -> std::result::Result<ForeignToken, String> {

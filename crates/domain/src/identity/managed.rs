@@ -8,7 +8,7 @@ use super::{
     AccessToken,
     claims::{Grant, access_token, audience},
 };
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// An identity that a run may act as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +56,8 @@ pub(crate) const ISSUE: Action =
 /// # Errors
 /// `Invalid` when the run has no such identity or nothing here answers to the resource, `Denied` when the identity is
 /// disabled or gone.
-pub(crate) fn identity_token<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) fn identity_token(
+    cx: &Admission<'_>,
     run: &RunCaller,
     held: &[RunIdentity],
     choice: &IdentityChoice,

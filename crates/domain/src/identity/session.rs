@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{policy::MULTI_FACTOR, token_keys::SKEW};
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use crate::gate::{Admission, Changes, Record, Row};
 
 /// After this long a person signs in again, whatever they did meanwhile.
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
@@ -129,8 +129,8 @@ impl Session {
 }
 
 /// A new session, and the key for the browser's cookie.
-pub(super) fn new_session<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) fn new_session(
+    cx: &Admission<'_>,
     principal: PrincipalId,
     method: Method,
     agent: &str,
@@ -156,7 +156,7 @@ pub(super) fn new_session<O: Op>(
 
 /// Adds what was proved, and gives the browser another key: one that was planted before the sign-in is worth nothing after
 /// it (OWASP ASVS 7.2.4).
-pub(super) fn elevate<O: Op>(cx: &Cx<'_, O>, row: &mut Row<Session>, method: Method) -> Result<Secret<String>> {
+pub(super) fn elevate(cx: &Admission<'_>, row: &mut Row<Session>, method: Method) -> Result<Secret<String>> {
     let (key, fingerprint) = draw(cx, row.value.id)?;
     row.value.key = fingerprint;
     row.value.proved_at = Some(cx.now());
@@ -168,7 +168,7 @@ pub(super) fn elevate<O: Op>(cx: &Cx<'_, O>, row: &mut Row<Session>, method: Met
 }
 
 /// The session that takes an open one's place when its owner's credentials changed at `from`: what was proved stays proved.
-pub(super) fn renewed<O: Op>(cx: &Cx<'_, O>, old: &Session, from: Timestamp) -> Result<(Row<Session>, Secret<String>)> {
+pub(super) fn renewed(cx: &Admission<'_>, old: &Session, from: Timestamp) -> Result<(Row<Session>, Secret<String>)> {
     let id = Uuid::new_v4();
     let (key, fingerprint) = draw(cx, id)?;
     let session =
@@ -176,14 +176,14 @@ pub(super) fn renewed<O: Op>(cx: &Cx<'_, O>, old: &Session, from: Timestamp) -> 
     Ok((Row::new(id.as_bytes().as_slice(), session), key))
 }
 
-fn draw<O: Op>(cx: &Cx<'_, O>, id: Uuid) -> Result<(Secret<String>, Fingerprint)> {
+fn draw(cx: &Admission<'_>, id: Uuid) -> Result<(Secret<String>, Fingerprint)> {
     let key = Secret::new(format!("{}.{}", id.simple(), URL_SAFE_NO_PAD.encode(seal::random::<32>()?)));
     let fingerprint = cx.system().fingerprint(PURPOSE, key.expose());
     Ok((key, fingerprint))
 }
 
 /// The open session that a browser's key belongs to, whose principal is enabled and has not been signed out everywhere.
-pub(super) async fn session_of<O: Op>(cx: &Cx<'_, O>, key: &Secret<String>) -> Result<Option<Row<Session>>> {
+pub(super) async fn session_of(cx: &Admission<'_>, key: &Secret<String>) -> Result<Option<Row<Session>>> {
     match live_session_of(cx, key).await? {
         Some(row) if row.value.is_open(cx.now()) => seen(cx, row).await.map(Some),
         _ => Ok(None),
@@ -191,7 +191,7 @@ pub(super) async fn session_of<O: Op>(cx: &Cx<'_, O>, key: &Secret<String>) -> R
 }
 
 /// The same, also when the browser has been silent for too long: enough to end the session, and for nothing else.
-pub(super) async fn live_session_of<O: Op>(cx: &Cx<'_, O>, key: &Secret<String>) -> Result<Option<Row<Session>>> {
+pub(super) async fn live_session_of(cx: &Admission<'_>, key: &Secret<String>) -> Result<Option<Row<Session>>> {
     let Some(id) = key.expose().split_once('.').and_then(|(id, _)| Uuid::try_parse(id).ok()) else {
         return Ok(None);
     };
@@ -203,7 +203,7 @@ pub(super) async fn live_session_of<O: Op>(cx: &Cx<'_, O>, key: &Secret<String>)
 }
 
 /// Notes that the browser was heard. Whoever writes the row at the same moment heard it, too.
-async fn seen<O: Op>(cx: &Cx<'_, O>, mut row: Row<Session>) -> Result<Row<Session>> {
+async fn seen(cx: &Admission<'_>, mut row: Row<Session>) -> Result<Row<Session>> {
     let was_seen_at = row.value.seen_at;
     if cx.now().since(was_seen_at) < SEEN {
         return Ok(row);

@@ -11,7 +11,7 @@ use super::{
     mfa::reset_second_factors,
     session::session_of,
 };
-use crate::gate::{Actor, Changes, Cx, Op, Row};
+use crate::gate::{Actor, Admission, Changes, Cx, Op, Row};
 
 const READ: Action = Action::new("Microsoft.Directory/users/sessions/read", Class::Read);
 const END: Action = Action::new("Microsoft.Directory/users/sessions/delete", Class::Control);
@@ -19,7 +19,7 @@ const END: Action = Action::new("Microsoft.Directory/users/sessions/delete", Cla
 const ATTEMPTS: usize = 8;
 
 /// The sessions of a principal that something may still come from, the latest first.
-async fn open_sessions<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<Vec<Session>> {
+async fn open_sessions(cx: &Admission<'_>, principal: PrincipalId) -> Result<Vec<Session>> {
     let now = cx.now();
     let since = cx.house().identity.member(principal).map(|member| member.valid_from);
     let rows = cx.all::<Session>(cx.system(), b"").await?;
@@ -34,7 +34,7 @@ async fn open_sessions<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<
 }
 
 /// Ends one session of a principal. One that is not theirs is not found.
-async fn end<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, id: Uuid) -> Result<()> {
+async fn end(cx: &Admission<'_>, principal: PrincipalId, id: Uuid) -> Result<()> {
     let missing = || Error::not_found(format_args!("the session `{id}`"));
     cx.note("session", id.to_string());
     let mut attempt = 1;
@@ -155,7 +155,7 @@ impl Op for EndUserSession {
     }
 }
 
-fn person<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<()> {
+fn person(cx: &Admission<'_>, principal: PrincipalId) -> Result<()> {
     match cx.house().identity.kind_of(principal) {
         Some(PrincipalKind::User) => Ok(()),
         _ => Err(Error::not_found(format_args!("the user `{principal}`"))),

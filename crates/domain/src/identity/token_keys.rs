@@ -7,7 +7,7 @@ use kernel::{Action, Caller, Class, Error, Kind, ResourceId, Result, Secret, Ten
 use seal::{PublicKey, TokenKey, TokenKeys};
 
 use super::{claims, records::SigningKey, service_token};
-use crate::gate::{Changes, Cx, Guard, Guarded, House, Op, Row, Settings};
+use crate::gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Row, Settings};
 use serde_json::json;
 
 /// Clocks may differ by this much (invariant I4).
@@ -24,12 +24,12 @@ pub(super) async fn load(house: &House) -> Result<TokenKeys> {
 }
 
 /// Adds the first key of a house that is being founded.
-pub(super) fn add_first<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes) -> Result<()> {
+pub(super) fn add_first(cx: &Admission<'_>, changes: &mut Changes) -> Result<()> {
     changes.put(cx.system(), &fresh(cx)?)?;
     Ok(())
 }
 
-fn fresh<O: Op>(cx: &Cx<'_, O>) -> Result<Row<SigningKey>> {
+fn fresh(cx: &Admission<'_>) -> Result<Row<SigningKey>> {
     let (kid, document) = TokenKey::generate()?;
     let key = SigningKey {
         kid: kid.clone(),
@@ -41,7 +41,7 @@ fn fresh<O: Op>(cx: &Cx<'_, O>) -> Result<Row<SigningKey>> {
 }
 
 /// Whether the signing key is older than it may become.
-pub(super) async fn is_due<O: Op>(cx: &Cx<'_, O>) -> Result<bool> {
+pub(super) async fn is_due(cx: &Admission<'_>) -> Result<bool> {
     let newest = cx.all::<SigningKey>(cx.system(), b"").await?.into_iter().map(|row| row.value.created_at).max();
     Ok(newest.is_some_and(|made| cx.now().since(made) >= cx.settings().signing_key_lifetime))
 }
@@ -142,6 +142,6 @@ impl Op for GetDiscovery {
     }
 }
 
-fn known<O: Op>(cx: &Cx<'_, O>, named: &str) -> Result<TenantId> {
+fn known(cx: &Admission<'_>, named: &str) -> Result<TenantId> {
     claims::tenant_of(cx.house(), named).ok_or_else(|| Error::new(Kind::NotFound, "the tenant was not found"))
 }

@@ -4,7 +4,7 @@ use kernel::{PrincipalId, PrincipalKind, Result, Timestamp};
 use uuid::Uuid;
 
 use super::{Application, Person, federation::comes_through, mfa::factors_of};
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 impl Application {
     /// Whether it has a credential that is good now. A public one cannot prove who it is.
@@ -17,16 +17,16 @@ impl Application {
 
 /// Whether the principal can come in by itself: an application with a credential, or a person with a password, a passkey or a
 /// provider that is enabled.
-pub(crate) async fn can_come_in<O: Op>(cx: &Cx<'_, O>, id: PrincipalId) -> Result<bool> {
+pub(crate) async fn can_come_in(cx: &Admission<'_>, id: PrincipalId) -> Result<bool> {
     has_way(cx, id, None).await
 }
 
 /// Whether it could without this provider.
-pub(super) async fn can_come_in_without<O: Op>(cx: &Cx<'_, O>, id: PrincipalId, provider: Uuid) -> Result<bool> {
+pub(super) async fn can_come_in_without(cx: &Admission<'_>, id: PrincipalId, provider: Uuid) -> Result<bool> {
     has_way(cx, id, Some(provider)).await
 }
 
-async fn has_way<O: Op>(cx: &Cx<'_, O>, id: PrincipalId, without: Option<Uuid>) -> Result<bool> {
+async fn has_way(cx: &Admission<'_>, id: PrincipalId, without: Option<Uuid>) -> Result<bool> {
     let identity = &cx.house().identity;
     let is_free = |member: &super::Member| !member.is_disabled && member.managed_by.is_none();
     let Some(member) = identity.member(id).filter(is_free) else { return Ok(false) };

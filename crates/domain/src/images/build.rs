@@ -15,7 +15,7 @@ use super::{
     registry::{self, Home},
 };
 use crate::{
-    gate::{BlobRef, Changes, Cx, Op, Row, Shelf},
+    gate::{Admission, BlobRef, Changes, Cx, Op, Row, Shelf},
     registry::{Published, RepositoryName, is_published, objects_of, publish},
     resources::{Resource, ResourceType, Workspace, find, require_for_images, workspace_shelf},
     snapshots::{CodeVersion, find_manifest},
@@ -65,7 +65,7 @@ pub(crate) struct Built {
 }
 
 /// Makes layers and documents of an image. Layers that an image of the workspace has already are not made again.
-pub(crate) async fn build<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, recipe: Recipe) -> Result<Built> {
+pub(crate) async fn build(cx: &Admission<'_>, shelf: &Shelf, recipe: Recipe) -> Result<Built> {
     check_image_name(&recipe.name)?;
     check_repository(&recipe.name)?;
     let files = model_files(cx, shelf, &recipe.model, recipe.version).await?;
@@ -135,9 +135,9 @@ pub(crate) async fn build<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, recipe: Recipe) 
 impl Built {
     /// Adds the image to `changes`, with what the registry holds of it. An image with the same name and digest is taken as it is, and
     /// nothing is added, as long as the registry holds it; what went from there is published again under the number that it has.
-    pub(crate) async fn keep<O: Op>(
+    pub(crate) async fn keep(
         &self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         shelf: &Shelf,
         workspace: Row<Resource<Workspace>>,
         changes: &mut Changes,
@@ -170,7 +170,7 @@ impl Built {
     }
 
     /// Whether an equal image can be read where it lies. Those of releases before there was a registry lie on the workspace's shelf.
-    async fn stands<O: Op>(&self, cx: &Cx<'_, O>, image: &Image) -> Result<bool> {
+    async fn stands(&self, cx: &Admission<'_>, image: &Image) -> Result<bool> {
         match image.registry {
             None => Ok(true),
             Some(registry) if registry == self.home.guid => {
@@ -230,12 +230,12 @@ fn model_plan(files: &ModelFiles, at: &str) -> Result<Plan> {
     Ok(plan)
 }
 
-async fn code_plan<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, code: &Code) -> Result<Plan> {
+async fn code_plan(cx: &Admission<'_>, shelf: &Shelf, code: &Code) -> Result<Plan> {
     if code.asset.workspace() != cx.scope().workspace() {
         return Err(Error::invalid("codeId", "the code asset must lie in the same workspace"));
     }
     cx.require(&CodeVersion::READ, &code.asset).await?;
-    let (_, asset) = find::<CodeVersion, _>(cx, &code.asset).await?;
+    let (_, asset) = find::<CodeVersion>(cx, &code.asset).await?;
     let mut plan = Plan::default();
     let mut has_script = false;
     for file in find_manifest(cx, shelf, &asset.value.properties.snapshot).await?.files {
@@ -250,8 +250,8 @@ async fn code_plan<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, code: &Code) -> Result<
 }
 
 /// A layer in the registry, and its bytes where they were made just now.
-async fn layer<O: Op>(
-    cx: &Cx<'_, O>,
+async fn layer(
+    cx: &Admission<'_>,
     (shelf, home): (&Shelf, &Home),
     plan: Plan,
     about: String,
@@ -273,7 +273,7 @@ async fn layer<O: Op>(
     Ok((layer, Some(blob)))
 }
 
-fn builder<O: Op>(cx: &Cx<'_, O>) -> String {
+fn builder(cx: &Admission<'_>) -> String {
     match &cx.caller().who {
         Who::Principal(principal) => principal.id.to_string(),
         Who::Run(run) => run.on_behalf_of.to_string(),
@@ -298,7 +298,7 @@ const BUILD: Action =
     Action::new("Microsoft.MachineLearningServices/workspaces/environments/build/action", Class::Control);
 
 /// Refuses whoever may not build images.
-pub(crate) async fn require_build<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<()> {
+pub(crate) async fn require_build(cx: &Admission<'_>, scope: &ResourceId) -> Result<()> {
     cx.require(&BUILD, scope).await?;
     cx.require(&PackageModel::ACTION, scope).await
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    gate::{Admission, BlobRef, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, BlobRef, Record, Row, Shelf},
     registry::objects_of,
 };
 
@@ -115,7 +115,7 @@ pub(super) fn row_id(shelf: &Shelf, name: &str, number: u32) -> Vec<u8> {
 }
 
 /// All images of a name, oldest first.
-pub(super) async fn versions<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str) -> Result<Vec<Row<Image>>> {
+pub(super) async fn versions(cx: &Admission<'_>, shelf: &Shelf, name: &str) -> Result<Vec<Row<Image>>> {
     cx.all::<Image>(shelf, &shelf.name_id::<Image>(name)).await
 }
 
@@ -182,7 +182,7 @@ impl FromStr for Which {
 }
 
 /// The image that a reference means.
-pub(crate) async fn resolve<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, wanted: &ImageRef) -> Result<Image> {
+pub(crate) async fn resolve(cx: &Admission<'_>, shelf: &Shelf, wanted: &ImageRef) -> Result<Image> {
     let missing = || Error::not_found(format_args!("the image `{}`", wanted.name));
     let rows = versions(cx, shelf, &wanted.name).await?;
     let found = match &wanted.which {
@@ -194,8 +194,8 @@ pub(crate) async fn resolve<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, wanted: &Image
 }
 
 /// The image that was built last from a model version.
-pub(crate) async fn newest_of_model<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn newest_of_model(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     model: &str,
     version: u64,

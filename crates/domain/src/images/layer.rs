@@ -12,7 +12,7 @@ use seal::{Sha256, hex};
 use tar::{EntryType, Header};
 
 use crate::{
-    gate::{BlobRef, ByteStream, Cx, Op, Range, Shelf},
+    gate::{Admission, BlobRef, ByteStream, Range, Shelf},
     snapshots::{SnapshotFile, open_file},
 };
 
@@ -130,9 +130,9 @@ impl Plan {
     }
 
     /// The archive.
-    pub(super) fn stream<'a, O: Op>(
+    pub(super) fn stream<'a>(
         self,
-        cx: &'a Cx<'_, O>,
+        cx: &'a Admission<'_>,
         shelf: &'a Shelf,
     ) -> impl Stream<Item = Result<Bytes>> + Send + 'a {
         let end = stream::once(async { Ok(zeros(BLOCK.saturating_mul(2))) });
@@ -141,7 +141,7 @@ impl Plan {
     }
 
     /// The archive, for a reader who outlives the operation: every file is opened before it returns.
-    pub(super) async fn open<O: Op>(self, cx: &Cx<'_, O>, shelf: &Shelf) -> Result<ByteStream> {
+    pub(super) async fn open(self, cx: &Admission<'_>, shelf: &Shelf) -> Result<ByteStream> {
         let mut parts = Vec::with_capacity(self.entries.len());
         for (path, entry) in self.entries {
             parts.push(piece(cx, shelf, path, entry).await?);
@@ -163,7 +163,7 @@ impl Entry {
 }
 
 /// Header, content and padding of one entry.
-async fn piece<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, path: String, entry: Entry) -> Result<ByteStream> {
+async fn piece(cx: &Admission<'_>, shelf: &Shelf, path: String, entry: Entry) -> Result<ByteStream> {
     let length = entry.length();
     let head = header(&path, &entry)?;
     let content = match entry.content {

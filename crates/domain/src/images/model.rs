@@ -8,7 +8,7 @@ use kernel::{Action, Error, Kind, ResourceId, Result, RunId};
 
 use super::name::check_model_name;
 use crate::{
-    gate::{Changes, Cx, Happening, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Happening, Op, Row, Shelf},
     resources::workspace_shelf,
     tracking::{
         ModelSource, ModelVersion, NewModelVersion, RegisteredModel, Seen,
@@ -70,21 +70,21 @@ pub(crate) fn parse_version(id: &ResourceId) -> Result<(String, u64)> {
         .ok_or_else(|| Error::not_found(format_args!("the model version `{id}`")))
 }
 
-async fn find_model<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str) -> Result<Row<RegisteredModel>> {
+async fn find_model(cx: &Admission<'_>, shelf: &Shelf, name: &str) -> Result<Row<RegisteredModel>> {
     let row = cx.get::<RegisteredModel>(shelf, &shelf.name_id::<RegisteredModel>(name)).await?;
     row.ok_or_else(|| Error::not_found(format_args!("the model `{}`", name.chars().take(120).collect::<String>())))
 }
 
 /// All versions that are left, newest first.
-async fn versions_of<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, model: &RegisteredModel) -> Result<Vec<ModelVersion>> {
+async fn versions_of(cx: &Admission<'_>, shelf: &Shelf, model: &RegisteredModel) -> Result<Vec<ModelVersion>> {
     let rows = cx.all::<ModelVersion>(shelf, model.id.as_bytes()).await?;
     let mut versions: Vec<_> = rows.into_iter().map(|row| row.value).collect();
     versions.sort_by_key(|version| Reverse(version.version));
     Ok(versions)
 }
 
-async fn container<O: Op>(
-    cx: &Cx<'_, O>,
+async fn container(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &ResourceId,
     model: RegisteredModel,
@@ -95,8 +95,8 @@ async fn container<O: Op>(
     Ok(Some(ModelContainer { id, model, latest }))
 }
 
-async fn versioned<O: Op>(
-    cx: &Cx<'_, O>,
+async fn versioned(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     model: &ResourceId,
     name: &str,
@@ -217,7 +217,7 @@ impl Op for GetModelVersion {
     }
 }
 
-async fn show<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &ResourceId) -> Result<VersionedModel> {
+async fn show(cx: &Admission<'_>, shelf: &Shelf, id: &ResourceId) -> Result<VersionedModel> {
     let (model, name) = parse_model(id)?;
     let (_, number) = parse_version(id)?;
     let row = find_model(cx, shelf, &name).await?;

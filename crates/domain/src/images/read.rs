@@ -96,8 +96,8 @@ impl Op for GetImage {
     }
 }
 
-async fn find<O: Op>(
-    cx: &Cx<'_, O>,
+async fn find(
+    cx: &Admission<'_>,
     workspace: &ResourceId,
     name: String,
     version: Option<&str>,

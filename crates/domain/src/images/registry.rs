@@ -6,7 +6,7 @@ use kernel::{Error, Kind, ResourceId, Result, WorkspaceId};
 use uuid::Uuid;
 
 use crate::{
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Admission, Changes, Row, Shelf},
     governance::amend,
     resources::{
         Registry, Resource, ResourceType, SystemData, Workspace, companion_name, find, found_address, grant_registry,
@@ -26,7 +26,7 @@ pub(super) struct Home {
 }
 
 /// The registry of the workspace that is asked about, made when it has none.
-pub(super) async fn ensure<O: Op>(cx: &Cx<'_, O>) -> Result<Home> {
+pub(super) async fn ensure(cx: &Admission<'_>) -> Result<Home> {
     for _ in 0..ATTEMPTS {
         let (shelf, workspace) = workspace_shelf(cx, cx.scope()).await?;
         if let Some(id) = &workspace.value.properties.container_registry {
@@ -44,15 +44,15 @@ pub(super) async fn ensure<O: Op>(cx: &Cx<'_, O>) -> Result<Home> {
     Err(Error::new(Kind::Throttled, "the workspace changes too fast just now; try again"))
 }
 
-async fn home<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<Home> {
-    let (_, registry) = find::<Registry, _>(cx, id).await?;
+async fn home(cx: &Admission<'_>, id: &ResourceId) -> Result<Home> {
+    let (_, registry) = find::<Registry>(cx, id).await?;
     let guid = registry.value.guid;
     Ok(Home { guid, shelf: cx.shelf(guid).await? })
 }
 
 /// Adds the registry to `changes`, with what the workspace's identity may do there, and its id to the workspace.
-async fn make<O: Op>(
-    cx: &Cx<'_, O>,
+async fn make(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     mut workspace: Row<Resource<Workspace>>,
 ) -> Result<ResourceId> {
@@ -61,7 +61,7 @@ async fn make<O: Op>(
     let group = workspace.value.id.parent();
     let id = group.child(["providers", namespace, kind, &named]).map_err(|why| Error::invalid("name", why))?;
     let guid = Uuid::new_v4();
-    found_address::<Registry, _>(cx, &id, guid, changes).await?;
+    found_address::<Registry>(cx, &id, guid, changes).await?;
     let mut registry = Resource {
         id: id.clone(),
         guid,

@@ -3,7 +3,7 @@
 
 use kernel::{Error, PrincipalId, PrincipalKind, Result, Who};
 
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// Shorter names of people are in too many words.
 const SHORTEST: usize = 3;
@@ -15,7 +15,7 @@ const TELLING: usize = 6;
 ///
 /// # Errors
 /// `Invalid`, naming the field.
-pub(crate) fn admit_names<O: Op>(cx: &Cx<'_, O>, is_raised: bool, given: &[(&str, &str)]) -> Result<Vec<String>> {
+pub(crate) fn admit_names(cx: &Admission<'_>, is_raised: bool, given: &[(&str, &str)]) -> Result<Vec<String>> {
     let names = names_of_caller(cx);
     let telling = given.iter().filter(|(_, said)| is_telling(said, &names)).map(|(field, _)| *field);
     let fields: Vec<&str> = telling.collect();
@@ -31,12 +31,12 @@ pub(crate) fn admit_names<O: Op>(cx: &Cx<'_, O>, is_raised: bool, given: &[(&str
 }
 
 /// Whether a text holds the name of the caller.
-pub(crate) fn names_somebody<O: Op>(cx: &Cx<'_, O>, text: &str) -> bool {
+pub(crate) fn names_somebody(cx: &Admission<'_>, text: &str) -> bool {
     is_telling(text, &names_of_caller(cx))
 }
 
 /// The names of the person who asks, or on whose behalf a run does. Programs have no name that tells of a person.
-fn names_of_caller<O: Op>(cx: &Cx<'_, O>) -> Vec<String> {
+fn names_of_caller(cx: &Admission<'_>) -> Vec<String> {
     let identity = &cx.house().identity;
     let of = |id: PrincipalId| identity.name_of(id).filter(|_| identity.kind_of(id) == Some(PrincipalKind::User));
     match &cx.caller().who {

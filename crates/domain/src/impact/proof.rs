@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     compute::{Launch, LaunchState, SCRATCH_WALL, Work},
     diagnostics::{count_of, forget_of},
-    gate::{Changes, Cx, House, Op, Record, Row, Shelf, enter},
+    gate::{Admission, Changes, Cx, House, Op, Record, Row, Shelf, enter},
     resources::{Resource, Target, Workspace, collection, workspace_shelf},
 };
 
@@ -91,13 +91,13 @@ pub struct Impact {
 }
 
 /// Whether the proof of a workspace was ever begun.
-pub(super) async fn is_begun<O: Op>(cx: &Cx<'_, O>, guid: Uuid) -> Result<bool> {
+pub(super) async fn is_begun(cx: &Admission<'_>, guid: Uuid) -> Result<bool> {
     Ok(cx.get::<Proof>(cx.system(), guid.as_bytes()).await?.is_some())
 }
 
 /// Begins the proof of a workspace, once its row with `changes` is committed.
-pub(crate) async fn begin_proof<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn begin_proof(
+    cx: &Admission<'_>,
     workspace: &Resource<Workspace>,
     changes: &mut Changes,
 ) -> Result<()> {
@@ -119,7 +119,7 @@ pub(crate) async fn begin_proof<O: Op>(
 }
 
 /// Forgets the proof of a workspace that is gone for good, and what was collected of it.
-pub(crate) async fn forget<O: Op>(cx: &Cx<'_, O>, guid: Uuid, changes: &mut Changes) -> Result<()> {
+pub(crate) async fn forget(cx: &Admission<'_>, guid: Uuid, changes: &mut Changes) -> Result<()> {
     let system = cx.system();
     if let Some(row) = cx.get::<Proof>(system, guid.as_bytes()).await? {
         changes.delete(system, &row);
@@ -128,7 +128,7 @@ pub(crate) async fn forget<O: Op>(cx: &Cx<'_, O>, guid: Uuid, changes: &mut Chan
 }
 
 /// How a workspace stands. Looked at now, whatever the house found before.
-pub(super) async fn impact<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<Impact> {
+pub(super) async fn impact(cx: &Admission<'_>, id: &ResourceId) -> Result<Impact> {
     let (shelf, workspace) = workspace_shelf(cx, id).await?;
     let proof = cx.get::<Proof>(cx.system(), workspace.value.guid.as_bytes()).await?.map(|row| row.value);
     let (looked_through, mut findings) = look(cx, &shelf, &workspace.value).await?;
@@ -146,8 +146,8 @@ pub(super) async fn impact<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<Imp
 }
 
 /// Looks through nodes, whatever runs, and the outbox.
-async fn look<O: Op>(
-    cx: &Cx<'_, O>,
+async fn look(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &Resource<Workspace>,
 ) -> Result<(BTreeMap<&'static str, usize>, Vec<Finding>)> {
@@ -223,7 +223,7 @@ enum Standing {
     There { left: usize, kept: usize },
 }
 
-async fn standing<O: Op>(cx: &Cx<'_, O>, proof: &Proof) -> Result<Standing> {
+async fn standing(cx: &Admission<'_>, proof: &Proof) -> Result<Standing> {
     let (shelf, workspace) = match workspace_shelf(cx, &proof.workspace).await {
         Ok((shelf, row)) if row.value.guid == proof.guid => (shelf, row.value),
         Ok(_) => return Ok(Standing::Gone),

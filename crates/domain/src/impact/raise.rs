@@ -61,7 +61,7 @@ impl Op for RaiseImpact {
 
 impl RaiseImpact {
     async fn once(&self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (system, mut row) = find::<Workspace, _>(cx, &self.workspace).await?;
+        let (system, mut row) = find::<Workspace>(cx, &self.workspace).await?;
         // One that was raised before has its proof, unless that was lost while it rested: then it begins anew.
         if row.value.properties.hbi && proof::is_begun(cx, row.value.guid).await? {
             return Ok(());

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{WorkspaceNetwork, rules::stored};
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     identity::Network,
     resources::{Resource, Workspace, workspace_shelf},
 };
@@ -72,7 +72,7 @@ impl Connection {
 }
 
 /// The workspace of a connection's or collection's id, with its rules.
-async fn found<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<(Row<Resource<Workspace>>, Row<WorkspaceNetwork>)> {
+async fn found(cx: &Admission<'_>, id: &ResourceId) -> Result<(Row<Resource<Workspace>>, Row<WorkspaceNetwork>)> {
     let (_, workspace) = workspace_shelf(cx, id).await?;
     let rules = stored(cx, &workspace.value.id, workspace.value.guid.into()).await?;
     Ok((workspace, rules))

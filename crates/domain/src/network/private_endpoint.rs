@@ -14,7 +14,7 @@ use super::{
     virtual_network::{check_name, require_unchanged_in_use},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Row, Shelf},
     resources::{
         Precondition, PutResource, Resource, ResourceGroup, ResourceType, Workspace, Written, collection, find, row_id,
     },
@@ -87,7 +87,7 @@ impl Op for PutPrivateEndpoint {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        find::<ResourceGroup>(cx, &self.id.parent()).await?;
         if self.groups.iter().any(|group| !group.eq_ignore_ascii_case(WORKSPACE_GROUP)) {
             let why = format_args!("must be `{WORKSPACE_GROUP}`");
             return Err(Error::invalid("privateLinkServiceConnections.groupIds", why));
@@ -120,13 +120,13 @@ impl PutPrivateEndpoint {
     /// Takes its place in the subnet and asks the workspace, with `changes`.
     async fn connect(&self, cx: &Cx<'_, Self>, changes: &mut Changes) -> Result<PrivateEndpoint> {
         cx.require(&JOIN, &self.subnet).await?;
-        let (_, mut network) = find::<VirtualNetwork, _>(cx, &self.subnet.parent()).await?;
+        let (_, mut network) = find::<VirtualNetwork>(cx, &self.subnet.parent()).await?;
         let missing = || Error::not_found(format_args!("the resource `{}`", self.subnet));
         let subnet = network.value.properties.subnet_mut(self.subnet.name()).ok_or_else(missing)?;
         subnet.endpoints.push(self.id.clone());
         let prefixes = subnet.prefixes.clone();
         cx.require(&Workspace::READ, &self.workspace).await?;
-        let (_, workspace) = find::<Workspace, _>(cx, &self.workspace).await?;
+        let (_, workspace) = find::<Workspace>(cx, &self.workspace).await?;
         let mut rules = stored(cx, &workspace.value.id, workspace.value.guid.into()).await?;
         if rules.value.connections.len() >= MOST_CONNECTIONS {
             let why =
@@ -184,7 +184,7 @@ impl Op for DeletePrivateEndpoint {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (system, row) = find::<PrivateEndpoint, _>(cx, &self.id).await?;
+        let (system, row) = find::<PrivateEndpoint>(cx, &self.id).await?;
         let endpoint = &row.value.properties;
         let mut changes = Changes::new();
         changes.delete(&system, &row);
@@ -209,8 +209,8 @@ impl Op for DeletePrivateEndpoint {
 
 /// Removes the networks of a group that ends. Refused while private endpoints depend on them, or are in the group: they let
 /// somebody in somewhere.
-pub(crate) async fn remove_networks<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn remove_networks(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     group: &ResourceId,
     changes: &mut Changes,

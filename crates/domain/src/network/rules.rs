@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Connection;
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row},
+    gate::{Admission, Changes, Record, Row},
     identity::Network,
 };
 
@@ -115,8 +115,8 @@ fn parse(text: &str) -> std::result::Result<Network, &'static str> {
 }
 
 /// Changes the rules of a workspace with `changes`. Nothing is written when nothing is said.
-pub(crate) async fn change<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn change(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     scope: &ResourceId,
     workspace: WorkspaceId,
@@ -171,8 +171,8 @@ impl AccountNetworkRequest {
 }
 
 /// Changes the rules of a storage account with `changes`. Nothing is written when nothing is said.
-pub(crate) async fn change_account<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn change_account(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     scope: &ResourceId,
     account: uuid::Uuid,
@@ -193,7 +193,7 @@ pub(crate) async fn change_account<O: Op>(
 }
 
 /// Removes what is left of an earlier workspace of this name: one scope has one set of rules.
-pub(super) async fn displace<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &Row<WorkspaceNetwork>) -> Result<()> {
+pub(super) async fn displace(cx: &Admission<'_>, changes: &mut Changes, row: &Row<WorkspaceNetwork>) -> Result<()> {
     if row.version > 0 {
         return Ok(());
     }
@@ -206,8 +206,8 @@ pub(super) async fn displace<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: 
 }
 
 /// The stored rules, or fresh ones.
-pub(super) async fn stored<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn stored(
+    cx: &Admission<'_>,
     scope: &ResourceId,
     workspace: WorkspaceId,
 ) -> Result<Row<WorkspaceNetwork>> {
@@ -217,7 +217,7 @@ pub(super) async fn stored<O: Op>(
 }
 
 /// Forgets the rules of a workspace that ends.
-pub(crate) async fn forget<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, workspace: WorkspaceId) -> Result<()> {
+pub(crate) async fn forget(cx: &Admission<'_>, changes: &mut Changes, workspace: WorkspaceId) -> Result<()> {
     if let Some(row) = cx.get::<WorkspaceNetwork>(cx.system(), workspace.as_bytes()).await? {
         changes.delete(cx.system(), &row);
     }

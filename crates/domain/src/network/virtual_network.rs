@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::rules::parse_list;
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     governance::amend,
     identity::Network,
     resources::{Precondition, PutResource, Resource, ResourceGroup, ResourceType, Written, find, row_id},
@@ -154,7 +154,7 @@ impl Op for PutVirtualNetwork {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        find::<ResourceGroup>(cx, &self.id.parent()).await?;
         let system = cx.system();
         let present = cx.get::<Resource<VirtualNetwork>>(system, &row_id::<VirtualNetwork>(system, &self.id)).await?;
         // The row that is judged here is the one that is replaced: an endpoint put into a subnet meanwhile is not forgotten.
@@ -213,7 +213,7 @@ impl Op for DeleteVirtualNetwork {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (system, row) = find::<VirtualNetwork, _>(cx, &self.id).await?;
+        let (system, row) = find::<VirtualNetwork>(cx, &self.id).await?;
         require_unchanged_in_use(&row.value.properties.subnets, &[])?;
         let mut changes = Changes::new();
         changes.delete(&system, &row);
@@ -238,10 +238,7 @@ const DELETE_SUBNET: Action = Action::new("Microsoft.Network/virtualNetworks/sub
 /// A subnet, with the network that it is part of.
 pub type InNetwork = (Row<Resource<VirtualNetwork>>, Subnet);
 
-async fn rewrite<O: Op>(
-    cx: &Cx<'_, O>,
-    mut row: Row<Resource<VirtualNetwork>>,
-) -> Result<Row<Resource<VirtualNetwork>>> {
+async fn rewrite(cx: &Admission<'_>, mut row: Row<Resource<VirtualNetwork>>) -> Result<Row<Resource<VirtualNetwork>>> {
     row.value.properties.check(&row.value.id)?;
     row.value.system.touch(cx);
     amend(cx, &mut row.value, None)?;
@@ -263,7 +260,7 @@ impl Op for PutSubnet {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let (_, mut row) = find::<VirtualNetwork, _>(cx, &self.id.parent()).await?;
+        let (_, mut row) = find::<VirtualNetwork>(cx, &self.id.parent()).await?;
         let before = row.value.properties.subnets.clone();
         let request = SubnetRequest { name: self.id.name().to_owned(), prefixes: self.prefixes };
         let subnet = asked(&request, &before)?;
@@ -299,7 +296,7 @@ impl Op for DeleteSubnet {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (_, mut row) = find::<VirtualNetwork, _>(cx, &self.id.parent()).await?;
+        let (_, mut row) = find::<VirtualNetwork>(cx, &self.id.parent()).await?;
         let before = row.value.properties.subnets.clone();
         row.value.properties.subnets.retain(|subnet| !subnet.name.eq_ignore_ascii_case(self.id.name()));
         if row.value.properties.subnets.len() == before.len() {
@@ -327,7 +324,7 @@ impl Op for GetSubnet {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<InNetwork> {
-        let (_, row) = find::<VirtualNetwork, _>(cx, &self.id.parent()).await?;
+        let (_, row) = find::<VirtualNetwork>(cx, &self.id.parent()).await?;
         let found = row.value.properties.subnet(self.id.name()).cloned();
         let found = found.ok_or_else(|| Error::not_found(format_args!("the resource `{}`", self.id)))?;
         Ok((row, found))
@@ -351,6 +348,6 @@ impl Op for ListSubnets {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        Ok(find::<VirtualNetwork, _>(cx, &self.network).await?.1)
+        Ok(find::<VirtualNetwork>(cx, &self.network).await?.1)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Record, Row, Shelf},
     resources::workspace_shelf,
 };
 
@@ -69,8 +69,8 @@ impl Operation {
 }
 
 /// Begins an operation with `changes`, and makes room for it. Returns its id.
-pub(crate) async fn begin<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn begin(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     target: &ResourceId,
@@ -95,8 +95,8 @@ pub(crate) async fn begin<O: Op>(
 }
 
 /// Says with `changes` how far an operation is, where that is news. One that is gone or has ended stays as it is.
-pub(crate) async fn progress<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn progress(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     id: Uuid,
@@ -111,8 +111,8 @@ pub(crate) async fn progress<O: Op>(
 }
 
 /// Ends an operation with `changes`. One that is gone or has ended stays as it is.
-pub(crate) async fn end<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn end(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     id: Uuid,

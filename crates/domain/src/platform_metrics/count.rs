@@ -16,7 +16,7 @@ use super::{
     Dimensions, Metric,
     sheet::{Hour, Position, Standing, hour_id, hour_of, workspace_id},
 };
-use crate::gate::{Activity, Changes, Cx, Happening, House, Op, Outcome, Row, enter};
+use crate::gate::{Activity, Admission, Changes, Cx, Happening, House, Op, Outcome, Row, enter};
 
 /// Between two looks at the log.
 const LOOK: Duration = Duration::from_secs(1);
@@ -76,7 +76,7 @@ impl Op for CountRecords {
 ///
 /// # Errors
 /// `Unavailable` while a long log is counted for the first time.
-pub(super) async fn be_current<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
+pub(super) async fn be_current(cx: &Admission<'_>) -> Result<()> {
     match catch_up(cx).await? {
         true => Ok(()),
         false => Err(Error::new(Kind::Unavailable, "the activity log is still being counted; try again in a while")),
@@ -84,7 +84,7 @@ pub(super) async fn be_current<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
 }
 
 /// Counts at most so many steps; whether the log's end was reached. One counts, and others wait for it.
-async fn catch_up<O: Op>(cx: &Cx<'_, O>) -> Result<bool> {
+async fn catch_up(cx: &Admission<'_>) -> Result<bool> {
     let mut counted = cx.house().counted.lock().await;
     for _ in 0..STEPS {
         match step(cx, *counted).await {
@@ -99,7 +99,7 @@ async fn catch_up<O: Op>(cx: &Cx<'_, O>) -> Result<bool> {
 }
 
 /// Counts the next records; the one after the last that was looked at.
-async fn step<O: Op>(cx: &Cx<'_, O>, seen: u64) -> Result<u64> {
+async fn step(cx: &Admission<'_>, seen: u64) -> Result<u64> {
     let system = cx.system();
     let place = cx.get::<Position>(system, b"log").await?;
     let mut place = place.unwrap_or_else(|| Row::new(b"log".as_slice(), Position { next: 1 }));
@@ -138,13 +138,13 @@ fn purged(activity: &Activity) -> Option<ResourceId> {
 }
 
 /// The rows that a step changes.
-struct Tally<'a, 'c, O> {
-    cx: &'a Cx<'c, O>,
+struct Tally<'a, 'c> {
+    cx: &'a Admission<'c>,
     standings: BTreeMap<Vec<u8>, Row<Standing>>,
     hours: BTreeMap<Vec<u8>, Row<Hour>>,
 }
 
-impl<O: Op> Tally<'_, '_, O> {
+impl Tally<'_, '_> {
     /// Removes what was counted of a workspace.
     async fn forget(&mut self, workspace: &ResourceId, changes: &mut Changes) -> Result<()> {
         let system = self.cx.system();

@@ -12,7 +12,7 @@ use super::{
     sheet::{HOUR, Hour, MINUTE, Standing, hour_id, hour_of, workspace_id},
 };
 use crate::{
-    gate::{Cx, Op, Row},
+    gate::{Admission, Cx, Op, Row},
     resources::{Subscription, signed_in, workspace_shelf},
 };
 
@@ -97,7 +97,7 @@ impl Op for ReadMetrics {
 ///
 /// # Errors
 /// `Invalid` when the question is without sense or too large.
-pub(crate) async fn answer<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, question: &Question) -> Result<Vec<Series>> {
+pub(crate) async fn answer(cx: &Admission<'_>, workspace: &ResourceId, question: &Question) -> Result<Vec<Series>> {
     let frame = Frame::new(question, cx.now())?;
     frame.afford(question.metrics.len())?;
     let system = cx.system();

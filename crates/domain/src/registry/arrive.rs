@@ -210,7 +210,7 @@ pub(super) async fn admin_place(house: &House, key: &AdminKey) -> Result<Option<
 }
 
 /// Whose name and password these are.
-pub(super) async fn established<O: Op>(cx: &Cx<'_, O>, login: &Login) -> Result<Option<(Holder, Option<Arc<Claims>>)>> {
+pub(super) async fn established(cx: &Admission<'_>, login: &Login) -> Result<Option<(Holder, Option<Arc<Claims>>)>> {
     match login {
         Login::Client { id, secret } => {
             let found = prove_service_principal(cx, id, secret).await?;

@@ -187,7 +187,7 @@ impl Op for FindRegistries {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let rows = everywhere::<Registry, _>(cx).await?;
+        let rows = everywhere::<Registry>(cx).await?;
         Ok(rows.into_iter().map(|row| (row.value.id, row.value.guid)).collect())
     }
 }

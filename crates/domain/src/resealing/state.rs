@@ -6,7 +6,7 @@ use kernel::{ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::gate::{Changes, Cx, Op, Record};
+use crate::gate::{Admission, Changes, Record};
 
 /// A table's part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl Reseal {
 }
 
 /// Forgets it, with the workspace.
-pub(crate) async fn forget<O: Op>(cx: &Cx<'_, O>, workspace: Uuid, changes: &mut Changes) -> Result<()> {
+pub(crate) async fn forget(cx: &Admission<'_>, workspace: Uuid, changes: &mut Changes) -> Result<()> {
     if let Some(row) = cx.get::<Reseal>(cx.system(), workspace.as_bytes()).await? {
         changes.delete(cx.system(), &row);
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::state::Reseal;
 use crate::{
-    gate::{Changes, Cx, House, Op, Record, Row, Shelf, enter},
+    gate::{Admission, Changes, Cx, House, Op, Record, Row, Shelf, enter},
     operations::{self, Failure, Operation},
 };
 
@@ -69,7 +69,7 @@ impl Op for ResealPiece {
     }
 }
 
-async fn page<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str, row: &mut Row<Reseal>) -> Result<()> {
+async fn page(cx: &Admission<'_>, shelf: &Shelf, name: &str, row: &mut Row<Reseal>) -> Result<()> {
     let page = cx.reseal_page(shelf, name, (row.value.after.as_deref(), ROWS), row.value.to).await?;
     if let Some(table) = row.value.tables.get_mut(name) {
         table.seen = table.seen.saturating_add(page.seen);
@@ -91,7 +91,7 @@ async fn page<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str, row: &mut Row<Re
 }
 
 /// Says that all is sealed anew, or what was not.
-async fn end<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, mut row: Row<Reseal>) -> Result<()> {
+async fn end(cx: &Admission<'_>, shelf: &Shelf, mut row: Row<Reseal>) -> Result<()> {
     let unreadable = row.value.tables.values().map(|table| table.unreadable).fold(0, u64::saturating_add);
     row.value.sealed_at = Some(cx.now());
     let failure = (unreadable > 0).then(|| Failure {

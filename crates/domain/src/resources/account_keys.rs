@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Registry, Resource, ResourceType, StorageAccount, find, registry::require_admin_for_credentials};
-use crate::gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row};
+use crate::gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Record, Row};
 
 const ATTEMPTS: usize = 8;
 
@@ -115,11 +115,7 @@ fn fresh_value() -> Result<String> {
 }
 
 /// The keys of a resource. One from before there were keys gets them with `changes`.
-pub(super) async fn ensure<P: Keyed, O: Op>(
-    cx: &Cx<'_, O>,
-    of: Uuid,
-    changes: &mut Changes,
-) -> Result<Row<AccountKeys>> {
+pub(super) async fn ensure<P: Keyed>(cx: &Admission<'_>, of: Uuid, changes: &mut Changes) -> Result<Row<AccountKeys>> {
     if let Some(row) = cx.get::<AccountKeys>(cx.system(), of.as_bytes()).await? {
         return Ok(row);
     }
@@ -129,7 +125,7 @@ pub(super) async fn ensure<P: Keyed, O: Op>(
 }
 
 /// Removes the keys of a resource that goes.
-pub(super) async fn forget<O: Op>(cx: &Cx<'_, O>, of: Uuid, changes: &mut Changes) -> Result<()> {
+pub(super) async fn forget(cx: &Admission<'_>, of: Uuid, changes: &mut Changes) -> Result<()> {
     if let Some(row) = cx.get::<AccountKeys>(cx.system(), of.as_bytes()).await? {
         changes.delete(cx.system(), &row);
     }
@@ -161,10 +157,10 @@ impl<P: Keyed> Op for ListAccountKeys<P> {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         for _ in 0..ATTEMPTS {
-            let (_, row) = find::<P, _>(cx, &self.id).await?;
+            let (_, row) = find::<P>(cx, &self.id).await?;
             P::require_keys(&row.value)?;
             let mut changes = Changes::new();
-            let keys = ensure::<P, _>(cx, row.value.guid, &mut changes).await?;
+            let keys = ensure::<P>(cx, row.value.guid, &mut changes).await?;
             let done = if changes.is_empty() { Ok(()) } else { cx.commit(changes).await };
             match done {
                 Err(fault) if fault.kind() == Kind::Stale => {}
@@ -211,7 +207,7 @@ impl<P: Keyed> Op for RegenerateAccountKey<P> {
         };
         cx.note("key", name);
         for _ in 0..ATTEMPTS {
-            let (_, row) = find::<P, _>(cx, &self.id).await?;
+            let (_, row) = find::<P>(cx, &self.id).await?;
             P::require_keys(&row.value)?;
             let of = row.value.guid;
             let mut keys = match cx.get::<AccountKeys>(cx.system(), of.as_bytes()).await? {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Companion, KeyVault, Registry, Resource, ResourceType, StorageAccount, collection, companions::groups};
 use crate::{
     customer_keys::CustomerKey,
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Record, Row, Shelf},
 };
 
 /// Whose a name is.
@@ -31,7 +31,7 @@ fn row_id<P: ResourceType>(system: &Shelf, name: &str) -> Vec<u8> {
 }
 
 /// Who has a name.
-pub(super) async fn holder<P: Companion, O: Op>(cx: &Cx<'_, O>, name: &str) -> Result<Option<Row<Addressed>>> {
+pub(super) async fn holder<P: Companion>(cx: &Admission<'_>, name: &str) -> Result<Option<Row<Addressed>>> {
     if !P::HAS_ADDRESS {
         return Ok(None);
     }
@@ -40,18 +40,18 @@ pub(super) async fn holder<P: Companion, O: Op>(cx: &Cx<'_, O>, name: &str) -> R
 
 /// Gives a new resource its name and a shelf of its own, once `changes` are committed. `Conflict` when the name is taken; of two
 /// who take it at once, one finds its commit stale.
-pub(crate) async fn found<P: Companion, O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn found<P: Companion>(
+    cx: &Admission<'_>,
     id: &ResourceId,
     guid: Uuid,
     changes: &mut Changes,
 ) -> Result<()> {
-    found_held::<P, _>(cx, id, guid, None, changes).await
+    found_held::<P>(cx, id, guid, None, changes).await
 }
 
 /// The same, where a customer's key closes the shelf.
-pub(super) async fn found_held<P: Companion, O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn found_held<P: Companion>(
+    cx: &Admission<'_>,
     id: &ResourceId,
     guid: Uuid,
     key: Option<&CustomerKey>,
@@ -60,7 +60,7 @@ pub(super) async fn found_held<P: Companion, O: Op>(
     if !P::HAS_ADDRESS {
         return Ok(());
     }
-    if holder::<P, _>(cx, id.name()).await?.is_some() {
+    if holder::<P>(cx, id.name()).await?.is_some() {
         let why = format!("the name `{}` is already taken; it is part of an address, so choose another", id.name());
         return Err(Error::new(Kind::Conflict, why));
     }
@@ -73,12 +73,8 @@ pub(super) async fn found_held<P: Companion, O: Op>(
 }
 
 /// Frees the name of a resource that goes, and destroys its key: what it held cannot be read again.
-pub(super) async fn end<P: Companion, O: Op>(
-    cx: &Cx<'_, O>,
-    resource: &Resource<P>,
-    changes: &mut Changes,
-) -> Result<()> {
-    let held = holder::<P, _>(cx, resource.id.name()).await?;
+pub(super) async fn end<P: Companion>(cx: &Admission<'_>, resource: &Resource<P>, changes: &mut Changes) -> Result<()> {
+    let held = holder::<P>(cx, resource.id.name()).await?;
     // One that shares its name with another, from before names were one resource's alone, has neither.
     if let Some(row) = held.filter(|row| row.value.guid == resource.guid) {
         changes.delete(cx.system(), &row);
@@ -112,7 +108,7 @@ impl<P: Companion> Op for FindAddress<P> {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        Ok(holder::<P, _>(cx, &self.name).await?.map(|row| row.value))
+        Ok(holder::<P>(cx, &self.name).await?.map(|row| row.value))
     }
 }
 
@@ -133,9 +129,9 @@ impl Op for FoundAddresses {
         let mut changes = Changes::new();
         let mut names = BTreeSet::new();
         for group in groups(cx).await? {
-            found_below::<KeyVault, _>(cx, &group, &mut names, &mut changes).await?;
-            found_below::<StorageAccount, _>(cx, &group, &mut names, &mut changes).await?;
-            found_below::<Registry, _>(cx, &group, &mut names, &mut changes).await?;
+            found_below::<KeyVault>(cx, &group, &mut names, &mut changes).await?;
+            found_below::<StorageAccount>(cx, &group, &mut names, &mut changes).await?;
+            found_below::<Registry>(cx, &group, &mut names, &mut changes).await?;
         }
         let count = names.len();
         if count > 0 {
@@ -147,19 +143,19 @@ impl Op for FoundAddresses {
 }
 
 /// `names` are those that were given out in this run: there may have been two of one name.
-async fn found_below<P: Companion, O: Op>(
-    cx: &Cx<'_, O>,
+async fn found_below<P: Companion>(
+    cx: &Admission<'_>,
     group: &ResourceId,
     names: &mut BTreeSet<Vec<u8>>,
     changes: &mut Changes,
 ) -> Result<()> {
     for row in cx.all::<Resource<P>>(cx.system(), &collection::<P>(cx.system(), group)).await? {
         let (id, guid) = (&row.value.id, row.value.guid);
-        if holder::<P, _>(cx, id.name()).await?.is_some() {
+        if holder::<P>(cx, id.name()).await?.is_some() {
             continue;
         }
         if names.insert(row_id::<P>(cx.system(), id.name())) {
-            found::<P, _>(cx, id, guid, changes).await?;
+            found::<P>(cx, id, guid, changes).await?;
         } else {
             tracing::warn!(%id, "shares its name with another resource, and so has no address of its own");
         }

@@ -12,7 +12,7 @@ use super::{
     managed_identity::end_managed, row_id,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     network,
 };
 
@@ -140,14 +140,14 @@ impl<P: Companion> Op for PutCompanion<P> {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let system = cx.system();
-        let (_, group) = find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        let (_, group) = find::<ResourceGroup>(cx, &self.id.parent()).await?;
         let mut changes = Changes::new();
         let guid = Uuid::new_v4();
         let properties = match cx.get::<Resource<P>>(system, &row_id::<P>(system, &self.id)).await? {
             Some(row) => row.value.properties,
             None => {
                 P::check_name(self.id.name())?;
-                address::found::<P, _>(cx, &self.id, guid, &mut changes).await?;
+                address::found::<P>(cx, &self.id, guid, &mut changes).await?;
                 // A group that is deleted meanwhile makes this commit stale, and the reverse.
                 changes.put(system, &group)?;
                 P::fresh(cx.house().tenant().ok_or_else(|| Error::internal("a house without a tenant"))?)
@@ -189,11 +189,11 @@ impl<P> CheckCompanionName<P> {
 }
 
 impl<P: Companion> CheckCompanionName<P> {
-    pub(super) async fn answer<O: Op>(&self, cx: &Cx<'_, O>) -> Result<NameAnswer> {
+    pub(super) async fn answer(&self, cx: &Admission<'_>) -> Result<NameAnswer> {
         if let Err(why) = P::check_name(&self.name) {
             return Ok(NameAnswer::Unfit(why.public().to_owned()));
         }
-        let holder = address::holder::<P, _>(cx, &self.name).await?;
+        let holder = address::holder::<P>(cx, &self.name).await?;
         Ok(if holder.is_some() { NameAnswer::Taken } else { NameAnswer::Free })
     }
 }
@@ -211,7 +211,7 @@ impl Op for CheckCompanionName<StorageAccount> {
         if let Err(why) = StorageAccount::check_name(&self.name) {
             return Ok(NameAnswer::Unfit(why.public().to_owned()));
         }
-        let holder = address::holder::<StorageAccount, _>(cx, &self.name).await?;
+        let holder = address::holder::<StorageAccount>(cx, &self.name).await?;
         Ok(if holder.is_some() { NameAnswer::Taken } else { NameAnswer::Free })
     }
 }
@@ -229,13 +229,13 @@ impl Op for CheckCompanionName<KeyVault> {
         if let Err(why) = KeyVault::check_name(&self.name) {
             return Ok(NameAnswer::Unfit(why.public().to_owned()));
         }
-        let holder = address::holder::<KeyVault, _>(cx, &self.name).await?;
+        let holder = address::holder::<KeyVault>(cx, &self.name).await?;
         Ok(if holder.is_some() { NameAnswer::Taken } else { NameAnswer::Free })
     }
 }
 
 /// Every resource group there is.
-pub(super) async fn groups<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<ResourceId>> {
+pub(super) async fn groups(cx: &Admission<'_>) -> Result<Vec<ResourceId>> {
     let system = cx.system();
     let mut found = Vec::new();
     for subscription in cx.all::<Subscription>(system, b"").await? {
@@ -246,7 +246,7 @@ pub(super) async fn groups<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<ResourceId>> {
 }
 
 /// Every resource of a type that lies directly below a resource group.
-pub(crate) async fn everywhere<P: ResourceType, O: Op>(cx: &Cx<'_, O>) -> Result<Vec<Row<Resource<P>>>> {
+pub(crate) async fn everywhere<P: ResourceType>(cx: &Admission<'_>) -> Result<Vec<Row<Resource<P>>>> {
     let system = cx.system();
     let mut found = Vec::new();
     for group in groups(cx).await? {
@@ -256,7 +256,7 @@ pub(crate) async fn everywhere<P: ResourceType, O: Op>(cx: &Cx<'_, O>) -> Result
 }
 
 /// Every workspace there is.
-pub(super) async fn workspaces<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<Row<Resource<Workspace>>>> {
+pub(super) async fn workspaces(cx: &Admission<'_>) -> Result<Vec<Row<Resource<Workspace>>>> {
     let system = cx.system();
     let mut found = Vec::new();
     for group in groups(cx).await? {
@@ -290,7 +290,7 @@ impl<P: Companion> Op for DeleteCompanion<P> {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         refuse_managed(cx, &self.id).await?;
-        let (shelf, row) = find::<P, _>(cx, &self.id).await?;
+        let (shelf, row) = find::<P>(cx, &self.id).await?;
         let users = workspaces(cx).await?;
         if let Some(user) = users.iter().find(|user| P::of(&user.value.properties) == Some(&self.id)) {
             let name = user.value.id.name();

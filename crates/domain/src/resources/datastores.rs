@@ -137,7 +137,7 @@ impl Op for DeleteDatastore {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (shelf, row) = find::<Datastore, _>(cx, &self.id).await?;
+        let (shelf, row) = find::<Datastore>(cx, &self.id).await?;
         if row.value.properties.is_default {
             return Err(Error::new(
                 Kind::Conflict,
@@ -173,7 +173,7 @@ impl Op for ListDatastoreSecrets {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Secret<String>> {
         let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
-        let (_, row) = find::<Datastore, _>(cx, &self.id).await?;
+        let (_, row) = find::<Datastore>(cx, &self.id).await?;
         let (datastore, workspace) = (row.value.properties, workspace.value.properties);
         let writes = cx.may(&Datastore::WRITE, &self.id);
         if let Some(row) = cx.get::<DatastoreKey>(&shelf, row.value.guid.as_bytes()).await? {

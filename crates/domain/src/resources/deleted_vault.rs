@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     access::remove_within,
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
     governance::amend,
     network,
 };
@@ -43,7 +43,7 @@ fn deleted_id(system: &Shelf, name: &str) -> Vec<u8> {
 }
 
 /// The deleted vault that has this name, if one rests.
-pub(super) async fn resting<O: Op>(cx: &Cx<'_, O>, name: &str) -> Result<Option<Row<DeletedVault>>> {
+pub(super) async fn resting(cx: &Admission<'_>, name: &str) -> Result<Option<Row<DeletedVault>>> {
     cx.get::<DeletedVault>(cx.system(), &deleted_id(cx.system(), name)).await
 }
 
@@ -58,7 +58,7 @@ pub(super) fn rests(deleted: &DeletedVault) -> Error {
 }
 
 /// Lets a vault rest, with `changes`: its key with it, so that no door finds what it holds.
-async fn lay_to_rest<O: Op>(cx: &Cx<'_, O>, row: Row<Resource<KeyVault>>, changes: &mut Changes) -> Result<()> {
+async fn lay_to_rest(cx: &Admission<'_>, row: Row<Resource<KeyVault>>, changes: &mut Changes) -> Result<()> {
     let now = cx.now();
     let days = u32::from(row.value.properties.retention_days);
     let deleted =
@@ -71,7 +71,7 @@ async fn lay_to_rest<O: Op>(cx: &Cx<'_, O>, row: Row<Resource<KeyVault>>, change
 }
 
 /// Lets all vaults of a resource group rest that goes itself.
-pub(super) async fn rest_all<O: Op>(cx: &Cx<'_, O>, group: &ResourceId, changes: &mut Changes) -> Result<()> {
+pub(super) async fn rest_all(cx: &Admission<'_>, group: &ResourceId, changes: &mut Changes) -> Result<()> {
     for row in cx.all::<Resource<KeyVault>>(cx.system(), &collection::<KeyVault>(cx.system(), group)).await? {
         lay_to_rest(cx, row, changes).await?;
     }
@@ -101,7 +101,7 @@ impl Op for DeleteVault {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (_, row) = find::<KeyVault, _>(cx, &self.id).await?;
+        let (_, row) = find::<KeyVault>(cx, &self.id).await?;
         let is_user = |user: &Row<Resource<Workspace>>| KeyVault::of(&user.value.properties) == Some(&self.id);
         if let Some(user) = workspaces(cx).await?.iter().find(|user| is_user(user)) {
             let name = user.value.id.name();
@@ -118,9 +118,9 @@ impl Op for DeleteVault {
 ///
 /// # Errors
 /// `NotFound` when its resource group is gone.
-pub(super) async fn recover<O: Op>(cx: &Cx<'_, O>, deleted: Row<DeletedVault>) -> Result<Written<Resource<KeyVault>>> {
+pub(super) async fn recover(cx: &Admission<'_>, deleted: Row<DeletedVault>) -> Result<Written<Resource<KeyVault>>> {
     let mut vault = deleted.value.vault.clone();
-    let (system, group) = find::<ResourceGroup, _>(cx, &vault.id.parent()).await?;
+    let (system, group) = find::<ResourceGroup>(cx, &vault.id.parent()).await?;
     let mut changes = Changes::new();
     changes.put(&system, &group)?;
     changes.delete(&system, &deleted);
@@ -136,7 +136,7 @@ pub(super) async fn recover<O: Op>(cx: &Cx<'_, O>, deleted: Row<DeletedVault>) -
 }
 
 /// Destroys the key of a deleted vault: nothing that it held can be read again here. Backups of its objects open as long as the server's own keyring does.
-async fn purge<O: Op>(cx: &Cx<'_, O>, deleted: &Row<DeletedVault>) -> Result<()> {
+async fn purge(cx: &Admission<'_>, deleted: &Row<DeletedVault>) -> Result<()> {
     // Roles go with it, and their changes wait for one another.
     let _turn = cx.house().assigning.lock().await;
     let vault = &deleted.value.vault;
@@ -174,7 +174,7 @@ impl Op for ListDeletedVaults {
     }
 }
 
-async fn find_deleted<O: Op>(cx: &Cx<'_, O>, subscription: SubscriptionId, name: &str) -> Result<Row<DeletedVault>> {
+async fn find_deleted(cx: &Admission<'_>, subscription: SubscriptionId, name: &str) -> Result<Row<DeletedVault>> {
     let found = resting(cx, name).await?;
     let found = found.filter(|row| row.value.vault.id.subscription_id() == Some(subscription));
     found.ok_or_else(|| Error::not_found(format_args!("the deleted vault `{name}`")).coded("DeletedVaultNotFound"))

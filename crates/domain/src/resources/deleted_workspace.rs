@@ -22,7 +22,7 @@ use crate::{
     compute::{end_all_launches, wake},
     customer_keys::{CRYPTO_GRANT, CustomerKey},
     erasure::Asked,
-    gate::{Census, Changes, Cx, Guard, Guarded, House, Op, Record, RestingShelf, Row, Shelf},
+    gate::{Admission, Census, Changes, Cx, Guard, Guarded, House, Op, Record, RestingShelf, Row, Shelf},
     governance::amend,
     identity::{Member, end_managed_principals},
     scoring::remove_all_services,
@@ -66,7 +66,7 @@ fn deleted_id(system: &Shelf, id: &ResourceId) -> Vec<u8> {
 }
 
 /// The deleted workspace that has this name, if one rests.
-pub(super) async fn resting<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<Option<Row<DeletedWorkspace>>> {
+pub(super) async fn resting(cx: &Admission<'_>, id: &ResourceId) -> Result<Option<Row<DeletedWorkspace>>> {
     cx.get::<DeletedWorkspace>(cx.system(), &deleted_id(cx.system(), id)).await
 }
 
@@ -115,7 +115,7 @@ impl Op for DeleteWorkspace {
         let census = if self.purge { self.census(cx).await? } else { Census::new() };
         if self.keep
             && !self.purge
-            && let Ok((_, row)) = find::<Workspace, _>(cx, &self.id).await
+            && let Ok((_, row)) = find::<Workspace>(cx, &self.id).await
         {
             // Whoever holds its key is asked before the turn: nobody else waits for that. What is said is remembered, a no too.
             drop(cx.shelf(row.value.guid).await);
@@ -134,7 +134,7 @@ impl Op for DeleteWorkspace {
 impl DeleteWorkspace {
     /// What lies under the key that goes; nothing when there is no such workspace.
     async fn census(&self, cx: &Cx<'_, Self>) -> Result<Census> {
-        let guid = match find::<Workspace, _>(cx, &self.id).await {
+        let guid = match find::<Workspace>(cx, &self.id).await {
             Err(fault) if fault.kind() == Kind::NotFound => {
                 resting(cx, &self.id).await?.map(|deleted| deleted.value.workspace.guid)
             }
@@ -147,7 +147,7 @@ impl DeleteWorkspace {
     }
 
     async fn once(&self, cx: &Cx<'_, Self>, census: &Census) -> Result<()> {
-        let (system, row) = match find::<Workspace, _>(cx, &self.id).await {
+        let (system, row) = match find::<Workspace>(cx, &self.id).await {
             Err(fault) if fault.kind() == Kind::NotFound => {
                 return match resting(cx, &self.id).await? {
                     Some(deleted) if self.purge => purge(cx, &deleted, Asked::of(cx), census.clone()).await,
@@ -177,13 +177,13 @@ impl DeleteWorkspace {
 
 /// Writes the group unchanged. Whatever makes or ends a workspace of some name does, so that of two such changes that were
 /// decided on one picture the second is refused as stale.
-pub(super) async fn hold_group<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, changes: &mut Changes) -> Result<()> {
-    let (system, group) = find::<ResourceGroup, _>(cx, &workspace.parent()).await?;
+pub(super) async fn hold_group(cx: &Admission<'_>, workspace: &ResourceId, changes: &mut Changes) -> Result<()> {
+    let (system, group) = find::<ResourceGroup>(cx, &workspace.parent()).await?;
     changes.put(&system, &group)?;
     Ok(())
 }
 
-async fn lay_to_rest<O: Op>(cx: &Cx<'_, O>, workspace: Resource<Workspace>, changes: &mut Changes) -> Result<()> {
+async fn lay_to_rest(cx: &Admission<'_>, workspace: Resource<Workspace>, changes: &mut Changes) -> Result<()> {
     let guid = WorkspaceId::from(workspace.guid);
     let shelf = cx.shelf(guid).await?;
     end_all_launches(cx, &shelf, changes, "the workspace was deleted").await?;
@@ -210,8 +210,8 @@ async fn lay_to_rest<O: Op>(cx: &Cx<'_, O>, workspace: Resource<Workspace>, chan
 }
 
 /// Takes the targets their identities, and removes those that did not come with the workspace. Returns the principals that end.
-async fn end_targets<O: Op>(
-    cx: &Cx<'_, O>,
+async fn end_targets(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &ResourceId,
     changes: &mut Changes,
@@ -230,8 +230,8 @@ async fn end_targets<O: Op>(
 }
 
 /// The workspace's own identity does nothing while it rests. Says whether it was disabled before.
-async fn set_disabled<O: Op>(
-    cx: &Cx<'_, O>,
+async fn set_disabled(
+    cx: &Admission<'_>,
     identity: PrincipalId,
     is_disabled: bool,
     changes: &mut Changes,
@@ -247,19 +247,19 @@ async fn set_disabled<O: Op>(
 ///
 /// # Errors
 /// `Conflict` when a companion is gone; why its keyring could not be opened.
-pub(super) async fn recover<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn recover(
+    cx: &Admission<'_>,
     deleted: Row<DeletedWorkspace>,
     opened: Result<RestingShelf>,
     changes: &mut Changes,
 ) -> Result<Row<Resource<Workspace>>> {
     let mut workspace = deleted.value.workspace.clone();
     let properties = &workspace.properties;
-    require_companion::<StorageAccount, _>(cx, &properties.storage_account, changes).await?;
-    require_companion::<KeyVault, _>(cx, &properties.key_vault, changes).await?;
-    require_companion::<Telemetry, _>(cx, &properties.application_insights, changes).await?;
+    require_companion::<StorageAccount>(cx, &properties.storage_account, changes).await?;
+    require_companion::<KeyVault>(cx, &properties.key_vault, changes).await?;
+    require_companion::<Telemetry>(cx, &properties.application_insights, changes).await?;
     if let Some(registry) = &properties.container_registry {
-        require_companion::<Registry, _>(cx, registry, changes).await?;
+        require_companion::<Registry>(cx, registry, changes).await?;
     }
     require_right_to_keys(cx, &workspace).await?;
     changes.delete(cx.system(), &deleted);
@@ -280,12 +280,8 @@ pub(super) async fn recover<O: Op>(
 }
 
 /// Writes the companion unchanged: one that is deleted meanwhile makes the recovery stale.
-async fn require_companion<P: ResourceType, O: Op>(
-    cx: &Cx<'_, O>,
-    id: &ResourceId,
-    changes: &mut Changes,
-) -> Result<()> {
-    match find::<P, _>(cx, id).await {
+async fn require_companion<P: ResourceType>(cx: &Admission<'_>, id: &ResourceId, changes: &mut Changes) -> Result<()> {
+    match find::<P>(cx, id).await {
         Err(fault) if fault.kind() == Kind::NotFound => {
             let why = format!("the workspace cannot be recovered without its `{id}`; create that first");
             Err(Error::new(Kind::Conflict, why))
@@ -323,7 +319,7 @@ impl Op for ListDeletedWorkspaces {
 }
 
 /// Those within a subscription or a resource group.
-pub(super) async fn resting_within<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<Vec<Row<DeletedWorkspace>>> {
+pub(super) async fn resting_within(cx: &Admission<'_>, scope: &ResourceId) -> Result<Vec<Row<DeletedWorkspace>>> {
     let system = cx.system();
     let mut rows = cx.all::<DeletedWorkspace>(system, &of_subscription(system, scope)).await?;
     rows.retain(|row| row.value.workspace.id.is_within(scope));

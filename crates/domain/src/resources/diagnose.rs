@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     access::RoleDefinition,
-    gate::{Cx, Op, Shelf},
+    gate::{Admission, Cx, Op, Shelf},
 };
 
 /// What a finding is about; the groups of Azure's answer. Routes, security groups and names are a virtual network's, which a workspace
@@ -73,20 +73,20 @@ impl Op for DiagnoseWorkspace {
     }
 }
 
-async fn companions<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<Vec<Trouble>> {
+async fn companions(cx: &Admission<'_>, workspace: &Resource<Workspace>) -> Result<Vec<Trouble>> {
     let named = &workspace.properties;
     let mut found = Vec::new();
-    found.extend(missing::<StorageAccount, _>(cx, Topic::StorageAccount, &named.storage_account).await?);
-    found.extend(missing::<KeyVault, _>(cx, Topic::KeyVault, &named.key_vault).await?);
-    found.extend(missing::<Telemetry, _>(cx, Topic::ApplicationInsights, &named.application_insights).await?);
+    found.extend(missing::<StorageAccount>(cx, Topic::StorageAccount, &named.storage_account).await?);
+    found.extend(missing::<KeyVault>(cx, Topic::KeyVault, &named.key_vault).await?);
+    found.extend(missing::<Telemetry>(cx, Topic::ApplicationInsights, &named.application_insights).await?);
     if let Some(registry) = &named.container_registry {
-        found.extend(missing::<Registry, _>(cx, Topic::ContainerRegistry, registry).await?);
+        found.extend(missing::<Registry>(cx, Topic::ContainerRegistry, registry).await?);
     }
     Ok(found)
 }
 
-async fn missing<P: ResourceType, O: Op>(cx: &Cx<'_, O>, topic: Topic, id: &ResourceId) -> Result<Option<Trouble>> {
-    match find::<P, _>(cx, id).await {
+async fn missing<P: ResourceType>(cx: &Admission<'_>, topic: Topic, id: &ResourceId) -> Result<Option<Trouble>> {
+    match find::<P>(cx, id).await {
         Err(fault) if fault.kind() == Kind::NotFound => {
             let message = format!("`{id}` is not there; create it again");
             Ok(Some(Trouble { topic, code: "ResourceNotFound", is_error: true, message }))
@@ -95,7 +95,7 @@ async fn missing<P: ResourceType, O: Op>(cx: &Cx<'_, O>, topic: Topic, id: &Reso
     }
 }
 
-async fn keys<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &Resource<Workspace>) -> Result<Option<Trouble>> {
+async fn keys(cx: &Admission<'_>, shelf: &Shelf, workspace: &Resource<Workspace>) -> Result<Option<Trouble>> {
     if workspace_keys::are_present(cx, shelf, &workspace.properties).await? {
         return Ok(None);
     }
@@ -107,7 +107,7 @@ async fn keys<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &Resource<Workspa
 }
 
 /// Whether the identity holds a grant, and nothing denies what it allows.
-fn judge<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, grant: &Grant) -> Option<Trouble> {
+fn judge(cx: &Admission<'_>, workspace: &Resource<Workspace>, grant: &Grant) -> Option<Trouble> {
     let identity = workspace.properties.identity;
     let (name, scope) = (workspace.id.name(), &grant.scope);
     let role = RoleDefinition::built_in(grant.role).map_or("", |role| role.role_name.as_str());
@@ -132,7 +132,7 @@ fn judge<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, grant: &Grant) 
     Some(Trouble { topic: Topic::ResourceLock, code: "Denied", is_error: true, message })
 }
 
-fn identity<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Option<Trouble> {
+fn identity(cx: &Admission<'_>, workspace: &Resource<Workspace>) -> Option<Trouble> {
     let identity = workspace.properties.identity;
     let is_there = cx.house().identity.kind_of(identity).is_some() && !cx.house().identity.is_disabled(identity);
     let message = format!("the identity `{identity}` of the workspace is disabled or gone");

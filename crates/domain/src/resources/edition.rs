@@ -4,7 +4,7 @@ use kernel::{Action, Class, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Resource, Workspace};
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// A workspace's edition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl std::str::FromStr for Edition {
 }
 
 /// Refuses whoever may not upgrade, and every way back.
-pub(super) async fn require_change<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, to: Edition) -> Result<()> {
+pub(super) async fn require_change(cx: &Admission<'_>, workspace: &Resource<Workspace>, to: Edition) -> Result<()> {
     match (workspace.properties.edition, to) {
         (Edition::Basic, Edition::Basic) | (Edition::Enterprise, Edition::Enterprise) => Ok(()),
         (Edition::Basic, Edition::Enterprise) => {

@@ -12,14 +12,14 @@ use crate::{
     access::forget_requests_within,
     delivery::{end_settings, end_subscriptions},
     erasure::{Asked, tell},
-    gate::{Census, Changes, Cx, ForgottenKey, Op, Row},
+    gate::{Admission, Census, Changes, Cx, ForgottenKey, Op, Row},
     impact, network, resealing,
     tracking::webhooks::end_webhooks,
 };
 
 /// Purges a workspace that rests.
-pub(super) async fn purge<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn purge(
+    cx: &Admission<'_>,
     deleted: &Row<DeletedWorkspace>,
     asked: Asked,
     census: Census,
@@ -32,8 +32,8 @@ pub(super) async fn purge<O: Op>(
 }
 
 /// Destroys the key, the identities, and the access that was given there; says so in a certificate.
-pub(super) async fn forget<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn forget(
+    cx: &Admission<'_>,
     workspace: &Resource<Workspace>,
     asked: Asked,
     census: Census,
@@ -43,7 +43,7 @@ pub(super) async fn forget<O: Op>(
     tell(cx, (&workspace.id, workspace.guid), asked, (key, census), changes).await
 }
 
-async fn end<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes: &mut Changes) -> Result<ForgottenKey> {
+async fn end(cx: &Admission<'_>, workspace: &Resource<Workspace>, changes: &mut Changes) -> Result<ForgottenKey> {
     let guid = WorkspaceId::from(workspace.guid);
     let key = cx.forget_shelf(guid, changes).await?;
     end_managed(cx, changes, &workspace.id).await?;
@@ -62,7 +62,7 @@ async fn end<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes: &m
 
 /// Ends a workspace that was erased before and is back with an older backup, whether it lives or rests there. Whether it was
 /// there. Whoever asks holds `assigning` and commits.
-pub(crate) async fn erase_again<O: Op>(cx: &Cx<'_, O>, guid: Uuid, changes: &mut Changes) -> Result<bool> {
+pub(crate) async fn erase_again(cx: &Admission<'_>, guid: Uuid, changes: &mut Changes) -> Result<bool> {
     let resting = cx.all::<DeletedWorkspace>(cx.system(), b"").await?;
     let found = match resting.into_iter().find(|row| row.value.workspace.guid == guid) {
         Some(row) => {

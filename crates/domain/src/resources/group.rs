@@ -16,7 +16,7 @@ use super::{
 use crate::{
     alerts::{ActionGroup, MetricAlert, end_receivers},
     deployments::forget_deployments,
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Shelf},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Shelf},
     network::{self, remove_networks},
 };
 
@@ -107,7 +107,7 @@ impl Op for DeleteResourceGroup {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         refuse_managed(cx, &self.id).await?;
-        let (shelf, row) = find::<ResourceGroup, _>(cx, &self.id).await?;
+        let (shelf, row) = find::<ResourceGroup>(cx, &self.id).await?;
         let workspaces = cx.all::<Resource<Workspace>>(&shelf, &collection::<Workspace>(&shelf, &self.id)).await?;
         if let Some(first) = workspaces.first() {
             let why = format!("the resource group holds the workspace `{}`; delete it first", first.value.id.name());
@@ -121,27 +121,27 @@ impl Op for DeleteResourceGroup {
         require_unused(cx, &self.id).await?;
         let mut changes = Changes::new();
         changes.delete(&shelf, &row);
-        remove_companions::<StorageAccount, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_companions::<StorageAccount>(cx, &shelf, &self.id, &mut changes).await?;
         rest_all(cx, &self.id, &mut changes).await?;
-        remove_companions::<Telemetry, _>(cx, &shelf, &self.id, &mut changes).await?;
-        remove_all::<LogStore, _>(cx, &shelf, &self.id, &mut changes).await?;
-        remove_companions::<Registry, _>(cx, &shelf, &self.id, &mut changes).await?;
-        remove_all::<MetricAlert, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_companions::<Telemetry>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_all::<LogStore>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_companions::<Registry>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_all::<MetricAlert>(cx, &shelf, &self.id, &mut changes).await?;
         for row in cx.all::<Resource<ActionGroup>>(&shelf, &collection::<ActionGroup>(&shelf, &self.id)).await? {
             end_receivers(cx, &mut changes, &row.value.id).await?;
             changes.delete(&shelf, &row);
         }
         forget_deployments(cx, &self.id, &mut changes).await?;
         remove_networks(cx, &shelf, &self.id, &mut changes).await?;
-        remove_all::<UserAssignedIdentity, _>(cx, &shelf, &self.id, &mut changes).await?;
+        remove_all::<UserAssignedIdentity>(cx, &shelf, &self.id, &mut changes).await?;
         end_managed(cx, &mut changes, &self.id).await?;
         cx.require_contents(&self.id).await?;
         cx.commit(changes).await
     }
 }
 
-async fn remove_companions<P: Companion, O: Op>(
-    cx: &Cx<'_, O>,
+async fn remove_companions<P: Companion>(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     parent: &ResourceId,
     changes: &mut Changes,
@@ -155,8 +155,8 @@ async fn remove_companions<P: Companion, O: Op>(
     Ok(())
 }
 
-async fn remove_all<P: ResourceType, O: Op>(
-    cx: &Cx<'_, O>,
+async fn remove_all<P: ResourceType>(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     parent: &ResourceId,
     changes: &mut Changes,
@@ -168,7 +168,7 @@ async fn remove_all<P: ResourceType, O: Op>(
 }
 
 /// Refuses while a workspace of another group uses a companion in this one.
-async fn require_unused<O: Op>(cx: &Cx<'_, O>, group: &ResourceId) -> Result<()> {
+async fn require_unused(cx: &Admission<'_>, group: &ResourceId) -> Result<()> {
     for user in workspaces(cx).await? {
         let used = &user.value.properties;
         let ids = [StorageAccount::of(used), KeyVault::of(used), Telemetry::of(used), Registry::of(used)];

@@ -14,7 +14,7 @@ use super::{
     signed_in,
 };
 use crate::{
-    gate::{Cx, Op, Row},
+    gate::{Admission, Cx, Op, Row},
     network::{PrivateEndpoint, VirtualNetwork},
 };
 
@@ -55,7 +55,7 @@ impl Op for ListGroupInventory {
             add_managed(&workspace, &mut items)?;
             return Ok(items);
         }
-        let (_, group) = find::<ResourceGroup, _>(cx, &self.group).await?;
+        let (_, group) = find::<ResourceGroup>(cx, &self.group).await?;
         add_all(cx, &group.value.id, &mut items).await?;
         items.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(items)
@@ -122,7 +122,7 @@ impl<P: ResourceType> Op for ListInSubscription<P> {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let mut found = Vec::new();
         for group in groups(cx, self.subscription).await? {
-            found.extend(readable::<P, _>(cx, &group).await?);
+            found.extend(readable::<P>(cx, &group).await?);
         }
         found.sort_by(|a, b| a.value.id.cmp(&b.value.id));
         Ok(found)
@@ -155,26 +155,26 @@ impl Op for ListProviders {
     }
 }
 
-async fn groups<O: Op>(cx: &Cx<'_, O>, subscription: SubscriptionId) -> Result<Vec<ResourceId>> {
+async fn groups(cx: &Admission<'_>, subscription: SubscriptionId) -> Result<Vec<ResourceId>> {
     let system = cx.system();
     let all = collection::<ResourceGroup>(system, &ResourceId::subscription(subscription));
     let rows = cx.all::<Resource<ResourceGroup>>(system, &all).await?;
     Ok(rows.into_iter().map(|row| row.value.id).collect())
 }
 
-async fn readable<P: ResourceType, O: Op>(cx: &Cx<'_, O>, group: &ResourceId) -> Result<Vec<Row<Resource<P>>>> {
+async fn readable<P: ResourceType>(cx: &Admission<'_>, group: &ResourceId) -> Result<Vec<Row<Resource<P>>>> {
     let system = cx.system();
     let mut rows = cx.all::<Resource<P>>(system, &collection::<P>(system, group)).await?;
     rows.retain(|row| cx.may(&P::READ, &row.value.id));
     Ok(rows)
 }
 
-async fn add<P: ResourceType, O: Op>(cx: &Cx<'_, O>, group: &ResourceId, items: &mut Vec<Item>) -> Result<()> {
+async fn add<P: ResourceType>(cx: &Admission<'_>, group: &ResourceId, items: &mut Vec<Item>) -> Result<()> {
     let item = |row: Row<Resource<P>>| {
         let Resource { id, location, tags, system, .. } = row.value;
         Item { id, kind: P::TYPE, location, tags, system }
     };
-    items.extend(readable::<P, _>(cx, group).await?.into_iter().map(item));
+    items.extend(readable::<P>(cx, group).await?.into_iter().map(item));
     Ok(())
 }
 
@@ -191,14 +191,14 @@ fn add_managed(workspace: &Resource<Workspace>, items: &mut Vec<Item>) -> Result
     Ok(())
 }
 
-async fn add_all<O: Op>(cx: &Cx<'_, O>, group: &ResourceId, items: &mut Vec<Item>) -> Result<()> {
-    add::<Workspace, _>(cx, group, items).await?;
-    add::<KeyVault, _>(cx, group, items).await?;
-    add::<StorageAccount, _>(cx, group, items).await?;
-    add::<Registry, _>(cx, group, items).await?;
-    add::<Telemetry, _>(cx, group, items).await?;
-    add::<LogStore, _>(cx, group, items).await?;
-    add::<UserAssignedIdentity, _>(cx, group, items).await?;
-    add::<VirtualNetwork, _>(cx, group, items).await?;
-    add::<PrivateEndpoint, _>(cx, group, items).await
+async fn add_all(cx: &Admission<'_>, group: &ResourceId, items: &mut Vec<Item>) -> Result<()> {
+    add::<Workspace>(cx, group, items).await?;
+    add::<KeyVault>(cx, group, items).await?;
+    add::<StorageAccount>(cx, group, items).await?;
+    add::<Registry>(cx, group, items).await?;
+    add::<Telemetry>(cx, group, items).await?;
+    add::<LogStore>(cx, group, items).await?;
+    add::<UserAssignedIdentity>(cx, group, items).await?;
+    add::<VirtualNetwork>(cx, group, items).await?;
+    add::<PrivateEndpoint>(cx, group, items).await
 }

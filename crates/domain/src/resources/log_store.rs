@@ -49,7 +49,7 @@ impl Op for PutLogStore {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        find::<ResourceGroup>(cx, &self.id.parent()).await?;
         let system = cx.system();
         let present = cx.get::<Resource<LogStore>>(system, &row_id::<LogStore>(system, &self.id)).await?;
         let fresh = || LogStore { customer: Uuid::new_v4() };

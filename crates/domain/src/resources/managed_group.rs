@@ -143,7 +143,7 @@ impl Op for GetGroup {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Group> {
-        match find::<ResourceGroup, _>(cx, &self.id).await {
+        match find::<ResourceGroup>(cx, &self.id).await {
             Ok((_, row)) => Ok(Group { row, managed_by: None }),
             Err(fault) if fault.kind() == Kind::NotFound => {
                 let manager = manager_of(cx, &self.id).await?.ok_or(fault)?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Precondition, PutResource, Resource, ResourceGroup, ResourceType, Target, Written, find, row_id};
 use crate::{
     access::{remove_of_managed, remove_within},
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     governance::amend,
     identity::{Member, end_managed_principals, require_room},
 };
@@ -106,8 +106,8 @@ pub struct SystemIdentity {
 }
 
 /// A fresh principal for something that is no person and has no credential.
-pub(super) fn add_managed<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) fn add_managed(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     name: &str,
     of: &ResourceId,
@@ -131,7 +131,7 @@ pub(super) fn add_managed<O: Op>(
 
 /// Ends the managed principals of whatever lies within a scope, with their roles and those assigned there: their tokens are
 /// refused once `changes` are committed.
-pub(super) async fn end_managed<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, within: &ResourceId) -> Result<()> {
+pub(super) async fn end_managed(cx: &Admission<'_>, changes: &mut Changes, within: &ResourceId) -> Result<()> {
     let ended = cx.house().identity.managed_within(within);
     end_managed_principals(cx, changes, &ended).await?;
     remove_within(cx, std::slice::from_ref(within), &ended, changes).await
@@ -158,7 +158,7 @@ impl Op for PutUserAssignedIdentity {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        find::<ResourceGroup>(cx, &self.id.parent()).await?;
         let system = cx.system();
         let row = row_id::<UserAssignedIdentity>(system, &self.id);
         let mut changes = Changes::new();
@@ -193,7 +193,7 @@ impl Op for DeleteUserAssignedIdentity {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (shelf, row) = find::<UserAssignedIdentity, _>(cx, &self.id).await?;
+        let (shelf, row) = find::<UserAssignedIdentity>(cx, &self.id).await?;
         let mut changes = Changes::new();
         changes.delete(&shelf, &row);
         end_managed(cx, &mut changes, &self.id).await?;
@@ -226,7 +226,7 @@ impl Op for UpdateTarget {
             let why = format_args!("a target has at most {MOST_OF_A_TARGET} of them");
             return Err(Error::invalid("identity.userAssignedIdentities", why));
         }
-        let (shelf, mut row) = find::<Target, _>(cx, &self.id).await?;
+        let (shelf, mut row) = find::<Target>(cx, &self.id).await?;
         let mut user_assigned: Vec<HandedIdentity> = Vec::new();
         for id in &self.user_assigned {
             let Resource { id, properties, .. } = assignable(cx, id, "identity.userAssignedIdentities").await?;
@@ -265,8 +265,8 @@ impl Op for UpdateTarget {
 }
 
 /// A user-assigned identity that the caller may hand to something. One the caller may not see is as good as none.
-pub(crate) async fn assignable<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn assignable(
+    cx: &Admission<'_>,
     id: &ResourceId,
     field: &str,
 ) -> Result<Resource<UserAssignedIdentity>> {
@@ -274,7 +274,7 @@ pub(crate) async fn assignable<O: Op>(
     if id.value_of("userAssignedIdentities").is_none() || !cx.may(&UserAssignedIdentity::READ, id) {
         return Err(missing());
     }
-    let found = match find::<UserAssignedIdentity, _>(cx, id).await {
+    let found = match find::<UserAssignedIdentity>(cx, id).await {
         Ok((_, row)) => row.value,
         Err(fault) if fault.kind() == Kind::NotFound => return Err(missing()),
         Err(fault) => return Err(fault),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Edition, Resource, Workspace, companions::workspaces, find, throughput::MOST_THROUGHPUT};
 use crate::{
     compute::{JOBS_AT_ONCE, running_jobs},
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Record, Row, Shelf},
 };
 
 /// The family of the server's own target.
@@ -204,7 +204,7 @@ impl UpdateQuotas {
         if !id.is_within(&self.scope()) || id.workspace().as_ref() != Some(id) {
             return Err(missing());
         }
-        let found = match find::<Workspace, _>(cx, id).await {
+        let found = match find::<Workspace>(cx, id).await {
             Err(fault) if fault.kind() == Kind::NotFound => return Err(missing()),
             found => found?.1.value,
         };
@@ -235,7 +235,7 @@ impl Op for ListQuotas {
     }
 }
 
-async fn quotas_at<O: Op>(cx: &Cx<'_, O>, subscription: SubscriptionId, location: &str) -> Result<Vec<Quota>> {
+async fn quotas_at(cx: &Admission<'_>, subscription: SubscriptionId, location: &str) -> Result<Vec<Quota>> {
     let system = cx.system();
     let rows = cx.all::<Quota>(system, &of_subscription(system, subscription)).await?;
     let mut found: Vec<Quota> = rows.into_iter().map(|row| row.value).collect();
@@ -292,8 +292,8 @@ impl Op for ListUsages {
 }
 
 /// How many request units a second a workspace itself, if that is said, and all of its subscription at that place may have.
-pub(super) async fn request_units<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn request_units(
+    cx: &Admission<'_>,
     subscription: SubscriptionId,
     workspace: &ResourceId,
     location: &str,
@@ -308,13 +308,13 @@ pub(super) async fn request_units<O: Op>(
 }
 
 /// All quotas of the server's own target.
-pub(crate) async fn local_quotas<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<Quota>> {
+pub(crate) async fn local_quotas(cx: &Admission<'_>) -> Result<Vec<Quota>> {
     let rows = cx.all::<Quota>(cx.system(), b"").await?;
     Ok(rows.into_iter().map(|row| row.value).filter(|quota| quota.family.eq_ignore_ascii_case(LOCAL)).collect())
 }
 
 /// Removes the quotas of a workspace that is purged: a later one of the same name has none of them.
-pub(super) async fn forget<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId, changes: &mut Changes) -> Result<()> {
+pub(super) async fn forget(cx: &Admission<'_>, workspace: &ResourceId, changes: &mut Changes) -> Result<()> {
     let Some(subscription) = workspace.subscription_id() else { return Ok(()) };
     for row in cx.all::<Quota>(cx.system(), &of_subscription(cx.system(), subscription)).await? {
         if row.value.scope.is_within(workspace) {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     customer_keys::{choose, move_key, move_role},
-    gate::{Changes, Cx, Guard, Guarded, House, Op},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op},
 };
 
 /// What a caller says of a registry; what is not said stays.
@@ -79,7 +79,7 @@ impl Op for PutRegistry {
         // Keys and roles change one after the other, and so does what a registry says of them.
         let _turn = cx.house().assigning.lock().await;
         let system = cx.system();
-        let (_, group) = find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        let (_, group) = find::<ResourceGroup>(cx, &self.id.parent()).await?;
         let mut changes = Changes::new();
         let Self { id, location, tags, wanted, precondition } = self;
         let present = cx.get::<Resource<Registry>>(system, &row_id::<Registry>(system, &id)).await?;
@@ -106,7 +106,7 @@ impl Op for PutRegistry {
             wanted.encryption.is_some() && properties.encryption.as_ref().is_some_and(|key| key.here().is_none());
         if is_new {
             let key = properties.encryption.as_ref();
-            address::found_held::<Registry, _>(cx, &id, guid, key, &mut changes).await?;
+            address::found_held::<Registry>(cx, &id, guid, key, &mut changes).await?;
             move_role(cx, None, key, &mut changes).await?;
         } else if properties.encryption != before || again {
             move_key(cx, guid, before.as_ref(), properties.encryption.as_ref(), &mut changes).await?;
@@ -131,8 +131,8 @@ fn apply(wanted: &RegistryWanted, registry: &mut Registry) -> Result<()> {
 }
 
 /// What shall hold the images, with the identity in whose name it does.
-async fn encrypt<O: Op>(
-    cx: &Cx<'_, O>,
+async fn encrypt(
+    cx: &Admission<'_>,
     wanted: &RegistryWanted,
     (id, place): (&ResourceId, &str),
     registry: &mut Registry,
@@ -157,8 +157,8 @@ async fn encrypt<O: Op>(
 }
 
 /// The registry's own identity, made when it has none.
-fn identity_of<O: Op>(
-    cx: &Cx<'_, O>,
+fn identity_of(
+    cx: &Admission<'_>,
     id: &ResourceId,
     registry: &mut Registry,
     changes: &mut Changes,

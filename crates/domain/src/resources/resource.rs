@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Workspace, name};
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Record, Row, Shelf},
     governance::amend,
 };
 
@@ -74,7 +74,7 @@ pub struct SystemData {
 
 impl SystemData {
     /// For something made now.
-    pub(crate) fn new<O: Op>(cx: &Cx<'_, O>) -> Self {
+    pub(crate) fn new(cx: &Admission<'_>) -> Self {
         let (by, kind) = initiator(cx);
         let now = cx.now();
         Self {
@@ -88,13 +88,13 @@ impl SystemData {
     }
 
     /// For something changed now.
-    pub(crate) fn touch<O: Op>(&mut self, cx: &Cx<'_, O>) {
+    pub(crate) fn touch(&mut self, cx: &Admission<'_>) {
         (self.last_modified_by, self.last_modified_by_type) = initiator(cx);
         self.last_modified_at = cx.now();
     }
 }
 
-fn initiator<O: Op>(cx: &Cx<'_, O>) -> (String, String) {
+fn initiator(cx: &Admission<'_>) -> (String, String) {
     match &cx.caller().who {
         Who::Principal(principal) => {
             let kind = if principal.kind == kernel::PrincipalKind::User { "User" } else { "Application" };
@@ -149,7 +149,7 @@ fn owner_of(id: &ResourceId) -> ResourceId {
 }
 
 /// The shelf a resource lies on: its workspace's, or the system's.
-pub(crate) async fn shelf_for<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<Shelf> {
+pub(crate) async fn shelf_for(cx: &Admission<'_>, id: &ResourceId) -> Result<Shelf> {
     match id.workspace() {
         Some(workspace) if workspace != *id => Ok(workspace_shelf(cx, id).await?.0),
         _ => Ok(cx.system().clone()),
@@ -157,7 +157,7 @@ pub(crate) async fn shelf_for<O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<
 }
 
 /// The workspace that a scope is or lies in, with its shelf.
-pub async fn workspace_shelf<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<(Shelf, Row<Resource<Workspace>>)> {
+pub async fn workspace_shelf(cx: &Admission<'_>, scope: &ResourceId) -> Result<(Shelf, Row<Resource<Workspace>>)> {
     let id = scope.workspace().ok_or_else(|| Error::not_found("a workspace in the address"))?;
     let system = cx.system();
     let row = cx.get::<Resource<Workspace>>(system, &row_id::<Workspace>(system, &id)).await?;
@@ -168,7 +168,7 @@ pub async fn workspace_shelf<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Resul
 }
 
 /// Reads a resource that must exist.
-pub(crate) async fn find<P: ResourceType, O: Op>(cx: &Cx<'_, O>, id: &ResourceId) -> Result<(Shelf, Row<Resource<P>>)> {
+pub(crate) async fn find<P: ResourceType>(cx: &Admission<'_>, id: &ResourceId) -> Result<(Shelf, Row<Resource<P>>)> {
     let shelf = shelf_for(cx, id).await?;
     let row = cx.get::<Resource<P>>(&shelf, &row_id::<P>(&shelf, id)).await?;
     let row = row.ok_or_else(|| Error::not_found(format_args!("the resource `{id}`")))?;
@@ -199,7 +199,7 @@ impl<P: ResourceType> Op for GetResource<P> {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        Ok(find::<P, _>(cx, &self.id).await?.1)
+        Ok(find::<P>(cx, &self.id).await?.1)
     }
 }
 
@@ -279,19 +279,19 @@ impl<P: ResourceType> Op for PutResource<P> {
 
 impl<P: ResourceType> PutResource<P> {
     /// The write itself, for operations that check more before it.
-    pub(crate) async fn apply<O: Op>(self, cx: &Cx<'_, O>) -> Result<Written<Resource<P>>> {
+    pub(crate) async fn apply(self, cx: &Admission<'_>) -> Result<Written<Resource<P>>> {
         self.apply_with(cx, Changes::new()).await
     }
 
     /// The write together with other changes.
-    pub(crate) async fn apply_with<O: Op>(self, cx: &Cx<'_, O>, changes: Changes) -> Result<Written<Resource<P>>> {
+    pub(crate) async fn apply_with(self, cx: &Admission<'_>, changes: Changes) -> Result<Written<Resource<P>>> {
         self.apply_as(cx, changes, Uuid::new_v4()).await
     }
 
     /// The write together with other changes, which name a new resource by this GUID.
-    pub(crate) async fn apply_as<O: Op>(
+    pub(crate) async fn apply_as(
         self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         mut changes: Changes,
         fresh: Uuid,
     ) -> Result<Written<Resource<P>>> {
@@ -357,7 +357,7 @@ impl<P: ResourceType> Op for DeleteResource<P> {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (shelf, row) = find::<P, _>(cx, &self.id).await?;
+        let (shelf, row) = find::<P>(cx, &self.id).await?;
         let mut changes = Changes::new();
         changes.delete(&shelf, &row);
         cx.commit(changes).await

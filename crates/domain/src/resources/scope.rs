@@ -3,13 +3,13 @@
 use kernel::{Error, Kind, ResourceId, Result};
 
 use super::{ResourceGroup, Subscription, Workspace, find};
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// Refuses a scope that is no subscription, resource group or workspace, or is not there.
 ///
 /// # Errors
 /// `Invalid`, naming `field`.
-pub(crate) async fn require_scope<O: Op>(cx: &Cx<'_, O>, field: &str, scope: &ResourceId) -> Result<()> {
+pub(crate) async fn require_scope(cx: &Admission<'_>, field: &str, scope: &ResourceId) -> Result<()> {
     let is = |around: Option<ResourceId>| around.as_ref() == Some(scope);
     if !is(scope.workspace()) && !is(scope.resource_group()) && scope.segments().count() != 2 {
         let why = format!("`{scope}` is no subscription, resource group or workspace");
@@ -22,7 +22,7 @@ pub(crate) async fn require_scope<O: Op>(cx: &Cx<'_, O>, field: &str, scope: &Re
 ///
 /// # Errors
 /// `Invalid`, naming `field`.
-pub(crate) async fn require_scope_around<O: Op>(cx: &Cx<'_, O>, field: &str, scope: &ResourceId) -> Result<()> {
+pub(crate) async fn require_scope_around(cx: &Admission<'_>, field: &str, scope: &ResourceId) -> Result<()> {
     if scope.is_root() {
         return Ok(());
     }
@@ -38,10 +38,10 @@ pub(crate) async fn require_scope_around<O: Op>(cx: &Cx<'_, O>, field: &str, sco
         return Err(Error::invalid(field, format_args!("there is no subscription of `{scope}`")));
     }
     if let Some(group) = scope.resource_group() {
-        find::<ResourceGroup, _>(cx, &group).await.map_err(is_missing)?;
+        find::<ResourceGroup>(cx, &group).await.map_err(is_missing)?;
     }
     match scope.workspace() {
-        Some(workspace) => find::<Workspace, _>(cx, &workspace).await.map(drop).map_err(is_missing),
+        Some(workspace) => find::<Workspace>(cx, &workspace).await.map(drop).map_err(is_missing),
         None => Ok(()),
     }
 }

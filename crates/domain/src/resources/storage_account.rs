@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     customer_keys::{KeyRequest, choose, move_key, move_role},
-    gate::{Changes, Cx, Guard, Guarded, House, Op},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op},
     network::{self, AccountNetworkRequest},
 };
 
@@ -120,7 +120,7 @@ impl Op for PutStorageAccount {
         // Keys and roles change one after the other, and so does what an account says of them.
         let _turn = cx.house().assigning.lock().await;
         let system = cx.system();
-        let (_, group) = find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        let (_, group) = find::<ResourceGroup>(cx, &self.id.parent()).await?;
         let mut changes = Changes::new();
         let Self { id, location, tags, wanted, precondition } = self;
         let present = cx.get::<Resource<StorageAccount>>(system, &row_id::<StorageAccount>(system, &id)).await?;
@@ -147,7 +147,7 @@ impl Op for PutStorageAccount {
             wanted.encryption.is_some() && properties.encryption.as_ref().is_some_and(|key| key.here().is_none());
         if is_new {
             let key = properties.encryption.as_ref();
-            address::found_held::<StorageAccount, _>(cx, &id, guid, key, &mut changes).await?;
+            address::found_held::<StorageAccount>(cx, &id, guid, key, &mut changes).await?;
             move_role(cx, None, key, &mut changes).await?;
         } else if properties.encryption != before || again {
             move_key(cx, guid, before.as_ref(), properties.encryption.as_ref(), &mut changes).await?;
@@ -160,8 +160,8 @@ impl Op for PutStorageAccount {
 }
 
 /// What shall hold the blobs, with the identity in whose name it does.
-async fn encrypt<O: Op>(
-    cx: &Cx<'_, O>,
+async fn encrypt(
+    cx: &Admission<'_>,
     wanted: &AccountWanted,
     (id, place): (&ResourceId, &str),
     account: &mut StorageAccount,
@@ -186,8 +186,8 @@ async fn encrypt<O: Op>(
 }
 
 /// The account's own identity, made when it has none.
-fn identity_of<O: Op>(
-    cx: &Cx<'_, O>,
+fn identity_of(
+    cx: &Admission<'_>,
     id: &ResourceId,
     account: &mut StorageAccount,
     changes: &mut Changes,

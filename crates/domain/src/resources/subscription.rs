@@ -5,7 +5,7 @@ use kernel::{Action, Class, Error, ResourceId, Result, SubscriptionId, TenantId,
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    gate::{Cx, Op, Record},
+    gate::{Admission, Cx, Op, Record},
     identity::Tenant,
 };
 
@@ -48,7 +48,7 @@ impl Op for ListSubscriptions {
 }
 
 /// The principal who asks: for lists that hold only what is theirs, or what everybody here may know.
-pub(crate) fn signed_in<O: Op>(cx: &Cx<'_, O>) -> Result<kernel::PrincipalId> {
+pub(crate) fn signed_in(cx: &Admission<'_>) -> Result<kernel::PrincipalId> {
     match &cx.caller().who {
         Who::Principal(principal) => Ok(principal.id),
         Who::Run(_) => Err(Error::not_found("a subscription for a run's token")),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row},
+    gate::{Admission, Changes, Record, Row},
     identity::{Member, require_room},
 };
 
@@ -23,8 +23,8 @@ impl Record for SupportApp {
 }
 
 /// Makes the application of a place with `changes`, unless there is one. Gives the new principal, which has no role yet.
-pub(super) async fn ensure<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn ensure(
+    cx: &Admission<'_>,
     subscription: &ResourceId,
     location: &str,
     changes: &mut Changes,

@@ -41,7 +41,7 @@ impl Op for GetThroughput {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<u32> {
-        Ok(find::<Workspace, _>(cx, &self.workspace).await?.1.value.properties.throughput)
+        Ok(find::<Workspace>(cx, &self.workspace).await?.1.value.properties.throughput)
     }
 }
 
@@ -90,7 +90,7 @@ impl SetThroughput {
     async fn once(&self, cx: &Cx<'_, Self>) -> Result<()> {
         // Those of one subscription are counted together, so one is set after the other.
         let _turn = cx.house().assigning.lock().await;
-        let (system, mut row) = find::<Workspace, _>(cx, &self.workspace).await?;
+        let (system, mut row) = find::<Workspace>(cx, &self.workspace).await?;
         let before = row.value.properties.throughput;
         if self.units > before {
             self.require_quota(cx, &row.value.location).await?;

@@ -11,7 +11,7 @@ use super::{
     collection, companions::groups, deleted_vault, find, row_id,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     network::{self, AccountNetworkRequest},
 };
 
@@ -117,7 +117,7 @@ impl Op for PutVault {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let system = cx.system();
-        let (_, group) = find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        let (_, group) = find::<ResourceGroup>(cx, &self.id.parent()).await?;
         let tenant = cx.house().tenant().ok_or_else(|| Error::internal("a house without a tenant"))?;
         let mut changes = Changes::new();
         let Self { id, location, tags, wanted, precondition } = self;
@@ -136,7 +136,7 @@ impl Op for PutVault {
                 }
                 KeyVault::check_name(id.name())?;
                 let guid = Uuid::new_v4();
-                address::found::<KeyVault, _>(cx, &id, guid, &mut changes).await?;
+                address::found::<KeyVault>(cx, &id, guid, &mut changes).await?;
                 // A group that is deleted meanwhile makes this commit stale, and the reverse.
                 changes.put(system, &group)?;
                 (guid, KeyVault::of_tenant(tenant), BTreeMap::new())
@@ -151,7 +151,7 @@ impl Op for PutVault {
 }
 
 /// Every vault there is, the deleted ones not counted.
-pub(crate) async fn every_vault<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<Addressed>> {
+pub(crate) async fn every_vault(cx: &Admission<'_>) -> Result<Vec<Addressed>> {
     let mut found = Vec::new();
     for group in groups(cx).await? {
         let rows = cx.all::<Resource<KeyVault>>(cx.system(), &collection::<KeyVault>(cx.system(), &group)).await?;

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     access::{CONTRIBUTOR, PutRoleAssignment, grant_managed},
     customer_keys::{CRYPTO_GRANT, CustomerKey, KeyRequest, choose},
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     governance::amend,
     identity::{Member, require_room},
     impact,
@@ -197,7 +197,7 @@ impl Op for PutWorkspace {
         name::check_words("location", &self.location)?;
         name::check("workspaceName", self.id.name(), 3..=32)?;
         let system = cx.system();
-        find::<ResourceGroup, _>(cx, &self.id.parent()).await?;
+        find::<ResourceGroup>(cx, &self.id.parent()).await?;
         let present = cx.get::<Resource<Workspace>>(system, &row_id::<Workspace>(system, &self.id)).await?;
         self.precondition.hold(present.as_ref())?;
         match present {
@@ -391,7 +391,7 @@ impl PutWorkspace {
 
 /// Whoever brings a vault must be allowed to read its secrets, since jobs of the workspace are given them, and to set and delete
 /// them, since the workspace's doors do that as its identity; or to give themselves that role.
-async fn require_right_to_secrets<O: Op>(cx: &Cx<'_, O>, vault: &ResourceId) -> Result<()> {
+async fn require_right_to_secrets(cx: &Admission<'_>, vault: &ResourceId) -> Result<()> {
     if cx.may(&<PutRoleAssignment as Op>::ACTION, vault) {
         return Ok(());
     }

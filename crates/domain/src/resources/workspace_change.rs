@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     customer_keys::{KeyRequest, require_same_key},
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     governance::amend,
     impact,
     network::{self, NetworkRequest},
@@ -69,15 +69,15 @@ impl Op for PatchWorkspace {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let (_, row) = find::<Workspace, _>(cx, &self.id).await?;
+        let (_, row) = find::<Workspace>(cx, &self.id).await?;
         self.precondition.hold(Some(&row))?;
         rewrite(cx, row, self.wanted).await
     }
 }
 
 /// Changes one that was read.
-pub(super) async fn rewrite<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn rewrite(
+    cx: &Admission<'_>,
     mut row: Row<Resource<Workspace>>,
     wanted: Wanted,
 ) -> Result<Row<Resource<Workspace>>> {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Registry, Resource, ResourceGroup, ResourceType, Workspace, diagnose::Topic, workspace_keys};
 use crate::{
     access::{BLOB_DATA_CONTRIBUTOR, CONTRIBUTOR, KEY_VAULT_ADMINISTRATOR, grant_managed},
-    gate::{Changes, Cx, Op, Shelf},
+    gate::{Admission, Changes, Shelf},
 };
 
 const READ_BLOBS: Action =
@@ -56,13 +56,13 @@ pub(super) fn grants(workspace: &Resource<Workspace>) -> Vec<(PrincipalId, Uuid,
 }
 
 /// Gives the identity what it lacks of the table, with `changes`. The caller holds `assigning`.
-pub(super) async fn grant<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>, changes: &mut Changes) -> Result<()> {
+pub(super) async fn grant(cx: &Admission<'_>, workspace: &Resource<Workspace>, changes: &mut Changes) -> Result<()> {
     grant_managed(cx, &grants(workspace), changes).await
 }
 
 /// Gives the identity its role on a registry that was just made.
-pub(crate) async fn grant_registry<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn grant_registry(
+    cx: &Admission<'_>,
     workspace: &Resource<Workspace>,
     registry: &ResourceId,
     changes: &mut Changes,
@@ -74,11 +74,7 @@ pub(crate) async fn grant_registry<O: Op>(
 ///
 /// # Errors
 /// `Conflict`, naming what is missing and what restores it.
-pub(crate) async fn require_for_runs<O: Op>(
-    cx: &Cx<'_, O>,
-    shelf: &Shelf,
-    workspace: &Resource<Workspace>,
-) -> Result<()> {
+pub(crate) async fn require_for_runs(cx: &Admission<'_>, shelf: &Shelf, workspace: &Resource<Workspace>) -> Result<()> {
     let account = &workspace.properties.storage_account;
     require(cx, shelf, workspace, &Workspace::WRITE, &workspace.id, "Contributor").await?;
     require(cx, shelf, workspace, &READ_BLOBS, account, "Storage Blob Data Contributor").await?;
@@ -89,8 +85,8 @@ pub(crate) async fn require_for_runs<O: Op>(
 ///
 /// # Errors
 /// As [`require_for_runs`].
-pub(crate) async fn require_for_images<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn require_for_images(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &Resource<Workspace>,
 ) -> Result<()> {
@@ -102,8 +98,8 @@ pub(crate) async fn require_for_images<O: Op>(
 ///
 /// # Errors
 /// As [`require_for_runs`].
-pub(crate) async fn require_for_secrets<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn require_for_secrets(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &Resource<Workspace>,
 ) -> Result<()> {
@@ -111,8 +107,8 @@ pub(crate) async fn require_for_secrets<O: Op>(
     require(cx, shelf, workspace, &READ_SECRETS, vault, "Key Vault Administrator").await
 }
 
-async fn require<O: Op>(
-    cx: &Cx<'_, O>,
+async fn require(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &Resource<Workspace>,
     action: &Action,

@@ -12,7 +12,7 @@ use super::{
     AccountKey, Keyed, Registry, Resource, StorageAccount, Telemetry, Workspace, account_keys, companions::workspaces,
     find, workspace_identity, workspace_shelf,
 };
-use crate::gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf};
 
 const ATTEMPTS: usize = 8;
 /// A regenerated key is picked up by the server itself after about so long.
@@ -64,15 +64,15 @@ pub struct WorkspaceKeys {
 const ROW: &[u8] = b"1";
 
 /// The keys as they are now. Those that a companion does not have yet are made with `changes`.
-async fn present<O: Op>(cx: &Cx<'_, O>, workspace: &Workspace, changes: &mut Changes) -> Result<SyncedKeys> {
-    let account = find::<StorageAccount, _>(cx, &workspace.storage_account).await?.1;
-    let keys = account_keys::ensure::<StorageAccount, _>(cx, account.value.guid, changes).await?;
+async fn present(cx: &Admission<'_>, workspace: &Workspace, changes: &mut Changes) -> Result<SyncedKeys> {
+    let account = find::<StorageAccount>(cx, &workspace.storage_account).await?.1;
+    let keys = account_keys::ensure::<StorageAccount>(cx, account.value.guid, changes).await?;
     let first = keys.value.shown().into_iter().next().ok_or_else(|| Error::internal("an account without keys"))?;
-    let telemetry = find::<Telemetry, _>(cx, &workspace.application_insights).await?.1;
+    let telemetry = find::<Telemetry>(cx, &workspace.application_insights).await?.1;
     let mut registry = Vec::new();
     if let Some(id) = &workspace.container_registry {
-        let found = find::<Registry, _>(cx, id).await?.1;
-        let keys = account_keys::ensure::<Registry, _>(cx, found.value.guid, changes).await?;
+        let found = find::<Registry>(cx, id).await?.1;
+        let keys = account_keys::ensure::<Registry>(cx, found.value.guid, changes).await?;
         let pair = |AccountKey { name, value, .. }: AccountKey| (name, value.expose().clone());
         registry.extend(keys.value.shown().into_iter().map(pair));
     }
@@ -85,7 +85,7 @@ async fn present<O: Op>(cx: &Cx<'_, O>, workspace: &Workspace, changes: &mut Cha
 }
 
 /// Syncs a workspace's keys with `changes`, which stay as they are when nothing is new.
-async fn sync<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &Workspace, changes: &mut Changes) -> Result<()> {
+async fn sync(cx: &Admission<'_>, shelf: &Shelf, workspace: &Workspace, changes: &mut Changes) -> Result<()> {
     let keys = present(cx, workspace, changes).await?;
     let row = match cx.get::<SyncedKeys>(shelf, ROW).await? {
         Some(row) if row.value.holds_the_same(&keys) => return Ok(()),
@@ -98,7 +98,7 @@ async fn sync<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &Workspace, chang
 
 /// Whoever has a workspace take the keys of companions elsewhere must be allowed to see those keys: else the workspace would
 /// fetch for them what was taken from them. Those of its own group come with it.
-pub(super) async fn require_right_to_keys<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<()> {
+pub(super) async fn require_right_to_keys(cx: &Admission<'_>, workspace: &Resource<Workspace>) -> Result<()> {
     let (group, properties) = (workspace.id.parent(), &workspace.properties);
     if !properties.storage_account.is_within(&group) {
         cx.require(&StorageAccount::LIST, &properties.storage_account).await?;
@@ -110,7 +110,7 @@ pub(super) async fn require_right_to_keys<O: Op>(cx: &Cx<'_, O>, workspace: &Res
 }
 
 /// The keys of a new workspace, whose storage account and telemetry store may be as new.
-pub(super) fn of_new<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Changes, keys: NewKeys) -> Result<()> {
+pub(super) fn of_new(cx: &Admission<'_>, shelf: &Shelf, changes: &mut Changes, keys: NewKeys) -> Result<()> {
     let NewKeys { storage, instrumentation, registry } = keys;
     let key = storage.first().ok_or_else(|| Error::internal("an account without keys"))?;
     let keys = SyncedKeys {
@@ -131,12 +131,7 @@ pub(super) struct NewKeys {
 }
 
 /// What a workspace synced last. One from before there were keys, or whose registry was made since, syncs that with `changes`.
-async fn known<O: Op>(
-    cx: &Cx<'_, O>,
-    shelf: &Shelf,
-    workspace: &Workspace,
-    changes: &mut Changes,
-) -> Result<SyncedKeys> {
+async fn known(cx: &Admission<'_>, shelf: &Shelf, workspace: &Workspace, changes: &mut Changes) -> Result<SyncedKeys> {
     let row = match cx.get::<SyncedKeys>(shelf, ROW).await? {
         Some(row) if workspace.container_registry.is_none() || !row.value.registry.is_empty() => {
             return Ok(row.value.clone());
@@ -192,12 +187,12 @@ impl Op for ListWorkspaceKeys {
 }
 
 /// Whether a workspace has its keys and grants: one from before there were any gets them from the server's own work.
-pub(super) async fn was_synced<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf) -> Result<bool> {
+pub(super) async fn was_synced(cx: &Admission<'_>, shelf: &Shelf) -> Result<bool> {
     Ok(cx.get::<SyncedKeys>(shelf, ROW).await?.is_some())
 }
 
 /// Whether the keys that a workspace holds are those its companions have now.
-pub(super) async fn are_present<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, workspace: &Workspace) -> Result<bool> {
+pub(super) async fn are_present(cx: &Admission<'_>, shelf: &Shelf, workspace: &Workspace) -> Result<bool> {
     let Some(row) = cx.get::<SyncedKeys>(shelf, ROW).await? else { return Ok(true) };
     let keys = present(cx, workspace, &mut Changes::new()).await?;
     // A registry that was made since is not in there yet.
@@ -285,7 +280,7 @@ impl Op for ListDueSyncs {
     }
 }
 
-async fn is_due<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<Option<ResyncKeys>> {
+async fn is_due(cx: &Admission<'_>, workspace: &Resource<Workspace>) -> Result<Option<ResyncKeys>> {
     let shelf = cx.shelf(WorkspaceId::from(workspace.guid)).await?;
     let resync = ResyncKeys::new(workspace.id.clone());
     let Some(row) = cx.get::<SyncedKeys>(&shelf, ROW).await? else { return Ok(Some(resync)) };
@@ -297,9 +292,9 @@ async fn is_due<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Resul
 }
 
 /// Whether the present storage key has been there for so long that a workspace is to have noticed.
-async fn is_old<O: Op>(cx: &Cx<'_, O>, workspace: &Workspace) -> Result<bool> {
-    let account = find::<StorageAccount, _>(cx, &workspace.storage_account).await?.1;
-    let keys = account_keys::ensure::<StorageAccount, _>(cx, account.value.guid, &mut Changes::new()).await?;
+async fn is_old(cx: &Admission<'_>, workspace: &Workspace) -> Result<bool> {
+    let account = find::<StorageAccount>(cx, &workspace.storage_account).await?.1;
+    let keys = account_keys::ensure::<StorageAccount>(cx, account.value.guid, &mut Changes::new()).await?;
     let newest = keys.value.shown().into_iter().map(|key| key.made_at).max();
     Ok(newest.is_none_or(|made| cx.now().since(made) >= PICKED_UP))
 }

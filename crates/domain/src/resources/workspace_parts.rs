@@ -10,7 +10,7 @@ use super::{
     TargetIdentities, account_keys, address, find, row_id,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Admission, Changes, Row, Shelf},
     governance::amend,
 };
 
@@ -22,13 +22,13 @@ pub(crate) fn companion_name(workspace: &str, id: WorkspaceId) -> String {
 }
 
 /// Makes the resources that come with a workspace.
-pub(super) struct Maker<'a, 'c, O> {
-    pub(super) cx: &'a Cx<'c, O>,
+pub(super) struct Maker<'a, 'c> {
+    pub(super) cx: &'a Admission<'c>,
     pub(super) changes: &'a mut Changes,
     pub(super) location: &'a str,
 }
 
-impl<O: Op> Maker<'_, '_, O> {
+impl Maker<'_, '_> {
     /// The companion that was named, which must exist, or a new one beside the workspace.
     pub(super) async fn companion<P: Companion>(
         &mut self,
@@ -43,7 +43,7 @@ impl<O: Op> Maker<'_, '_, O> {
         let (namespace, kind) = P::TYPE.split_once('/').unwrap_or((P::TYPE, ""));
         let id = group.child(["providers", namespace, kind, fresh]).map_err(|why| Error::invalid("name", why))?;
         let guid = self.add(&self.cx.system().clone(), id.clone(), properties.clone())?;
-        address::found::<P, _>(self.cx, &id, guid, self.changes).await?;
+        address::found::<P>(self.cx, &id, guid, self.changes).await?;
         Ok((id, properties, guid))
     }
 
@@ -51,7 +51,7 @@ impl<O: Op> Maker<'_, '_, O> {
     /// reverse.
     pub(super) async fn brought<P: ResourceType>(&mut self, id: ResourceId) -> Result<(ResourceId, P, Uuid)> {
         self.cx.require(&P::READ, &id).await?;
-        let (shelf, row) = find::<P, _>(self.cx, &id).await?;
+        let (shelf, row) = find::<P>(self.cx, &id).await?;
         self.changes.put(&shelf, &row)?;
         Ok((row.value.id, row.value.properties, row.value.guid))
     }
@@ -66,7 +66,7 @@ impl<O: Op> Maker<'_, '_, O> {
         if !is_new {
             self.cx.require(&P::LIST, id).await?;
         }
-        Ok(account_keys::ensure::<P, _>(self.cx, guid, self.changes).await?.value.shown())
+        Ok(account_keys::ensure::<P>(self.cx, guid, self.changes).await?.value.shown())
     }
 
     fn add<P: ResourceType>(&mut self, shelf: &Shelf, id: ResourceId, properties: P) -> Result<Uuid> {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     compute::{end_launch, wake},
     diagnostics::{Fact, collect},
-    gate::{Changes, Cx, Guard, Guarded, Happening, House, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Guard, Guarded, Happening, House, Op, Row, Shelf},
     governance::amend,
     images::{self, Built, Image, ImageRef, Recipe},
     operations::{self, Failure},
@@ -339,13 +339,13 @@ impl PutDeployment {
 }
 
 /// The image that a deployment plans.
-pub(super) async fn image_of<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, deployment: &Deployment) -> Result<Image> {
+pub(super) async fn image_of(cx: &Admission<'_>, shelf: &Shelf, deployment: &Deployment) -> Result<Image> {
     let which = images::Which::Digest(deployment.image.digest.clone());
     images::resolve(cx, shelf, &ImageRef { name: deployment.image.name.clone(), which }).await
 }
 
-fn fresh<O: Op>(
-    cx: &Cx<'_, O>,
+fn fresh(
+    cx: &Admission<'_>,
     id: &ResourceId,
     endpoint: &Row<Resource<Endpoint>>,
     image: &Image,
@@ -380,7 +380,7 @@ fn fresh<O: Op>(
     })
 }
 
-fn principal<O: Op>(cx: &Cx<'_, O>) -> PrincipalId {
+fn principal(cx: &Admission<'_>) -> PrincipalId {
     match &cx.caller().who {
         Who::Principal(principal) => principal.id,
         Who::Run(run) => run.on_behalf_of,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{AuthWords, KeyPair, RequestSettings, ServiceKind, endpoint::check_labels};
 use crate::{
     compute::check_variables,
-    gate::{Cx, Guard, Guarded, Op},
+    gate::{Admission, Guard, Guarded},
     images::{Code, ImageRef},
     resources::workspace_shelf,
     secrets::{Given, admit},
@@ -72,9 +72,9 @@ impl DeploymentRequest {
 
     /// Refuses variables that must not be said (`kept` are those that stay when none are). The replica's secrets are read in the
     /// name of who deploys it, whether they name them now or somebody did before. Gives back warnings.
-    pub(super) async fn admit_secrets<O: Op>(
+    pub(super) async fn admit_secrets(
         &self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         id: &ResourceId,
         kept: Option<&BTreeMap<String, String>>,
     ) -> Result<Vec<String>> {

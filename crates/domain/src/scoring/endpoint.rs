@@ -14,7 +14,7 @@ use super::{
     name,
 };
 use crate::{
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Row, Shelf},
     governance::amend,
     resources::{Precondition, Resource, ResourceType, SystemData, Workspace, collection, row_id, workspace_shelf},
 };
@@ -60,8 +60,8 @@ pub struct EndpointView {
 }
 
 /// Reads an endpoint that must exist.
-pub(super) async fn find_endpoint<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn find_endpoint(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     id: &ResourceId,
 ) -> Result<Row<Resource<Endpoint>>> {
@@ -70,8 +70,8 @@ pub(super) async fn find_endpoint<O: Op>(
 }
 
 /// The deployments of an endpoint.
-pub(super) async fn deployments_of<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn deployments_of(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     endpoint: &ResourceId,
 ) -> Result<Vec<Row<Resource<Deployment>>>> {
@@ -79,11 +79,7 @@ pub(super) async fn deployments_of<O: Op>(
 }
 
 /// The kind of an endpoint's deployment.
-pub(super) async fn kind_of<O: Op>(
-    cx: &Cx<'_, O>,
-    shelf: &Shelf,
-    endpoint: &ResourceId,
-) -> Result<Option<ServiceKind>> {
+pub(super) async fn kind_of(cx: &Admission<'_>, shelf: &Shelf, endpoint: &ResourceId) -> Result<Option<ServiceKind>> {
     let deployments = deployments_of(cx, shelf, endpoint).await?;
     Ok(deployments.first().map(|row| row.value.properties.kind))
 }
@@ -295,7 +291,7 @@ pub(super) fn is_set(precondition: &Precondition) -> bool {
     precondition.version.is_some() || precondition.absent
 }
 
-fn fresh<O: Op>(cx: &Cx<'_, O>, id: &ResourceId, workspace: &Row<Resource<Workspace>>) -> Result<Resource<Endpoint>> {
+fn fresh(cx: &Admission<'_>, id: &ResourceId, workspace: &Row<Resource<Workspace>>) -> Result<Resource<Endpoint>> {
     let id =
         workspace.value.id.child(["onlineEndpoints", id.name()]).map_err(|why| Error::invalid("endpointName", why))?;
     let properties =

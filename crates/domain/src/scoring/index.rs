@@ -3,7 +3,7 @@
 use kernel::{ResourceId, Result, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{Cx, House, Op, Record, Row, Shelf};
+use crate::gate::{Admission, House, Record, Row, Shelf};
 
 /// One endpoint. On the system's shelf, written with every change of the endpoint's deployments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,11 +27,7 @@ fn row_id(system: &Shelf, workspace: WorkspaceId, name: &str) -> Vec<u8> {
 }
 
 /// The row of an endpoint; a new one when it has none yet.
-pub(super) async fn row_of<O: Op>(
-    cx: &Cx<'_, O>,
-    workspace: WorkspaceId,
-    endpoint: &ResourceId,
-) -> Result<Row<Listed>> {
+pub(super) async fn row_of(cx: &Admission<'_>, workspace: WorkspaceId, endpoint: &ResourceId) -> Result<Row<Listed>> {
     let id = row_id(cx.system(), workspace, endpoint.name());
     let row = cx.get::<Listed>(cx.system(), &id).await?;
     Ok(row.unwrap_or_else(|| Row::new(id, Listed { workspace, endpoint: endpoint.clone(), deployment: None })))
@@ -44,6 +40,6 @@ pub(super) async fn look_up(house: &House, workspace: WorkspaceId, name: &str) -
 }
 
 /// All of them.
-pub(super) async fn all<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<Row<Listed>>> {
+pub(super) async fn all(cx: &Admission<'_>) -> Result<Vec<Row<Listed>>> {
     cx.all::<Listed>(cx.system(), b"").await
 }

@@ -12,7 +12,7 @@ use super::{
     endpoint::{Endpoint, find_endpoint, kind_of},
 };
 use crate::{
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Record, Row, Shelf},
     resources::{Resource, workspace_shelf},
 };
 
@@ -95,13 +95,13 @@ fn check_key(field: &str, key: &Secret<String>) -> Result<()> {
 }
 
 /// Reads the keys of an endpoint.
-pub(super) async fn read<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, endpoint: Uuid) -> Result<Option<Row<ServiceKeys>>> {
+pub(super) async fn read(cx: &Admission<'_>, shelf: &Shelf, endpoint: Uuid) -> Result<Option<Row<ServiceKeys>>> {
     cx.get::<ServiceKeys>(shelf, endpoint.as_bytes()).await
 }
 
 /// Sees to it that an endpoint has keys: those that were supplied, those it has, or new ones.
-pub(super) async fn ensure<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn ensure(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     endpoint: Uuid,
@@ -128,8 +128,8 @@ impl ServiceKeys {
 }
 
 /// Reading keys needs the permission of the service's kind as well, which roles of the article's time name.
-pub(super) async fn require_for_kind<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn require_for_kind(
+    cx: &Admission<'_>,
     kind: Option<ServiceKind>,
     single: &Action,
     cluster: &Action,
@@ -170,8 +170,8 @@ impl Op for ListServiceKeys {
     }
 }
 
-async fn keys_in_force<O: Op>(
-    cx: &Cx<'_, O>,
+async fn keys_in_force(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     endpoint: &Row<Resource<Endpoint>>,
 ) -> Result<Row<ServiceKeys>> {

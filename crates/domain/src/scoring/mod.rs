@@ -36,7 +36,7 @@ pub(crate) use memory::Scoring;
 pub use remove_endpoint::DeleteEndpoint;
 pub(crate) use remove_endpoint::remove_all_services;
 pub use request::{CallWords, ListRequests, RequestRecord, Ticket, flush_requests};
-pub use score::{Admission, Located, Score, Shut, Way, locate};
+pub use score::{Located, Score, ScoringAdmission, Shut, Way, locate};
 pub use service_log::GetServiceLog;
 pub use supervise::{ListListening, Listening, report_probe, supervise};
 pub use token::IssueServiceToken;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     compute::{end_launch, wake},
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Row, Shelf},
     resources::{Resource, ResourceType, Workspace, collection, workspace_shelf},
     tracking::release_model_version,
 };
@@ -61,8 +61,8 @@ impl DeleteEndpoint {
 }
 
 /// Removes all that there is of an endpoint but its replicas.
-async fn remove<O: Op>(
-    cx: &Cx<'_, O>,
+async fn remove(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: WorkspaceId,
     row: &Row<Resource<Endpoint>>,
@@ -87,8 +87,8 @@ async fn remove<O: Op>(
 
 /// Removes all endpoints of a workspace with their deployments and keys. Whoever asks ends their replicas, as it ends all
 /// runs of the workspace.
-pub(crate) async fn remove_all_services<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn remove_all_services(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &Resource<Workspace>,
     changes: &mut Changes,

@@ -7,7 +7,7 @@ use kernel::{ResourceId, Result, RunId, Timestamp};
 use super::{Deployment, Provisioning, Replica, ServiceState, UsedImage};
 use crate::{
     compute::{self, JailLimits, Launch, Layer, Work, record_launch},
-    gate::{Changes, Cx, Op, Shelf},
+    gate::{Admission, Changes, Shelf},
     images::{self, Image},
 };
 
@@ -25,8 +25,8 @@ const SCRATCH: u64 = 512;
 const PROCESSES: u64 = 512;
 
 /// Adds the launch of a replica of `image` to `changes`.
-pub(super) fn start<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) fn start(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &ResourceId,
     changes: &mut Changes,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::endpoint::find_endpoint;
 use crate::{
     customer_keys::KEY_UNAVAILABLE,
-    gate::{Changes, Cx, House, Op, Record, Row, Shelf, enter},
+    gate::{Admission, Changes, Cx, House, Op, Record, Row, Shelf, enter},
     resources::workspace_shelf,
 };
 
@@ -244,7 +244,7 @@ impl Op for ListRequests {
     }
 }
 
-async fn newest<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, endpoint: Uuid, most: usize) -> Result<Vec<RequestRecord>> {
+async fn newest(cx: &Admission<'_>, shelf: &Shelf, endpoint: Uuid, most: usize) -> Result<Vec<RequestRecord>> {
     const PAGE: usize = 20;
     let mut found: Vec<RequestRecord> = Vec::new();
     let mut after: Option<Vec<u8>> = None;

@@ -17,7 +17,7 @@ use super::{
     token::{self, CALL},
 };
 use crate::{
-    gate::{Actor, Cx, House, Op, Shelf},
+    gate::{Actor, Admission, Cx, House, Op, Shelf},
     identity::service_token,
     resources::{Resource, collection, row_id},
 };
@@ -140,7 +140,7 @@ pub struct Score {
 
 /// An admitted call.
 #[derive(Debug)]
-pub struct Admission {
+pub struct ScoringAdmission {
     /// Leaves the record of the call.
     pub ticket: Ticket,
     /// The deployment that answers.
@@ -187,13 +187,13 @@ enum Proof {
 impl Op for Score {
     const ACTION: Action =
         Action::public("Microsoft.MachineLearningServices/workspaces/onlineEndpoints/score/action", Class::Read);
-    type Output = Admission;
+    type Output = ScoringAdmission;
 
     fn scope(&self) -> ResourceId {
         self.located.service.as_ref().map_or_else(ResourceId::root, |service| service.home.scope.clone())
     }
 
-    async fn run(self, cx: &Cx<'_, Self>) -> Result<Admission> {
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<ScoringAdmission> {
         let Some(service) = &self.located.service else {
             // As much work as a wrong key costs, so that time does not tell what exists.
             let nothing = cx.system().fingerprint(PURPOSE, "");
@@ -241,7 +241,7 @@ impl Op for Score {
         }
         let ticket = Ticket::new(Arc::clone(&scoring.waiting), service.home.clone(), record);
         let way = service.way(self.deployment.as_deref()).await;
-        Ok(Admission { ticket, deployment: target.map(|target| target.deployment.clone()), way })
+        Ok(ScoringAdmission { ticket, deployment: target.map(|target| target.deployment.clone()), way })
     }
 }
 
@@ -256,7 +256,7 @@ fn refused(had_credential: bool) -> Error {
 
 impl Service {
     /// Whether the credential is one of the form in force.
-    async fn prove<O: Op>(&self, cx: &Cx<'_, O>, credential: Option<&Secret<String>>) -> Result<Option<Proof>> {
+    async fn prove(&self, cx: &Admission<'_>, credential: Option<&Secret<String>>) -> Result<Option<Proof>> {
         let Some(Form::Token) = self.form else { return Ok(self.prove_without_token(credential)) };
         let Some(bearer) = credential else { return Ok(None) };
         let holder = service_token::holder(cx.house(), &self.audience, bearer.expose()).await?;

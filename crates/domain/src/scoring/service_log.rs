@@ -6,7 +6,7 @@ use kernel::{Action, Class, Error, ResourceId, Result, RunId};
 use super::Deployment;
 use crate::{
     compute::{launch_state, tail_log},
-    gate::{Cx, Op, Shelf},
+    gate::{Admission, Cx, Op, Shelf},
     resources::{Resource, row_id, workspace_shelf},
 };
 
@@ -57,7 +57,7 @@ impl Op for GetServiceLog {
 }
 
 /// What a replica said last, in one line; none when it said nothing.
-pub(super) async fn last_words<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, launch: &RunId) -> Result<Option<String>> {
+pub(super) async fn last_words(cx: &Admission<'_>, shelf: &Shelf, launch: &RunId) -> Result<Option<String>> {
     let text = tail_log(cx, shelf, launch, 8 << 10).await?;
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let tail = lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join(" / ");

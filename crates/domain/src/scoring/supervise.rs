@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     compute::{end_launch, launch_state, wake},
-    gate::{Changes, Cx, Happening, House, Op, Row, Shelf, enter},
+    gate::{Admission, Changes, Cx, Happening, House, Op, Row, Shelf, enter},
     operations::{self, Failure},
     resources::{Resource, row_id, workspace_shelf},
 };
@@ -113,7 +113,7 @@ impl Op for SuperviseService {
 }
 
 /// The workspace of a service and its id; none when it is gone, or another one has its name.
-async fn workspace_of<O: Op>(cx: &Cx<'_, O>, listed: &Listed) -> Result<Option<(Shelf, ResourceId)>> {
+async fn workspace_of(cx: &Admission<'_>, listed: &Listed) -> Result<Option<(Shelf, ResourceId)>> {
     match workspace_shelf(cx, &listed.endpoint).await {
         Ok((shelf, row)) if WorkspaceId::from(row.value.guid) == listed.workspace => Ok(Some((shelf, row.value.id))),
         Ok(_) => Ok(None),
@@ -122,8 +122,8 @@ async fn workspace_of<O: Op>(cx: &Cx<'_, O>, listed: &Listed) -> Result<Option<(
     }
 }
 
-async fn deployment_of<O: Op>(
-    cx: &Cx<'_, O>,
+async fn deployment_of(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     listed: &Listed,
 ) -> Result<Option<Row<Resource<Deployment>>>> {
@@ -133,7 +133,7 @@ async fn deployment_of<O: Op>(
     }
 }
 
-async fn fate<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, replica: Option<&Replica>) -> Result<Option<Fate>> {
+async fn fate(cx: &Admission<'_>, shelf: &Shelf, replica: Option<&Replica>) -> Result<Option<Fate>> {
     let Some(replica) = replica else { return Ok(None) };
     let Some(state) = launch_state(cx, shelf, &replica.launch).await? else {
         return Ok(Some(Fate::Ended { why: String::from("the replica is gone"), was_taken: true }));

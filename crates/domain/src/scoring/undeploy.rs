@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     compute::{end_launch, wake},
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     operations::{self, Failure},
     resources::{Resource, ResourceType, Workspace, row_id, workspace_shelf},
     tracking::release_model_version,
@@ -78,8 +78,8 @@ impl DeleteDeployment {
     }
 }
 
-async fn unlist<O: Op>(
-    cx: &Cx<'_, O>,
+async fn unlist(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     workspace: &Row<Resource<Workspace>>,
     endpoint: &ResourceId,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     compute::Job,
-    gate::{Cx, Op},
+    gate::{Admission, Cx, Op},
     resources::{ResourceType, workspace_shelf},
     vault::{
         AttributesForm, DeleteObject, Kind as _, ListObjects, ObjectName, Page, Paging, Secret, SetSecret,
@@ -245,7 +245,7 @@ impl Op for DeleteSecrets {
 
 /// Refuses callers who could not have a value in a run: principals who may not submit jobs, and runs whose submitter may not read
 /// secrets any more.
-async fn require_runner<O: Op>(cx: &Cx<'_, O>, workspace: &ResourceId) -> Result<()> {
+async fn require_runner(cx: &Admission<'_>, workspace: &ResourceId) -> Result<()> {
     match &cx.caller().who {
         Who::Run(run) => {
             cx.note("run", run.run.as_str());

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use kernel::{Caller, Error, Kind, Principal, PrincipalKind, Proof, Result, Source, Who};
 
 use crate::{
-    gate::{Cx, Op, enter},
+    gate::{Admission, Op, enter},
     resources::{Addressed, KeyVault, Resource, Workspace, find},
     vault::{GetObject, Kind as _, ObjectName, Secret, Shown, VersionId},
 };
@@ -23,8 +23,8 @@ impl Keeper {
     ///
     /// # Errors
     /// `Conflict` when the workspace's vault is gone.
-    pub(super) async fn of<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<Self> {
-        let (_, vault) = find::<KeyVault, _>(cx, &workspace.properties.key_vault).await.map_err(|fault| {
+    pub(super) async fn of(cx: &Admission<'_>, workspace: &Resource<Workspace>) -> Result<Self> {
+        let (_, vault) = find::<KeyVault>(cx, &workspace.properties.key_vault).await.map_err(|fault| {
             let why = "the workspace's key vault is gone";
             if fault.kind() == Kind::NotFound { Error::new(Kind::Conflict, why).because(fault) } else { fault }
         })?;
@@ -33,7 +33,7 @@ impl Keeper {
     }
 
     /// Runs an operation of the vault's in the identity's name.
-    pub(super) async fn enter<A: Op, O: Op>(&self, cx: &Cx<'_, A>, op: O) -> Result<O::Output> {
+    pub(super) async fn enter<O: Op>(&self, cx: &Admission<'_>, op: O) -> Result<O::Output> {
         enter(cx.house(), &self.identity, op).await
     }
 
@@ -41,9 +41,9 @@ impl Keeper {
     ///
     /// # Errors
     /// `Conflict` when it is disabled, or when the identity may not read it.
-    pub(super) async fn read<O: Op>(
+    pub(super) async fn read(
         &self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         (name, version): (&ObjectName, Option<VersionId>),
         what: &str,
     ) -> Result<Option<Shown<Secret>>> {
@@ -74,7 +74,7 @@ pub(super) fn refused(fault: Error, what: &str, done: &str) -> Error {
 }
 
 /// The workspace's identity, in whose name its vault is entered: the roles of that identity decide, and the log names it.
-fn identity<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<Caller> {
+fn identity(cx: &Admission<'_>, workspace: &Resource<Workspace>) -> Result<Caller> {
     let tenant = cx.house().tenant().ok_or_else(|| Error::new(Kind::Unavailable, "the server has no tenant yet"))?;
     let principal = Principal {
         id: workspace.properties.identity,

@@ -11,7 +11,7 @@ use super::{
     reference::{FIELD, references},
 };
 use crate::{
-    gate::{Cx, Op, Row, Shelf},
+    gate::{Admission, Row, Shelf},
     resources::{Resource, Workspace, require_for_secrets},
     vault::require_usable,
 };
@@ -36,8 +36,8 @@ pub(crate) struct Given<'a> {
 /// `Denied` when secrets are named and the caller may not read the workspace's; `Invalid`, naming the variable, when one is no
 /// secret of its vault that can be used, or when the workspace refuses what looks like a secret; `Conflict` when the workspace's
 /// identity cannot read its vault.
-pub(crate) async fn admit<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn admit(
+    cx: &Admission<'_>,
     (shelf, workspace): (&Shelf, &Row<Resource<Workspace>>),
     given: Given<'_>,
 ) -> Result<Vec<String>> {

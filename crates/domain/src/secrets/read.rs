@@ -8,10 +8,7 @@ use super::{
     keeper::Keeper,
     reference::{Reference, references},
 };
-use crate::{
-    gate::{Cx, Op},
-    resources::workspace_shelf,
-};
+use crate::{gate::Admission, resources::workspace_shelf};
 
 /// Reading secrets of a workspace's vault. Runs have it for those they name, or ask for.
 pub(crate) const READ: Action =
@@ -25,8 +22,8 @@ const MOST_BYTES: usize = 64 << 10;
 /// # Errors
 /// `Denied` when who submitted the run may not read secrets of the workspace any more; `Conflict`, naming the variable, when one
 /// cannot be read or cannot be a variable's value.
-pub(crate) async fn values<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn values(
+    cx: &Admission<'_>,
     workspace: &ResourceId,
     submitted_by: PrincipalId,
     variables: &BTreeMap<String, String>,
@@ -71,11 +68,7 @@ pub(crate) async fn values<O: Op>(
 ///
 /// # Errors
 /// `Denied`; `Unavailable` when nothing can be decided.
-pub(super) fn require_submitter<O: Op>(
-    cx: &Cx<'_, O>,
-    submitted_by: PrincipalId,
-    workspace: &ResourceId,
-) -> Result<()> {
+pub(super) fn require_submitter(cx: &Admission<'_>, submitted_by: PrincipalId, workspace: &ResourceId) -> Result<()> {
     let house = cx.house();
     let may = house.identity.is_enabled(submitted_by) && house.access().allows(submitted_by, &READ, workspace);
     if may {
@@ -89,7 +82,7 @@ pub(super) fn require_submitter<O: Op>(
     Err(Error::new(Kind::Denied, why))
 }
 
-async fn read<O: Op>(cx: &Cx<'_, O>, keeper: &Keeper, variable: &str, reference: &Reference) -> Result<Hidden<String>> {
+async fn read(cx: &Admission<'_>, keeper: &Keeper, variable: &str, reference: &Reference) -> Result<Hidden<String>> {
     let what = format!("the secret `{}` of the variable `{variable}`", reference.name.as_str());
     let unusable = |why: &str| Error::new(Kind::Conflict, format!("{what} {why}"));
     let found = keeper.read(cx, (&reference.name, reference.version), &what).await?;

@@ -14,7 +14,7 @@ use super::{
     tree::Tree,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Row, Shelf},
     resources::{Resource, ResourceType, SystemData, Written, find, row_id, workspace_shelf},
 };
 
@@ -222,7 +222,7 @@ fn check_size(files: &[SnapshotFile]) -> Result<u64> {
     Ok(bytes)
 }
 
-async fn check_present<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, files: &[SnapshotFile]) -> Result<()> {
+async fn check_present(cx: &Admission<'_>, shelf: &Shelf, files: &[SnapshotFile]) -> Result<()> {
     for wanted in files {
         match file::find(cx, shelf, &wanted.sha256).await? {
             Some(stored) if stored.length == wanted.length => {}
@@ -266,7 +266,7 @@ impl Op for GetCode {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Code> {
-        let (shelf, row) = find::<CodeVersion, _>(cx, &self.id).await?;
+        let (shelf, row) = find::<CodeVersion>(cx, &self.id).await?;
         let files = find_manifest(cx, &shelf, &row.value.properties.snapshot).await?.files;
         Ok(Code { row, files })
     }

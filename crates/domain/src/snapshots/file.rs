@@ -14,7 +14,7 @@ use super::{
     tree,
 };
 use crate::{
-    gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Record, Row, Shelf},
+    gate::{Admission, BlobRef, ByteStream, Changes, Cx, Op, Range, Record, Row, Shelf},
     resources::workspace_shelf,
 };
 
@@ -54,18 +54,18 @@ fn row_id(shelf: &Shelf, sha256: &str) -> Vec<u8> {
 }
 
 /// Where a content lies; none when nobody brought it.
-pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, sha256: &str) -> Result<Option<StoredFile>> {
+pub(super) async fn find(cx: &Admission<'_>, shelf: &Shelf, sha256: &str) -> Result<Option<StoredFile>> {
     Ok(cx.get::<StoredFile>(shelf, &row_id(shelf, sha256)).await?.map(|row| row.value))
 }
 
 /// The files of a snapshot that must exist.
-pub(crate) async fn find_manifest<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, snapshot: &str) -> Result<Manifest> {
+pub(crate) async fn find_manifest(cx: &Admission<'_>, shelf: &Shelf, snapshot: &str) -> Result<Manifest> {
     let row = cx.get::<Manifest>(shelf, &shelf.name_id::<Manifest>(snapshot)).await?;
     row.map(|row| row.value).ok_or_else(|| Error::not_found(format_args!("the snapshot `{snapshot}`")))
 }
 
 /// Opens a content, with its length.
-pub(crate) async fn open_file<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, sha256: &str) -> Result<(ByteStream, u64)> {
+pub(crate) async fn open_file(cx: &Admission<'_>, shelf: &Shelf, sha256: &str) -> Result<(ByteStream, u64)> {
     let missing = || Error::not_found(format_args!("the file `{sha256}`"));
     let stored = find(cx, shelf, sha256).await?.ok_or_else(missing)?;
     if stored.length == 0 {
@@ -76,8 +76,8 @@ pub(crate) async fn open_file<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, sha256: &str
 }
 
 /// Reads a small content as text. `field` names it in errors.
-pub(crate) async fn read_text<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn read_text(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     file: &SnapshotFile,
     most: u64,
@@ -181,7 +181,7 @@ impl Op for PutPack {
 }
 
 /// Names those contents of a pack that are new. Without any, the pack is not needed.
-async fn keep<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, pack: &BlobRef, files: &[Packed]) -> Result<usize> {
+async fn keep(cx: &Admission<'_>, shelf: &Shelf, pack: &BlobRef, files: &[Packed]) -> Result<usize> {
     let mut changes = Changes::new();
     let mut seen = BTreeSet::new();
     let mut fresh: usize = 0;

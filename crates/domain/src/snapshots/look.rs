@@ -11,7 +11,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{SnapshotFile, file};
 use crate::{
-    gate::{Changes, Cx, Op, Range, Record, Row, Shelf},
+    gate::{Admission, Changes, Range, Record, Row, Shelf},
     secrets::{ContentScan, Hit, LARGEST, RULES, scan},
 };
 
@@ -66,8 +66,8 @@ pub(super) struct Looked {
 ///
 /// # Errors
 /// `Invalid`, naming file and line, where the workspace refuses what was found.
-pub(super) async fn look<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn look(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     mode: ContentScan,
     files: &[SnapshotFile],
@@ -113,8 +113,8 @@ pub(super) async fn look<O: Op>(
 }
 
 /// What is found in one content; none when there is no more room to look.
-async fn one<O: Op>(
-    cx: &Cx<'_, O>,
+async fn one(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     wanted: &SnapshotFile,
     left: &mut u64,

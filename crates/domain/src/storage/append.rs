@@ -10,7 +10,7 @@ use super::{
     etag, fault,
     put::Addition,
 };
-use crate::gate::{BlobRef, Changes, Cx, Op};
+use crate::gate::{Admission, BlobRef, Changes};
 
 /// Adds a block at the end of an append blob.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Addition for AppendBlock {
         self.at.scope()
     }
 
-    async fn write<O: Op>(self, cx: &Cx<'_, O>, _: bool) -> Result<Appended> {
+    async fn write(self, cx: &Admission<'_>, _: bool) -> Result<Appended> {
         let Self { at, body, position, most, guard } = self;
         let terms = Terms { position, most, guard };
         let container = at.container(cx).await?;
@@ -64,8 +64,8 @@ impl Addition for AppendBlock {
 }
 
 /// Appends to the blob as it is now: the blob after that, and where the block begins. None when somebody else wrote meanwhile.
-async fn once<O: Op>(
-    cx: &Cx<'_, O>,
+async fn once(
+    cx: &Admission<'_>,
     at: &InContainer,
     container: &Container,
     terms: &Terms,
@@ -88,7 +88,7 @@ async fn once<O: Op>(
     }
 }
 
-async fn undo<O: Op>(cx: &Cx<'_, O>, block: &BlobRef, fault: Error) -> Error {
+async fn undo(cx: &Admission<'_>, block: &BlobRef, fault: Error) -> Error {
     cx.drop_blob(block).await;
     fault
 }
@@ -100,7 +100,7 @@ struct Terms {
 }
 
 impl Terms {
-    fn hold<O: Op>(&self, blob: &Blob, more: u64, cx: &Cx<'_, O>) -> Result<()> {
+    fn hold(&self, blob: &Blob, more: u64, cx: &Admission<'_>) -> Result<()> {
         if blob.kind != BlobKind::Append {
             return Err(fault::wrong_kind());
         }

@@ -14,7 +14,7 @@ use super::{
     fault, lease,
     version::{BlobVersion, Moment, version_row},
 };
-use crate::gate::{Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Record, Row, Shelf};
 
 /// Labels with their names and values, in bytes; Azure's bound.
 const MOST_METADATA: usize = 8 << 10;
@@ -207,17 +207,17 @@ impl InContainer {
     }
 
     /// The container, which must be there.
-    pub(super) async fn container<O: Op>(&self, cx: &Cx<'_, O>) -> Result<Container> {
+    pub(super) async fn container(&self, cx: &Admission<'_>) -> Result<Container> {
         cx.note("blob", self.blob.as_str());
         Ok(find_container(cx, &self.account, &self.container).await?.value)
     }
 
-    pub(super) async fn look<O: Op>(&self, cx: &Cx<'_, O>, container: &Container) -> Result<Option<Row<Blob>>> {
+    pub(super) async fn look(&self, cx: &Admission<'_>, container: &Container) -> Result<Option<Row<Blob>>> {
         cx.get::<Blob>(self.shelf(), &row_id(self.shelf(), container, self.blob.as_str(), None)).await
     }
 
     /// One state of the blob, to be read.
-    pub(super) async fn read<O: Op>(&self, cx: &Cx<'_, O>, container: &Container, moment: Moment) -> Result<Blob> {
+    pub(super) async fn read(&self, cx: &Admission<'_>, container: &Container, moment: Moment) -> Result<Blob> {
         let version = match moment {
             Moment::Now => return Ok(self.find(cx, container, None).await?.value),
             Moment::Snapshot(time) => return Ok(self.find(cx, container, Some(time)).await?.value),
@@ -232,9 +232,9 @@ impl InContainer {
     }
 
     /// The blob, or its snapshot.
-    pub(super) async fn find<O: Op>(
+    pub(super) async fn find(
         &self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         container: &Container,
         snapshot: Option<u64>,
     ) -> Result<Row<Blob>> {

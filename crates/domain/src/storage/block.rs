@@ -17,7 +17,7 @@ use super::{
     put::{Addition, Labels, Made, READ, may_replace, replace},
     version::Moment,
 };
-use crate::gate::{BlobRef, Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, BlobRef, Changes, Cx, Op, Record, Row, Shelf};
 
 /// Bytes of a block's id before base64; Azure's bound.
 const LONGEST_ID: usize = 64;
@@ -79,7 +79,7 @@ impl Addition for PutBlock {
         self.at.scope()
     }
 
-    async fn write<O: Op>(self, cx: &Cx<'_, O>, _: bool) -> Result<Option<String>> {
+    async fn write(self, cx: &Admission<'_>, _: bool) -> Result<Option<String>> {
         let Self { at, id, body, guard } = self;
         check_block_id(&id)?;
         let container = at.container(cx).await?;
@@ -120,14 +120,14 @@ impl Addition for PutBlock {
 }
 
 /// Refuses one block more than a blob may have waiting.
-async fn has_room<O: Op>(cx: &Cx<'_, O>, at: &InContainer, container: &Container, id: &str) -> Result<()> {
+async fn has_room(cx: &Admission<'_>, at: &InContainer, container: &Container, id: &str) -> Result<()> {
     let (shelf, counts) = (at.shelf(), &cx.house().accounts.staged);
     let place = family(shelf, container, at.blob.as_str());
     let count = match counts.seen(&place, MOST_STAGED, cx.now()) {
         Some(count) => count,
         None => {
             let mut count = 0_usize;
-            each::<Staged, _>(cx, shelf, &place, |_| count = count.saturating_add(1)).await?;
+            each::<Staged>(cx, shelf, &place, |_| count = count.saturating_add(1)).await?;
             counts.set(&place, count, cx.now());
             count
         }
@@ -141,13 +141,7 @@ async fn has_room<O: Op>(cx: &Cx<'_, O>, at: &InContainer, container: &Container
     Err(fault::conflict("BlockCountExceedsLimit", why))
 }
 
-async fn stage<O: Op>(
-    cx: &Cx<'_, O>,
-    at: &InContainer,
-    container: &Container,
-    id: &str,
-    blob: &BlobRef,
-) -> Result<Loose> {
+async fn stage(cx: &Admission<'_>, at: &InContainer, container: &Container, id: &str, blob: &BlobRef) -> Result<Loose> {
     let (shelf, name) = (at.shelf(), at.blob.as_str());
     let place = staged_id(shelf, container, name, id);
     for _ in 0..ATTEMPTS {
@@ -199,7 +193,7 @@ impl Addition for PutBlockList {
         self.at.scope()
     }
 
-    async fn write<O: Op>(self, cx: &Cx<'_, O>, is_adding: bool) -> Result<Blob> {
+    async fn write(self, cx: &Admission<'_>, is_adding: bool) -> Result<Blob> {
         self.labels.check()?;
         if self.list.len() > MOST_BLOCKS {
             let why = "The block list may not contain more than 50,000 blocks.";
@@ -234,9 +228,9 @@ impl Addition for PutBlockList {
 
 impl PutBlockList {
     /// What the list makes, what it leaves over, and the rows that go with it.
-    async fn resolve<O: Op>(
+    async fn resolve(
         &self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         container: &Container,
         present: Option<&Row<Blob>>,
     ) -> Result<(Made, Loose, Changes)> {

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use kernel::Result;
 
 use super::fault;
-use crate::gate::{BlobRef, ByteStream, Cx, Op, Shelf};
+use crate::gate::{Admission, BlobRef, ByteStream, Shelf};
 
 /// A body, and what is known of it.
 pub struct Body {
@@ -37,7 +37,7 @@ impl Body {
     ///
     /// # Errors
     /// `Md5Mismatch`, `RequestBodyTooLarge`, or that it broke off.
-    pub(super) async fn store<O: Op>(self, cx: &Cx<'_, O>, shelf: &Shelf) -> Result<(BlobRef, Option<String>)> {
+    pub(super) async fn store(self, cx: &Admission<'_>, shelf: &Shelf) -> Result<(BlobRef, Option<String>)> {
         let Self { bytes, most, is_measured, md5 } = self;
         let measured = (is_measured || md5.is_some()).then(|| Arc::new(Mutex::new(seal::Md5::default())));
         let bytes = match &measured {

@@ -14,7 +14,7 @@ use super::{
     time::steps,
     version::{Moment, fresh_version, keep_version},
 };
-use crate::gate::{Changes, Cx, Op, Row};
+use crate::gate::{Admission, Changes, Cx, Op, Row};
 
 /// Permission to read tags.
 pub const READ_TAGS: Action =
@@ -139,8 +139,8 @@ impl Op for GetTags {
 
 /// Reads, edits and writes back, again while somebody else is faster. What was there becomes an older version, where it `versions` and
 /// the account keeps these.
-async fn changed<O: Op, T>(
-    cx: &Cx<'_, O>,
+async fn changed<T>(
+    cx: &Admission<'_>,
     at: &InContainer,
     versions: bool,
     edit: impl Fn(&mut Blob) -> Result<T>,

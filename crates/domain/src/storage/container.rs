@@ -14,7 +14,7 @@ use super::{
     list::each,
     sweep::Gone,
 };
-use crate::gate::{Changes, Cx, House, Op, Record, Row};
+use crate::gate::{Admission, Changes, Cx, House, Op, Record, Row};
 
 /// How often a write is tried again when somebody else wrote meanwhile.
 pub(super) const ATTEMPTS: usize = 8;
@@ -81,7 +81,7 @@ pub(super) async fn peek(house: &House, account: &Account, name: &ContainerName)
 }
 
 /// A container that must be there.
-pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, account: &Account, name: &ContainerName) -> Result<Row<Container>> {
+pub(super) async fn find(cx: &Admission<'_>, account: &Account, name: &ContainerName) -> Result<Row<Container>> {
     let id = account.shelf.name_id::<Container>(name.as_str());
     cx.get::<Container>(&account.shelf, &id).await?.ok_or_else(fault::no_container)
 }
@@ -309,7 +309,7 @@ impl Op for ListContainers {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let mut found: BTreeMap<String, Container> = BTreeMap::new();
-        each::<Container, _>(cx, &self.account.shelf, b"", |container| {
+        each::<Container>(cx, &self.account.shelf, b"", |container| {
             if container.name.starts_with(&self.prefix) && container.name >= self.from {
                 found.insert(container.name.clone(), container);
             }

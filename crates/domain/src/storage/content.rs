@@ -12,7 +12,7 @@ use super::{
     fault,
     version::BlobVersion,
 };
-use crate::gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Record, Row, Shelf};
+use crate::gate::{Admission, BlobRef, ByteStream, Changes, Range, Record, Row, Shelf};
 
 /// Blocks of one blob; Azure's bound.
 pub(super) const MOST_BLOCKS: usize = 50_000;
@@ -93,7 +93,7 @@ impl Content {
     }
 
     /// All blocks.
-    pub(super) async fn blocks<O: Op>(&self, cx: &Cx<'_, O>, shelf: &Shelf) -> Result<Vec<Block>> {
+    pub(super) async fn blocks(&self, cx: &Admission<'_>, shelf: &Shelf) -> Result<Vec<Block>> {
         let Self::Blocks { id, count, .. } = self else { return Ok(Vec::new()) };
         let rows = cx.all::<Page>(shelf, id.as_bytes()).await?;
         let most = usize::try_from(*count).unwrap_or(usize::MAX);
@@ -103,9 +103,9 @@ impl Content {
 
     /// Adds a block at the end. The row that grows is part of the commit, so two who append at once cannot both win. `Stale` when
     /// the row went meanwhile.
-    pub(super) async fn append<O: Op>(
+    pub(super) async fn append(
         &mut self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         shelf: &Shelf,
         changes: &mut Changes,
         blob: BlobRef,
@@ -142,9 +142,9 @@ impl Content {
 
     /// Opens bytes `range.from .. range.from + range.length` of a blob of `length` bytes. Of its blocks only those that are needed are
     /// looked up.
-    pub(super) async fn open<O: Op>(
+    pub(super) async fn open(
         &self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         shelf: &Shelf,
         length: u64,
         range: Range,
@@ -198,7 +198,7 @@ impl Loose {
     }
 
     /// Removes them.
-    pub(super) async fn drop<O: Op>(self, cx: &Cx<'_, O>) {
+    pub(super) async fn drop(self, cx: &Admission<'_>) {
         for blob in &self.0 {
             cx.drop_blob(blob).await;
         }
@@ -209,8 +209,8 @@ impl Loose {
 /// gives what is to be removed after the commit. What the blob's other versions, or `kept`, still hold stays.
 ///
 /// The others are read a page at a time: of them only what decides about the blobs that go is kept in memory.
-pub(super) async fn release<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn release(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     place: &[u8],
     gone: &[&Blob],
@@ -229,11 +229,11 @@ pub(super) async fn release<O: Op>(
     }
     // One table after the other: what another commit moves meanwhile from one that was not read yet to one that was would be missed.
     // In this order, from whichever table to whichever other, it is seen where it was or where it went.
-    going.spare_others::<Blob, _>(cx, shelf, place, gone).await?;
-    going.spare_others::<BlobVersion, _>(cx, shelf, place, gone).await?;
-    going.spare_others::<DeletedBlob, _>(cx, shelf, place, gone).await?;
-    going.spare_others::<Blob, _>(cx, shelf, place, gone).await?;
-    going.spare_others::<BlobVersion, _>(cx, shelf, place, gone).await?;
+    going.spare_others::<Blob>(cx, shelf, place, gone).await?;
+    going.spare_others::<BlobVersion>(cx, shelf, place, gone).await?;
+    going.spare_others::<DeletedBlob>(cx, shelf, place, gone).await?;
+    going.spare_others::<Blob>(cx, shelf, place, gone).await?;
+    going.spare_others::<BlobVersion>(cx, shelf, place, gone).await?;
     for id in going.pages.into_keys() {
         for row in cx.all::<Page>(shelf, id.as_bytes()).await? {
             changes.delete(shelf, &row);
@@ -253,7 +253,7 @@ struct Going {
 }
 
 impl Going {
-    async fn add<O: Op>(&mut self, cx: &Cx<'_, O>, shelf: &Shelf, content: &Content) -> Result<()> {
+    async fn add(&mut self, cx: &Admission<'_>, shelf: &Shelf, content: &Content) -> Result<()> {
         if let Content::Blocks { id, count, .. } = content {
             // Blocks of one id are only ever added to: whoever has no more of them has none that is not noted.
             if self.pages.get(id).is_some_and(|most| most >= count) {
@@ -266,9 +266,9 @@ impl Going {
     }
 
     /// Keeps what other rows of this table hold.
-    async fn spare_others<T: Kept, O: Op>(
+    async fn spare_others<T: Kept>(
         &mut self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         shelf: &Shelf,
         place: &[u8],
         gone: &[&Blob],
@@ -326,7 +326,7 @@ impl Kept for DeletedBlob {
 }
 
 /// The sealed objects of a content.
-async fn objects<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, content: &Content) -> Result<Vec<BlobRef>> {
+async fn objects(cx: &Admission<'_>, shelf: &Shelf, content: &Content) -> Result<Vec<BlobRef>> {
     Ok(match content {
         Content::Nothing => Vec::new(),
         Content::One(blob) => vec![blob.clone()],

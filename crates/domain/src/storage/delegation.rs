@@ -17,7 +17,7 @@ use super::{
     time,
 };
 use crate::{
-    gate::{Changes, Cx, House, Op, Record, Row},
+    gate::{Admission, Changes, Cx, House, Op, Record, Row},
     identity::{Standing, step_up},
     resources::{Datastore, ListDatastoreSecrets, ResourceType},
 };
@@ -132,7 +132,7 @@ pub(super) struct Terms {
 
 /// Gives a key out. The end may be told some minutes earlier than it was asked for: of two keys that are not the same, no two say
 /// the same, so that the end of one is not the end of the other.
-pub(super) async fn issue<O: Op>(cx: &Cx<'_, O>, account: &Account, terms: Terms) -> Result<DelegationKey> {
+pub(super) async fn issue(cx: &Admission<'_>, account: &Account, terms: Terms) -> Result<DelegationKey> {
     let Terms { oid, tid, begins, mut ends, standing, datastore } = terms;
     let text = |at: Timestamp| Timestamp(at.seconds().saturating_mul(1000)).rfc3339();
     let shelf = &account.shelf;
@@ -233,7 +233,7 @@ impl Op for GetDelegationKey {
 }
 
 /// Whoever must show a second factor to read or write shows it for what will read or write without being asked again.
-pub(crate) fn require_factors<O: Op>(cx: &Cx<'_, O>, writes: bool) -> Result<()> {
+pub(crate) fn require_factors(cx: &Admission<'_>, writes: bool) -> Result<()> {
     let classes = if writes { [READ, WRITE].as_slice() } else { [READ].as_slice() };
     match classes.iter().find_map(|action| step_up(cx.house(), cx.caller(), action)) {
         Some(challenge) => Err(challenge),

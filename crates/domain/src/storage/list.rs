@@ -15,7 +15,7 @@ use super::{
     put::READ,
     version::BlobVersion,
 };
-use crate::gate::{Cx, Op, Record, Shelf};
+use crate::gate::{Admission, Cx, Op, Record, Shelf};
 
 /// Rows that are read at once.
 const PAGE: usize = 1000;
@@ -103,14 +103,14 @@ impl Op for ListBlobs {
         let takes = |blob: &Blob| {
             (blob.snapshot.is_none() || self.include.snapshots) && (!blob.is_past || self.include.versions)
         };
-        each::<Blob, _>(cx, shelf, place, |blob| {
+        each::<Blob>(cx, shelf, place, |blob| {
             if takes(&blob) {
                 page.take(blob);
             }
         })
         .await?;
         if self.include.deleted {
-            each::<DeletedBlob, _>(cx, shelf, place, |DeletedBlob(blob)| {
+            each::<DeletedBlob>(cx, shelf, place, |DeletedBlob(blob)| {
                 if takes(&blob) {
                     page.take(blob);
                 }
@@ -118,18 +118,18 @@ impl Op for ListBlobs {
             .await?;
         }
         if self.include.versions {
-            each::<BlobVersion, _>(cx, shelf, place, |BlobVersion(blob)| page.take(blob)).await?;
+            each::<BlobVersion>(cx, shelf, place, |BlobVersion(blob)| page.take(blob)).await?;
         }
         if self.include.uncommitted {
-            each::<Staged, _>(cx, shelf, place, |staged| page.take_uncommitted(staged.name)).await?;
+            each::<Staged>(cx, shelf, place, |staged| page.take_uncommitted(staged.name)).await?;
         }
         Ok(page.end())
     }
 }
 
 /// Looks at every row, never holding more than a page of them.
-pub(super) async fn each<T: Record, O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn each<T: Record>(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     place: &[u8],
     mut look: impl FnMut(T) + Send,

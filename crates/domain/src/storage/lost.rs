@@ -9,7 +9,7 @@ use kernel::{Action, BlobId, Caller, Class, ResourceId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::gate::{Changes, Cx, House, Op, Record, Row, enter};
+use crate::gate::{Admission, Changes, Cx, House, Op, Record, Row, enter};
 
 /// Between two looks, and so how long an object has been named by nothing before it goes.
 const AGE: Duration = Duration::from_secs(24 * 3600);
@@ -78,7 +78,7 @@ impl Op for CollectLost {
 }
 
 /// One look at all of them; how many were removed.
-async fn look<O: Op>(cx: &Cx<'_, O>, now: Timestamp) -> Result<usize> {
+async fn look(cx: &Admission<'_>, now: Timestamp) -> Result<usize> {
     let (mut after, mut count) = (None, 0_usize);
     loop {
         let stored = stored_after(cx, after).await?;
@@ -92,7 +92,7 @@ async fn look<O: Op>(cx: &Cx<'_, O>, now: Timestamp) -> Result<usize> {
     }
 }
 
-async fn stored_after<O: Op>(cx: &Cx<'_, O>, mut after: Option<BlobId>) -> Result<BTreeSet<BlobId>> {
+async fn stored_after(cx: &Admission<'_>, mut after: Option<BlobId>) -> Result<BTreeSet<BlobId>> {
     let mut found = BTreeSet::new();
     while found.len() < AT_ONCE {
         let page = cx.stored_objects(after, PAGE.min(AT_ONCE.saturating_sub(found.len()))).await?;
@@ -107,8 +107,8 @@ async fn stored_after<O: Op>(cx: &Cx<'_, O>, mut after: Option<BlobId>) -> Resul
 
 /// Finds out which of these objects nothing names: notes those that it did not know, and removes those that nothing named a day ago.
 /// `between` are the ids that they lie between, the first one left out.
-async fn try_objects<O: Op>(
-    cx: &Cx<'_, O>,
+async fn try_objects(
+    cx: &Admission<'_>,
     stored: BTreeSet<BlobId>,
     between: (Option<BlobId>, BlobId),
     now: Timestamp,
@@ -120,7 +120,7 @@ async fn try_objects<O: Op>(
     done
 }
 
-async fn judge<O: Op>(cx: &Cx<'_, O>, between: (Option<BlobId>, BlobId), now: Timestamp) -> Result<usize> {
+async fn judge(cx: &Admission<'_>, between: (Option<BlobId>, BlobId), now: Timestamp) -> Result<usize> {
     let (system, suspects) = (cx.system(), &cx.house().accounts.suspects);
     cx.clear_suspects(suspects).await?;
     // What was noted, and is named again or gone, is nobody's business any more.
@@ -167,7 +167,7 @@ fn id_of(row: &Row<Lost>) -> Option<BlobId> {
 }
 
 /// The object first: when the server stops in between, it is looked for once more and found gone.
-async fn remove<O: Op>(cx: &Cx<'_, O>, due: &[Row<Lost>]) -> Result<usize> {
+async fn remove(cx: &Admission<'_>, due: &[Row<Lost>]) -> Result<usize> {
     let (system, suspects) = (cx.system(), &cx.house().accounts.suspects);
     let mut count = 0_usize;
     for some in due.chunks(OF_COMMIT) {

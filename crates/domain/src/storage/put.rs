@@ -19,7 +19,7 @@ use super::{
     time::steps,
     version::{Moment, fresh_version, keep_version},
 };
-use crate::gate::{BlobRef, ByteStream, Changes, Cx, Op, Range, Row};
+use crate::gate::{Admission, BlobRef, ByteStream, Changes, Cx, Op, Range, Row};
 
 /// Permission to read blobs and lists of them.
 pub const READ: Action =
@@ -43,7 +43,7 @@ pub trait Addition: Send + Sized {
     fn place(&self) -> ResourceId;
 
     /// What it means. `is_adding` says that nothing may be replaced.
-    fn write<O: Op>(self, cx: &Cx<'_, O>, is_adding: bool) -> impl Future<Output = Result<Self::Output>> + Send;
+    fn write(self, cx: &Admission<'_>, is_adding: bool) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
 /// A write by whoever may replace too.
@@ -124,7 +124,7 @@ impl Addition for PutBlob {
         self.at.scope()
     }
 
-    async fn write<O: Op>(self, cx: &Cx<'_, O>, is_adding: bool) -> Result<Blob> {
+    async fn write(self, cx: &Admission<'_>, is_adding: bool) -> Result<Blob> {
         let Self { at, kind, body, mut labels, guard, copied } = self;
         labels.check()?;
         let container = at.container(cx).await?;
@@ -150,8 +150,8 @@ impl Addition for PutBlob {
     }
 }
 
-async fn put<O: Op>(
-    cx: &Cx<'_, O>,
+async fn put(
+    cx: &Admission<'_>,
     at: &InContainer,
     container: &Container,
     guard: &Guard,
@@ -179,11 +179,11 @@ pub(super) struct Made {
     pub kept: Vec<BlobRef>,
 }
 
-pub(super) fn may_replace<O: Op>(
+pub(super) fn may_replace(
     present: Option<&Row<Blob>>,
     guard: &Guard,
     is_adding: bool,
-    cx: &Cx<'_, O>,
+    cx: &Admission<'_>,
 ) -> Result<()> {
     if is_adding && present.is_some() && guard.conditions.matches_not != Some(Tag::Any) {
         let why = "This request is not authorized to perform blob overwrites.";
@@ -193,8 +193,8 @@ pub(super) fn may_replace<O: Op>(
 }
 
 /// Puts a blob in the place of what is there, with `changes`. None when somebody else wrote meanwhile.
-pub(super) async fn replace<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn replace(
+    cx: &Admission<'_>,
     at: &InContainer,
     container: &Container,
     present: Option<Row<Blob>>,
@@ -250,8 +250,8 @@ pub(super) async fn replace<O: Op>(
 }
 
 /// What was in a blob's place: kept as a deleted snapshot while deleted blobs are, or let go.
-async fn put_away<O: Op>(
-    cx: &Cx<'_, O>,
+async fn put_away(
+    cx: &Admission<'_>,
     at: &InContainer,
     container: &Container,
     present: Row<Blob>,

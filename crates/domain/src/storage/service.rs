@@ -7,7 +7,7 @@ use kernel::{Action, Class, Kind, ResourceId, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Account, fault};
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use crate::gate::{Admission, Changes, Cx, Op, Record, Row};
 
 /// Days that deleted blobs may be kept; Azure's bound.
 const MOST_DAYS: u32 = 365;
@@ -29,7 +29,7 @@ impl Record for ServiceSettings {
 
 impl ServiceSettings {
     /// Those of an account.
-    pub(super) async fn of<O: Op>(cx: &Cx<'_, O>, account: &Account) -> Result<Self> {
+    pub(super) async fn of(cx: &Admission<'_>, account: &Account) -> Result<Self> {
         let row = cx.get::<Self>(&account.shelf, b"").await?;
         Ok(row.map(|row| row.value).unwrap_or_default())
     }

@@ -17,7 +17,7 @@ use super::{
     version::BlobVersion,
 };
 use crate::{
-    gate::{Changes, Cx, House, Op, Record, Shelf},
+    gate::{Admission, Changes, Cx, House, Op, Record, Shelf},
     resources::StorageAccount,
 };
 
@@ -245,8 +245,8 @@ fn cut<T>(rows: &mut Vec<T>, blocks: impl Fn(&T) -> u64) -> bool {
 }
 
 /// Lets go of what these blobs hold, those of one name together: they may share blocks. Rows come in the order of their ids.
-async fn remove<O: Op>(
-    cx: &Cx<'_, O>,
+async fn remove(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     rows: impl Iterator<Item = (Vec<u8>, Blob)> + Send,
     changes: &mut Changes,
@@ -279,7 +279,7 @@ impl Op for ListAccounts {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let rows = crate::resources::everywhere::<StorageAccount, _>(cx).await?;
+        let rows = crate::resources::everywhere::<StorageAccount>(cx).await?;
         Ok(rows.into_iter().map(|row| (row.value.id, row.value.guid)).collect())
     }
 }

@@ -13,7 +13,7 @@ use super::{
     time,
 };
 use crate::{
-    gate::{Cx, Op},
+    gate::{Admission, Cx, Op},
     identity::Standing,
 };
 
@@ -52,7 +52,7 @@ fn hour_from(now: Timestamp) -> Timestamp {
 ///
 /// # Errors
 /// `Denied` for whoever is no principal; a challenge where a second factor is demanded for what it opens.
-pub(crate) async fn vend<O: Op>(cx: &Cx<'_, O>, account: &Account, vending: Vending) -> Result<Secret<String>> {
+pub(crate) async fn vend(cx: &Admission<'_>, account: &Account, vending: Vending) -> Result<Secret<String>> {
     let Vending { identity, container, datastore, writes } = vending;
     let Some(principal) = cx.caller().principal() else {
         return Err(Error::new(
@@ -274,7 +274,7 @@ impl Op for ListServiceSas {
 /// Azure's letters of permissions.
 const PERMISSIONS: &str = "racwdxyltmeopiuf";
 
-fn note<O: Op>(cx: &Cx<'_, O>, permissions: &str, expiry: &str, key: &str) {
+fn note(cx: &Admission<'_>, permissions: &str, expiry: &str, key: &str) {
     cx.note("permissions", permissions);
     cx.note("expiry", expiry);
     cx.note("key", key);

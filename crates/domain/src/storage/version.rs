@@ -12,7 +12,7 @@ use super::{
     service::ServiceSettings,
     time::steps,
 };
-use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Changes, Cx, Op, Record, Row, Shelf};
 
 /// Permission to delete versions, apart from deleting blobs: whoever may do the one only leaves versions behind.
 pub const DELETE_VERSION: Action = Action::data(
@@ -59,8 +59,8 @@ fn deleted_row(shelf: &Shelf, container: &Container, name: &str, version: u64) -
 }
 
 /// A version that no other state of this blob has: now, or a moment after the last one.
-pub(super) async fn fresh_version<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn fresh_version(
+    cx: &Admission<'_>,
     at: &InContainer,
     container: &Container,
     last: Option<u64>,
@@ -68,7 +68,7 @@ pub(super) async fn fresh_version<O: Op>(
     unused(cx, at, container, steps(cx.now()).max(last.unwrap_or(0).saturating_add(1))).await
 }
 
-async fn unused<O: Op>(cx: &Cx<'_, O>, at: &InContainer, container: &Container, mut version: u64) -> Result<u64> {
+async fn unused(cx: &Admission<'_>, at: &InContainer, container: &Container, mut version: u64) -> Result<u64> {
     let (shelf, name) = (at.shelf(), at.blob.as_str());
     while cx.get::<BlobVersion>(shelf, &version_row(shelf, container, name, version)).await?.is_some()
         || cx.get::<DeletedBlob>(shelf, &deleted_row(shelf, container, name, version)).await?.is_some()
@@ -79,8 +79,8 @@ async fn unused<O: Op>(cx: &Cx<'_, O>, at: &InContainer, container: &Container, 
 }
 
 /// Keeps what a blob was as an older version, with `changes`. Gives that version.
-pub(super) async fn keep_version<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn keep_version(
+    cx: &Admission<'_>,
     at: &InContainer,
     container: &Container,
     mut old: Blob,
@@ -100,8 +100,8 @@ pub(super) async fn keep_version<O: Op>(
 }
 
 /// Brings back a deleted version, with `changes`. One that is there stays.
-pub(super) async fn bring_back<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn bring_back(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     container: &Container,
     row: &Row<DeletedBlob>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{ArtifactPath, run};
-use crate::gate::{BlobRef, Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, BlobRef, Changes, Record, Row, Shelf};
 
 /// Whose file it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,8 +83,8 @@ pub enum ModelSource {
 ///
 /// # Errors
 /// `Invalid` for a bad path, `NotFound` for an unknown run.
-pub async fn add_artifact<O: Op>(
-    cx: &Cx<'_, O>,
+pub async fn add_artifact(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     run: &RunId,
@@ -95,8 +95,8 @@ pub async fn add_artifact<O: Op>(
     put_file(cx, shelf, changes, &Owner::Run(run.clone()), path, blob).await
 }
 
-pub(super) async fn put_file<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn put_file(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     owner: &Owner,
@@ -121,8 +121,8 @@ pub(super) async fn put_file<O: Op>(
 }
 
 /// The files of an owner at or below a path, sorted by path.
-pub(super) async fn files_below<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn files_below(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     owner: &Owner,
     path: &ArtifactPath,

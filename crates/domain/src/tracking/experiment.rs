@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::text;
-use crate::gate::{Admission, Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Changes, Record, Row, Shelf};
 
 /// The experiment that every workspace has.
 const DEFAULT_ID: &str = "0";
@@ -46,7 +46,7 @@ impl Record for ExperimentName {
 
 impl Experiment {
     /// A fresh one. Ids are random, so that making one contends with nobody.
-    pub(super) fn new<O: Op>(cx: &Cx<'_, O>, name: &str) -> Self {
+    pub(super) fn new(cx: &Admission<'_>, name: &str) -> Self {
         let [a, b, c, d, e, f, g, _, ..] = *Uuid::new_v4().as_bytes();
         // 18 decimal digits: what clients that read it as a 64-bit integer can hold.
         let number = u64::from_be_bytes([0, a, b, c, d, e, f, g]) % 900_000_000_000_000_000;
@@ -127,12 +127,7 @@ pub(super) fn put(shelf: &Shelf, changes: &mut Changes, row: &Row<Experiment>) -
 }
 
 /// The active experiment with this name, made when there is none.
-pub(super) async fn ensure<O: Op>(
-    cx: &Cx<'_, O>,
-    shelf: &Shelf,
-    changes: &mut Changes,
-    name: &str,
-) -> Result<Experiment> {
+pub(super) async fn ensure(cx: &Admission<'_>, shelf: &Shelf, changes: &mut Changes, name: &str) -> Result<Experiment> {
     if let Some(row) = find_by_name(cx, shelf, name).await? {
         row.value.must_be_active()?;
         return Ok(row.value);

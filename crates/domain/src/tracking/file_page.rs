@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use kernel::{Error, Kind, Result, RunId};
 
 use super::{Owner, artifact::Artifact};
-use crate::gate::{Cx, Op, Shelf};
+use crate::gate::{Admission, Shelf};
 
 /// Some of a run's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub struct FilePage {
 ///
 /// # Errors
 /// `Invalid` for an `after` that no page said.
-pub(crate) async fn page_of_files<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn page_of_files(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     run: &RunId,
     after: Option<&str>,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     compute,
-    gate::{BlobRef, ByteStream, Changes, Cx, Op, Shelf},
+    gate::{Admission, BlobRef, ByteStream, Changes, Cx, Op, Shelf},
     resources::workspace_shelf,
 };
 
@@ -73,7 +73,7 @@ impl ArtifactPlace {
     }
 
     /// The address of the owner's root. Refuses what is not there, or not under the experiment that the address names.
-    pub(super) async fn must_exist<O: Op>(&self, cx: &Cx<'_, O>, shelf: &Shelf) -> Result<String> {
+    pub(super) async fn must_exist(&self, cx: &Admission<'_>, shelf: &Shelf) -> Result<String> {
         let (home, root) = match &self.owner {
             Owner::Run(id) => {
                 let run = run::find(cx, shelf, id).await?.value;
@@ -94,7 +94,7 @@ impl ArtifactPlace {
     }
 
     /// Refuses who may not write there.
-    pub(super) async fn must_be_writable<O: Op>(&self, cx: &Cx<'_, O>, shelf: &Shelf, action: &Action) -> Result<()> {
+    pub(super) async fn must_be_writable(&self, cx: &Admission<'_>, shelf: &Shelf, action: &Action) -> Result<()> {
         self.must_exist(cx, shelf).await?;
         match &self.owner {
             Owner::Run(id) => {
@@ -112,7 +112,7 @@ impl ArtifactPlace {
         }
     }
 
-    pub(super) fn note<O: Op>(&self, cx: &Cx<'_, O>) {
+    pub(super) fn note(&self, cx: &Admission<'_>) {
         match &self.owner {
             Owner::Run(id) => cx.note("run", id.to_string()),
             Owner::LoggedModel(id) => cx.note("loggedModel", id.clone()),

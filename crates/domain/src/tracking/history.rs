@@ -126,8 +126,8 @@ impl Op for SampleMetricHistory {
 }
 
 /// At most `most` points of a metric after this one, by time, step and value, and whether there are more.
-pub(super) async fn points_after<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn points_after(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     run: &Run,
     key: &str,

@@ -8,7 +8,7 @@ use super::{
     RegisteredModel,
     registry::{find_version, model_row_id, version_row_id},
 };
-use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Changes, Record, Row, Shelf};
 
 /// Somebody needs a version's files: while such a row is there, the version cannot be deleted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,8 +30,8 @@ fn hold_id(shelf: &Shelf, model: Uuid, version: u64, holder: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// `NotFound` for an unknown version.
-pub async fn hold_model_version<O: Op>(
-    cx: &Cx<'_, O>,
+pub async fn hold_model_version(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     (name, version): (&str, u64),
@@ -46,8 +46,8 @@ pub async fn hold_model_version<O: Op>(
 }
 
 /// Ends a hold; one that is not there is no error.
-pub async fn release_model_version<O: Op>(
-    cx: &Cx<'_, O>,
+pub async fn release_model_version(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     (name, version): (&str, u64),
@@ -61,12 +61,7 @@ pub async fn release_model_version<O: Op>(
 }
 
 /// Refuses while somebody holds it: one version, or any of the model's.
-pub(super) async fn must_be_free<O: Op>(
-    cx: &Cx<'_, O>,
-    shelf: &Shelf,
-    model: Uuid,
-    version: Option<u64>,
-) -> Result<()> {
+pub(super) async fn must_be_free(cx: &Admission<'_>, shelf: &Shelf, model: Uuid, version: Option<u64>) -> Result<()> {
     let prefix = version.map_or_else(|| model.as_bytes().to_vec(), |version| version_row_id(model, version));
     match cx.page::<Hold>(shelf, &prefix, None, 1).await?.first() {
         Some(hold) => {

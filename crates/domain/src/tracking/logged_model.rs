@@ -10,7 +10,7 @@ use super::{
     run::{Place, place_id},
     text,
 };
-use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Changes, Record, Row, Shelf};
 
 /// Most metrics of one model.
 const MOST_METRICS: usize = 5000;
@@ -174,7 +174,7 @@ pub(super) fn add(shelf: &Shelf, changes: &mut Changes, model: LoggedModel) -> R
 }
 
 /// Reads one that must exist and not be deleted.
-pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &str) -> Result<Row<LoggedModel>> {
+pub(super) async fn find(cx: &Admission<'_>, shelf: &Shelf, id: &str) -> Result<Row<LoggedModel>> {
     let row = find_any(cx, shelf, id).await?;
     if row.value.is_deleted {
         return Err(not_found(id));
@@ -183,7 +183,7 @@ pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &str) -> Resu
 }
 
 /// Reads one, deleted or not.
-pub(super) async fn find_any<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &str) -> Result<Row<LoggedModel>> {
+pub(super) async fn find_any(cx: &Admission<'_>, shelf: &Shelf, id: &str) -> Result<Row<LoggedModel>> {
     let place = cx.get::<Place>(shelf, &place_of(shelf, id)).await?.ok_or_else(|| not_found(id))?;
     let row = cx.get::<LoggedModel>(shelf, &row_id(shelf, &place.value.experiment, id)).await?;
     row.ok_or_else(|| not_found(id))

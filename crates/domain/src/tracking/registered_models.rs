@@ -13,7 +13,7 @@ use super::{
     text, webhooks,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Op, Row, Shelf},
     resources::workspace_shelf,
 };
 
@@ -48,8 +48,8 @@ impl VersionView {
     }
 }
 
-pub(super) async fn versions<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn versions(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     model: &RegisteredModel,
 ) -> Result<Vec<Row<ModelVersion>>> {
@@ -57,8 +57,8 @@ pub(super) async fn versions<O: Op>(
 }
 
 /// The newest version of each stage, or of these stages.
-async fn latest<O: Op>(
-    cx: &Cx<'_, O>,
+async fn latest(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     model: &RegisteredModel,
     stages: &[&'static str],
@@ -76,7 +76,7 @@ async fn latest<O: Op>(
     Ok(newest.into_iter().map(|version| VersionView::new(model, version)).collect())
 }
 
-pub(super) async fn view<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, model: RegisteredModel) -> Result<ModelView> {
+pub(super) async fn view(cx: &Admission<'_>, shelf: &Shelf, model: RegisteredModel) -> Result<ModelView> {
     let latest = latest(cx, shelf, &model, &[]).await?;
     Ok(ModelView { model, latest })
 }

@@ -15,7 +15,7 @@ use super::{
     ownership, run, text,
 };
 use crate::{
-    gate::{Admission, BlobRef, Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, BlobRef, Changes, Record, Row, Shelf},
     resources::workspace_shelf,
 };
 
@@ -136,14 +136,14 @@ pub(super) fn version_row_id(model: Uuid, version: u64) -> Vec<u8> {
     id
 }
 
-pub(super) async fn find_model<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str) -> Result<Row<RegisteredModel>> {
+pub(super) async fn find_model(cx: &Admission<'_>, shelf: &Shelf, name: &str) -> Result<Row<RegisteredModel>> {
     could_be_name(name)?;
     let row = cx.get::<RegisteredModel>(shelf, &model_row_id(shelf, name)).await?;
     row.ok_or_else(|| Error::new(Kind::NotFound, format!("Registered Model with name={} not found", text::echo(name))))
 }
 
-pub(super) async fn find_version<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn find_version(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     name: &str,
     version: u64,
@@ -196,18 +196,13 @@ pub(crate) async fn registry_shown(
 ///
 /// # Errors
 /// `NotFound` for an unknown model or version.
-pub async fn model_files<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, name: &str, version: u64) -> Result<ModelFiles> {
+pub async fn model_files(cx: &Admission<'_>, shelf: &Shelf, name: &str, version: u64) -> Result<ModelFiles> {
     let (model, row) = find_version(cx, shelf, name, version).await?;
     let files = version_files(cx, shelf, model.value.id, version).await?;
     Ok(ModelFiles { name: model.value.name, version, run: row.value.run, files })
 }
 
-async fn version_files<O: Op>(
-    cx: &Cx<'_, O>,
-    shelf: &Shelf,
-    model: Uuid,
-    version: u64,
-) -> Result<Vec<(String, BlobRef)>> {
+async fn version_files(cx: &Admission<'_>, shelf: &Shelf, model: Uuid, version: u64) -> Result<Vec<(String, BlobRef)>> {
     let all = ArtifactPath::default();
     Ok(relative(files_below(cx, shelf, &Owner::Version { model, version }, &all).await?, &all))
 }
@@ -217,8 +212,8 @@ async fn version_files<O: Op>(
 ///
 /// # Errors
 /// `Invalid` for names, tags and paths out of bounds and for a source without files, `NotFound` for an unknown source.
-pub async fn add_model_version<O: Op>(
-    cx: &Cx<'_, O>,
+pub async fn add_model_version(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     new: NewModelVersion,
@@ -257,8 +252,8 @@ pub(super) struct TakenOver {
     pub(super) stage: &'static str,
 }
 
-pub(super) async fn add_version<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn add_version(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     model: Row<RegisteredModel>,
@@ -269,7 +264,7 @@ pub(super) async fn add_version<O: Op>(
 }
 
 /// Looks at what a version would hold, so that nobody waits for that in a queue.
-pub(super) async fn look_ahead<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource, seen: &Seen) -> Result<()> {
+pub(super) async fn look_ahead(cx: &Admission<'_>, shelf: &Shelf, source: &ModelSource, seen: &Seen) -> Result<()> {
     let gathered = gather(cx, shelf, source).await?;
     let (_, workspace) = workspace_shelf(cx, cx.scope()).await?;
     // What is to be kept is put into the changes of the attempt.
@@ -279,8 +274,8 @@ pub(super) async fn look_ahead<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &Mo
 }
 
 /// The same as `add_version`, for whoever looked at files before.
-pub(super) async fn add_seen_version<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn add_seen_version(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     mut model: Row<RegisteredModel>,
@@ -359,7 +354,7 @@ struct Gathered {
 }
 
 /// Reads the source, which a run's own code must have made.
-async fn gather<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, source: &ModelSource) -> Result<Gathered> {
+async fn gather(cx: &Admission<'_>, shelf: &Shelf, source: &ModelSource) -> Result<Gathered> {
     let mut gathered = Gathered::default();
     match source {
         ModelSource::Nothing => ownership::of_people(cx, &WRITE_ANY_MODEL).await?,
@@ -428,7 +423,7 @@ fn relative(files: Vec<Artifact>, directory: &ArtifactPath) -> Vec<(String, Blob
     files.into_iter().map(|file| (name(&file), file.blob)).collect()
 }
 
-pub(super) fn new_model<O: Op>(cx: &Cx<'_, O>, name: &str) -> RegisteredModel {
+pub(super) fn new_model(cx: &Admission<'_>, name: &str) -> RegisteredModel {
     RegisteredModel {
         id: Uuid::new_v4(),
         name: name.to_owned(),

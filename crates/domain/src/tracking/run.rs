@@ -6,7 +6,7 @@ use kernel::{Error, Kind, Result, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{action::WRITE_ANY_RUN, experiment, import, ownership, text};
-use crate::gate::{Admission, Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Changes, Record, Row, Shelf};
 
 /// The tag that mirrors a run's name.
 pub const RUN_NAME_TAG: &str = "mlflow.runName";
@@ -124,7 +124,7 @@ pub struct RunSeed {
 ///
 /// # Errors
 /// `Invalid` for names and tags out of bounds or a deleted experiment, `Exists` when the id is taken.
-pub async fn begin_run<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Changes, seed: RunSeed) -> Result<String> {
+pub async fn begin_run(cx: &Admission<'_>, shelf: &Shelf, changes: &mut Changes, seed: RunSeed) -> Result<String> {
     if cx.get::<Place>(shelf, &place_id(shelf, seed.run.as_str())).await?.is_some() {
         return Err(Error::new(Kind::Exists, format!("the run `{}` already exists", seed.run)));
     }
@@ -157,8 +157,8 @@ pub async fn begin_run<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, changes: &mut Chang
 ///
 /// # Errors
 /// `NotFound` for an unknown run.
-pub async fn set_run_status<O: Op>(
-    cx: &Cx<'_, O>,
+pub async fn set_run_status(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     run: &RunId,

@@ -208,7 +208,7 @@ impl Attempt for UpdateRun {
 }
 
 /// Says what becomes of a run that no job is: a job's own is told by the compute room.
-pub(super) fn tell<O: Op>(cx: &Cx<'_, O>, run: &Run, next: RunStatus) {
+pub(super) fn tell(cx: &Admission<'_>, run: &Run, next: RunStatus) {
     if run.is_job || run.status == next {
         return;
     }
@@ -332,8 +332,8 @@ impl Attempt for RestoreRun {
     }
 }
 
-async fn mark<O: Op>(
-    cx: &Cx<'_, O>,
+async fn mark(
+    cx: &Admission<'_>,
     workspace: &ResourceId,
     run: &RunId,
     is_deleted: bool,

@@ -2,14 +2,14 @@
 
 use kernel::Result;
 
-use crate::gate::{Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Record, Row, Shelf};
 
 /// Rows read at a time: enough that a hop to another thread is cheap, few enough that the largest fit.
 pub(super) const STRIDE: usize = 256;
 
 /// Looks at all rows whose id starts with `prefix`, in id order.
-pub(super) async fn scan<T: Record, O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn scan<T: Record>(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     prefix: &[u8],
     mut look: impl FnMut(Row<T>) + Send,

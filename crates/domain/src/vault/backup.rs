@@ -13,7 +13,7 @@ use super::{
     version::older_id,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     resources::Addressed,
 };
 
@@ -47,7 +47,7 @@ struct Pair {
 ///
 /// # Errors
 /// `Conflict` when there are too many.
-async fn bundle<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, row: Row<Object<K>>) -> Result<Bundle<K>> {
+async fn bundle<K: Kind>(cx: &Admission<'_>, opened: &Opened, row: Row<Object<K>>) -> Result<Bundle<K>> {
     let older = cx.page::<Older<K>>(&opened.shelf, &row.id, None, MOST_OLDER.saturating_add(1)).await?;
     if older.len() > MOST_OLDER {
         let why = format!("the {} has more than {MOST_OLDER} older versions, too many for a backup", K::WORD);
@@ -81,12 +81,12 @@ impl<K: Kind> Op for BackupObject<K> {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Vec<u8>> {
         let opened = open(cx, &self.vault).await?;
-        let row = opened.object::<K, _>(cx, &self.name).await?;
+        let row = opened.object::<K>(cx, &self.name).await?;
         require_own(&row.value)?;
         let mut bundle = bundle(cx, &opened, row).await?;
         if K::HAS_PAIR {
-            let key = opened.object::<Key, _>(cx, &self.name).await?;
-            let secret = opened.object::<Secret, _>(cx, &self.name).await?;
+            let key = opened.object::<Key>(cx, &self.name).await?;
+            let secret = opened.object::<Secret>(cx, &self.name).await?;
             let key = self::bundle(cx, &opened, key).await?;
             bundle.pair = Some(Box::new(Pair { key, secret: self::bundle(cx, &opened, secret).await? }));
         }
@@ -106,7 +106,7 @@ fn purpose<K: Kind>() -> String {
 }
 
 /// Where a backup opens: the tenant, then the subscription.
-fn bound_to<O: Op>(cx: &Cx<'_, O>, vault: &Addressed) -> Result<Vec<u8>> {
+fn bound_to(cx: &Admission<'_>, vault: &Addressed) -> Result<Vec<u8>> {
     let tenant = cx.house().tenant().ok_or_else(|| Error::internal("a house without a tenant"))?;
     let subscription = vault.id.subscription_id();
     let subscription = subscription.ok_or_else(|| Error::internal("a vault outside of subscriptions"))?;
@@ -139,12 +139,12 @@ impl<K: Kind> Op for RestoreObject<K> {
         let name = ObjectName::new(&bundle.name)?;
         for _ in 0..ATTEMPTS {
             let opened = open(cx, &self.vault).await?;
-            require_free::<K, _>(cx, &opened, &name).await?;
+            require_free::<K>(cx, &opened, &name).await?;
             let mut changes = Changes::new();
             let object = stage(&opened, &name, &bundle, false, &mut changes)?;
             if let Some(pair) = &bundle.pair {
-                require_free::<Key, _>(cx, &opened, &name).await?;
-                require_free::<Secret, _>(cx, &opened, &name).await?;
+                require_free::<Key>(cx, &opened, &name).await?;
+                require_free::<Secret>(cx, &opened, &name).await?;
                 stage(&opened, &name, &pair.key, true, &mut changes)?;
                 stage(&opened, &name, &pair.secret, true, &mut changes)?;
             }
@@ -176,8 +176,8 @@ impl<K: Kind> RestoreObject<K> {
 ///
 /// # Errors
 /// `Conflict`.
-pub(super) async fn require_free<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<()> {
-    let Some(row) = opened.named::<K, _>(cx, name).await? else { return Ok(()) };
+pub(super) async fn require_free<K: Kind>(cx: &Admission<'_>, opened: &Opened, name: &ObjectName) -> Result<()> {
+    let Some(row) = opened.named::<K>(cx, name).await? else { return Ok(()) };
     require_alive(&row.value)?;
     let why = format!("there is a {} `{}` in this vault already", K::WORD, row.value.name);
     Err(Error::new(Fault::Conflict, why))

@@ -15,7 +15,7 @@ use super::{
     version::older_id,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     resources::Addressed,
 };
 
@@ -61,7 +61,7 @@ impl<K: Kind> Op for UpdateObject<K> {
 impl<K: Kind> UpdateObject<K> {
     async fn once(&self, cx: &Cx<'_, Self>) -> Result<Shown<K>> {
         let opened = open(cx, &self.vault).await?;
-        let mut row = opened.object::<K, _>(cx, &self.name).await?;
+        let mut row = opened.object::<K>(cx, &self.name).await?;
         require_own(&row.value)?;
         let now = cx.now().seconds();
         K::patch_whole(&mut row.value.whole, &self.patch, now)?;
@@ -71,7 +71,7 @@ impl<K: Kind> UpdateObject<K> {
             K::patch(&mut version.content, self.patch.clone())
         };
         let shown = stage_change(cx, &opened, row, self.version, patched, &mut changes).await?;
-        pair::change::<K, _>(cx, &opened, &self.name, shown.version.id, self.said(), &mut changes).await?;
+        pair::change::<K>(cx, &opened, &self.name, shown.version.id, self.said(), &mut changes).await?;
         cx.note("version", shown.version.id.to_string());
         cx.note("enabled", shown.version.attributes.enabled.to_string());
         cx.commit(changes).await?;
@@ -106,8 +106,8 @@ impl Said<'_> {
 ///
 /// # Errors
 /// `NotFound` when there is no such version, and what `apply` says.
-pub(super) async fn stage_change<K: Kind, O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn stage_change<K: Kind>(
+    cx: &Admission<'_>,
     opened: &Opened,
     mut row: Row<Object<K>>,
     version: Option<VersionId>,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     access::remove_within,
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Row},
     resources::Addressed,
 };
 
@@ -61,11 +61,11 @@ impl<K: Kind> Op for DeleteObject<K> {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<DeletedObject<K>> {
         for _ in 0..ATTEMPTS {
             let opened = open(cx, &self.vault).await?;
-            let row = opened.object::<K, _>(cx, &self.name).await?;
+            let row = opened.object::<K>(cx, &self.name).await?;
             require_own(&row.value)?;
             let mut changes = Changes::new();
             let deleted = lay_to_rest(cx, &opened, row, &mut changes)?;
-            pair::rest::<K, _>(cx, &opened, &self.name, &mut changes).await?;
+            pair::rest::<K>(cx, &opened, &self.name, &mut changes).await?;
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Fault::Stale => {}
                 done => return done.map(|()| deleted),
@@ -76,8 +76,8 @@ impl<K: Kind> Op for DeleteObject<K> {
 }
 
 /// Lets an object rest, with `changes`.
-pub(crate) fn lay_to_rest<K: Kind, O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) fn lay_to_rest<K: Kind>(
+    cx: &Admission<'_>,
     opened: &Opened,
     mut row: Row<Object<K>>,
     changes: &mut Changes,
@@ -114,7 +114,7 @@ impl<K: Kind> Op for GetDeletedObject<K> {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<DeletedObject<K>> {
         let opened = open(cx, &self.vault).await?;
-        let (row, deletion) = opened.deleted::<K, _>(cx, &self.name).await?;
+        let (row, deletion) = opened.deleted::<K>(cx, &self.name).await?;
         Ok(DeletedObject::new(row.value, deletion, opened.recovery()))
     }
 }
@@ -180,11 +180,11 @@ impl<K: Kind> Op for RecoverObject<K> {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Shown<K>> {
         for _ in 0..ATTEMPTS {
             let opened = open(cx, &self.vault).await?;
-            let (row, _) = opened.deleted::<K, _>(cx, &self.name).await?;
+            let (row, _) = opened.deleted::<K>(cx, &self.name).await?;
             require_own(&row.value)?;
             let mut changes = Changes::new();
             let object = wake(cx, &opened, row, &mut changes).await?;
-            pair::wake::<K, _>(cx, &opened, &self.name, &mut changes).await?;
+            pair::wake::<K>(cx, &opened, &self.name, &mut changes).await?;
             match cx.commit(changes).await {
                 Err(fault) if fault.kind() == Fault::Stale => {}
                 done => return done.map(|()| Shown::current(object, opened.recovery())),
@@ -198,8 +198,8 @@ impl<K: Kind> Op for RecoverObject<K> {
 ///
 /// # Errors
 /// `Conflict` when its purge has begun.
-pub(crate) async fn wake<K: Kind, O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn wake<K: Kind>(
+    cx: &Admission<'_>,
     opened: &Opened,
     mut row: Row<Object<K>>,
     changes: &mut Changes,
@@ -207,7 +207,7 @@ pub(crate) async fn wake<K: Kind, O: Op>(
     if row.value.deletion.take().is_some_and(|deletion| deletion.is_going) {
         return Err(going::<K>(&row.value.name));
     }
-    forget_rest::<K, _>(cx, opened, &row.id, changes).await?;
+    forget_rest::<K>(cx, opened, &row.id, changes).await?;
     changes.put(&opened.shelf, &row)?;
     Ok(row.value)
 }
@@ -241,7 +241,7 @@ impl<K: Kind> Op for PurgeObject<K> {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let opened = open(cx, &self.vault).await?;
         if !opened.recovery().is_purgeable {
-            let (row, deletion) = opened.deleted::<K, _>(cx, &self.name).await?;
+            let (row, deletion) = opened.deleted::<K>(cx, &self.name).await?;
             let why = format!(
                 "the vault is protected against purging: the {} `{}` ends at {}",
                 K::WORD,
@@ -250,26 +250,26 @@ impl<K: Kind> Op for PurgeObject<K> {
             );
             return Err(Error::new(Fault::Denied, why).coded("Forbidden"));
         }
-        purge::<K, _>(cx, &opened, &self.name).await
+        purge::<K>(cx, &opened, &self.name).await
     }
 }
 
 /// Destroys a deleted object. Of one with many versions the older ones go first, in several commits; from the first on it cannot be
 /// recovered, so that nobody gets back half of it.
-pub(super) async fn purge<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<()> {
+pub(super) async fn purge<K: Kind>(cx: &Admission<'_>, opened: &Opened, name: &ObjectName) -> Result<()> {
     let mut attempts = 0;
     loop {
         // Roles go with it, and their changes wait for one another.
         let _turn = cx.house().assigning.lock().await;
-        let (mut row, mut deletion) = opened.deleted::<K, _>(cx, name).await?;
+        let (mut row, mut deletion) = opened.deleted::<K>(cx, name).await?;
         require_own(&row.value)?;
         let mut changes = Changes::new();
-        let is_bare = strip::<K, _>(cx, opened, name, &mut changes).await?;
-        let is_bare = pair::strip::<K, _>(cx, opened, name, &mut changes).await? && is_bare;
+        let is_bare = strip::<K>(cx, opened, name, &mut changes).await?;
+        let is_bare = pair::strip::<K>(cx, opened, name, &mut changes).await? && is_bare;
         if is_bare {
             changes.delete(&opened.shelf, &row);
-            forget_rest::<K, _>(cx, opened, &row.id, &mut changes).await?;
-            pair::end::<K, _>(cx, opened, name, &mut changes).await?;
+            forget_rest::<K>(cx, opened, &row.id, &mut changes).await?;
+            pair::end::<K>(cx, opened, name, &mut changes).await?;
             // Whoever held a role there holds it no more when the name comes again.
             let mut scopes = pair::scopes::<K>(opened, name);
             scopes.push(cx.scope().clone());
@@ -291,8 +291,8 @@ pub(super) async fn purge<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, name:
 }
 
 /// Removes older versions of an object, with `changes`, and says whether those were all.
-pub(super) async fn strip<K: Kind, O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn strip<K: Kind>(
+    cx: &Admission<'_>,
     opened: &Opened,
     name: &ObjectName,
     changes: &mut Changes,
@@ -306,8 +306,8 @@ pub(super) async fn strip<K: Kind, O: Op>(
 }
 
 /// Removes the mark of a deletion, with `changes`.
-pub(super) async fn forget_rest<K: Kind, O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn forget_rest<K: Kind>(
+    cx: &Admission<'_>,
     opened: &Opened,
     id: &[u8],
     changes: &mut Changes,

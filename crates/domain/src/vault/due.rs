@@ -82,11 +82,11 @@ impl<K: Kind> Op for PurgeDue<K> {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let opened = open(cx, &self.vault).await?;
-        let (_, deletion) = opened.deleted::<K, _>(cx, &self.name).await?;
+        let (_, deletion) = opened.deleted::<K>(cx, &self.name).await?;
         if deletion.purge_at > cx.now() {
             return Ok(());
         }
-        purge::<K, _>(cx, &opened, &self.name).await
+        purge::<K>(cx, &opened, &self.name).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt::Debug, future::Future};
 use kernel::{Action, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::gate::{Changes, Cx, Op, Shelf};
+use crate::gate::{Admission, Changes, Shelf};
 
 /// A kind of object. Everything that is the same for all kinds is written over this.
 pub trait Kind: Clone + Debug + Send + Sync + 'static {
@@ -70,8 +70,8 @@ pub trait Kind: Clone + Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// When it cannot be read or sealed.
-    fn restored<O: Op>(
-        _cx: &Cx<'_, O>,
+    fn restored(
+        _cx: &Admission<'_>,
         _shelf: &Shelf,
         _id: &[u8],
         _whole: &Self::Whole,

@@ -4,7 +4,7 @@ use kernel::{Error, Kind as Fault, ResourceId, Result};
 
 use super::{Kind, Object, ObjectName, object::Deletion};
 use crate::{
-    gate::{Cx, Op, Row, Shelf},
+    gate::{Admission, Row, Shelf},
     resources::{Addressed, KeyVault, Resource, find},
 };
 
@@ -45,8 +45,8 @@ pub(crate) struct Opened {
 ///
 /// # Errors
 /// `NotFound` when it went away, or another one has its name, since the address was looked up.
-pub(crate) async fn open<O: Op>(cx: &Cx<'_, O>, at: &Addressed) -> Result<Opened> {
-    let (_, vault) = find::<KeyVault, _>(cx, &at.id).await?;
+pub(crate) async fn open(cx: &Admission<'_>, at: &Addressed) -> Result<Opened> {
+    let (_, vault) = find::<KeyVault>(cx, &at.id).await?;
     if vault.value.guid != at.guid {
         return Err(Error::not_found(format_args!("the resource `{}`", at.id)));
     }
@@ -76,11 +76,7 @@ impl Opened {
     }
 
     /// What has this name, deleted or not.
-    pub(super) async fn named<K: Kind, O: Op>(
-        &self,
-        cx: &Cx<'_, O>,
-        name: &ObjectName,
-    ) -> Result<Option<Row<Object<K>>>> {
+    pub(super) async fn named<K: Kind>(&self, cx: &Admission<'_>, name: &ObjectName) -> Result<Option<Row<Object<K>>>> {
         cx.get::<Object<K>>(&self.shelf, &self.row_id::<K>(name)).await
     }
 
@@ -88,7 +84,7 @@ impl Opened {
     ///
     /// # Errors
     /// `NotFound`.
-    pub(crate) async fn object<K: Kind, O: Op>(&self, cx: &Cx<'_, O>, name: &ObjectName) -> Result<Row<Object<K>>> {
+    pub(crate) async fn object<K: Kind>(&self, cx: &Admission<'_>, name: &ObjectName) -> Result<Row<Object<K>>> {
         let found = self.named(cx, name).await?.filter(|row| row.value.deletion.is_none());
         found.ok_or_else(|| missing::<K>(name))
     }
@@ -97,12 +93,12 @@ impl Opened {
     ///
     /// # Errors
     /// `NotFound`.
-    pub(super) async fn deleted<K: Kind, O: Op>(
+    pub(super) async fn deleted<K: Kind>(
         &self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         name: &ObjectName,
     ) -> Result<(Row<Object<K>>, Deletion)> {
-        let found = self.named::<K, _>(cx, name).await?;
+        let found = self.named::<K>(cx, name).await?;
         let found = found.and_then(|row| row.value.deletion.map(|deletion| (row, deletion)));
         found.ok_or_else(|| {
             let why = format!("a deleted {} with the name `{}` was not found in this vault", K::WORD, name.as_str());

@@ -11,7 +11,7 @@ use super::{
     opened::{Opened, open, scope_of},
 };
 use crate::{
-    gate::{Cx, Op, Row},
+    gate::{Admission, Cx, Op, Row},
     resources::Addressed,
 };
 
@@ -55,8 +55,8 @@ pub(super) fn require_enabled<K: Kind>(version: &Version<K>, what: &str) -> Resu
 }
 
 /// A version of an object: the newest when none is named.
-pub(super) async fn find_version<K: Kind, O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn find_version<K: Kind>(
+    cx: &Admission<'_>,
     opened: &Opened,
     object: Row<Object<K>>,
     version: Option<VersionId>,
@@ -102,7 +102,7 @@ impl<K: Kind> Op for GetObject<K> {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Shown<K>> {
         let opened = open(cx, &self.vault).await?;
-        let object = opened.object::<K, _>(cx, &self.name).await?;
+        let object = opened.object::<K>(cx, &self.name).await?;
         let shown = find_version(cx, &opened, object, self.version).await?;
         cx.note("version", shown.version.id.to_string());
         if !K::SHOWS_DISABLED {
@@ -232,7 +232,7 @@ impl<K: Kind> Op for ListVersions<K> {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let (most, after) = (self.paging.most()?, self.paging.after()?);
         let opened = open(cx, &self.vault).await?;
-        let found = opened.named::<K, _>(cx, &self.name).await?.filter(|row| row.value.deletion.is_none());
+        let found = opened.named::<K>(cx, &self.name).await?.filter(|row| row.value.deletion.is_none());
         // As Azure has it: what is not there has no versions.
         let Some(Row { id: place, value: object, .. }) = found else {
             return Ok(Page { entries: Vec::new(), next: None });

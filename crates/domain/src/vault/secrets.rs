@@ -147,6 +147,6 @@ impl Op for SetSecret {
         let opened = open(cx, &self.vault).await?;
         let content = SecretContent { value: self.value.expose().clone(), content_type: self.content_type };
         let draft = Draft::new(self.attributes, self.tags, content);
-        add_version::<Secret, _>(cx, &opened, &self.name, draft).await
+        add_version::<Secret>(cx, &opened, &self.name, draft).await
     }
 }

@@ -8,7 +8,7 @@ use super::{
     read::{find_version, require_enabled},
 };
 use crate::{
-    gate::{Cx, Op},
+    gate::Admission,
     resources::{Addressed, KeyVault, find},
 };
 
@@ -16,15 +16,15 @@ use crate::{
 ///
 /// # Errors
 /// `NotFound` when there is none, `Denied` when it is disabled.
-pub(crate) async fn require_usable<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn require_usable(
+    cx: &Admission<'_>,
     vault: &ResourceId,
     name: &ObjectName,
     version: Option<VersionId>,
 ) -> Result<()> {
-    let (_, row) = find::<KeyVault, _>(cx, vault).await?;
+    let (_, row) = find::<KeyVault>(cx, vault).await?;
     let opened = open(cx, &Addressed { id: row.value.id, guid: row.value.guid }).await?;
-    let object = opened.object::<Secret, _>(cx, name).await?;
+    let object = opened.object::<Secret>(cx, name).await?;
     let shown = find_version(cx, &opened, object, version).await?;
     require_enabled(&shown.version, "get")
 }
@@ -33,9 +33,9 @@ pub(crate) async fn require_usable<O: Op>(
 ///
 /// # Errors
 /// `Conflict` when a deleted secret has it, which rests; `Denied` when it belongs to a certificate.
-pub(crate) async fn require_settable<O: Op>(cx: &Cx<'_, O>, vault: &Addressed, name: &ObjectName) -> Result<()> {
+pub(crate) async fn require_settable(cx: &Admission<'_>, vault: &Addressed, name: &ObjectName) -> Result<()> {
     let opened = open(cx, vault).await?;
-    match opened.named::<Secret, _>(cx, name).await? {
+    match opened.named::<Secret>(cx, name).await? {
         Some(row) => require_own(&row.value).and_then(|()| require_alive(&row.value)),
         None => Ok(()),
     }
@@ -45,7 +45,7 @@ pub(crate) async fn require_settable<O: Op>(cx: &Cx<'_, O>, vault: &Addressed, n
 ///
 /// # Errors
 /// `NotFound` when there is none, `Denied` when it belongs to a certificate.
-pub(crate) async fn require_deletable<O: Op>(cx: &Cx<'_, O>, vault: &Addressed, name: &ObjectName) -> Result<()> {
+pub(crate) async fn require_deletable(cx: &Admission<'_>, vault: &Addressed, name: &ObjectName) -> Result<()> {
     let opened = open(cx, vault).await?;
-    require_own(&opened.object::<Secret, _>(cx, name).await?.value)
+    require_own(&opened.object::<Secret>(cx, name).await?.value)
 }

@@ -10,7 +10,7 @@ use super::{
     object::Older,
     opened::{ATTEMPTS, Opened, require_alive, require_own, too_busy},
 };
-use crate::gate::{Changes, Cx, Op, Row};
+use crate::gate::{Admission, Changes, Row};
 
 /// Versions of one object, the current one not counted.
 pub(super) const MOST_OLDER: u32 = 10_000;
@@ -50,8 +50,8 @@ impl<K: Kind> Draft<K> {
 ///
 /// # Errors
 /// `Invalid` for attributes and tags, `Conflict` when the object is deleted or has too many versions.
-pub(crate) fn stage_version<K: Kind, O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) fn stage_version<K: Kind>(
+    cx: &Admission<'_>,
     opened: &Opened,
     name: &ObjectName,
     present: Option<Row<Object<K>>>,
@@ -95,14 +95,14 @@ pub(super) fn older_id(object: &[u8], version: VersionId) -> Vec<u8> {
 ///
 /// # Errors
 /// As [`stage_version`]; `Denied` when it belongs to a certificate.
-pub(crate) async fn add_version<K: Kind, O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn add_version<K: Kind>(
+    cx: &Admission<'_>,
     opened: &Opened,
     name: &ObjectName,
     draft: Draft<K>,
 ) -> Result<Shown<K>> {
     for _ in 0..ATTEMPTS {
-        let present = opened.named::<K, _>(cx, name).await?;
+        let present = opened.named::<K>(cx, name).await?;
         if let Some(row) = &present {
             require_own(&row.value)?;
         }

@@ -15,7 +15,7 @@ use crate::{
         granting::{require_lasting, require_right_to_grant},
         lasting::Lasting,
     },
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Row},
     identity::require_mfa,
     resources,
 };
@@ -289,6 +289,6 @@ impl RequestRole {
     }
 }
 
-fn is_over<O: Op>(cx: &Cx<'_, O>, held: &RoleAssignment) -> bool {
+fn is_over(cx: &Admission<'_>, held: &RoleAssignment) -> bool {
     held.bounds.as_ref().is_some_and(|bounds| bounds.window.is_over(cx.now()))
 }

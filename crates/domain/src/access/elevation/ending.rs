@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Eligibility;
 use crate::{
     access::{RoleAssignment, assignments::Epoch},
-    gate::{Changes, Cx, House, Op, enter},
+    gate::{Admission, Changes, Cx, House, Op, enter},
 };
 
 /// Removes assignments and eligibilities that are over, each with a record of its own.
@@ -109,7 +109,7 @@ impl Op for EndEligibility {
 }
 
 /// Ends what was activated from an eligibility.
-pub(super) async fn end_activations<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, eligibility: Uuid) -> Result<()> {
+pub(super) async fn end_activations(cx: &Admission<'_>, changes: &mut Changes, eligibility: Uuid) -> Result<()> {
     let mut count: usize = 0;
     for row in cx.all::<RoleAssignment>(cx.system(), b"").await? {
         if row.value.bounds.as_ref().is_some_and(|bounds| bounds.eligibility == Some(eligibility)) {
@@ -124,8 +124,8 @@ pub(super) async fn end_activations<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes
 }
 
 /// Ends the eligibilities of a principal that is going away. What others activated from them is over at once too.
-pub(in crate::access) async fn remove_eligibilities_of<O: Op>(
-    cx: &Cx<'_, O>,
+pub(in crate::access) async fn remove_eligibilities_of(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     principal: PrincipalId,
 ) -> Result<()> {
@@ -133,8 +133,8 @@ pub(in crate::access) async fn remove_eligibilities_of<O: Op>(
 }
 
 /// Ends eligibilities, when a scope or a principal is going away.
-pub(in crate::access) async fn remove_eligibilities<O: Op>(
-    cx: &Cx<'_, O>,
+pub(in crate::access) async fn remove_eligibilities(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     goes: impl Fn(&Eligibility) -> bool + Send,
 ) -> Result<()> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Eligibility, RequestKind, ScheduleRequest, Window};
 use crate::{
     access::{RoleAssignment, assignments::READ},
-    gate::{Cx, Op, Row},
+    gate::{Admission, Cx, Op, Row},
 };
 
 const READ_ASSIGNMENTS: Action = Action::new(READ, Class::Read);
@@ -256,7 +256,7 @@ struct Sight {
 }
 
 impl Sight {
-    fn of<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId, whose: Whose) -> Self {
+    fn of(cx: &Admission<'_>, scope: &ResourceId, whose: Whose) -> Self {
         let access = cx.house().access();
         let caller = cx.caller().principal().map(|principal| principal.id);
         let own = || caller.map(|id| access.selves(id)).unwrap_or_default();
@@ -281,7 +281,7 @@ impl Sight {
     }
 }
 
-async fn all<O: Op>(cx: &Cx<'_, O>, about: RequestKind, at: &ResourceId) -> Result<Vec<Schedule>> {
+async fn all(cx: &Admission<'_>, about: RequestKind, at: &ResourceId) -> Result<Vec<Schedule>> {
     Ok(match about {
         RequestKind::Eligibility => {
             let rows = cx.all::<Eligibility>(cx.system(), b"").await?;
@@ -294,7 +294,7 @@ async fn all<O: Op>(cx: &Cx<'_, O>, about: RequestKind, at: &ResourceId) -> Resu
     })
 }
 
-fn of_eligibility<O: Op>(cx: &Cx<'_, O>, row: &Row<Eligibility>, at: &ResourceId) -> Option<Schedule> {
+fn of_eligibility(cx: &Admission<'_>, row: &Row<Eligibility>, at: &ResourceId) -> Option<Schedule> {
     let held = &row.value;
     let shown = Held { name: &row.id, scope: &held.scope, role: held.role, whose: (held.principal, held.kind) };
     Some(Schedule {
@@ -305,7 +305,7 @@ fn of_eligibility<O: Op>(cx: &Cx<'_, O>, row: &Row<Eligibility>, at: &ResourceId
     })
 }
 
-fn of_assignment<O: Op>(cx: &Cx<'_, O>, row: &Row<RoleAssignment>, at: &ResourceId) -> Option<Schedule> {
+fn of_assignment(cx: &Admission<'_>, row: &Row<RoleAssignment>, at: &ResourceId) -> Option<Schedule> {
     let held = &row.value;
     let bounds = held.bounds.as_ref();
     let shown = Held { name: &row.id, scope: &held.scope, role: held.role, whose: (held.principal, held.kind) };
@@ -326,9 +326,9 @@ struct Held<'a> {
 
 impl Held<'_> {
     /// As it is shown to who asks at a scope; none when it is over.
-    fn schedule<O: Op>(
+    fn schedule(
         self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         at: &ResourceId,
         window: Option<Window>,
         created_at: Timestamp,

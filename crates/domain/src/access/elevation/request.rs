@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{ActivationTerms, Window};
-use crate::gate::{Changes, Cx, House, Op, Record, Row};
+use crate::gate::{Admission, Changes, House, Record, Row};
 
 /// Longest reason, in characters.
 const LONGEST_REASON: usize = 1024;
@@ -195,7 +195,7 @@ impl ScheduleRequest {
 }
 
 /// Refuses a name that a request has: a request that is sent again does nothing again.
-pub(super) async fn require_new<O: Op>(cx: &Cx<'_, O>, name: Uuid) -> Result<()> {
+pub(super) async fn require_new(cx: &Admission<'_>, name: Uuid) -> Result<()> {
     match cx.get::<ScheduleRequest>(cx.system(), name.as_bytes()).await? {
         Some(_) => {
             let why = "a request with this name was made already; read it, or use a new name";
@@ -206,7 +206,7 @@ pub(super) async fn require_new<O: Op>(cx: &Cx<'_, O>, name: Uuid) -> Result<()>
 }
 
 /// Keeps a request with what it does, and notes it for the record.
-pub(super) fn keep<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, name: Uuid, request: &ScheduleRequest) -> Result<()> {
+pub(super) fn keep(cx: &Admission<'_>, changes: &mut Changes, name: Uuid, request: &ScheduleRequest) -> Result<()> {
     cx.note("request", format!("{:?}", request.request_type));
     cx.note("principal", request.principal.to_string());
     cx.note("schedule", request.target.to_string());
@@ -224,7 +224,7 @@ pub(super) fn keep<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, name: Uuid, req
 }
 
 /// Who asks; nobody but a principal does.
-pub(super) fn requestor<O: Op>(cx: &Cx<'_, O>) -> Result<PrincipalId> {
+pub(super) fn requestor(cx: &Admission<'_>) -> Result<PrincipalId> {
     let caller = cx.caller().principal().ok_or_else(|| Error::new(Kind::Denied, "only a principal asks for roles"))?;
     Ok(caller.id)
 }

@@ -8,7 +8,7 @@ use kernel::{Action, Class, ResourceId, Result};
 use super::{Eligibility, RequestKind, ScheduleRequest};
 use crate::{
     access::{RoleAssignment, approvals::remove_old},
-    gate::{Cx, Op},
+    gate::{Admission, Cx, Op},
 };
 
 /// How long a request stays readable after what it gave has ended.
@@ -49,7 +49,7 @@ impl ScheduleRequest {
 }
 
 /// Whether the eligibility or assignment that a request is about is there still: it is shown with the request that made it.
-async fn is_there<O: Op>(cx: &Cx<'_, O>, request: &ScheduleRequest) -> Result<bool> {
+async fn is_there(cx: &Admission<'_>, request: &ScheduleRequest) -> Result<bool> {
     let id = request.target.as_bytes();
     Ok(match request.about {
         RequestKind::Eligibility => cx.get::<Eligibility>(cx.system(), id).await?.is_some(),

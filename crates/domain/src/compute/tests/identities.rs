@@ -29,7 +29,7 @@ impl Op for KeepNamesAlone {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
-        let (shelf, mut row) = find::<Target, _>(cx, &self.0).await?;
+        let (shelf, mut row) = find::<Target>(cx, &self.0).await?;
         for handed in &mut row.value.properties.identities.user_assigned {
             handed.principal = None;
         }

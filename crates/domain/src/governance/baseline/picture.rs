@@ -13,7 +13,7 @@ use crate::{
     audit::{Retention, said_retention},
     customer_keys::KEY_UNAVAILABLE,
     delivery::{LogStanding, log_standing},
-    gate::{Cx, Guard, Op, Shelf},
+    gate::{Admission, Guard, Shelf},
     governance::{PolicyDefinition, built_in, compliance::states_at, effect::Effect, snapshot::found as definition_of},
     identity::{Application, Network, OperationClass, demands_for, demands_mfa},
     network::{NetworkView, PrivateEndpoint, VirtualNetwork, network_of},
@@ -133,7 +133,7 @@ impl Picture {
     ///
     /// # Errors
     /// `NotFound` when there is no such scope; `TooLarge` when there are too many workspaces.
-    pub async fn of<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<Self> {
+    pub async fn of(cx: &Admission<'_>, scope: &ResourceId) -> Result<Self> {
         require_scope(cx, "scope", scope).await.map_err(|fault| match fault.kind() {
             Kind::Invalid => Error::not_found(format_args!("the scope `{scope}`")),
             _ => fault,
@@ -226,7 +226,7 @@ struct Gathered {
 }
 
 impl Gathered {
-    async fn of<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId, subscription: &ResourceId) -> Result<Self> {
+    async fn of(cx: &Admission<'_>, scope: &ResourceId, subscription: &ResourceId) -> Result<Self> {
         let mut gathered = Self {
             scope: scope.clone(),
             found: Vec::new(),
@@ -238,22 +238,22 @@ impl Gathered {
             told: BTreeSet::new(),
         };
         let system = cx.system();
-        for group in below::<ResourceGroup, _>(cx, system, subscription).await? {
+        for group in below::<ResourceGroup>(cx, system, subscription).await? {
             count(&mut gathered.groups, scope.is_within(&group.id) || group.id.is_within(scope), &group);
-            for network in below::<VirtualNetwork, _>(cx, system, &group.id).await? {
+            for network in below::<VirtualNetwork>(cx, system, &group.id).await? {
                 count(&mut gathered.networks, network.id.is_within(scope), &network);
             }
-            for endpoint in below::<PrivateEndpoint, _>(cx, system, &group.id).await? {
+            for endpoint in below::<PrivateEndpoint>(cx, system, &group.id).await? {
                 count(&mut gathered.networks, endpoint.id.is_within(scope), &endpoint);
             }
-            let vaults = below::<KeyVault, _>(cx, system, &group.id).await?.into_iter();
+            let vaults = below::<KeyVault>(cx, system, &group.id).await?.into_iter();
             gathered.unprotected.extend(vaults.filter(|one| !one.properties.purge_protection).map(|one| one.id));
-            let rules = below::<MetricAlert, _>(cx, system, &group.id).await?;
+            let rules = below::<MetricAlert>(cx, system, &group.id).await?;
             gathered.rules.extend(rules.into_iter().map(|rule| rule.properties).filter(|rule| rule.is_enabled));
-            let told = below::<ActionGroup, _>(cx, system, &group.id).await?.into_iter();
+            let told = below::<ActionGroup>(cx, system, &group.id).await?.into_iter();
             let tells = |one: &Resource<ActionGroup>| one.properties.is_enabled && !one.properties.webhooks.is_empty();
             gathered.told.extend(told.filter(tells).map(|one| one.id));
-            let workspaces = below::<Workspace, _>(cx, system, &group.id).await?;
+            let workspaces = below::<Workspace>(cx, system, &group.id).await?;
             gathered.found.extend(workspaces.into_iter().filter(|one| one.id.is_within(scope)));
             if gathered.found.len() > MOST {
                 let why = format!("there are more than {MOST} workspaces here; ask about them one by one");
@@ -268,7 +268,7 @@ impl Gathered {
         self.unprotected.iter().filter(|vault| vault.is_within(&self.scope) || is_used(vault)).count()
     }
 
-    async fn see_workspaces<O: Op>(&mut self, cx: &Cx<'_, O>) -> Result<()> {
+    async fn see_workspaces(&mut self, cx: &Admission<'_>) -> Result<()> {
         for workspace in std::mem::take(&mut self.found) {
             let inside = match Inside::of(cx, &workspace).await {
                 Ok(inside) => Some(inside),
@@ -300,11 +300,11 @@ impl Gathered {
 }
 
 impl Inside {
-    async fn of<O: Op>(cx: &Cx<'_, O>, workspace: &Resource<Workspace>) -> Result<Self> {
+    async fn of(cx: &Admission<'_>, workspace: &Resource<Workspace>) -> Result<Self> {
         let shelf = cx.shelf(WorkspaceId::from(workspace.guid)).await?;
-        let endpoints = below::<Endpoint, _>(cx, &shelf, &workspace.id).await?;
+        let endpoints = below::<Endpoint>(cx, &shelf, &workspace.id).await?;
         let is_keyed = |form: Option<Form>| form.is_some_and(|form| form != Form::Token);
-        let targets = below::<Target, _>(cx, &shelf, &workspace.id).await?;
+        let targets = below::<Target>(cx, &shelf, &workspace.id).await?;
         Ok(Self {
             keyed_endpoints: endpoints.iter().filter(|one| is_keyed(one.properties.form)).count(),
             missing_walls: targets.iter().flat_map(|one| one.properties.capabilities.missing()).collect(),
@@ -320,12 +320,12 @@ fn count<P>(of: &mut (usize, usize), is_here: bool, resource: &Resource<P>) {
     }
 }
 
-async fn below<P: ResourceType, O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, parent: &ResourceId) -> Result<Vec<Resource<P>>> {
+async fn below<P: ResourceType>(cx: &Admission<'_>, shelf: &Shelf, parent: &ResourceId) -> Result<Vec<Resource<P>>> {
     let rows = cx.all::<Resource<P>>(shelf, &collection::<P>(shelf, parent)).await?;
     Ok(rows.into_iter().map(|row| row.value).collect())
 }
 
-fn people<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> People {
+fn people(cx: &Admission<'_>, scope: &ResourceId) -> People {
     let (house, mut people) = (cx.house(), People::default());
     let access = house.access();
     let is_person = |id: PrincipalId| house.identity.kind_of(id) == Some(PrincipalKind::User);
@@ -345,7 +345,7 @@ fn people<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> People {
     people
 }
 
-async fn policies<O: Op>(cx: &Cx<'_, O>, scope: &ResourceId) -> Result<Vec<InForce>> {
+async fn policies(cx: &Admission<'_>, scope: &ResourceId) -> Result<Vec<InForce>> {
     let own = cx.all::<PolicyDefinition>(cx.system(), b"").await?;
     let held = cx.house().policies();
     let counts = held

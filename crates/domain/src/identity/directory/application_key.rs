@@ -7,7 +7,7 @@ use kernel::{AppId, Error, PrincipalId, Result};
 
 use super::{power::require_unmanaged, removal::member_row};
 use crate::{
-    gate::{Cx, Op, Row},
+    gate::{Admission, Row},
     identity::{Application, Member},
 };
 
@@ -33,7 +33,7 @@ impl fmt::Display for ApplicationKey {
 ///
 /// # Errors
 /// `NotFound`; `Conflict` for a managed identity, which has no registration.
-pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, key: ApplicationKey) -> Result<(Row<Member>, Row<Application>)> {
+pub(super) async fn find(cx: &Admission<'_>, key: ApplicationKey) -> Result<(Row<Member>, Row<Application>)> {
     let missing = || Error::not_found(key);
     let app = match key {
         ApplicationKey::Client(app) => app,

@@ -12,7 +12,7 @@ use super::{
     removal::{cut_off, remove, require_room},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     identity::{Application, ClientSecret, FederatedCredential, Member, found::new_member},
 };
 
@@ -198,7 +198,7 @@ impl Op for DeleteApplication {
 }
 
 /// Deletes an application by either of its names.
-pub(super) async fn delete<O: Op>(cx: &Cx<'_, O>, key: ApplicationKey) -> Result<()> {
+pub(super) async fn delete(cx: &Admission<'_>, key: ApplicationKey) -> Result<()> {
     let _turn = cx.house().assigning.lock().await;
     let (member, application) = application_key::find(cx, key).await?;
     let mut changes = Changes::new();
@@ -209,7 +209,7 @@ pub(super) async fn delete<O: Op>(cx: &Cx<'_, O>, key: ApplicationKey) -> Result
 }
 
 /// A new application and its principal, not stored yet.
-pub(super) fn make<O: Op>(cx: &Cx<'_, O>, name: &str, secrets: Vec<ClientSecret>) -> Result<(Member, Application)> {
+pub(super) fn make(cx: &Admission<'_>, name: &str, secrets: Vec<ClientSecret>) -> Result<(Member, Application)> {
     naming::check_name("displayName", name)?;
     require_room(cx)?;
     let (app, principal) = (AppId::random(), PrincipalId::random());
@@ -239,8 +239,8 @@ pub(in crate::identity) fn blank(
     }
 }
 
-pub(super) fn put_new<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) fn put_new(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     member: &Member,
     application: &Application,
@@ -251,8 +251,8 @@ pub(super) fn put_new<O: Op>(
 }
 
 /// Does what a form says; says whether a certificate that was still good is gone.
-async fn apply<O: Op>(
-    cx: &Cx<'_, O>,
+async fn apply(
+    cx: &Admission<'_>,
     form: NewApplication,
     member: &mut Member,
     application: &mut Application,
@@ -274,8 +274,8 @@ async fn apply<O: Op>(
 }
 
 /// Gives an application and its principal another name.
-pub(super) fn rename<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) fn rename(
+    cx: &Admission<'_>,
     name: String,
     member: &mut Member,
     application: &mut Application,
@@ -288,7 +288,7 @@ pub(super) fn rename<O: Op>(
 }
 
 /// Names an application in the record.
-pub(super) fn note<O: Op>(cx: &Cx<'_, O>, application: &Application) {
+pub(super) fn note(cx: &Admission<'_>, application: &Application) {
     cx.note("application", application.app.to_string());
     cx.note("principal", application.principal.to_string());
     cx.note("name", &application.name);

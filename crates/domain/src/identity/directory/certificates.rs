@@ -13,7 +13,7 @@ use super::{
     removal::cut_off,
 };
 use crate::{
-    gate::{Changes, Cx, Op},
+    gate::{Admission, Changes, Cx, Op},
     identity::{Application, ClientCertificate},
 };
 
@@ -120,8 +120,8 @@ impl Op for RemoveCertificate {
 }
 
 /// Makes these the certificates of an application; says whether one that was still good is gone.
-pub(super) async fn replace<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn replace(
+    cx: &Admission<'_>,
     application: &mut Application,
     entries: Vec<CertificateEntry>,
 ) -> Result<bool> {
@@ -145,7 +145,7 @@ pub(super) async fn replace<O: Op>(
     Ok(before.iter().any(|gone| gone.expires_at > cx.now()))
 }
 
-fn add<O: Op>(cx: &Cx<'_, O>, application: &mut Application, name: String, document: &[u8]) -> Result<CertificateView> {
+fn add(cx: &Admission<'_>, application: &mut Application, name: String, document: &[u8]) -> Result<CertificateView> {
     if !name.is_empty() {
         naming::check_name("keyCredential.displayName", &name)?;
     }

@@ -13,7 +13,7 @@ use super::{
     service_principals,
 };
 use crate::{
-    gate::{Changes, Cx, Op},
+    gate::{Admission, Changes, Cx, Op},
     identity::ClientSecret,
 };
 
@@ -147,11 +147,11 @@ impl Op for RemoveClientSecret {
 }
 
 /// What is kept of a new application's first secret.
-pub(in crate::identity) fn first_secret<O: Op>(cx: &Cx<'_, O>, secret: &Secret<String>) -> ClientSecret {
+pub(in crate::identity) fn first_secret(cx: &Admission<'_>, secret: &Secret<String>) -> ClientSecret {
     keep(cx, secret, String::new(), cx.now().plus(LIFETIME))
 }
 
-fn keep<O: Op>(cx: &Cx<'_, O>, secret: &Secret<String>, name: String, expires_at: Timestamp) -> ClientSecret {
+fn keep(cx: &Admission<'_>, secret: &Secret<String>, name: String, expires_at: Timestamp) -> ClientSecret {
     ClientSecret {
         id: Uuid::new_v4(),
         name,

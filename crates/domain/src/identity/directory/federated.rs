@@ -12,7 +12,7 @@ use super::{
     removal::cut_off,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     identity::{Application, FederatedCredential, Member},
 };
 
@@ -181,7 +181,7 @@ impl Op for ListFederatedCredentials {
     }
 }
 
-async fn find<O: Op>(cx: &Cx<'_, O>, app: AppId) -> Result<(Row<Member>, Row<Application>)> {
+async fn find(cx: &Admission<'_>, app: AppId) -> Result<(Row<Member>, Row<Application>)> {
     let found = application_key::find(cx, ApplicationKey::Client(app)).await?;
     applications::note(cx, &found.1.value);
     Ok(found)
@@ -194,7 +194,7 @@ fn position(application: &Application, named: &str) -> Result<usize> {
 }
 
 /// Stores an application that lost a credential, and cuts off what that brought.
-async fn keep<O: Op>(cx: &Cx<'_, O>, mut member: Row<Member>, row: &Row<Application>) -> Result<()> {
+async fn keep(cx: &Admission<'_>, mut member: Row<Member>, row: &Row<Application>) -> Result<()> {
     let mut changes = Changes::new();
     require_way_in(cx, &mut changes, &row.value).await?;
     cut_off(cx, &mut changes, &mut member.value).await?;

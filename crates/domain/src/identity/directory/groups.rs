@@ -11,7 +11,7 @@ use super::{
     removal::{member_row, remove, require_room},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     identity::{Member, found::new_member, records::Group},
 };
 
@@ -210,7 +210,7 @@ impl Op for DeleteGroup {
 }
 
 /// A group's two rows.
-pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, id: PrincipalId) -> Result<(Row<Member>, Row<Group>)> {
+pub(super) async fn find(cx: &Admission<'_>, id: PrincipalId) -> Result<(Row<Member>, Row<Group>)> {
     let missing = || Error::not_found(format_args!("the group `{id}`"));
     let member = member_row(cx, id).await?.filter(|row| row.value.kind == PrincipalKind::Group).ok_or_else(missing)?;
     let group = cx.get::<Group>(cx.system(), id.as_bytes()).await?.ok_or_else(missing)?;

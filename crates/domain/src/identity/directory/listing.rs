@@ -2,7 +2,7 @@
 
 use kernel::{Error, Result};
 
-use crate::gate::{Cx, Op, Record, Row};
+use crate::gate::{Admission, Record, Row};
 
 /// Entries of a page, unless asked otherwise.
 const USUAL_PAGE: usize = 100;
@@ -109,9 +109,9 @@ impl Listing {
     }
 
     /// The page of a table's rows that are wanted.
-    pub(super) async fn scan<O: Op, T: Record>(
+    pub(super) async fn scan<T: Record>(
         &self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         wants: impl Fn(&Row<T>) -> bool,
     ) -> Result<Page<Row<T>>> {
         let size = self.size();

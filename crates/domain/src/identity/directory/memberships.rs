@@ -11,7 +11,7 @@ use super::{
     removal::membership_id,
 };
 use crate::{
-    gate::{Changes, Cx, Guard, Guarded, House, Op, Row},
+    gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Row},
     identity::Membership,
 };
 use serde_json::json;
@@ -168,12 +168,12 @@ impl Op for ListMemberOf {
     }
 }
 
-fn note<O: Op>(cx: &Cx<'_, O>, group: PrincipalId, member: PrincipalId) {
+fn note(cx: &Admission<'_>, group: PrincipalId, member: PrincipalId) {
     cx.note("group", group.to_string());
     cx.note("principal", member.to_string());
 }
 
-async fn page<O: Op>(cx: &Cx<'_, O>, listing: &Listing, mut found: Vec<PrincipalId>) -> Result<Page<DirectoryObject>> {
+async fn page(cx: &Admission<'_>, listing: &Listing, mut found: Vec<PrincipalId>) -> Result<Page<DirectoryObject>> {
     listing.check(&[])?;
     found.sort_unstable();
     let page = listing.cut(found.into_iter(), |id| id.as_bytes().to_vec());

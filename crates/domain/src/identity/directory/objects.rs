@@ -5,7 +5,7 @@ use kernel::{Action, AppId, Class, Error, PrincipalId, PrincipalKind, ResourceId
 
 use super::users::display_name;
 use crate::{
-    gate::{Cx, Op},
+    gate::{Admission, Cx, Op},
     identity::Person,
 };
 
@@ -79,7 +79,7 @@ impl Op for GetDirectoryObjects {
 }
 
 /// The principals with these ids; those that are not there are left out.
-pub(super) async fn views<O: Op>(cx: &Cx<'_, O>, ids: &[PrincipalId]) -> Result<Vec<DirectoryObject>> {
+pub(super) async fn views(cx: &Admission<'_>, ids: &[PrincipalId]) -> Result<Vec<DirectoryObject>> {
     let state = cx.house().identity.state();
     let mut found = Vec::with_capacity(ids.len());
     for member in ids.iter().filter_map(|id| state.members.get(id)) {

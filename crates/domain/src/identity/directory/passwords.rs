@@ -11,7 +11,7 @@ use super::{
     users::{UserKey, find},
 };
 use crate::{
-    gate::{Changes, Cx, Op},
+    gate::{Admission, Changes, Cx, Op},
     identity::{
         Person,
         sign_in::{PasswordFault, check_password_strength, forgive_guesses, hash_password},
@@ -71,7 +71,7 @@ impl Op for ResetPassword {
 
 /// Refuses whoever may not set this user's password. One's own is changed with the old one in hand, not by this power: a
 /// token that was stolen must not become a password.
-pub(super) async fn require_right<O: Op>(cx: &Cx<'_, O>, user: PrincipalId) -> Result<()> {
+pub(super) async fn require_right(cx: &Admission<'_>, user: PrincipalId) -> Result<()> {
     cx.require(&UPDATE, &ResourceId::root()).await?;
     require_another(cx, user, "reset the password of")?;
     require_power_over(cx, user).await
@@ -86,7 +86,7 @@ pub(super) struct Set {
 }
 
 /// Hashes a password, drawing it where none is given.
-pub(super) async fn make<O: Op>(cx: &Cx<'_, O>, new: NewPassword, hints: &[&str]) -> Result<Set> {
+pub(super) async fn make(cx: &Admission<'_>, new: NewPassword, hints: &[&str]) -> Result<Set> {
     let (password, is_drawn) = match new.password {
         Some(chosen) => {
             check_password_strength(&chosen, hints).map_err(refusal)?;
@@ -100,8 +100,8 @@ pub(super) async fn make<O: Op>(cx: &Cx<'_, O>, new: NewPassword, hints: &[&str]
 }
 
 /// Sets a person's password, and forgives the guesses at the one before; gives it back when it was drawn here.
-pub(super) async fn set<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn set(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     person: &mut Person,
     new: NewPassword,

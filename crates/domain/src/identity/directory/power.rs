@@ -5,13 +5,13 @@ use kernel::{Error, Kind, PrincipalId, ResourceId, Result};
 pub(in crate::identity) use crate::access::require_power_over;
 use crate::{
     access::require_other_holders,
-    gate::{Changes, Cx, Op},
+    gate::{Admission, Changes, Op},
     identity::{Application, CreateSignInPolicy, Member, SignInPolicy, can_come_in},
 };
 
 /// Refuses whoever may not decide who belongs to a group. Beside its roles, a group stands for what sign-in policies say of it: one
 /// that is exempt lifts what they demand, and so does leaving one that is not.
-pub(super) async fn require_power_over_group<O: Op>(cx: &Cx<'_, O>, group: PrincipalId) -> Result<()> {
+pub(super) async fn require_power_over_group(cx: &Admission<'_>, group: PrincipalId) -> Result<()> {
     require_power_over(cx, group).await?;
     let above = cx.house().access().above(group);
     let state = cx.house().identity.state();
@@ -26,7 +26,7 @@ pub(super) async fn require_power_over_group<O: Op>(cx: &Cx<'_, O>, group: Princ
 }
 
 /// Refuses when this is the caller: who shuts out themselves cannot take it back.
-pub(in crate::identity) fn require_another<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId, what: &str) -> Result<()> {
+pub(in crate::identity) fn require_another(cx: &Admission<'_>, principal: PrincipalId, what: &str) -> Result<()> {
     match cx.caller().principal() {
         Some(caller) if caller.id == principal => {
             Err(Error::new(Kind::Conflict, format!("nobody can {what} themselves; another administrator can")))
@@ -37,11 +37,7 @@ pub(in crate::identity) fn require_another<O: Op>(cx: &Cx<'_, O>, principal: Pri
 
 /// Refuses to take from an application what it comes in by, when it is the last owner of a scope: to be asked with what it is to
 /// be, before that is committed. The caller holds `assigning`.
-pub(super) async fn require_way_in<O: Op>(
-    cx: &Cx<'_, O>,
-    changes: &mut Changes,
-    application: &Application,
-) -> Result<()> {
+pub(super) async fn require_way_in(cx: &Admission<'_>, changes: &mut Changes, application: &Application) -> Result<()> {
     let principal = application.principal;
     if application.can_prove_itself(cx.now()) || !can_come_in(cx, principal).await? {
         return Ok(());

@@ -4,7 +4,7 @@ use kernel::{Error, Kind, ResourceId, Result};
 
 use crate::{
     access::{GRANT_DIRECTORY, PutRoleAssignment},
-    gate::{Cx, Op},
+    gate::{Admission, Op},
     identity::{Application, oauth::check_redirect_uri},
 };
 
@@ -13,7 +13,7 @@ const MOST: usize = 50;
 
 /// Refuses whoever may not let answers go to these addresses. One on the person's own machine says nothing to others; any
 /// other gets tokens of whoever follows a link, so naming it takes the right to grant everything (invariant I3).
-pub(super) async fn require_right_to_redirect<O: Op>(cx: &Cx<'_, O>, old: &[String], new: &[String]) -> Result<()> {
+pub(super) async fn require_right_to_redirect(cx: &Admission<'_>, old: &[String], new: &[String]) -> Result<()> {
     // Plain `http` is for loopback addresses alone: `check_redirects` sees to it.
     if new.iter().any(|uri| !uri.starts_with("http://") && !old.contains(uri)) {
         let root = ResourceId::root();

@@ -7,12 +7,12 @@ use kernel::{Error, Kind, PrincipalId, Result};
 use super::{MOST_PRINCIPALS, power};
 use crate::{
     access,
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Row},
     identity::{Member, Membership, mfa, oauth, records::Tombstone},
 };
 
 /// Refuses a principal too many.
-pub(crate) fn require_room<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
+pub(crate) fn require_room(cx: &Admission<'_>) -> Result<()> {
     match cx.house().identity.state().members.len() < MOST_PRINCIPALS {
         true => Ok(()),
         false => {
@@ -22,17 +22,13 @@ pub(crate) fn require_room<O: Op>(cx: &Cx<'_, O>) -> Result<()> {
 }
 
 /// The stored row of a principal.
-pub(super) async fn member_row<O: Op>(cx: &Cx<'_, O>, id: PrincipalId) -> Result<Option<Row<Member>>> {
+pub(super) async fn member_row(cx: &Admission<'_>, id: PrincipalId) -> Result<Option<Row<Member>>> {
     cx.get::<Member>(cx.system(), id.as_bytes()).await
 }
 
 /// Ends everything that was issued in a principal's name, and what its application holds for people: tokens and sessions by
 /// their time, refresh tokens one by one.
-pub(in crate::identity) async fn cut_off<O: Op>(
-    cx: &Cx<'_, O>,
-    changes: &mut Changes,
-    member: &mut Member,
-) -> Result<()> {
+pub(in crate::identity) async fn cut_off(cx: &Admission<'_>, changes: &mut Changes, member: &mut Member) -> Result<()> {
     // Later than anything that began up to now.
     member.valid_from = cx.now().plus(Duration::from_millis(1));
     oauth::revoke_grants(cx, changes, member.id).await
@@ -40,8 +36,8 @@ pub(in crate::identity) async fn cut_off<O: Op>(
 
 /// Disables or enables a principal; says whether what was issued in its name is over. To say of a principal what it is already
 /// takes no power over it. The caller holds `assigning`.
-pub(super) async fn set_enabled<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn set_enabled(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     member: &mut Member,
     is_enabled: bool,
@@ -64,7 +60,7 @@ pub(super) async fn set_enabled<O: Op>(
 
 /// Removes a principal with its roles, its memberships and whatever was issued to it, and leaves its tombstone. The caller
 /// holds `assigning`.
-pub(super) async fn remove<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &Row<Member>) -> Result<()> {
+pub(super) async fn remove(cx: &Admission<'_>, changes: &mut Changes, row: &Row<Member>) -> Result<()> {
     let member = &row.value;
     power::require_another(cx, member.id, "delete")?;
     power::require_unmanaged(member)?;
@@ -79,8 +75,8 @@ pub(super) async fn remove<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &R
 
 /// Ends the managed identities among these principals, all but their roles. Nobody's power is asked for: whoever may end the
 /// resource may end its identity.
-pub(crate) async fn end_managed_principals<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn end_managed_principals(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     ended: &[PrincipalId],
 ) -> Result<()> {
@@ -93,7 +89,7 @@ pub(crate) async fn end_managed_principals<O: Op>(
 }
 
 /// Removes a principal with its memberships, and leaves its tombstone.
-async fn bury<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &Row<Member>) -> Result<()> {
+async fn bury(cx: &Admission<'_>, changes: &mut Changes, row: &Row<Member>) -> Result<()> {
     let (system, member) = (cx.system(), &row.value);
     let above = cx.house().access().groups_of(member.id).to_vec();
     for group in above {

@@ -11,7 +11,7 @@ use super::{
     removal::{cut_off, member_row, set_enabled},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     identity::{Application, Member},
 };
 
@@ -192,13 +192,13 @@ impl Op for DeleteServicePrincipal {
     }
 }
 
-async fn find<O: Op>(cx: &Cx<'_, O>, id: PrincipalId) -> Result<Row<Member>> {
+async fn find(cx: &Admission<'_>, id: PrincipalId) -> Result<Row<Member>> {
     let row = member_row(cx, id).await?.filter(|row| row.value.kind == PrincipalKind::ServicePrincipal);
     row.ok_or_else(|| Error::not_found(format_args!("the service principal `{id}`")))
 }
 
 /// The registration behind a service principal; managed identities have none.
-async fn application_of<O: Op>(cx: &Cx<'_, O>, member: &Member) -> Result<Option<Application>> {
+async fn application_of(cx: &Admission<'_>, member: &Member) -> Result<Option<Application>> {
     match member.app {
         Some(app) if member.managed_by.is_none() => {
             Ok(cx.get::<Application>(cx.system(), app.as_bytes()).await?.map(|row| row.value))

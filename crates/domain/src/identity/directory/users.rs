@@ -13,7 +13,7 @@ use super::{
     removal::{cut_off, member_row, remove, require_room, set_enabled},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     identity::{Member, Person, found::new_member, sign_in::account_name},
 };
 
@@ -314,7 +314,7 @@ impl Op for RevokeSignInSessions {
 }
 
 /// A user's two rows.
-pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, key: &UserKey) -> Result<(Row<Member>, Row<Person>)> {
+pub(super) async fn find(cx: &Admission<'_>, key: &UserKey) -> Result<(Row<Member>, Row<Person>)> {
     let missing = || {
         let named = match key {
             UserKey::Id(id) => id.to_string(),

@@ -14,7 +14,7 @@ use super::{
     provider::{all, named, redirect_uri},
     records::Provider,
 };
-use crate::gate::{Cx, Op};
+use crate::gate::{Admission, Cx, Op};
 
 /// The longest path that a browser is sent back to, in bytes.
 const LONGEST_RETURN: usize = 8 * 1024;
@@ -105,14 +105,7 @@ impl Op for BeginFederatedSignIn {
 }
 
 /// The authorization request (OpenID Connect Core §3.1.2.1, RFC 7636 §4.3).
-fn question<O: Op>(
-    cx: &Cx<'_, O>,
-    provider: &Provider,
-    state: &str,
-    nonce: &str,
-    verifier: &str,
-    again: bool,
-) -> String {
+fn question(cx: &Admission<'_>, provider: &Provider, state: &str, nonce: &str, verifier: &str, again: bool) -> String {
     let scopes: Vec<&str> = std::iter::once("openid").chain(provider.scopes.iter().map(String::as_str)).collect();
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::of(verifier.as_bytes()));
     let parameters = [

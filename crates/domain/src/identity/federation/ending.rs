@@ -5,13 +5,13 @@ use uuid::Uuid;
 
 use super::records::FederatedUser;
 use crate::{
-    gate::{Changes, Cx, Op},
+    gate::{Admission, Changes},
     identity::{Membership, Session, directory::membership_id},
 };
 
 /// Ends the sessions that came from a provider, and with them the tokens that came from those: also where the browser went silent,
 /// since an application may still refresh.
-pub(super) async fn end_sessions<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, provider: Uuid) -> Result<()> {
+pub(super) async fn end_sessions(cx: &Admission<'_>, changes: &mut Changes, provider: Uuid) -> Result<()> {
     let mut ended: usize = 0;
     for mut row in cx.all::<Session>(cx.system(), b"").await? {
         if row.value.provider == Some(provider) && row.value.is_alive(cx.now()) {
@@ -25,7 +25,7 @@ pub(super) async fn end_sessions<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, p
 }
 
 /// Takes everybody out of the groups that they are in by the issuer's word alone.
-pub(super) async fn take_groups_back<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, issuer: &str) -> Result<()> {
+pub(super) async fn take_groups_back(cx: &Admission<'_>, changes: &mut Changes, issuer: &str) -> Result<()> {
     let mut taken: usize = 0;
     for mut row in cx.all::<FederatedUser>(cx.system(), b"").await? {
         if row.value.issuer != issuer || row.value.groups.is_empty() {

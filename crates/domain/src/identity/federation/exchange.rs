@@ -4,7 +4,7 @@ use kernel::{Secret, WebError};
 use serde::Deserialize;
 
 use super::{attempts::Attempt, begin::escaped, provider::redirect_uri, records::Provider};
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// The longest answer of a token endpoint, in bytes.
 const LONGEST_ANSWER: usize = 128 << 10;
@@ -33,8 +33,8 @@ struct Answer {
     error: Option<String>,
 }
 
-pub(super) async fn redeem<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn redeem(
+    cx: &Admission<'_>,
     provider: &Provider,
     attempt: &Attempt,
     code: &Secret<String>,

@@ -14,7 +14,7 @@ use super::{
     records::{FederatedUser, Provider},
 };
 use crate::{
-    gate::{Changes, Cx, Op},
+    gate::{Admission, Changes, Cx, Op},
     identity::{
         Method, Session, SignedIn,
         issuers::{KeySource, verified},
@@ -159,8 +159,8 @@ impl FinishFederatedSignIn {
 }
 
 /// Starts a session for whoever the token vouches for. Person, groups and session are one commit.
-async fn sign_in<O: Op>(
-    cx: &Cx<'_, O>,
+async fn sign_in(
+    cx: &Admission<'_>,
     provider: &Provider,
     token: &IdToken,
     method: Method,
@@ -201,7 +201,7 @@ async fn sign_in<O: Op>(
     Ok(Ok(SignedIn { cookie, next }))
 }
 
-async fn end<O: Op>(cx: &Cx<'_, O>, session: &Session) -> Result<()> {
+async fn end(cx: &Admission<'_>, session: &Session) -> Result<()> {
     if let Some(mut row) = cx.get::<Session>(cx.system(), session.id.as_bytes()).await? {
         row.value.ended_at = Some(cx.now());
         let mut changes = Changes::new();
@@ -212,8 +212,8 @@ async fn end<O: Op>(cx: &Cx<'_, O>, session: &Session) -> Result<()> {
 }
 
 /// Refuses somebody whom the provider vouches for; the record names the user where there is one.
-async fn refused_person<O: Op, T>(
-    cx: &Cx<'_, O>,
+async fn refused_person<T>(
+    cx: &Admission<'_>,
     provider: &Provider,
     token: &IdToken,
     refusal: FederationRefusal,
@@ -230,13 +230,13 @@ async fn refused_person<O: Op, T>(
 
 /// Refuses somebody who has no name here. Whoever it was has begun here and comes from a provider of ours, so it is recorded,
 /// within the bound that holds for strangers.
-fn refused<O: Op, T>(cx: &Cx<'_, O>, refusal: FederationRefusal, reason: &str) -> FederationAnswer<T> {
+fn refused<T>(cx: &Admission<'_>, refusal: FederationRefusal, reason: &str) -> FederationAnswer<T> {
     establish_stranger(cx);
     refuse(cx, refusal, reason)
 }
 
 /// Refuses, and says why in the log.
-fn refuse<O: Op, T>(cx: &Cx<'_, O>, refusal: FederationRefusal, reason: &str) -> FederationAnswer<T> {
+fn refuse<T>(cx: &Admission<'_>, refusal: FederationRefusal, reason: &str) -> FederationAnswer<T> {
     cx.note("result", "refused");
     cx.note("reason", reason.chars().filter(|c| !c.is_control()).take(LONGEST_REASON).collect::<String>());
     cx.refuse(match refusal {

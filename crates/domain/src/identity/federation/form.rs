@@ -9,10 +9,7 @@ use super::{
     GroupMapping, MultiFactorTrust,
     records::{Hidden, Provider},
 };
-use crate::{
-    gate::{Cx, Op},
-    identity::directory::require_power_over,
-};
+use crate::{gate::Admission, identity::directory::require_power_over};
 
 /// Characters of a name.
 const LONGEST_NAME: usize = 120;
@@ -119,7 +116,7 @@ impl ProviderForm {
 }
 
 /// Refuses a table that is none.
-pub(super) fn check_groups<O: Op>(cx: &Cx<'_, O>, groups: &[GroupMapping]) -> Result<()> {
+pub(super) fn check_groups(cx: &Admission<'_>, groups: &[GroupMapping]) -> Result<()> {
     if groups.len() > MOST_GROUPS {
         return Err(wrong("groupMappings", "at most 500 lines"));
     }
@@ -142,7 +139,7 @@ pub(super) fn check_groups<O: Op>(cx: &Cx<'_, O>, groups: &[GroupMapping]) -> Re
 
 /// Refuses unless the caller could put people into every group of the table: the provider's people will be there by it. The
 /// caller holds `assigning`.
-pub(super) async fn require_power_over_groups<O: Op>(cx: &Cx<'_, O>, groups: &[GroupMapping]) -> Result<()> {
+pub(super) async fn require_power_over_groups(cx: &Admission<'_>, groups: &[GroupMapping]) -> Result<()> {
     let distinct: HashSet<PrincipalId> = groups.iter().map(|mapping| mapping.group).collect();
     for group in distinct {
         require_power_over(cx, group).await?;

@@ -9,7 +9,7 @@ use super::{
     records::{FederatedUser, Provider},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     identity::{
         Membership,
         directory::{membership_id, require_another, require_power_over},
@@ -112,12 +112,12 @@ impl Op for UnlinkFederatedUser {
 }
 
 /// The row of a subject: the only thing that a user of a provider is found by (invariant I7).
-pub(super) fn link_id<O: Op>(cx: &Cx<'_, O>, issuer: &str, subject: &str) -> Vec<u8> {
+pub(super) fn link_id(cx: &Admission<'_>, issuer: &str, subject: &str) -> Vec<u8> {
     // An issuer is printable without spaces, so that the two cannot run into each other.
     cx.system().name_id::<FederatedUser>(&format!("{issuer} {subject}"))
 }
 
-pub(super) fn new_link<O: Op>(cx: &Cx<'_, O>, provider: &Provider, subject: &str, user: PrincipalId) -> FederatedUser {
+pub(super) fn new_link(cx: &Admission<'_>, provider: &Provider, subject: &str, user: PrincipalId) -> FederatedUser {
     FederatedUser {
         issuer: provider.issuer.clone(),
         subject: subject.to_owned(),

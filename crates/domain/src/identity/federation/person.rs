@@ -11,7 +11,7 @@ use super::{
     records::{FederatedUser, Provider},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Row},
     identity::{
         Membership, Person,
         directory::{MOST_MEMBERSHIPS, is_deceptive, membership_id, require_room},
@@ -38,8 +38,8 @@ pub(super) struct Known {
 
 /// Finds the user behind a subject by issuer and subject alone, or makes one where the provider may. The caller holds
 /// `assigning` and commits.
-pub(super) async fn known<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn known(
+    cx: &Admission<'_>,
     provider: &Provider,
     token: &IdToken,
 ) -> Result<std::result::Result<Known, FederationRefusal>> {
@@ -66,8 +66,8 @@ pub(super) async fn known<O: Op>(
 }
 
 /// A new user. Its name is only a name: it never leads to a user that is there already.
-async fn create<O: Op>(
-    cx: &Cx<'_, O>,
+async fn create(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     provider: &Provider,
     token: &IdToken,
@@ -98,8 +98,8 @@ async fn create<O: Op>(
 
 /// Puts the user into the groups that the provider names now, and takes it out of those that it named before. What others
 /// decided about the user's groups is left alone.
-async fn place<O: Op>(
-    cx: &Cx<'_, O>,
+async fn place(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     provider: &Provider,
     token: &IdToken,

@@ -4,7 +4,7 @@ use kernel::{Error, Result};
 
 use super::records::Pinned;
 use crate::{
-    gate::{Cx, Op},
+    gate::Admission,
     identity::issuers::{Metadata, discover},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 const LONGEST: usize = 2048;
 
 /// Asks an issuer for its endpoints, and for its keys when they are needed next. Errors name `issuer`.
-pub(super) async fn pin<O: Op>(cx: &Cx<'_, O>, issuer: &str) -> Result<Pinned> {
+pub(super) async fn pin(cx: &Admission<'_>, issuer: &str) -> Result<Pinned> {
     let metadata = discover(cx.web(), issuer).await.map_err(|fault| fault.into_error("issuer"))?;
     let Metadata { authorization_endpoint, token_endpoint, jwks_uri, .. } = metadata;
     for (name, place) in [

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     access::{holders_of_kept, require_other_holders},
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Row},
     identity::{can_come_in, way_in::can_come_in_without},
 };
 
@@ -53,7 +53,7 @@ pub struct IdentityProvider {
     pub created_at: Timestamp,
 }
 
-pub(super) fn view<O: Op>(cx: &Cx<'_, O>, provider: &Provider) -> IdentityProvider {
+pub(super) fn view(cx: &Admission<'_>, provider: &Provider) -> IdentityProvider {
     let pinned = provider.pinned.clone();
     IdentityProvider {
         id: provider.id,
@@ -77,24 +77,24 @@ pub(super) fn view<O: Op>(cx: &Cx<'_, O>, provider: &Provider) -> IdentityProvid
 
 /// Where the provider's answers go. Each has an address of its own, so that one cannot answer in another's place
 /// (RFC 9700 §4.4.2).
-pub(super) fn redirect_uri<O: Op>(cx: &Cx<'_, O>, provider: &Provider) -> String {
+pub(super) fn redirect_uri(cx: &Admission<'_>, provider: &Provider) -> String {
     format!("{}/signin/federated/{}/callback", cx.settings().url, provider.id)
 }
 
 /// All providers, by name.
-pub(super) async fn all<O: Op>(cx: &Cx<'_, O>) -> Result<Vec<Row<Provider>>> {
+pub(super) async fn all(cx: &Admission<'_>) -> Result<Vec<Row<Provider>>> {
     let mut rows = cx.all::<Provider>(cx.system(), b"").await?;
     rows.sort_by(|a, b| (&a.value.name, a.value.id).cmp(&(&b.value.name, b.value.id)));
     Ok(rows)
 }
 
 /// The provider with this id.
-pub(super) async fn named<O: Op>(cx: &Cx<'_, O>, id: Uuid) -> Result<Option<Row<Provider>>> {
+pub(super) async fn named(cx: &Admission<'_>, id: Uuid) -> Result<Option<Row<Provider>>> {
     Ok(cx.all::<Provider>(cx.system(), b"").await?.into_iter().find(|row| row.value.id == id))
 }
 
 /// The provider with this id, for whoever administers it.
-pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, id: Uuid) -> Result<Row<Provider>> {
+pub(super) async fn find(cx: &Admission<'_>, id: Uuid) -> Result<Row<Provider>> {
     let row = named(cx, id).await?.ok_or_else(|| Error::not_found(format_args!("the identity provider `{id}`")))?;
     cx.note("provider", id.to_string());
     cx.note("issuer", &row.value.issuer);
@@ -102,8 +102,8 @@ pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, id: Uuid) -> Result<Row<Provider
 }
 
 /// Whether a person can sign in through some provider, other than one that is going.
-pub(in crate::identity) async fn comes_through<O: Op>(
-    cx: &Cx<'_, O>,
+pub(in crate::identity) async fn comes_through(
+    cx: &Admission<'_>,
     principal: PrincipalId,
     without: Option<Uuid>,
 ) -> Result<bool> {
@@ -119,7 +119,7 @@ pub(in crate::identity) async fn comes_through<O: Op>(
 
 /// Refuses to part with a provider when the last owner comes through it alone. The caller holds
 /// `assigning`.
-pub(super) async fn require_other_ways<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, provider: Uuid) -> Result<()> {
+pub(super) async fn require_other_ways(cx: &Admission<'_>, changes: &mut Changes, provider: Uuid) -> Result<()> {
     let mut shut_out = Vec::new();
     for holder in holders_of_kept(cx).await? {
         if can_come_in(cx, holder).await? && !can_come_in_without(cx, holder, provider).await? {

@@ -13,7 +13,7 @@ use super::{
     provider::{MOST_PROVIDERS, all, find, require_other_ways, view},
     records::Provider,
 };
-use crate::gate::{Changes, Cx, Guard, Guarded, House, Op, Row};
+use crate::gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Row};
 
 const READ: Action = Action::new("Microsoft.Directory/identityProviders/read", Class::Read);
 const WRITE: Action = Action::new("Microsoft.Directory/identityProviders/write", Class::Control);
@@ -248,7 +248,7 @@ impl Op for DeleteIdentityProvider {
     }
 }
 
-fn note<O: Op>(cx: &Cx<'_, O>, provider: &Provider) {
+fn note(cx: &Admission<'_>, provider: &Provider) {
     cx.note("provider", provider.id.to_string());
     cx.note("issuer", &provider.issuer);
     cx.note("name", &provider.name);

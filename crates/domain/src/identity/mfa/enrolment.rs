@@ -10,7 +10,7 @@ use super::{
     recovery::draw_codes,
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Row},
     identity::{
         Method, Session,
         session::{elevate, session_of},
@@ -25,7 +25,7 @@ const RECENT: Duration = Duration::from_secs(600);
 
 /// Refuses sessions that may not change factors: those that have not shown an enrolled one, or still have the password of
 /// somebody else's choice, and those whose last proof is long ago.
-pub(super) fn may_change<O: Op>(cx: &Cx<'_, O>, session: &Session, factors: &Factors) -> Step<()> {
+pub(super) fn may_change(cx: &Admission<'_>, session: &Session, factors: &Factors) -> Step<()> {
     may_finish(cx, session, factors)?;
     let (since, refusal) = match session.proved_at {
         Some(proved_at) => (proved_at, SignInRefusal::ProveAgain),
@@ -40,7 +40,7 @@ pub(super) fn may_change<O: Op>(cx: &Cx<'_, O>, session: &Session, factors: &Fac
 }
 
 /// The same for the end of a change that was begun in time.
-fn may_finish<O: Op>(cx: &Cx<'_, O>, session: &Session, factors: &Factors) -> Step<()> {
+fn may_finish(cx: &Admission<'_>, session: &Session, factors: &Factors) -> Step<()> {
     match what_next(cx, session, factors) {
         NextStep::Done | NextStep::EnrolSecondFactor => Ok(()),
         NextStep::ProveSecondFactor { .. } => {
@@ -51,10 +51,7 @@ fn may_finish<O: Op>(cx: &Cx<'_, O>, session: &Session, factors: &Factors) -> St
 }
 
 /// The session behind a key with its person's factors, when it may change them.
-pub(super) async fn opened<O: Op>(
-    cx: &Cx<'_, O>,
-    session: &Secret<String>,
-) -> Result<Step<(Row<Session>, Row<Factors>)>> {
+pub(super) async fn opened(cx: &Admission<'_>, session: &Secret<String>) -> Result<Step<(Row<Session>, Row<Factors>)>> {
     let Some(session) = session_of(cx, session).await? else { return Ok(expired(cx)) };
     establish(cx, session.value.principal);
     cx.note("session", session.value.id.to_string());
@@ -63,8 +60,8 @@ pub(super) async fn opened<O: Op>(
 }
 
 /// Adds a factor that was just shown, and with the first one draws recovery codes. The session has shown it from then on.
-pub(super) async fn enrol<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn enrol(
+    cx: &Admission<'_>,
     session: &Secret<String>,
     method: Method,
     add: impl Fn(&mut Factors) -> Step<()> + Send + Sync,
@@ -96,8 +93,8 @@ pub(super) async fn enrol<O: Op>(
 }
 
 /// Changes factors otherwise than by adding one. The last one stays when one is demanded of the person.
-pub(super) async fn alter<O: Op, T: Send>(
-    cx: &Cx<'_, O>,
+pub(super) async fn alter<T: Send>(
+    cx: &Admission<'_>,
     session: &Secret<String>,
     change: impl Fn(&mut Factors) -> Result<Step<T>> + Send + Sync,
 ) -> Result<Step<T>> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row},
+    gate::{Admission, Changes, Record, Row},
     identity::sign_in::{SecondFactor, forgive_factor_guesses},
 };
 
@@ -85,14 +85,14 @@ impl Factors {
 }
 
 /// The factors of a person; a row that was never written when there are none.
-pub(in crate::identity) async fn factors_of<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Result<Row<Factors>> {
+pub(in crate::identity) async fn factors_of(cx: &Admission<'_>, principal: PrincipalId) -> Result<Row<Factors>> {
     let found = cx.get::<Factors>(cx.system(), principal.as_bytes()).await?;
     Ok(found.unwrap_or_else(|| Row::new(principal.as_bytes().as_slice(), Factors::default())))
 }
 
 /// Forgets all factors of a person, and the guesses at them: for an administrator's reset, and when the person is removed.
-pub(crate) async fn reset_second_factors<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn reset_second_factors(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     principal: PrincipalId,
 ) -> Result<()> {

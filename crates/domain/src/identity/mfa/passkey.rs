@@ -11,7 +11,7 @@ use super::{
     tickets::{Asked, Holder},
 };
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Cx, Op, Row},
     identity::{
         Method, Session,
         session::{elevate, new_session, session_of},
@@ -192,6 +192,6 @@ impl FinishPasskey {
     }
 }
 
-fn stranger<O: Op>(cx: &Cx<'_, O>) -> Holder {
+fn stranger(cx: &Admission<'_>) -> Holder {
     Holder::Stranger(cx.caller().source.address.map(network))
 }

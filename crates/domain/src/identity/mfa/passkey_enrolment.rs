@@ -12,7 +12,7 @@ use super::{
     tickets::{Asked, Holder},
 };
 use crate::{
-    gate::{Cx, Op},
+    gate::{Admission, Cx, Op},
     identity::{
         Method, Person,
         session::session_of,
@@ -148,7 +148,7 @@ impl Op for RemovePasskey {
 
 /// Whether a credential of that id belongs to somebody else (WebAuthn §7.1, step 26). Enrolments are rare and people are
 /// few: all are looked through.
-async fn is_enrolled<O: Op>(cx: &Cx<'_, O>, key: &Passkey, owner: PrincipalId) -> Result<bool> {
+async fn is_enrolled(cx: &Admission<'_>, key: &Passkey, owner: PrincipalId) -> Result<bool> {
     let all = cx.all::<Factors>(cx.system(), b"").await?;
     let others = all.iter().filter(|row| row.id != owner.as_bytes());
     Ok(others.flat_map(|row| &row.value.passkeys).any(|kept| kept.key.id() == key.id()))

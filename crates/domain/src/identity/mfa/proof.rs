@@ -4,7 +4,7 @@ use kernel::{Error, Kind, Result, Secret};
 
 use super::{Factors, factors_of};
 use crate::{
-    gate::{Changes, Cx, Op},
+    gate::{Admission, Changes},
     identity::{
         Method,
         session::{elevate, session_of},
@@ -20,8 +20,8 @@ pub(super) const ATTEMPTS: usize = 8;
 
 /// Lets the person behind a session show a code of this kind. `is_right` looks at it and uses it up; it is asked again, of
 /// what is kept by then, when somebody else was faster: of two who show the same code at once, one is refused.
-pub(super) async fn prove_code<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn prove_code(
+    cx: &Admission<'_>,
     session: &Secret<String>,
     (method, factor): (Method, SecondFactor),
     is_right: impl Fn(&mut Factors) -> Result<bool> + Send + Sync,

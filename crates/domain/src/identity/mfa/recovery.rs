@@ -5,7 +5,7 @@ use kernel::{Action, Class, ResourceId, Result, Secret};
 
 use super::{Factors, enrolment::alter, proof::prove_code};
 use crate::{
-    gate::{Cx, Op},
+    gate::{Admission, Cx, Op},
     identity::{
         Method,
         sign_in::{SecondFactor, SignInRefusal, SignedIn, Step},
@@ -88,7 +88,7 @@ impl Op for NewRecoveryCodes {
 }
 
 /// Replaces the codes.
-pub(super) fn draw_codes<O: Op>(cx: &Cx<'_, O>, factors: &mut Factors) -> Result<Vec<Secret<String>>> {
+pub(super) fn draw_codes(cx: &Admission<'_>, factors: &mut Factors) -> Result<Vec<Secret<String>>> {
     let mut codes = Vec::with_capacity(CODES);
     factors.recovery_codes.clear();
     for _ in 0..CODES {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{TokenRefusal, client::Client, refusal::Granted};
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row},
+    gate::{Admission, Changes, Record, Row},
     identity::{claims::issuer, issuers::verify_foreign, token_keys::SKEW},
 };
 
@@ -44,7 +44,7 @@ impl Record for UsedAssertion {
 pub(super) struct Use(Row<UsedAssertion>);
 
 impl Use {
-    pub(super) fn remember<O: Op>(&self, cx: &Cx<'_, O>, changes: &mut Changes) -> kernel::Result<()> {
+    pub(super) fn remember(&self, cx: &Admission<'_>, changes: &mut Changes) -> kernel::Result<()> {
         changes.put(cx.system(), &self.0)?;
         Ok(())
     }
@@ -56,8 +56,8 @@ pub(super) fn claimed_client(text: &Secret<String>) -> Option<String> {
 }
 
 /// Believes an assertion, or not. `addressed` is the tenant as the request's address has it.
-pub(super) async fn check<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn check(
+    cx: &Admission<'_>,
     client: &Client,
     tenant: TenantId,
     addressed: &str,
@@ -80,7 +80,7 @@ pub(super) async fn check<O: Op>(
 }
 
 /// What it says, if one of the application's certificates that it names, and that is good now, signed it.
-fn verified<O: Op>(cx: &Cx<'_, O>, client: &Client, assertion: ClientAssertion<'_>) -> Option<AssertionClaims> {
+fn verified(cx: &Admission<'_>, client: &Client, assertion: ClientAssertion<'_>) -> Option<AssertionClaims> {
     let now = cx.now();
     let named = client.certificates.iter().find(|known| assertion.names(&known.sha1, &known.sha256))?;
     if named.expires_at <= now {
@@ -96,7 +96,7 @@ fn verified<O: Op>(cx: &Cx<'_, O>, client: &Client, assertion: ClientAssertion<'
 }
 
 /// The token endpoint by each of its names, and the issuer.
-fn audiences<O: Op>(cx: &Cx<'_, O>, tenant: TenantId, addressed: &str) -> Vec<String> {
+fn audiences(cx: &Admission<'_>, tenant: TenantId, addressed: &str) -> Vec<String> {
     let url = &cx.settings().url;
     let mut all = vec![issuer(cx.settings(), tenant)];
     for named in [tenant.to_string().as_str(), addressed] {
@@ -116,7 +116,7 @@ fn check_times(now: Timestamp, claims: &AssertionClaims) -> Granted<()> {
     Err(TokenRefusal::AssertionTimes.into())
 }
 
-async fn once<O: Op>(cx: &Cx<'_, O>, app: AppId, claims: &AssertionClaims, what: &[&str]) -> Granted<Use> {
+async fn once(cx: &Admission<'_>, app: AppId, claims: &AssertionClaims, what: &[&str]) -> Granted<Use> {
     let jti = claims.id.as_deref().filter(|jti| (1..=LONGEST_ID).contains(&jti.len()));
     let jti = jti.ok_or(TokenRefusal::BadAssertion)?;
     let id = cx.system().name_id::<UsedAssertion>(&format!("{app}\n{jti}"));
@@ -147,8 +147,8 @@ fn digest(parts: &[&str]) -> String {
 }
 
 /// The issuer and the subject must be ones that the application trusts, to the letter, before any key is fetched.
-async fn check_foreign<O: Op>(
-    cx: &Cx<'_, O>,
+async fn check_foreign(
+    cx: &Admission<'_>,
     client: &Client,
     assertion: &ClientAssertion<'_>,
     text: &Secret<String>,

@@ -10,7 +10,7 @@ use super::{
     refusal::Granted,
 };
 use crate::{
-    gate::{Actor, Changes, Cx, Op},
+    gate::{Actor, Admission, Changes},
     identity::{
         Application, ClientCertificate, ClientSecret, FederatedCredential, Member, claims::tenant_of,
         directory::PURPOSE,
@@ -104,7 +104,7 @@ impl Client {
     }
 
     /// The application's own principal, if it has one and that is enabled.
-    pub(super) fn member<O: Op>(&self, cx: &Cx<'_, O>) -> Granted<Option<Member>> {
+    pub(super) fn member(&self, cx: &Admission<'_>) -> Granted<Option<Member>> {
         let Some(principal) = self.principal else { return Ok(None) };
         let member = cx.house().identity.member(principal).filter(|member| !member.is_disabled);
         Ok(Some(member.ok_or(TokenRefusal::Disabled)?))
@@ -117,7 +117,7 @@ pub(in crate::identity) fn is_built_in(app: AppId) -> bool {
 }
 
 /// The application with this id.
-pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, id: &str) -> kernel::Result<Option<Client>> {
+pub(super) async fn find(cx: &Admission<'_>, id: &str) -> kernel::Result<Option<Client>> {
     let Ok(app) = id.parse::<AppId>() else { return Ok(None) };
     if let Some(built_in) = Client::built_in(app) {
         return Ok(Some(built_in));
@@ -133,7 +133,7 @@ pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, id: &str) -> kernel::Result<Opti
 }
 
 /// What people call the application with this id.
-pub(in crate::identity) async fn application_name<O: Op>(cx: &Cx<'_, O>, id: &str) -> kernel::Result<Option<String>> {
+pub(in crate::identity) async fn application_name(cx: &Admission<'_>, id: &str) -> kernel::Result<Option<String>> {
     Ok(find(cx, id).await?.map(|client| client.name))
 }
 
@@ -149,7 +149,7 @@ pub(super) struct Proved {
 
 impl Proved {
     /// Remembers that the assertion was used, in the commit of what is issued.
-    pub(super) fn remember<O: Op>(&self, cx: &Cx<'_, O>, changes: &mut Changes) -> kernel::Result<()> {
+    pub(super) fn remember(&self, cx: &Admission<'_>, changes: &mut Changes) -> kernel::Result<()> {
         match &self.used {
             Some(used) => used.remember(cx, changes),
             None => Ok(()),
@@ -158,7 +158,7 @@ impl Proved {
 }
 
 /// Establishes the application. `what` is what it asks for, in words that no other request has.
-pub(super) async fn prove<O: Op>(cx: &Cx<'_, O>, claim: &ClientClaim, what: &[&str]) -> Granted<Proved> {
+pub(super) async fn prove(cx: &Admission<'_>, claim: &ClientClaim, what: &[&str]) -> Granted<Proved> {
     let tenant = tenant_of(cx.house(), &claim.tenant).ok_or(TokenRefusal::UnknownTenant)?;
     let id = match &claim.proof {
         ClientProof::Assertion(text) if claim.id.is_empty() => assertion::claimed_client(text),
@@ -201,7 +201,7 @@ pub(super) async fn prove<O: Op>(cx: &Cx<'_, O>, claim: &ClientClaim, what: &[&s
 }
 
 /// Every secret is compared, so that the time does not tell which one came close.
-fn check_secret<O: Op>(cx: &Cx<'_, O>, client: &Client, presented: &Secret<String>) -> Granted<()> {
+fn check_secret(cx: &Admission<'_>, client: &Client, presented: &Secret<String>) -> Granted<()> {
     let now = cx.now();
     let (mut is_known, mut is_good) = (false, false);
     for kept in &client.secrets {

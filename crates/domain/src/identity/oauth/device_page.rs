@@ -10,7 +10,7 @@ use super::{
     guesses::Guesser,
 };
 use crate::{
-    gate::{Actor, Changes, Cx, Op},
+    gate::{Actor, Admission, Changes, Cx, Op},
     identity::{Member, NextStep, Session, session::session_of, sign_in::next_step},
 };
 
@@ -121,8 +121,8 @@ impl Op for DecideDevice {
 }
 
 /// The person in front of the browser, if they are signed in completely.
-async fn present<O: Op>(
-    cx: &Cx<'_, O>,
+async fn present(
+    cx: &Admission<'_>,
     key: &Secret<String>,
 ) -> Result<std::result::Result<(Member, Session), DeviceRefusal>> {
     let Some(row) = session_of(cx, key).await? else { return Ok(Err(DeviceRefusal::SignIn)) };
@@ -137,8 +137,8 @@ async fn present<O: Op>(
 
 /// Does something with the undecided device that a code belongs to. Wrong codes are counted, for the session and for its
 /// network: codes are short, and a stranger's must not be found by trying.
-fn with_device<O: Op, T>(
-    cx: &Cx<'_, O>,
+fn with_device<T>(
+    cx: &Admission<'_>,
     session: &Session,
     user_code: &str,
     act: impl FnOnce(&mut Device) -> T,
@@ -168,7 +168,7 @@ fn with_device<O: Op, T>(
     }
 }
 
-fn refused<O: Op, T>(cx: &Cx<'_, O>, why: DeviceRefusal) -> std::result::Result<T, DeviceRefusal> {
+fn refused<T>(cx: &Admission<'_>, why: DeviceRefusal) -> std::result::Result<T, DeviceRefusal> {
     cx.refuse(match why {
         DeviceRefusal::SignIn | DeviceRefusal::SecondFactor => Kind::Unauthenticated,
         DeviceRefusal::UnknownCode => Kind::NotFound,

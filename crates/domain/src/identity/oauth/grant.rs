@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{TokenRefusal, credential::Form, refusal::Granted, tokens::name_person};
 use crate::{
-    gate::{Changes, Cx, House, Op, Record, Row, enter},
+    gate::{Admission, Changes, Cx, House, Op, Record, Row, enter},
     identity::Session,
 };
 
@@ -57,7 +57,7 @@ impl Record for RefreshToken {
 }
 
 impl OpenGrant {
-    pub(super) async fn find<O: Op>(cx: &Cx<'_, O>, id: Uuid) -> Result<Option<Row<Self>>> {
+    pub(super) async fn find(cx: &Admission<'_>, id: Uuid) -> Result<Option<Row<Self>>> {
         cx.get(cx.system(), id.as_bytes()).await
     }
 
@@ -73,15 +73,15 @@ impl OpenGrant {
     }
 
     /// Opens the grant. That nobody did so before is a condition of the commit: of two who redeem at once, one is stale.
-    pub(super) fn open<O: Op>(&self, cx: &Cx<'_, O>, changes: &mut Changes) -> Result<()> {
+    pub(super) fn open(&self, cx: &Admission<'_>, changes: &mut Changes) -> Result<()> {
         changes.put(cx.system(), &Row::new(self.id.as_bytes().as_slice(), self.clone()))?;
         Ok(())
     }
 }
 
 /// Refuses a code that opened a grant before, and ends what came of it (RFC 6749 §4.1.2).
-pub(super) async fn refuse_replay<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn refuse_replay(
+    cx: &Admission<'_>,
     form: &Form,
     id: Uuid,
     presented: &Secret<String>,
@@ -97,7 +97,7 @@ pub(super) async fn refuse_replay<O: Op>(
 }
 
 /// Ends a grant. It has a record of its own, whatever becomes of the request that gave the reason.
-pub(super) async fn revoke<O: Op>(cx: &Cx<'_, O>, grant: Uuid, why: &'static str) -> Result<()> {
+pub(super) async fn revoke(cx: &Admission<'_>, grant: Uuid, why: &'static str) -> Result<()> {
     let caller = Caller { who: Who::House, source: cx.caller().source.clone() };
     let mut ended = enter(cx.house(), &caller, RevokeGrant { grant, why }).await;
     // Somebody else wrote it, to end it as well or to remove it: once more settles which.
@@ -142,8 +142,8 @@ impl Op for RevokeGrant {
 
 /// Ends all grants that a principal gave, and those that its application was given, once `changes` are committed; whoever
 /// commits them touches the principal too, which makes the server forget the tokens it has verified.
-pub(in crate::identity) async fn revoke_grants<O: Op>(
-    cx: &Cx<'_, O>,
+pub(in crate::identity) async fn revoke_grants(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     principal: PrincipalId,
 ) -> Result<()> {
@@ -173,7 +173,7 @@ pub(in crate::identity) async fn ends_at(house: &House, grant: Uuid) -> Result<O
 }
 
 /// The session that something was granted in, if it was not ended.
-pub(super) async fn session<O: Op>(cx: &Cx<'_, O>, id: Uuid) -> Granted<Session> {
+pub(super) async fn session(cx: &Admission<'_>, id: Uuid) -> Granted<Session> {
     let found = cx.get::<Session>(cx.system(), id.as_bytes()).await?;
     let open = found.map(|row| row.value).filter(|session| session.ended_at.is_none());
     Ok(open.ok_or(TokenRefusal::GrantRevoked)?)

@@ -2,7 +2,7 @@
 
 use kernel::{Error, Kind, Result};
 
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// Why the token endpoint refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ pub(super) fn is_stale<T>(granted: &Granted<T>) -> bool {
 }
 
 /// An operation's output from its last step. The record of a refusal says why.
-pub(super) fn answer<O: Op, T>(cx: &Cx<'_, O>, granted: Granted<T>) -> Result<std::result::Result<T, TokenRefusal>> {
+pub(super) fn answer<T>(cx: &Admission<'_>, granted: Granted<T>) -> Result<std::result::Result<T, TokenRefusal>> {
     match granted {
         Ok(done) => Ok(Ok(done)),
         Err(Stop::Failed(fault)) => Err(fault),

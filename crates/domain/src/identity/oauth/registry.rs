@@ -3,15 +3,15 @@
 use kernel::{Principal, Proof, Result, Secret};
 
 use super::{ClientClaim, client::prove, refusal::answer};
-use crate::gate::{Cx, Op};
+use crate::gate::Admission;
 
 /// The principal whose id and secret these are; none when they are nobody's. The record says who it was, or whom somebody pretended to
 /// be.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub(crate) async fn prove_service_principal<O: Op>(
-    cx: &Cx<'_, O>,
+pub(crate) async fn prove_service_principal(
+    cx: &Admission<'_>,
     id: &str,
     secret: &Secret<String>,
 ) -> Result<Option<Principal>> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{TokenRefusal, refusal::Granted};
 use crate::{
-    gate::{Cx, Op},
+    gate::Admission,
     identity::{Application, claims},
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Understands a user's scope. Without a resource the token is for the application itself.
-    pub(super) async fn by_user<O: Op>(cx: &Cx<'_, O>, client: AppId, scope: &str) -> Granted<Self> {
+    pub(super) async fn by_user(cx: &Admission<'_>, client: AppId, scope: &str) -> Granted<Self> {
         let mut asked = Self::default();
         if scope.len() > LONGEST {
             return Err(TokenRefusal::BadScope.into());
@@ -60,7 +60,7 @@ impl Asked {
     }
 
     /// Understands an application's scope: one resource with `/.default`, nothing else. Gives the audience.
-    pub(super) async fn by_application<O: Op>(cx: &Cx<'_, O>, scope: &str) -> Granted<String> {
+    pub(super) async fn by_application(cx: &Admission<'_>, scope: &str) -> Granted<String> {
         let mut words = scope.split_ascii_whitespace();
         let (word, more) = (words.next().unwrap_or_default(), words.next());
         let resource = word.strip_suffix("/.default").filter(|_| more.is_none() && scope.len() <= LONGEST);
@@ -91,7 +91,7 @@ fn resource_of(word: &str) -> Option<&str> {
 }
 
 /// The audience for a resource: one of the server's own, or a registered application as `api://{id}` or its bare id.
-async fn audience_of<O: Op>(cx: &Cx<'_, O>, resource: &str) -> Result<Option<String>> {
+async fn audience_of(cx: &Admission<'_>, resource: &str) -> Result<Option<String>> {
     if let Some(own) = claims::audience(cx.settings(), resource) {
         return Ok(Some(own));
     }

@@ -14,7 +14,7 @@ use super::{
     scope::Asked,
 };
 use crate::{
-    gate::{Actor, Changes, Cx, Op, Row},
+    gate::{Actor, Admission, Changes, Row},
     identity::{
         AccessToken, Member, NextStep, Person, Session,
         claims::{self, Bounds, Grant, IdClaims},
@@ -61,15 +61,15 @@ pub(super) enum Moment {
 }
 
 /// Names the person in the record of what is done with their code or token, whatever becomes of it.
-pub(super) fn name_person<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) {
+pub(super) fn name_person(cx: &Admission<'_>, principal: PrincipalId) {
     if let Some(member) = cx.house().identity.member(principal) {
         cx.establish(Actor::Principal { id: member.id, kind: member.kind, name: member.name });
     }
 }
 
 /// Establishes that the person and the session still stand, and satisfy what is demanded. `since`: when the word was given.
-pub(super) async fn standing<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn standing(
+    cx: &Admission<'_>,
     principal: PrincipalId,
     session: Uuid,
     since: Timestamp,
@@ -120,8 +120,8 @@ pub(super) struct Terms<'a> {
 }
 
 /// Issues a set of tokens. The refresh token is good once `changes` are committed.
-pub(super) async fn issue<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn issue(
+    cx: &Admission<'_>,
     subject: &Subject,
     terms: Terms<'_>,
     changes: &mut Changes,
@@ -153,7 +153,7 @@ pub(super) async fn issue<O: Op>(
     })
 }
 
-fn refresh_token<O: Op>(cx: &Cx<'_, O>, grant: Uuid, generation: u32, changes: &mut Changes) -> Result<Secret<String>> {
+fn refresh_token(cx: &Admission<'_>, grant: Uuid, generation: u32, changes: &mut Changes) -> Result<Secret<String>> {
     let id = [grant.as_bytes().as_slice(), Uuid::new_v4().as_bytes().as_slice()].concat();
     let (text, fingerprint) = REFRESH_TOKEN.draw(cx.system(), &id)?;
     let kept = RefreshToken { fingerprint, generation, issued_at: cx.now(), used_at: None };
@@ -161,8 +161,8 @@ fn refresh_token<O: Op>(cx: &Cx<'_, O>, grant: Uuid, generation: u32, changes: &
     Ok(text)
 }
 
-async fn id_token<O: Op>(
-    cx: &Cx<'_, O>,
+async fn id_token(
+    cx: &Admission<'_>,
     subject: &Subject,
     nonce: Option<String>,
     access: &AccessToken,
@@ -206,8 +206,8 @@ fn at_hash(access: &AccessToken) -> String {
 }
 
 /// A new grant for this subject.
-pub(super) fn new_grant<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) fn new_grant(
+    cx: &Admission<'_>,
     subject: &Subject,
     asked: &Asked,
     demands: &Demands,

@@ -10,7 +10,7 @@ use super::{
     grant::{OpenGrant, RefreshToken},
 };
 use crate::{
-    gate::{Changes, Cx, House, Op, Row, enter},
+    gate::{Admission, Changes, Cx, House, Op, Row, enter},
     identity::{
         records::SigningKey,
         token_keys::{self, RotateSigningKeys},
@@ -86,13 +86,13 @@ impl Removable {
         self.count == 0
     }
 
-    fn add<O: Op, T: crate::gate::Record>(&mut self, cx: &Cx<'_, O>, row: &Row<T>) {
+    fn add<T: crate::gate::Record>(&mut self, cx: &Admission<'_>, row: &Row<T>) {
         self.changes.delete(cx.system(), row);
         self.count = self.count.saturating_add(1);
     }
 }
 
-async fn removable<O: Op>(cx: &Cx<'_, O>) -> Result<Removable> {
+async fn removable(cx: &Admission<'_>) -> Result<Removable> {
     let (now, mut found) = (cx.now(), Removable::default());
     // Each table has a share of its own: however many assertions there are, grants get their turn.
     let assertions = cx.all::<UsedAssertion>(cx.system(), b"").await?;

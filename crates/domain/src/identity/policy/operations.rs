@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Network, OperationClass, SignInPolicy};
-use crate::gate::{Changes, Cx, Op, Row};
+use crate::gate::{Admission, Changes, Cx, Op, Row};
 
 const READ: Action = Action::new("Microsoft.Directory/conditionalAccessPolicies/read", Class::Read);
 const WRITE: Action = Action::new("Microsoft.Directory/conditionalAccessPolicies/write", Class::Control);
@@ -39,7 +39,7 @@ pub struct PolicyTerms {
 }
 
 impl PolicyTerms {
-    fn check<O: Op>(&self, cx: &Cx<'_, O>) -> Result<()> {
+    fn check(&self, cx: &Admission<'_>) -> Result<()> {
         let length = self.name.chars().count();
         if !(1..=LONGEST_NAME).contains(&length) || self.name.chars().any(char::is_control) {
             let why = format_args!("must be 1 to {LONGEST_NAME} printable characters");
@@ -108,7 +108,7 @@ impl Op for CreateSignInPolicy {
     }
 }
 
-async fn keep<O: Op>(cx: &Cx<'_, O>, row: &Row<SignInPolicy>) -> Result<()> {
+async fn keep(cx: &Admission<'_>, row: &Row<SignInPolicy>) -> Result<()> {
     cx.note("policy", row.value.id.to_string());
     cx.note("name", &row.value.terms.name);
     cx.note("enabled", row.value.terms.is_enabled.to_string());
@@ -117,7 +117,7 @@ async fn keep<O: Op>(cx: &Cx<'_, O>, row: &Row<SignInPolicy>) -> Result<()> {
     cx.commit(changes).await
 }
 
-async fn find<O: Op>(cx: &Cx<'_, O>, id: Uuid) -> Result<Row<SignInPolicy>> {
+async fn find(cx: &Admission<'_>, id: Uuid) -> Result<Row<SignInPolicy>> {
     let row = cx.get::<SignInPolicy>(cx.system(), id.as_bytes()).await?;
     row.ok_or_else(|| Error::not_found(format_args!("the policy `{id}`")))
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::PasswordFault;
 use crate::{
-    gate::{Cx, Op},
+    gate::Admission,
     identity::{
         Method, Session,
         mfa::{self, Factors},
@@ -102,13 +102,13 @@ pub struct SessionView {
 ///
 /// An enrolled factor is always asked for, and before the password may be changed: whoever got hold of a first password
 /// and has not the factor must not be able to shut the owner out.
-pub(in crate::identity) async fn next_step<O: Op>(cx: &Cx<'_, O>, session: &Session) -> Result<NextStep> {
+pub(in crate::identity) async fn next_step(cx: &Admission<'_>, session: &Session) -> Result<NextStep> {
     let factors = mfa::factors_of(cx, session.principal).await?;
     Ok(what_next(cx, session, &factors.value))
 }
 
 /// The same, of factors that were read or are about to be written.
-pub(in crate::identity) fn what_next<O: Op>(cx: &Cx<'_, O>, session: &Session, factors: &Factors) -> NextStep {
+pub(in crate::identity) fn what_next(cx: &Admission<'_>, session: &Session, factors: &Factors) -> NextStep {
     let is_multi_factor = session.is_multi_factor();
     if factors.are_enrolled() && !is_multi_factor {
         return NextStep::ProveSecondFactor { methods: factors.methods() };
@@ -126,6 +126,6 @@ pub(in crate::identity) fn what_next<O: Op>(cx: &Cx<'_, O>, session: &Session, f
 }
 
 /// Whether this person has to show a second factor, coming from where the request comes from.
-pub(in crate::identity) fn is_demanded<O: Op>(cx: &Cx<'_, O>, session: &Session) -> bool {
+pub(in crate::identity) fn is_demanded(cx: &Admission<'_>, session: &Session) -> bool {
     policy::demands_mfa(cx.house(), session.principal, cx.caller().source.address)
 }

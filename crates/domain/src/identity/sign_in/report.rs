@@ -3,17 +3,17 @@
 use kernel::{Kind, PrincipalId};
 
 use super::{NextStep, SignInRefusal, Step};
-use crate::gate::{Actor, Cx, Op};
+use crate::gate::{Actor, Admission};
 
 /// The record names this person.
-pub(in crate::identity) fn establish<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) {
+pub(in crate::identity) fn establish(cx: &Admission<'_>, principal: PrincipalId) {
     if let Some(member) = cx.house().identity.member(principal) {
         cx.establish(Actor::Principal { id: member.id, kind: member.kind, name: member.name });
     }
 }
 
 /// The record names nobody, and is one of a bounded number; beyond that, the attempt is only counted.
-pub(in crate::identity) fn establish_stranger<O: Op>(cx: &Cx<'_, O>) {
+pub(in crate::identity) fn establish_stranger(cx: &Admission<'_>) {
     let Some(left_out) = cx.house().identity.strangers.admit(cx.now()) else { return };
     cx.establish(Actor::Nobody);
     if left_out > 0 {
@@ -22,7 +22,7 @@ pub(in crate::identity) fn establish_stranger<O: Op>(cx: &Cx<'_, O>) {
 }
 
 /// The step was taken.
-pub(in crate::identity) fn taken<O: Op>(cx: &Cx<'_, O>, next: &NextStep) {
+pub(in crate::identity) fn taken(cx: &Admission<'_>, next: &NextStep) {
     let result = match next {
         NextStep::Done => "signed in",
         NextStep::ProveSecondFactor { .. } => "second factor needed",
@@ -33,7 +33,7 @@ pub(in crate::identity) fn taken<O: Op>(cx: &Cx<'_, O>, next: &NextStep) {
 }
 
 /// The step is refused; `reason` is for the log alone.
-pub(in crate::identity) fn refused<O: Op, T>(cx: &Cx<'_, O>, refusal: SignInRefusal, reason: &str) -> Step<T> {
+pub(in crate::identity) fn refused<T>(cx: &Admission<'_>, refusal: SignInRefusal, reason: &str) -> Step<T> {
     cx.note("result", "refused");
     cx.note("reason", reason);
     cx.refuse(match refusal {
@@ -50,11 +50,11 @@ pub(in crate::identity) fn refused<O: Op, T>(cx: &Cx<'_, O>, refusal: SignInRefu
 }
 
 /// No session that is open has that key.
-pub(in crate::identity) fn expired<O: Op, T>(cx: &Cx<'_, O>) -> Step<T> {
+pub(in crate::identity) fn expired<T>(cx: &Admission<'_>) -> Step<T> {
     refused(cx, SignInRefusal::Expired, "no open session")
 }
 
 /// Too many guesses.
-pub(in crate::identity) fn throttled<O: Op, T>(cx: &Cx<'_, O>, seconds: u64) -> Step<T> {
+pub(in crate::identity) fn throttled<T>(cx: &Admission<'_>, seconds: u64) -> Step<T> {
     refused(cx, SignInRefusal::Throttled { seconds }, "too many guesses")
 }

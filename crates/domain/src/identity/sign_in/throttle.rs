@@ -7,7 +7,7 @@ use kernel::{Kind, PrincipalId, Result, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::tally::{Rule, Tally};
-use crate::gate::{Changes, Cx, Op, Record, Row};
+use crate::gate::{Admission, Changes, Record, Row};
 
 const DAY: u64 = 24 * 3600;
 
@@ -79,7 +79,7 @@ pub(in crate::identity) struct Guess(Vec<(Of, String)>);
 
 impl Guess {
     /// At the password of an account, by its [`super::account_name`].
-    pub(in crate::identity) fn at_account<O: Op>(cx: &Cx<'_, O>, name: &str) -> Self {
+    pub(in crate::identity) fn at_account(cx: &Admission<'_>, name: &str) -> Self {
         Self(vec![(Of::Account, account_key(name))]).from(cx)
     }
 
@@ -92,11 +92,11 @@ impl Guess {
     }
 
     /// At the codes of a person's second factors.
-    pub(in crate::identity) fn at_factors<O: Op>(cx: &Cx<'_, O>, principal: PrincipalId) -> Self {
+    pub(in crate::identity) fn at_factors(cx: &Admission<'_>, principal: PrincipalId) -> Self {
         Self(vec![(Of::Factor, factor_key(principal))]).from(cx)
     }
 
-    fn from<O: Op>(mut self, cx: &Cx<'_, O>) -> Self {
+    fn from(mut self, cx: &Admission<'_>) -> Self {
         if let Some(address) = cx.caller().source.address {
             self.0.push((Of::Address, format!("address {}", network(address))));
         }
@@ -104,12 +104,12 @@ impl Guess {
     }
 
     /// After how many seconds this guess would be looked at; none when it is at once.
-    pub(in crate::identity) async fn wait<O: Op>(&self, cx: &Cx<'_, O>) -> Result<Option<u64>> {
+    pub(in crate::identity) async fn wait(&self, cx: &Admission<'_>) -> Result<Option<u64>> {
         Ok(seconds(&self.rows(cx).await?, cx.now()))
     }
 
     /// Counts the guess, before it is looked at; or after how many seconds it would be.
-    pub(in crate::identity) async fn count<O: Op>(&self, cx: &Cx<'_, O>) -> Result<Option<u64>> {
+    pub(in crate::identity) async fn count(&self, cx: &Admission<'_>) -> Result<Option<u64>> {
         for _ in 0..ATTEMPTS {
             let mut rows = self.rows(cx).await?;
             if let Some(seconds) = seconds(&rows, cx.now()) {
@@ -129,7 +129,7 @@ impl Guess {
     }
 
     /// The guess was right: what was guessed at is forgiven, and the address keeps what else it did.
-    pub(in crate::identity) async fn was_right<O: Op>(&self, cx: &Cx<'_, O>, changes: &mut Changes) -> Result<()> {
+    pub(in crate::identity) async fn was_right(&self, cx: &Admission<'_>, changes: &mut Changes) -> Result<()> {
         for mut row in self.rows(cx).await? {
             row.value.tally.take_back();
             let is_over = row.value.of != Of::Address || row.value.tally.is_forgotten(row.value.of.rule(), cx.now());
@@ -142,7 +142,7 @@ impl Guess {
         Ok(())
     }
 
-    async fn rows<O: Op>(&self, cx: &Cx<'_, O>) -> Result<Vec<Row<Guesses>>> {
+    async fn rows(&self, cx: &Admission<'_>) -> Result<Vec<Row<Guesses>>> {
         let mut rows = Vec::with_capacity(self.0.len());
         for (of, key) in &self.0 {
             let id = cx.system().name_id::<Guesses>(key);
@@ -159,20 +159,20 @@ impl Guess {
 }
 
 /// Forgives the guesses at a person's password: for whoever set another one.
-pub(crate) async fn forgive_guesses<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, user_name: &str) -> Result<()> {
+pub(crate) async fn forgive_guesses(cx: &Admission<'_>, changes: &mut Changes, user_name: &str) -> Result<()> {
     forgive(cx, changes, &account_key(&super::account_name(user_name))).await
 }
 
 /// Forgives the guesses at a person's second factors, when those are gone.
-pub(in crate::identity) async fn forgive_factor_guesses<O: Op>(
-    cx: &Cx<'_, O>,
+pub(in crate::identity) async fn forgive_factor_guesses(
+    cx: &Admission<'_>,
     changes: &mut Changes,
     principal: PrincipalId,
 ) -> Result<()> {
     forgive(cx, changes, &factor_key(principal)).await
 }
 
-async fn forgive<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, key: &str) -> Result<()> {
+async fn forgive(cx: &Admission<'_>, changes: &mut Changes, key: &str) -> Result<()> {
     if let Some(row) = cx.get::<Guesses>(cx.system(), &cx.system().name_id::<Guesses>(key)).await? {
         changes.delete(cx.system(), &row);
     }
@@ -180,7 +180,7 @@ async fn forgive<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, key: &str) -> Res
 }
 
 /// Removes what does not matter any more; how many rows that were.
-pub(super) async fn sweep_guesses<O: Op>(cx: &Cx<'_, O>) -> Result<usize> {
+pub(super) async fn sweep_guesses(cx: &Admission<'_>) -> Result<usize> {
     let now = cx.now();
     let mut rows = cx.all::<Guesses>(cx.system(), b"").await?;
     let (mut over, kept): (Vec<_>, Vec<_>) =
@@ -192,7 +192,7 @@ pub(super) async fn sweep_guesses<O: Op>(cx: &Cx<'_, O>) -> Result<usize> {
 }
 
 /// Removes rows a batch at a time. Whoever touched one meanwhile keeps its batch, until the next sweep.
-pub(super) async fn remove<O: Op, T: Record>(cx: &Cx<'_, O>, rows: &[Row<T>]) -> Result<usize> {
+pub(super) async fn remove<T: Record>(cx: &Admission<'_>, rows: &[Row<T>]) -> Result<usize> {
     let mut removed: usize = 0;
     for batch in rows.chunks(BATCH) {
         let mut changes = Changes::new();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    gate::{Changes, Cx, House, Op, Record, Row, Shelf, turn_away},
+    gate::{Admission, Changes, Cx, House, Op, Record, Row, Shelf, turn_away},
     identity::Standing,
     resources::{Resource, Workspace, row_id, workspace_shelf},
     tracking::{
@@ -146,12 +146,7 @@ impl Op for AddressNewFiles {
 }
 
 /// Those of the files that are there.
-async fn there<O: Op>(
-    cx: &Cx<'_, O>,
-    shelf: &Shelf,
-    run: &RunId,
-    paths: Vec<ArtifactPath>,
-) -> Result<Vec<ArtifactPath>> {
+async fn there(cx: &Admission<'_>, shelf: &Shelf, run: &RunId, paths: Vec<ArtifactPath>) -> Result<Vec<ArtifactPath>> {
     let owner = Owner::Run(run.clone());
     let mut there = Vec::with_capacity(paths.len());
     for path in paths {
@@ -169,8 +164,8 @@ fn must_be_few(paths: &[ArtifactPath]) -> Result<()> {
     Err(text::bad("paths", &paths.len().to_string(), &format!("at most {MOST} files can be asked for at once")))
 }
 
-async fn signed<O: Op>(
-    cx: &Cx<'_, O>,
+async fn signed(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     workspace: &Row<Resource<Workspace>>,
     run: &RunId,
@@ -208,7 +203,7 @@ fn said(run: &RunId, path: &ArtifactPath, letters: &str, until: &str, given: &st
 }
 
 /// The workspace's secret, made when there is none.
-async fn root<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf) -> Result<Secret<Vec<u8>>> {
+async fn root(cx: &Admission<'_>, shelf: &Shelf) -> Result<Secret<Vec<u8>>> {
     for _ in 0..ATTEMPTS {
         if let Some(row) = cx.get::<Root>(shelf, b"").await? {
             return Ok(Secret::new(row.value.secret.clone()));

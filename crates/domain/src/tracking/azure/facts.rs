@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     compute::Job,
-    gate::{Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Record, Row, Shelf},
     resources::{Resource, row_id},
     tracking::{
         Run, RunLinks, experiment,
@@ -115,7 +115,7 @@ pub struct RunStory {
 }
 
 impl RunStory {
-    pub(super) async fn open<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: Run) -> Result<Self> {
+    pub(super) async fn open(cx: &Admission<'_>, shelf: &Shelf, run: Run) -> Result<Self> {
         let experiment = experiment::find(cx, shelf, &run.experiment).await?.value.name;
         let facts = told(cx, shelf, &run).await?;
         let links = run_links::links(cx, shelf, &run).await?.value;
@@ -126,13 +126,13 @@ impl RunStory {
 }
 
 /// The row beside a run.
-pub(super) async fn facts<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &Run) -> Result<Row<RunFacts>> {
+pub(super) async fn facts(cx: &Admission<'_>, shelf: &Shelf, run: &Run) -> Result<Row<RunFacts>> {
     let id = run::row_id(shelf, &run.experiment, run.id.as_str());
     Ok(cx.get::<RunFacts>(shelf, &id).await?.unwrap_or_else(|| Row::new(id, RunFacts::default())))
 }
 
 /// The facts as they are told: those of a job are facts of its run.
-pub(super) async fn told<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &Run) -> Result<RunFacts> {
+pub(super) async fn told(cx: &Admission<'_>, shelf: &Shelf, run: &Run) -> Result<RunFacts> {
     let mut facts = facts(cx, shelf, run).await?.value;
     for (name, value) in of_job(cx, shelf, run).await? {
         facts.properties.insert(name, value);
@@ -141,7 +141,7 @@ pub(super) async fn told<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &Run) -> Res
 }
 
 /// The properties of the job behind a run: those it was submitted with, and its snapshot.
-pub(super) async fn of_job<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &Run) -> Result<BTreeMap<String, String>> {
+pub(super) async fn of_job(cx: &Admission<'_>, shelf: &Shelf, run: &Run) -> Result<BTreeMap<String, String>> {
     let job: Option<ResourceId> = match (run.is_job, cx.scope().workspace()) {
         (true, Some(workspace)) => workspace.child(["jobs", run.id.as_str()]).ok(),
         _ => None,
@@ -167,7 +167,7 @@ pub(super) fn must_agree(of_job: &BTreeMap<String, String>, name: &str, value: &
 }
 
 /// The first of the run's family, as far up as is followed.
-async fn root_of<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &Run) -> Result<String> {
+async fn root_of(cx: &Admission<'_>, shelf: &Shelf, run: &Run) -> Result<String> {
     let mut id = run.id.to_string();
     let mut parent = run.tags.get(PARENT_TAG).cloned();
     for _ in 0..GENERATIONS {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::rows::SeriesRow;
 use crate::{
-    gate::{Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Record, Row, Shelf},
     tracking::{Run, run, text},
 };
 
@@ -83,7 +83,7 @@ impl Record for Kinds {
     const TABLE: &'static str = "run-metric-kinds";
 }
 
-pub(super) async fn kinds<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, run: &Run) -> Result<Row<Kinds>> {
+pub(super) async fn kinds(cx: &Admission<'_>, shelf: &Shelf, run: &Run) -> Result<Row<Kinds>> {
     let id = run::row_id(shelf, &run.experiment, run.id.as_str());
     Ok(cx.get::<Kinds>(shelf, &id).await?.unwrap_or_else(|| Row::new(id, Kinds::default())))
 }

@@ -11,7 +11,7 @@ use super::{
     patch::experiment_of,
 };
 use crate::{
-    gate::{Cx, Op, Shelf},
+    gate::{Admission, Cx, Op, Shelf},
     resources::workspace_shelf,
     tracking::{
         ExperimentKey, Page, Query, Run,
@@ -147,10 +147,10 @@ impl Searchable for Listed {
 }
 
 /// Which run each run of the experiment was begun below, where one was.
-async fn parents<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, experiment: &str) -> Result<HashMap<String, String>> {
+async fn parents(cx: &Admission<'_>, shelf: &Shelf, experiment: &str) -> Result<HashMap<String, String>> {
     let mut parents = HashMap::new();
     let prefix = experiment::row_id(shelf, experiment);
-    crate::tracking::scan::scan::<Run, O>(cx, shelf, &prefix, |row| {
+    crate::tracking::scan::scan::<Run>(cx, shelf, &prefix, |row| {
         if let Some(parent) = row.value.tags.get(PARENT_TAG).filter(|parent| !parent.is_empty()) {
             parents.insert(row.value.id.to_string(), parent.clone());
         }

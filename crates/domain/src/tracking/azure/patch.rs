@@ -7,7 +7,7 @@ use kernel::{Action, Error, Kind, ResourceId, Result, RunId, Timestamp};
 
 use super::facts::{self, RunStory};
 use crate::{
-    gate::{Changes, Cx, Happening, Op, Row, Shelf},
+    gate::{Admission, Changes, Cx, Happening, Op, Row, Shelf},
     impact::admit_names,
     resources::workspace_shelf,
     tracking::{
@@ -263,7 +263,7 @@ fn missing(run: &RunId) -> Error {
     Error::new(Kind::NotFound, format!("Run {run} was not found in the experiment"))
 }
 
-pub(super) async fn experiment_of<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, key: &ExperimentKey) -> Result<Experiment> {
+pub(super) async fn experiment_of(cx: &Admission<'_>, shelf: &Shelf, key: &ExperimentKey) -> Result<Experiment> {
     match key {
         ExperimentKey::Id(id) => Ok(experiment::find(cx, shelf, id).await?.value),
         ExperimentKey::Name(name) => {

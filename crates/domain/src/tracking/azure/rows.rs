@@ -6,7 +6,7 @@ use kernel::{Result, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::gate::{Changes, Cx, Op, Record, Row, Shelf};
+use crate::gate::{Admission, Changes, Record, Row, Shelf};
 
 /// Most rows of a chunk.
 const ROWS: usize = 256;
@@ -66,8 +66,8 @@ fn chunk_id(prefix: &[u8], number: u32) -> Vec<u8> {
 }
 
 /// Adds rows after those up to chunk number `last`; says which is the last one now.
-pub(super) async fn append<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn append(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     changes: &mut Changes,
     (run, metric): (&RunId, &str),
@@ -97,8 +97,8 @@ pub(super) async fn append<O: Op>(
 }
 
 /// The rows of one chunk; none beyond the last.
-pub(super) async fn chunk<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn chunk(
+    cx: &Admission<'_>,
     shelf: &Shelf,
     (run, metric): (&RunId, &str),
     number: u32,

@@ -12,7 +12,7 @@ use super::{
     rows::{Key, Rows, Table},
 };
 use crate::{
-    gate::{Admission, Cx, Op, Record, Shelf, Stored},
+    gate::{Admission, Record, Shelf, Stored},
     resources::workspace_shelf,
     tracking::{Run, RunLinks, experiment, metric::Heads, scan::STRIDE},
 };
@@ -40,10 +40,7 @@ impl Moment {
 ///
 /// # Errors
 /// As [`workspace_shelf`].
-pub(in crate::tracking) async fn begin<O: Op>(
-    cx: &Cx<'_, O>,
-    workspace: &ResourceId,
-) -> Result<(Shelf, Option<Moment>)> {
+pub(in crate::tracking) async fn begin(cx: &Admission<'_>, workspace: &ResourceId) -> Result<(Shelf, Option<Moment>)> {
     let recall = &cx.house().recall;
     // First of all: what has to go from here on is not kept by what is read below.
     let epoch = recall.epoch();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Assessment;
 use crate::{
-    gate::{Admission, Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Record, Row, Shelf},
     tracking::{experiment, ownership, text},
 };
 
@@ -265,12 +265,7 @@ pub(super) async fn find(at: &Admission<'_>, shelf: &Shelf, id: &str) -> Result<
 }
 
 /// Reads a trace that the caller may write to, in an experiment that is not deleted.
-pub(super) async fn find_writable<O: Op>(
-    cx: &Cx<'_, O>,
-    shelf: &Shelf,
-    id: &str,
-    action: &Action,
-) -> Result<Row<Trace>> {
+pub(super) async fn find_writable(cx: &Admission<'_>, shelf: &Shelf, id: &str, action: &Action) -> Result<Row<Trace>> {
     let row = find(cx, shelf, id).await?;
     ownership::of_traces(cx, shelf, &row.value.experiment, action).await?;
     experiment::find(cx, shelf, &row.value.experiment).await?.value.must_be_active()?;

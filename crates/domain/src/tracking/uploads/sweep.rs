@@ -55,7 +55,7 @@ impl Op for ListSwept {
     }
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
-        let rows = crate::resources::everywhere::<Workspace, _>(cx).await?;
+        let rows = crate::resources::everywhere::<Workspace>(cx).await?;
         Ok(rows.into_iter().map(|row| (row.value.id, row.value.guid)).collect())
     }
 }

@@ -20,7 +20,7 @@ pub use test::{TestResult, TestWebhook};
 use super::text;
 use crate::{
     delivery::{SinkKey, forget_cursor},
-    gate::{Admission, Changes, Cx, Op, Record, Row, Shelf},
+    gate::{Admission, Changes, Record, Row, Shelf},
 };
 
 /// Webhooks of one workspace.
@@ -101,14 +101,14 @@ async fn of_scope(cx: &Admission<'_>, scope: &ResourceId) -> Result<Vec<Row<Webh
     Ok(rows)
 }
 
-async fn remove<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, row: &Row<Webhook>) -> Result<()> {
+async fn remove(cx: &Admission<'_>, changes: &mut Changes, row: &Row<Webhook>) -> Result<()> {
     forget_cursor(cx, changes, &row.id, Webhook::SINK).await?;
     changes.delete(cx.system(), row);
     Ok(())
 }
 
 /// Removes the webhooks of a workspace that ends, once `changes` are committed.
-pub(crate) async fn end_webhooks<O: Op>(cx: &Cx<'_, O>, changes: &mut Changes, scope: &ResourceId) -> Result<()> {
+pub(crate) async fn end_webhooks(cx: &Admission<'_>, changes: &mut Changes, scope: &ResourceId) -> Result<()> {
     for row in of_scope(cx, scope).await? {
         remove(cx, changes, &row).await?;
     }

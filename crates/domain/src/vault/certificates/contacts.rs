@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Certificate;
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row},
+    gate::{Admission, Changes, Cx, Op, Record, Row},
     resources::Addressed,
     vault::opened::{ATTEMPTS, Opened, open, too_busy},
 };
@@ -42,7 +42,7 @@ const ID: &[u8] = b"1";
 /// As Azure has it: reading them is managing them.
 const MANAGE: Action = Action::data("Microsoft.KeyVault/vaults/certificatecontacts/write", Class::Control);
 
-async fn found<O: Op>(cx: &Cx<'_, O>, opened: &Opened) -> Result<Option<Row<Contacts>>> {
+async fn found(cx: &Admission<'_>, opened: &Opened) -> Result<Option<Row<Contacts>>> {
     cx.get::<Contacts>(&opened.shelf, ID).await
 }
 

@@ -98,7 +98,7 @@ impl CreateCertificate {
             }
             None => {
                 // A deletion meanwhile makes this stale.
-                if let Some(row) = opened.named::<Certificate, _>(cx, &self.name).await? {
+                if let Some(row) = opened.named::<Certificate>(cx, &self.name).await? {
                     require_alive(&row.value)?;
                     changes.put(&opened.shelf, &row)?;
                 }

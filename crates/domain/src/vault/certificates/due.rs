@@ -9,7 +9,7 @@ use super::{
     made::{Made, next_key},
 };
 use crate::{
-    gate::{Changes, Cx, House, Op, Record, Row, Shelf, enter},
+    gate::{Admission, Changes, Cx, House, Op, Record, Row, Shelf, enter},
     resources::Addressed,
     vault::{
         Object, ObjectName,
@@ -33,7 +33,7 @@ impl Record for Renewing {
 }
 
 /// Marks a certificate as one whose life is looked after, with `changes`.
-pub(super) async fn mark<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &[u8], changes: &mut Changes) -> Result<()> {
+pub(super) async fn mark(cx: &Admission<'_>, shelf: &Shelf, id: &[u8], changes: &mut Changes) -> Result<()> {
     if cx.get::<Renewing>(shelf, id).await?.is_none() {
         changes.put(shelf, &Row::new(id, Renewing {}))?;
     }
@@ -117,7 +117,7 @@ impl Op for RenewDue {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let (opened, now) = (open(cx, &self.vault).await?, cx.now().seconds());
-        let row = opened.object::<Certificate, _>(cx, &self.name).await?;
+        let row = opened.object::<Certificate>(cx, &self.name).await?;
         if !is_due(&row.value, CertificateAct::AutoRenew, now) {
             return Ok(());
         }
@@ -152,7 +152,7 @@ impl Op for TellOfEnd {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let opened = open(cx, &self.vault).await?;
-        let mut row = opened.object::<Certificate, _>(cx, &self.name).await?;
+        let mut row = opened.object::<Certificate>(cx, &self.name).await?;
         if !is_due(&row.value, CertificateAct::EmailContacts, cx.now().seconds()) {
             return Ok(());
         }

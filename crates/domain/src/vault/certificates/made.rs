@@ -8,7 +8,7 @@ use seal::{ReadCertificate, VaultKey, to_pem, to_pkcs12};
 
 use super::{Certificate, CertificateContent, CertificateFormat, CertificatePolicy, CertificateWhole, due::mark};
 use crate::{
-    gate::{Changes, Cx, Op, Row},
+    gate::{Admission, Changes, Row},
     vault::{
         AttributesForm, Key, KeyContent, Kind, Object, ObjectName, Secret, SecretContent, Span, VersionId,
         opened::Opened,
@@ -83,14 +83,14 @@ impl Made {
     ///
     /// # Errors
     /// `Conflict` when the name is a deleted certificate's, or a key's or secret's that belongs to none.
-    pub(super) async fn stage<O: Op>(
+    pub(super) async fn stage(
         &self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         opened: &Opened,
         name: &ObjectName,
         changes: &mut Changes,
     ) -> Result<Row<Object<Certificate>>> {
-        let present = opened.named::<Certificate, _>(cx, name).await?;
+        let present = opened.named::<Certificate>(cx, name).await?;
         self.stage_over(cx, opened, name, present, changes).await
     }
 
@@ -98,16 +98,16 @@ impl Made {
     ///
     /// # Errors
     /// As [`Self::stage`].
-    pub(super) async fn stage_over<O: Op>(
+    pub(super) async fn stage_over(
         &self,
-        cx: &Cx<'_, O>,
+        cx: &Admission<'_>,
         opened: &Opened,
         name: &ObjectName,
         present: Option<Row<Object<Certificate>>>,
         changes: &mut Changes,
     ) -> Result<Row<Object<Certificate>>> {
-        let key = managed::<Key, _>(cx, opened, name).await?;
-        let secret = managed::<Secret, _>(cx, opened, name).await?;
+        let key = managed::<Key>(cx, opened, name).await?;
+        let secret = managed::<Secret>(cx, opened, name).await?;
         let whole = CertificateWhole { policy: Some(self.policy.clone()), told: None };
         let draft = self.draft::<Certificate>(self.content.clone()).named(self.id, false).with(whole);
         let row = stage_version(cx, opened, name, present, draft, changes)?;
@@ -134,8 +134,8 @@ impl Made {
 ///
 /// # Errors
 /// `Conflict` when there is one that belongs to no certificate.
-async fn managed<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<Option<Row<Object<K>>>> {
-    match opened.named::<K, _>(cx, name).await? {
+async fn managed<K: Kind>(cx: &Admission<'_>, opened: &Opened, name: &ObjectName) -> Result<Option<Row<Object<K>>>> {
+    match opened.named::<K>(cx, name).await? {
         Some(row) if !row.value.is_managed => {
             let why = format!(
                 "there is a {} `{}` that belongs to no certificate; use another name, or purge it",
@@ -152,26 +152,26 @@ async fn managed<K: Kind, O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectN
 ///
 /// # Errors
 /// As [`Made::stage`].
-pub(super) async fn require_place<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<()> {
-    if let Some(row) = opened.named::<Certificate, _>(cx, name).await? {
+pub(super) async fn require_place(cx: &Admission<'_>, opened: &Opened, name: &ObjectName) -> Result<()> {
+    if let Some(row) = opened.named::<Certificate>(cx, name).await? {
         crate::vault::opened::require_alive(&row.value)?;
     }
-    managed::<Key, _>(cx, opened, name).await?;
-    managed::<Secret, _>(cx, opened, name).await?;
+    managed::<Key>(cx, opened, name).await?;
+    managed::<Secret>(cx, opened, name).await?;
     Ok(())
 }
 
 /// The key of a policy's next version: the newest one's where it is used again, otherwise a fresh one. A key that was to stay is not
 /// used again for a version whose private half may leave.
-pub(super) async fn next_key<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn next_key(
+    cx: &Admission<'_>,
     opened: &Opened,
     name: &ObjectName,
     policy: &CertificatePolicy,
 ) -> Result<VaultKey> {
     let shape = policy.shape()?;
     if policy.reuses_key
-        && let Some(row) = managed::<Key, _>(cx, opened, name).await?
+        && let Some(row) = managed::<Key>(cx, opened, name).await?
         && row.value.current.content.shape()? == shape
         && (!policy.is_exportable || has_left(cx, opened, name).await?)
     {
@@ -181,7 +181,7 @@ pub(super) async fn next_key<O: Op>(
 }
 
 /// Whether the private half of the newest version may leave already.
-async fn has_left<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<bool> {
-    let present = opened.named::<Certificate, _>(cx, name).await?;
+async fn has_left(cx: &Admission<'_>, opened: &Opened, name: &ObjectName) -> Result<bool> {
+    let present = opened.named::<Certificate>(cx, name).await?;
     Ok(present.is_some_and(|row| row.value.current.content.is_exportable))
 }

@@ -20,7 +20,7 @@ use kernel::{Action, Class, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, VersionId};
-use crate::gate::{Changes, Cx, Op, Shelf};
+use crate::gate::{Admission, Changes, Shelf};
 
 pub use contacts::{CertificateContact, DeleteContacts, GetContacts, PutContacts};
 pub use create::CreateCertificate;
@@ -76,8 +76,8 @@ impl Kind for Certificate {
         }
     }
 
-    async fn restored<O: Op>(
-        cx: &Cx<'_, O>,
+    async fn restored(
+        cx: &Admission<'_>,
         shelf: &Shelf,
         id: &[u8],
         _: &CertificateWhole,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Certificate, CertificateIssuer, CertificatePolicy};
 use crate::{
-    gate::{Changes, Cx, Op, Record, Row},
+    gate::{Admission, Changes, Cx, Op, Record, Row},
     resources::Addressed,
     vault::{
         KeyContent, Kind, ObjectName,
@@ -69,7 +69,7 @@ impl Record for Pending {
 }
 
 /// The last request of this name.
-pub(super) async fn last<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<Option<Row<Pending>>> {
+pub(super) async fn last(cx: &Admission<'_>, opened: &Opened, name: &ObjectName) -> Result<Option<Row<Pending>>> {
     cx.get::<Pending>(&opened.shelf, &opened.row_id::<Certificate>(name)).await
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn last<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectNa
 ///
 /// # Errors
 /// `NotFound`.
-pub(super) async fn require_last<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<Row<Pending>> {
+pub(super) async fn require_last(cx: &Admission<'_>, opened: &Opened, name: &ObjectName) -> Result<Row<Pending>> {
     let missing = || {
         let why = format!("Pending certificate not found: {}", name.as_str());
         Error::new(Fault::NotFound, why).coded(NOT_FOUND)
@@ -89,7 +89,7 @@ pub(super) async fn require_last<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &
 ///
 /// # Errors
 /// `Conflict`.
-pub(super) async fn require_none_waits<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<()> {
+pub(super) async fn require_none_waits(cx: &Admission<'_>, opened: &Opened, name: &ObjectName) -> Result<()> {
     let waits = last(cx, opened, name).await?.is_some_and(|row| row.value.status == PendingStatus::InProgress);
     if !waits {
         return Ok(());
@@ -114,8 +114,8 @@ pub(super) fn require_waiting(pending: &Pending) -> Result<()> {
 }
 
 /// Writes a request over the one before it.
-pub(super) async fn put<O: Op>(
-    cx: &Cx<'_, O>,
+pub(super) async fn put(
+    cx: &Admission<'_>,
     opened: &Opened,
     name: &ObjectName,
     pending: &Pending,
@@ -128,8 +128,8 @@ pub(super) async fn put<O: Op>(
 }
 
 /// Removes the last request, with `changes`: for a certificate that is deleted.
-pub(in crate::vault) async fn forget_pending<O: Op>(
-    cx: &Cx<'_, O>,
+pub(in crate::vault) async fn forget_pending(
+    cx: &Admission<'_>,
     opened: &Opened,
     name: &ObjectName,
     changes: &mut Changes,

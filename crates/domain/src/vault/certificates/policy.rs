@@ -272,7 +272,7 @@ impl Op for GetCertificatePolicy {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<CertificatePolicy> {
         let opened = open(cx, &self.vault).await?;
-        let row = opened.object::<Certificate, _>(cx, &self.name).await?;
+        let row = opened.object::<Certificate>(cx, &self.name).await?;
         row.value.whole.policy.ok_or_else(|| Error::internal("a certificate without a policy"))
     }
 }
@@ -300,7 +300,7 @@ impl Op for PutCertificatePolicy {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<CertificatePolicy> {
         for _ in 0..ATTEMPTS {
             let opened = open(cx, &self.vault).await?;
-            let mut row = opened.object::<Certificate, _>(cx, &self.name).await?;
+            let mut row = opened.object::<Certificate>(cx, &self.name).await?;
             let whole = &mut row.value.whole;
             let policy = whole.policy.as_mut().ok_or_else(|| Error::internal("a certificate without a policy"))?;
             self.policy.apply(policy, cx.now().seconds())?;

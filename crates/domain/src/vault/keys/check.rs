@@ -41,7 +41,7 @@ impl Op for CheckKey {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let opened = open(cx, &self.vault).await?;
-        let object = opened.object::<Key, _>(cx, &self.name).await?;
+        let object = opened.object::<Key>(cx, &self.name).await?;
         let shown = find_version(cx, &opened, object, self.version).await?;
         let (version, now) = (&shown.version, cx.now().seconds());
         require_enabled(version, KeyOperation::UnwrapKey.name())?;

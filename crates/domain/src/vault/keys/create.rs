@@ -63,7 +63,7 @@ impl Op for CreateKey {
         let key = cx.house().vault.make(move || VaultKey::generate(shape)).await?;
         let content = KeyContent::new(self.kind, operations, &key);
         let draft = Draft::new(self.attributes, self.tags, content);
-        add_version::<Key, _>(cx, &opened, &self.name, draft).await
+        add_version::<Key>(cx, &opened, &self.name, draft).await
     }
 }
 
@@ -122,6 +122,6 @@ impl Op for ImportKey {
         let key = cx.house().vault.make(move || numbers.checked()).await?;
         let content = KeyContent::new(self.kind, operations, &key);
         let draft = Draft::new(self.attributes, self.tags, content);
-        add_version::<Key, _>(cx, &opened, &self.name, draft).await
+        add_version::<Key>(cx, &opened, &self.name, draft).await
     }
 }

@@ -281,7 +281,7 @@ impl<D: Deed> Op for UseKey<D> {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         cx.note("algorithm", D::algorithm(&self.asked));
         let opened = open(cx, &self.vault).await?;
-        let object = opened.object::<Key, _>(cx, &self.name).await?;
+        let object = opened.object::<Key>(cx, &self.name).await?;
         let shown = find_version(cx, &opened, object, self.version).await?;
         let (version, now) = (&shown.version, cx.now());
         cx.note("version", version.id.to_string());

@@ -9,7 +9,7 @@ use super::{
     rotate::{ROTATE, rotate},
 };
 use crate::{
-    gate::{Changes, Cx, House, Op, Record, Row, Shelf, enter},
+    gate::{Admission, Changes, Cx, House, Op, Record, Row, Shelf, enter},
     resources::Addressed,
     vault::{
         Object, ObjectName,
@@ -28,7 +28,7 @@ impl Record for Rotating {
 }
 
 /// Marks a key as one with a rotation policy, with `changes`.
-pub(super) async fn mark<O: Op>(cx: &Cx<'_, O>, shelf: &Shelf, id: &[u8], changes: &mut Changes) -> Result<()> {
+pub(super) async fn mark(cx: &Admission<'_>, shelf: &Shelf, id: &[u8], changes: &mut Changes) -> Result<()> {
     if cx.get::<Rotating>(shelf, id).await?.is_none() {
         changes.put(shelf, &Row::new(id, Rotating {}))?;
     }
@@ -114,7 +114,7 @@ impl Op for RotateDue {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let opened = open(cx, &self.vault).await?;
-        let row = opened.object::<Key, _>(cx, &self.name).await?;
+        let row = opened.object::<Key>(cx, &self.name).await?;
         if is_due(&row.value, LifetimeAct::Rotate, cx.now().seconds()) {
             rotate(cx, &opened, &self.name).await?;
         }
@@ -139,7 +139,7 @@ impl Op for TellOfEnd {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let opened = open(cx, &self.vault).await?;
-        let mut row = opened.object::<Key, _>(cx, &self.name).await?;
+        let mut row = opened.object::<Key>(cx, &self.name).await?;
         if !is_due(&row.value, LifetimeAct::Notify, cx.now().seconds()) {
             return Ok(());
         }

@@ -20,7 +20,7 @@ use seal::VaultKey;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, VersionId};
-use crate::gate::{Changes, Cx, Op, Shelf};
+use crate::gate::{Admission, Changes, Shelf};
 
 pub use check::CheckKey;
 pub(super) use create::require_tier;
@@ -74,8 +74,8 @@ impl Kind for Key {
         Ok(())
     }
 
-    async fn restored<O: Op>(
-        cx: &Cx<'_, O>,
+    async fn restored(
+        cx: &Admission<'_>,
         shelf: &Shelf,
         id: &[u8],
         whole: &KeyWhole,

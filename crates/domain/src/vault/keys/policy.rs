@@ -152,7 +152,7 @@ impl Op for GetRotationPolicy {
 
     async fn run(self, cx: &Cx<'_, Self>) -> Result<RotationPolicy> {
         let opened = open(cx, &self.vault).await?;
-        let row = opened.object::<Key, _>(cx, &self.name).await?;
+        let row = opened.object::<Key>(cx, &self.name).await?;
         let made = row.value.current.attributes.created;
         Ok(row.value.whole.policy.unwrap_or_else(|| RotationPolicy::usual(made)))
     }
@@ -186,7 +186,7 @@ impl Op for PutRotationPolicy {
         policy.check()?;
         for _ in 0..ATTEMPTS {
             let opened = open(cx, &self.vault).await?;
-            let mut row = opened.object::<Key, _>(cx, &self.name).await?;
+            let mut row = opened.object::<Key>(cx, &self.name).await?;
             require_own(&row.value)?;
             policy.created = row.value.whole.policy.as_ref().map_or(now, |before| before.created);
             row.value.whole.policy = Some(policy.clone());

@@ -6,7 +6,7 @@ use seal::VaultKey;
 
 use super::{Key, KeyContent};
 use crate::{
-    gate::{Cx, Op},
+    gate::{Admission, Cx, Op},
     resources::Addressed,
     vault::{
         AttributesForm, ObjectName, Shown,
@@ -42,8 +42,8 @@ impl Op for RotateKey {
 }
 
 /// A new version with type, size, operations and tags of the current one; how long it lives, the policy says.
-pub(super) async fn rotate<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &ObjectName) -> Result<Shown<Key>> {
-    let row = opened.object::<Key, _>(cx, name).await?;
+pub(super) async fn rotate(cx: &Admission<'_>, opened: &Opened, name: &ObjectName) -> Result<Shown<Key>> {
+    let row = opened.object::<Key>(cx, name).await?;
     require_own(&row.value)?;
     let (current, policy) = (&row.value.current, &row.value.whole.policy);
     let expires = match policy.as_ref().and_then(|policy| policy.life) {
@@ -59,5 +59,5 @@ pub(super) async fn rotate<O: Op>(cx: &Cx<'_, O>, opened: &Opened, name: &Object
     let attributes = AttributesForm { enabled: Some(true), not_before: None, expires };
     cx.note("kty", content.kind.name());
     let draft = Draft::new(attributes, current.tags.clone(), content);
-    add_version::<Key, _>(cx, opened, name, draft).await
+    add_version::<Key>(cx, opened, name, draft).await
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use axum::{body::Body, response::Response};
 use domain::{
     gate::enter,
-    scoring::{Admission, CallWords, Score, Shut, Way, locate},
+    scoring::{CallWords, Score, ScoringAdmission, Shut, Way, locate},
 };
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use kernel::{Caller, Secret, WorkspaceId};
@@ -96,8 +96,8 @@ async fn answered(pool: Arc<Pool>, guest: Guest, call: Call) -> Result<Response,
 }
 
 /// Carries an admitted call. Whatever comes of it, the ticket learns the status.
-async fn carry(pool: &Arc<Pool>, guest: Guest, call: Call, admission: Admission) -> Response {
-    let Admission { mut ticket, deployment, way } = admission;
+async fn carry(pool: &Arc<Pool>, guest: Guest, call: Call, admission: ScoringAdmission) -> Response {
+    let ScoringAdmission { mut ticket, deployment, way } = admission;
     let outcome = match way {
         Way::Open { socket, place, timeout } => {
             let deadline = Instant::now().checked_add(timeout).unwrap_or_else(Instant::now);
