@@ -193,7 +193,7 @@ impl Op for ListDeploymentOperations {
 
 /// A deployment as it stands: one that a stop of the server cut off has failed.
 pub fn standing(house: &House, deployment: &TemplateDeployment) -> (DeploymentState, Option<DeploymentFault>) {
-    if deployment.state != DeploymentState::Running || house.deployments.holds(deployment.run) {
+    if deployment.state != DeploymentState::Running || house.deployments.held(deployment.run) {
         return (deployment.state, deployment.fault.clone());
     }
     let message = String::from("the server stopped while this deployment was under way; deploy the template again");

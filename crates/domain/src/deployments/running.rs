@@ -1,7 +1,7 @@
 //! Deployments that are under way on this server: what a cancellation reaches, and how one that was cut off is told.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,9 +11,19 @@ use uuid::Uuid;
 /// Deployments of one caller at a time. Those that wait for one nested in them count too.
 const MOST_OF_ONE: usize = 16;
 
+/// Runs that ended a while ago: far more than end between a reader's look at the store and at this.
+const MOST_REMEMBERED: usize = 1024;
+
 /// Those under way.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Running(Arc<Mutex<HashMap<Uuid, State>>>);
+pub(crate) struct Running(Arc<Mutex<Runs>>);
+
+#[derive(Debug, Default)]
+struct Runs {
+    under_way: HashMap<Uuid, State>,
+    /// Those that ended lately, the last one last.
+    ended: VecDeque<Uuid>,
+}
 
 /// How one stands.
 #[derive(Clone, Debug)]
@@ -32,7 +42,7 @@ pub struct UnderWay {
 }
 
 impl Running {
-    fn open(&self) -> MutexGuard<'_, HashMap<Uuid, State>> {
+    fn open(&self) -> MutexGuard<'_, Runs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -46,7 +56,7 @@ impl Running {
             Who::Run(run) => run.run.to_string(),
             Who::House | Who::Keyed(_) | Who::Nobody => String::new(),
         };
-        let mut all = self.open();
+        let all = &mut self.open().under_way;
         if all.values().filter(|state| state.by == by).count() >= MOST_OF_ONE {
             let why =
                 format!("{MOST_OF_ONE} deployments of yours are under way, and no more can be; wait for one to end");
@@ -57,12 +67,18 @@ impl Running {
     }
 
     pub(super) fn holds(&self, run: Uuid) -> bool {
-        self.open().contains_key(&run)
+        self.open().under_way.contains_key(&run)
+    }
+
+    /// Whether it is under way here, or was just now: whoever read that it runs may have read it before its end was written.
+    pub(super) fn held(&self, run: Uuid) -> bool {
+        let runs = self.open();
+        runs.under_way.contains_key(&run) || runs.ended.contains(&run)
     }
 
     /// Asks one to stop; whether it was under way.
     pub(super) fn cancel(&self, run: Uuid) -> bool {
-        self.open().get_mut(&run).is_some_and(|state| {
+        self.open().under_way.get_mut(&run).is_some_and(|state| {
             state.is_cancelled = true;
             true
         })
@@ -72,13 +88,18 @@ impl Running {
 impl UnderWay {
     /// Whether it is to stop before its next step.
     pub fn is_cancelled(&self) -> bool {
-        self.running.open().get(&self.run).is_none_or(|state| state.is_cancelled)
+        self.running.open().under_way.get(&self.run).is_none_or(|state| state.is_cancelled)
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.running.open().remove(&self.run);
+        let mut runs = self.running.open();
+        runs.under_way.remove(&self.run);
+        if runs.ended.len() >= MOST_REMEMBERED {
+            runs.ended.pop_front();
+        }
+        runs.ended.push_back(self.run);
     }
 }
 
@@ -99,5 +120,7 @@ mod tests {
         let begun = running.begin(last, &one).unwrap();
         assert!(running.holds(last) && !begun.is_cancelled());
         assert!(running.cancel(last) && begun.is_cancelled());
+        drop(begun);
+        assert!(!running.holds(last) && running.held(last) && !running.held(Uuid::new_v4()));
     }
 }
