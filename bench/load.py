@@ -75,6 +75,14 @@ class Link:
             self.stream.sendall(data)
         return self.answer(f"{method} {path}")
 
+    def send(self, method, path, body=b"", **fields):
+        """A request with a body of bytes and header fields of its own; the answer's status, header fields and body."""
+        own = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+        head = f"{method} {self.side.prefix}{path} HTTP/1.1\r\n{self.side.head}{own}Content-Length: {len(body)}\r\n\r\n"
+        self.stream.sendall(head.encode())
+        self.stream.sendall(body)
+        return self.reply(method)
+
     def more(self):
         piece = self.stream.recv(1 << 18)
         if not piece:
@@ -96,10 +104,13 @@ class Link:
         self.rest = whole[count:]
         return whole[:count]
 
-    def answer(self, what):
+    def reply(self, method=""):
+        """Status, header fields and body of the next answer."""
         head = self.until(b"\r\n\r\n").decode().split("\r\n")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-        if fields.get("transfer-encoding") == "chunked":
+        if method == "HEAD":
+            body = b""
+        elif fields.get("transfer-encoding") == "chunked":
             body = b""
             while length := int(self.until(b"\r\n"), 16):
                 body += self.exactly(length)
@@ -107,8 +118,12 @@ class Link:
             self.until(b"\r\n")
         else:
             body = self.exactly(int(fields.get("content-length", 0)))
-        if head[0].split()[1] != "200":
-            sys.exit(f"{self.side.name} refused {what}: {head[0]} {body[:300]!r}")
+        return int(head[0].split()[1]), fields, body
+
+    def answer(self, what):
+        status, _, body = self.reply()
+        if status != 200:
+            sys.exit(f"{self.side.name} refused {what}: {status} {body[:300]!r}")
         return body
 
     def json(self, *request):

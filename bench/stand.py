@@ -16,10 +16,10 @@ HELLO = "bartizan listens on "
 class Server:
     """A server process over one data directory."""
 
-    def __init__(self, binary, data):
+    def __init__(self, binary, data, more=("--offline",)):
         self.data = data
         self.began = time.perf_counter()
-        command = [binary, "serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--offline"]
+        command = [binary, "serve", "--data-dir", data, "--listen", "127.0.0.1:0", *more]
         environment = dict(os.environ, BARTIZAN_LOG="warn")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         atexit.register(self.process.kill)
