@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod audit;
 pub mod compute;
 pub mod customer_keys;
+pub mod data_assets;
 pub mod delivery;
 pub mod deployments;
 pub mod diagnostics;

@@ -7,6 +7,7 @@ pub mod approval;
 pub mod arm;
 pub mod authorization;
 pub mod conditional_access;
+pub mod data;
 pub mod deployment;
 pub mod diagnostics;
 pub mod elevation;

@@ -64,6 +64,7 @@ pub use managed_identity::{
     DeleteUserAssignedIdentity, HandedIdentity, PutUserAssignedIdentity, SystemIdentity, TargetIdentities,
     UpdateTarget, UserAssignedIdentity,
 };
+pub(crate) use name::{check_tags, check_words};
 pub(crate) use quota::local_quotas;
 pub use quota::{ListQuotas, ListUsages, Quota, QuotaOutcome, QuotaWanted, UpdateQuotas};
 pub use registry::{PutRegistry, RegistryWanted};

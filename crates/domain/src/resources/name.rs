@@ -16,12 +16,12 @@ pub(super) fn check(field: &str, name: &str, lengths: std::ops::RangeInclusive<u
 }
 
 /// Bounds on free words: 5,000 bytes, as Azure's descriptions have.
-pub(super) fn check_words(field: &str, words: &str) -> Result<()> {
+pub(crate) fn check_words(field: &str, words: &str) -> Result<()> {
     if words.len() <= 5000 { Ok(()) } else { Err(Error::invalid(field, "at most 5000 bytes")) }
 }
 
 /// Bounds on tags, as Azure has them: 50 tags, names to 512 characters, values to 256.
-pub(super) fn check_tags(tags: &std::collections::BTreeMap<String, String>) -> Result<()> {
+pub(crate) fn check_tags(tags: &std::collections::BTreeMap<String, String>) -> Result<()> {
     let fits = tags.iter().all(|(name, value)| (1..=512).contains(&name.len()) && value.len() <= 256);
     if fits && tags.len() <= 50 {
         return Ok(());

@@ -82,6 +82,7 @@ pub use registered_models::{
 };
 pub(crate) use registry::registry_shown;
 pub use registry::{ModelFiles, ModelVersion, NewModelVersion, RegisteredModel, add_model_version, model_files};
+pub(crate) use run::require_run;
 pub use run::{Run, RunSeed, RunStatus, begin_run, set_run_status};
 pub use run_links::{DatasetInput, LogLinks, RunLinks};
 pub use runs::{CreateRun, DeleteRun, DeleteRunTag, GetRun, RestoreRun, RunView, UpdateRun};

@@ -201,6 +201,11 @@ pub(super) fn row_id(shelf: &Shelf, experiment: &str, id: &str) -> Vec<u8> {
 }
 
 /// Reads a run that must exist.
+/// Refuses a run that is not there.
+pub(crate) async fn require_run(cx: &Admission<'_>, shelf: &Shelf, id: &RunId) -> Result<()> {
+    find(cx, shelf, id).await.map(drop)
+}
+
 pub(super) async fn find(cx: &Admission<'_>, shelf: &Shelf, id: &RunId) -> Result<Row<Run>> {
     let missing = || Error::new(Kind::NotFound, format!("Run with id={id} not found"));
     let place = cx.get::<Place>(shelf, &place_id(shelf, id.as_str())).await?.ok_or_else(missing)?;

@@ -9,6 +9,7 @@ mod break_glass;
 mod cloud;
 mod codes;
 mod companions;
+mod data;
 mod datastores;
 mod deployments;
 mod diagnose;
@@ -78,6 +79,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(virtual_networks::doors)
         .face(private_endpoints::doors)
         .face(workspace_keys::doors)
+        .face(data::doors)
         .face(datastores::doors)
         .face(diagnose::doors)
         .face(quotas::doors)
