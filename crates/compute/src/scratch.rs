@@ -85,6 +85,11 @@ impl Scratch {
         self.run().join("work")
     }
 
+    /// Where the inputs of a job are laid out; made when there are some.
+    pub fn inputs(&self) -> PathBuf {
+        self.run().join("inputs")
+    }
+
     /// Where images are unpacked.
     pub fn image(&self) -> PathBuf {
         self.run().join("image")

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `POST …/start` (bearer: bootstrap token, works once) | [`Start`] | [`Assignment`] |
 //! | `GET …/files/{sha256}` | | raw bytes of one file of the assignment |
+//! | `GET …/inputs/{name}/{index}` | | raw bytes of one file of an input of the assignment |
 //! | `GET …/layers/{digest}` | | raw bytes of one image layer (services) |
 //! | `POST …/status` | [`Status`] | 204 |
 //! | `POST …/heartbeat` (answers at once when there are orders, else after `wait_seconds`) | [`Heartbeat`] | [`Orders`] |
@@ -130,6 +131,9 @@ pub struct Assignment {
     /// Environment variables of the user's program, beside those the agent sets itself. Secrets are only named here
     /// (`secret://name`): the agent fetches their values apart ([`Secrets`]).
     pub variables: BTreeMap<String, String>,
+    /// Data that the program finds below `/inputs`, read-only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
     /// Path below the server that user code may call through the in-jail proxy, with the run token added; nothing else
     /// passes. For example `/mlflow/v1.0/subscriptions/…/workspaces/ws1`.
     pub workspace_path: String,
@@ -137,6 +141,26 @@ pub struct Assignment {
     pub limits: JailLimits,
     /// Walls without which this work must not start; the agent refuses when one is missing.
     pub required_walls: Vec<String>,
+}
+
+/// A named input: the program finds its files below `/inputs/{name}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Its name, which is a variable's.
+    pub name: String,
+    /// Its files, in the order in which they are asked for.
+    pub files: Vec<InputFile>,
+}
+
+/// A file of an input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputFile {
+    /// Below the input's directory.
+    pub path: String,
+    /// In bytes.
+    pub length: u64,
 }
 
 /// The kinds of work.

@@ -84,15 +84,21 @@ pub struct JobIdentity {
     pub resource_id: Option<String>,
 }
 
-/// An input.
+/// An input: a value, or data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobInputValue {
-    /// `literal`.
+    /// `literal`, `uri_file`, `uri_folder` or `mltable`.
     pub job_input_type: String,
     /// Text, a number or a truth value.
     #[serde(default)]
     pub value: Option<Value>,
+    /// Of data: `azureml:NAME:VERSION`, `azureml:NAME@latest`, or the version's resource id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+    /// Of data: `Download` or `ReadOnlyMount`; the files are there before the program begins, and read-only, either way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
 }
 
 /// Bounds in time.

@@ -9,7 +9,7 @@ use tokio::{
     time::sleep,
 };
 use tokio_rustls::TlsAcceptor;
-use wire::agent::{Assignment, RunState, SnapshotFile};
+use wire::agent::{Assignment, Input, RunState, SnapshotFile};
 
 use super::{
     collect::{self, Follower},
@@ -34,6 +34,8 @@ use crate::{
 const PORT: u16 = 4280;
 /// Where the program finds what the door's certificate is signed with.
 const TRUSTED: &str = "/etc/bartizan-door.pem";
+/// Where the program finds its inputs.
+const INPUTS: &str = "/inputs";
 /// How often the program's own log files are looked at.
 const LOOK: Duration = Duration::from_millis(1500);
 
@@ -78,10 +80,22 @@ impl Agent {
         if let Err(error) = fetched {
             return self.failed(format!("the snapshot could not be fetched: {}", described(&error)));
         }
+        let brought = tokio::select! {
+            biased;
+            reason = stopped(stop) => return self.stopped(reason),
+            brought = self.bring(&assignment.inputs, progress) => brought,
+        };
+        if let Err(error) = brought {
+            return self.failed(format!("an input could not be fetched: {}", described(&error)));
+        }
         let (cgroup, limits) = self.bounds(assignment);
         let watched_memory = (!cgroup.bounds_memory()).then(|| mebibytes(assignment.limits.memory_mib));
         let mut binds = environment.binds();
         binds.extend(self.scratch.binds());
+        if !assignment.inputs.is_empty() {
+            let (source, target) = (self.scratch.inputs(), PathBuf::from(INPUTS));
+            binds.push(Bind { source, target, writable: false, executable: false });
+        }
         let mut environment_variables = variables(&assignment.variables, secrets);
         let tracking = format!("http://127.0.0.1:{PORT}{}", assignment.workspace_path);
         environment_variables.insert(String::from("MLFLOW_TRACKING_URI"), tracking);
@@ -166,6 +180,16 @@ impl Agent {
                 .map_err(|error| FetchError::Scratch(String::from(name), error))?;
         }
         Ok(())
+    }
+
+    /// Brings the inputs that are data.
+    async fn bring(&self, inputs: &[Input], progress: &Progress) -> Result<(), FetchError> {
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        let files = inputs.iter().fold(0_usize, |sum, input| sum.saturating_add(input.files.len()));
+        progress.tell(RunState::Starting, format!("fetching {files} files of {} inputs", inputs.len()));
+        snapshot::inputs(&self.server, inputs, &self.scratch.inputs()).await
     }
 
     async fn collect(&self, assignment: &Assignment, log: &Log, following: Following) -> Result<(), ServerError> {

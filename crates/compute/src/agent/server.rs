@@ -139,6 +139,11 @@ impl Server {
         self.download(&format!("files/{}", encoded(sha256))).await
     }
 
+    /// Opens a file of an input of the assignment, by its place among the input's files.
+    pub async fn input(&self, name: &str, index: usize) -> Result<Body, ServerError> {
+        self.download(&format!("inputs/{}/{index}", encoded(name))).await
+    }
+
     /// Opens a layer of the assignment.
     pub async fn layer(&self, digest: &str) -> Result<Body, ServerError> {
         self.download(&format!("layers/{}", encoded(digest))).await

@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use http_body_util::BodyExt;
 use tar::{Archive, EntryType};
 use tokio::time::timeout;
-use wire::agent::{Layer, SnapshotFile};
+use wire::agent::{Input, InputFile, Layer, SnapshotFile};
 
 use super::{
     collect::relative,
@@ -78,6 +78,49 @@ async fn one_file(server: &Server, file: &SnapshotFile, place: &Path, owner: Own
     hand_over(place, owner).map_err(|error| written(io::Error::other(error)))
 }
 
+/// Fetches the inputs of a job below `base`, a directory per input. They stay the agent's: the program may read them and change nothing.
+pub async fn inputs(server: &Server, inputs: &[Input], base: &Path) -> Result<(), FetchError> {
+    fs::create_dir(base)
+        .and_then(|()| fs::set_permissions(base, fs::Permissions::from_mode(0o755)))
+        .map_err(|error| FetchError::Scratch(String::from("inputs"), error))?;
+    let keeps = Owner { id: 0, changes: false };
+    let (mut places, mut made) = (Vec::new(), BTreeSet::new());
+    for input in inputs {
+        let strange = |path: &str| FetchError::Content(path.to_owned(), String::from("not a path below the input"));
+        // One name, which is no path.
+        let directory = relative(&input.name).filter(|name| name.components().count() == 1);
+        let directory = directory.ok_or_else(|| strange(&input.name))?;
+        for (index, file) in input.files.iter().enumerate() {
+            let name = directory.join(relative(&file.path).ok_or_else(|| strange(&file.path))?);
+            directories(base, &name, keeps, &mut made)
+                .map_err(|error| FetchError::Scratch(file.path.clone(), error))?;
+            places.push((input.name.as_str(), index, file, base.join(name)));
+        }
+    }
+    stream::iter(places)
+        .map(|(name, index, file, place)| async move { one_of_input(server, name, index, file, &place).await })
+        .buffer_unordered(TOGETHER)
+        .try_collect::<Vec<()>>()
+        .await
+        .map(drop)
+}
+
+async fn one_of_input(
+    server: &Server,
+    name: &str,
+    index: usize,
+    file: &InputFile,
+    place: &Path,
+) -> Result<(), FetchError> {
+    let written = |error| FetchError::Scratch(file.path.clone(), error);
+    let target = OpenOptions::new().write(true).create_new(true).mode(0o444).open(place).map_err(written)?;
+    fs::set_permissions(place, fs::Permissions::from_mode(0o444)).map_err(written)?;
+    if file.length > 0 {
+        receive(&file.path, file.length, &target, || server.input(name, index)).await?;
+    }
+    Ok(())
+}
+
 /// Receives exactly `length` bytes; asks again when the connection breaks in between.
 async fn receive<F>(name: &str, length: u64, target: &fs::File, open: impl Fn() -> F) -> Result<(), FetchError>
 where
@@ -120,7 +163,7 @@ where
     Err(FetchError::Content(String::from(name), broken))
 }
 
-/// Makes the directories above a file, each the program's own.
+/// Makes the directories above a file, each the owner's.
 fn directories(base: &Path, name: &Path, owner: Owner, made: &mut BTreeSet<PathBuf>) -> io::Result<()> {
     let Some(parent) = name.parent() else { return Ok(()) };
     let mut place = base.to_path_buf();

@@ -70,6 +70,7 @@ impl Run {
     pub fn start(self) -> Stand {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let assignment = Assignment {
+            inputs: Vec::new(),
             run_token: String::from(RUN_TOKEN),
             run_token_expires: i64::MAX,
             work: self.work,

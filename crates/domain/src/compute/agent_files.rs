@@ -12,6 +12,7 @@ use super::{
     pulse::Contents,
 };
 use crate::{
+    data_assets::open_input,
     gate::{Admission, BlobRef, ByteStream, Changes, Cx, Op, Range, Shelf},
     registry::objects_of,
     snapshots::{find_manifest, open_file},
@@ -71,6 +72,36 @@ impl GetRunFile {
         let contents: Contents = Arc::new(files.into_iter().map(|file| file.sha256).collect());
         pulses.keep_contents(workspace, &self.address.run, &contents);
         Ok(contents)
+    }
+}
+
+/// Opens a file of one of the run's own inputs.
+#[derive(Debug)]
+pub struct GetRunInput {
+    /// Whose.
+    pub address: AgentAddress,
+    /// The input's name.
+    pub name: String,
+    /// The file's place among those of the assignment.
+    pub index: usize,
+}
+
+#[async_trait]
+impl Op for GetRunInput {
+    const ACTION: Action =
+        Action::new("Microsoft.MachineLearningServices/workspaces/data/versions/read", Class::Read).open_to_runs();
+    /// The bytes, and how many.
+    type Output = (ByteStream, u64);
+
+    fn scope(&self) -> ResourceId {
+        self.address.scope.clone()
+    }
+
+    async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
+        let (shelf, me) = self.address.enter(cx).await?;
+        cx.note("run", me.run.as_str());
+        cx.note("input", self.name.as_str());
+        open_input(cx, (&shelf, &me.scope), &me.run, (&self.name, self.index)).await
     }
 }
 

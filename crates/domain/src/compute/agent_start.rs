@@ -10,6 +10,7 @@ use super::{
     launch::{LiveRun, live_id},
 };
 use crate::{
+    data_assets::inputs_of,
     gate::{Actor, Changes, Cx, Op},
     identity::issue_run_token,
     resources::workspace_shelf,
@@ -57,6 +58,8 @@ pub struct Assignment {
     pub launch: Launch,
     /// The files of a job's snapshot.
     pub files: Vec<SnapshotFile>,
+    /// Its inputs that are data: name, and path and length of each file, in order.
+    pub inputs: Vec<(String, Vec<(String, u64)>)>,
     /// The workspace's scope.
     pub scope: ResourceId,
     /// Whether package indexes are out of reach.
@@ -101,6 +104,11 @@ impl Op for StartRun {
             Some(snapshot) => find_manifest(cx, &shelf, snapshot).await?.files,
             None => Vec::new(),
         };
+        let inputs = inputs_of(cx, &shelf, &self.run)
+            .await?
+            .into_iter()
+            .map(|(input, files)| (input.name, files.into_iter().map(|file| (file.path, file.length)).collect()));
+        let inputs = inputs.collect();
         // What was queued before the workspace was raised begins as one of those after.
         launch.hbi |= workspace_shelf(cx, &scope).await?.1.value.properties.hbi;
         if launch.hbi && !launch.required_walls.iter().any(|wall| wall == SCRATCH_WALL) {
@@ -121,7 +129,7 @@ impl Op for StartRun {
         let (on_behalf_of, only) = (launch.submitted_by, Vec::new());
         let caller = RunCaller { run: self.run, workspace, scope: scope.clone(), on_behalf_of, only };
         let (token, expires) = issue_run_token(cx.house(), &caller)?;
-        Ok(Assignment { token, expires, launch, files, scope, offline: cx.settings().offline })
+        Ok(Assignment { token, expires, launch, files, inputs, scope, offline: cx.settings().offline })
     }
 }
 

@@ -144,6 +144,14 @@ pub(super) fn check_inputs(inputs: &BTreeMap<String, String>) -> Result<()> {
     Err(Error::invalid("properties.inputs", why))
 }
 
+/// Refuses a name that no expression could say, and that could be no part of a path.
+pub(super) fn check_input_name(name: &str) -> Result<()> {
+    if is_identifier(name) {
+        return Ok(());
+    }
+    Err(Error::invalid("properties.inputs", "inputs are named like variables: letters, digits and `_`"))
+}
+
 fn is_identifier(name: &str) -> bool {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     starts_well && name.len() <= 256 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

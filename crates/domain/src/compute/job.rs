@@ -13,6 +13,7 @@ use super::{
     launch::{launch_state, record_launch},
 };
 use crate::{
+    data_assets::{Given as GivenData, RunInput, record_inputs, resolve},
     diagnostics::{Fact, collect},
     gate::{Admission, Changes, Cx, Op, Row, Shelf},
     impact::admit_names,
@@ -49,6 +50,9 @@ pub struct Job {
     pub variables: BTreeMap<String, String>,
     /// Values of `${{inputs.…}}`.
     pub inputs: BTreeMap<String, String>,
+    /// Inputs that are data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<RunInput>,
     /// Facts about it; immutable.
     pub properties: BTreeMap<String, String>,
     /// Bounds of its jail.
@@ -100,15 +104,17 @@ impl Op for PutJob {
         let run: RunId = self.id.name().parse().map_err(|why| Error::invalid("name", why))?;
         let principal = cx.caller().principal();
         let principal = principal.ok_or_else(|| Error::new(Kind::Denied, "only a principal can submit a job"))?;
-        let (rendered, limits) = self.job.check()?;
+        let limits = self.job.check()?;
         let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
+        let data = resolve(cx, &shelf, &workspace.value, &self.job.data, limits.scratch_mib).await?;
+        let rendered = self.job.rendered(&data)?;
         let NewJob { variables, command, inputs, .. } = &self.job;
         let given = Given { variables, said: variables, command: Some((command, inputs)) };
         let mut warnings = admit(cx, (&shelf, &workspace), given).await?;
         warnings.extend(self.admit_names(cx, workspace.value.properties.hbi)?);
         for _ in 0..ATTEMPTS {
             let (by, name) = (principal.id, principal.name.clone());
-            match self.once(cx, &run, by, name, rendered.clone(), limits.clone(), warnings.clone()).await {
+            match self.once(cx, &run, by, name, rendered.clone(), limits.clone(), warnings.clone(), &data).await {
                 Err(fault) if fault.kind() == Kind::Stale => {}
                 done => {
                     super::wake(cx);
@@ -131,6 +137,7 @@ impl PutJob {
         command: String,
         limits: JailLimits,
         warnings: Vec<String>,
+        data: &[GivenData],
     ) -> Result<JobStatus> {
         let new = &self.job;
         let (shelf, workspace) = workspace_shelf(cx, &self.id).await?;
@@ -181,6 +188,7 @@ impl PutJob {
             tags: tags.into_iter().collect(),
         };
         let experiment_id = begin_run(cx, &shelf, &mut changes, seed).await?;
+        record_inputs(&shelf, &mut changes, (&experiment_id, run), data, cx.now())?;
         if raised {
             cx.note("highBusinessImpact", "true");
         }
@@ -192,7 +200,7 @@ impl PutJob {
             run: run.clone(),
             work: Work::Job { snapshot: snapshot.clone(), command },
             requirements,
-            variables: surroundings(&workspace, guid, run, (&experiment, &experiment_id), &new.variables),
+            variables: surroundings(&workspace, guid, run, (&experiment, &experiment_id), &new.variables, data),
             limits: limits.clone(),
             required_walls: required_walls.clone(),
             socket: None,
@@ -219,6 +227,7 @@ impl PutJob {
                     description: new.description.clone(),
                     variables: new.variables.clone(),
                     inputs: new.inputs.clone(),
+                    data: data.iter().map(|one| one.input.clone()).collect(),
                     properties,
                     limits,
                     required_walls,
@@ -319,6 +328,7 @@ fn surroundings(
     run: &RunId,
     (experiment, experiment_id): (&str, &str),
     given: &BTreeMap<String, String>,
+    data: &[GivenData],
 ) -> BTreeMap<String, String> {
     let part = |key: &str| workspace.value_of(key).unwrap_or_default().to_owned();
     let ours = [
@@ -335,6 +345,8 @@ fn surroundings(
     ];
     let mut variables = given.clone();
     variables.extend(ours.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let place = |one: &GivenData| (format!("AZUREML_DATAREFERENCE_{}", one.input.name), one.input.inside.clone());
+    variables.extend(data.iter().map(place));
     variables
 }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use kernel::{Error, ResourceId, Result};
 
 use super::{JailLimits, JobIdentity, command};
+use crate::data_assets::{Given, InputWanted, MOST_INPUTS};
 
 /// How long a job may take when it does not say (`P30D`).
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -28,6 +29,8 @@ pub struct NewJob {
     pub variables: BTreeMap<String, String>,
     /// Literal inputs.
     pub inputs: BTreeMap<String, String>,
+    /// Inputs that are data.
+    pub data: BTreeMap<String, InputWanted>,
     /// Facts about it.
     pub properties: BTreeMap<String, String>,
     /// Free labels.
@@ -49,11 +52,14 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// Refuses what is malformed or out of bounds. Gives back the command as the shell gets it, and the jail's bounds.
-    pub(super) fn check(&self) -> Result<(String, JailLimits)> {
+    /// Refuses what is malformed or out of bounds. Gives back the jail's bounds.
+    pub(super) fn check(&self) -> Result<JailLimits> {
         command::check_inputs(&self.inputs)?;
+        self.data.keys().try_for_each(|name| command::check_input_name(name))?;
+        if self.data.len().saturating_add(self.inputs.len()) > MOST_INPUTS {
+            return Err(Error::invalid("properties.inputs", format_args!("at most {MOST_INPUTS} inputs")));
+        }
         command::check_variables(&self.variables)?;
-        let rendered = command::render(&self.command, &self.inputs)?;
         for (field, map) in [("properties.properties", &self.properties), ("properties.tags", &self.tags)] {
             let fits = map.iter().all(|(key, value)| (1..=250).contains(&key.len()) && value.len() <= 5000);
             if map.len() > 50 || !fits {
@@ -91,6 +97,13 @@ impl NewJob {
         if self.required_walls.len() > 32 || !self.required_walls.iter().all(is_name) {
             return Err(Error::invalid("properties.requiredWalls", "at most 32 names of 1 to 64 bytes"));
         }
-        Ok((rendered, limits))
+        Ok(limits)
+    }
+
+    /// The command as the shell gets it: literal inputs by their value, data by where the program finds it.
+    pub(super) fn rendered(&self, data: &[Given]) -> Result<String> {
+        let mut inputs = self.inputs.clone();
+        inputs.extend(data.iter().map(|one| (one.input.name.clone(), one.input.inside.clone())));
+        command::render(&self.command, &inputs)
     }
 }

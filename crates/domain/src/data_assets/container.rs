@@ -183,7 +183,8 @@ pub(super) fn require_kind(container: &DataContainer, kind: DataKind) -> Result<
         return Ok(());
     }
     let word = container.kind.word();
-    let why = format!("the data asset holds `{word}`, and that never changes; choose another name for `{}`", kind.word());
+    let why =
+        format!("the data asset holds `{word}`, and that never changes; choose another name for `{}`", kind.word());
     Err(Error::new(Kind::Conflict, why))
 }
 

@@ -86,7 +86,11 @@ impl DataPlace {
             "jobs" => {
                 let run = run_of(next())?;
                 let fixed = [next(), next(), next()];
-                if !fixed.iter().zip(["outputs", "artifacts", "paths"]).all(|(said, word)| said.eq_ignore_ascii_case(word)) {
+                if !fixed
+                    .iter()
+                    .zip(["outputs", "artifacts", "paths"])
+                    .all(|(said, word)| said.eq_ignore_ascii_case(word))
+                {
                     return Err(Error::invalid(FIELD, "must go on with `/outputs/artifacts/paths/` after the job"));
                 }
                 Ok(Self::Run { run, path: path_of(parts)? })
@@ -117,7 +121,8 @@ fn within<'a>(next: &mut impl FnMut() -> &'a str, workspace: &ResourceId) -> Res
     }
     let name = next();
     let is_shaped = group_word.eq_ignore_ascii_case("resourcegroups") && word.eq_ignore_ascii_case("workspaces");
-    let is_here = is(subscription, "subscriptions") && is(group, "resourceGroups") && is(name, "workspaces");
+    let is_here =
+        is(subscription, "subscriptions") && is(group, "resourceGroups") && workspace.name().eq_ignore_ascii_case(name);
     if is_shaped && is_here { Ok(next()) } else { Err(foreign()) }
 }
 
@@ -127,7 +132,8 @@ fn run_of(text: &str) -> Result<RunId> {
 
 /// A path that every reader takes for the same: one that leads nowhere else under any decoding.
 fn path_of(text: &str) -> Result<ArtifactPath> {
-    let refuse = |_| Error::invalid(FIELD, "the path must be plain: no `..`, no empty parts, no backslashes, `#` or `?`");
+    let refuse =
+        |_| Error::invalid(FIELD, "the path must be plain: no `..`, no empty parts, no backslashes, `#` or `?`");
     ArtifactPath::parse(text.strip_suffix('/').unwrap_or(text)).map_err(refuse)
 }
 
@@ -157,7 +163,11 @@ mod tests {
                 DataKind::UriFolder,
                 store("a"),
             ),
-            (String::from("azureml://jobs/job1/outputs/artifacts/paths/outputs/x"), DataKind::UriFile, run("outputs/x")),
+            (
+                String::from("azureml://jobs/job1/outputs/artifacts/paths/outputs/x"),
+                DataKind::UriFile,
+                run("outputs/x"),
+            ),
             (String::from("runs:/job1/outputs"), DataKind::UriFolder, run("outputs")),
             (String::from("runs:/job1"), DataKind::UriFolder, run("")),
         ] {

@@ -65,7 +65,8 @@ async fn require_unused(cx: &Admission<'_>, shelf: &Shelf, row: &Row<Resource<Da
         return Ok(());
     }
     let name = row.value.id.name();
-    let why = format!("the version `{name}` was used by runs, which would no longer say what they read; archive it instead");
+    let why =
+        format!("the version `{name}` was used by runs, which would no longer say what they read; archive it instead");
     Err(Error::new(Kind::Conflict, why))
 }
 

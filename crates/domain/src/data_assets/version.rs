@@ -17,9 +17,7 @@ use super::{
 use crate::{
     gate::{Admission, Changes, Cx, Op, Row, Shelf},
     governance::amend,
-    resources::{
-        Datastore, Precondition, Resource, ResourceType, SystemData, Written, row_id, workspace_shelf,
-    },
+    resources::{Datastore, Precondition, Resource, ResourceType, SystemData, Written, row_id, workspace_shelf},
     tracking::{action::READ_RUNS, require_run},
 };
 
@@ -218,7 +216,8 @@ impl PutDataVersion {
 
 /// Refuses a datastore or run that is not there. To whoever may not see it, it is not.
 async fn require_place(cx: &Admission<'_>, shelf: &Shelf, workspace: &ResourceId, place: &DataPlace) -> Result<()> {
-    let missing = |what: &str| Error::invalid("properties.dataUri", format_args!("there is no {what} in this workspace"));
+    let missing =
+        |what: &str| Error::invalid("properties.dataUri", format_args!("there is no {what} in this workspace"));
     match place {
         DataPlace::Datastore { name, .. } => {
             let what = format!("datastore `{name}`");

@@ -28,6 +28,7 @@ mod sweep;
 mod time;
 mod vend;
 mod version;
+mod within;
 
 pub(crate) use account::Accounts;
 pub use account::{Account, account_at};
@@ -58,3 +59,4 @@ pub use time::{http_date, parse_http_date, parse_snapshot, snapshot_text};
 pub use vend::{AccountSas, ListAccountSas, ListServiceSas, ServiceSas};
 pub(crate) use vend::{Vending, sign_for_container, sign_for_share, vend};
 pub use version::{DELETE_VERSION, DeleteBlobVersion, Moment};
+pub(crate) use within::{BlobState, blobs_at, open_state};

@@ -120,6 +120,20 @@ pub(super) async fn put_file(
     Ok(())
 }
 
+/// The files of a run at or below a path, sorted by path, for whoever was admitted to them.
+///
+/// # Errors
+/// `NotFound` for an unknown run.
+pub(crate) async fn files_of_run(
+    cx: &Admission<'_>,
+    shelf: &Shelf,
+    run: &RunId,
+    path: &ArtifactPath,
+) -> Result<Vec<Artifact>> {
+    run::find(cx, shelf, run).await?;
+    files_below(cx, shelf, &Owner::Run(run.clone()), path).await
+}
+
 /// The files of an owner at or below a path, sorted by path.
 pub(super) async fn files_below(
     cx: &Admission<'_>,

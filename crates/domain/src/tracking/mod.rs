@@ -48,6 +48,7 @@ mod traces;
 mod uploads;
 pub mod webhooks;
 
+pub(crate) use artifact::files_of_run;
 pub use artifact::{ModelSource, Owner, add_artifact};
 pub use artifact_path::ArtifactPath;
 pub use experiment::Experiment;
@@ -84,6 +85,7 @@ pub(crate) use registry::registry_shown;
 pub use registry::{ModelFiles, ModelVersion, NewModelVersion, RegisteredModel, add_model_version, model_files};
 pub(crate) use run::require_run;
 pub use run::{Run, RunSeed, RunStatus, begin_run, set_run_status};
+pub(crate) use run_links::begin_links;
 pub use run_links::{DatasetInput, LogLinks, RunLinks};
 pub use runs::{CreateRun, DeleteRun, DeleteRunTag, GetRun, RestoreRun, RunView, UpdateRun};
 pub use search::Page;

@@ -60,6 +60,23 @@ pub(super) async fn links(cx: &Admission<'_>, shelf: &Shelf, run: &Run) -> Resul
     Ok(cx.get::<RunLinks>(shelf, &id).await?.unwrap_or_else(|| Row::new(id, RunLinks::default())))
 }
 
+/// The data sets that a new run was given, with the commit that makes the run. Of one that is named twice, the first stays.
+///
+/// # Errors
+/// `Invalid` for what no data set can be called.
+pub(crate) fn begin_links(
+    shelf: &Shelf,
+    changes: &mut Changes,
+    (experiment, run): (&str, &RunId),
+    datasets: Vec<DatasetInput>,
+) -> Result<()> {
+    datasets.iter().try_for_each(DatasetInput::check)?;
+    let mut links = RunLinks::default();
+    links.merge(&RunLinks { datasets, ..RunLinks::default() });
+    changes.put(shelf, &Row::new(run::row_id(shelf, experiment, run.as_str()), links))?;
+    Ok(())
+}
+
 /// Adds links to a run. What is there already stays as it is.
 #[derive(Debug)]
 pub struct LogLinks {

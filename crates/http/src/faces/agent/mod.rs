@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use domain::{
     compute::{
-        AgentAddress, AppendLog, FinishRun, GetRunFile, GetRunIdentityToken, GetRunLayer, GetRunSecrets, Heartbeat,
-        PutRunArtifact, ReportStatus, StartRun,
+        AgentAddress, AppendLog, FinishRun, GetRunFile, GetRunIdentityToken, GetRunInput, GetRunLayer, GetRunSecrets,
+        Heartbeat, PutRunArtifact, ReportStatus, StartRun,
     },
     gate::{ByteStream, Op, enter},
     identity::IdentityChoice,
@@ -27,6 +27,7 @@ pub fn doors(doors: Doors) -> Doors {
     doors
         .open::<StartRun, _, _>(Method::POST, &format!("{run}/start"), start_run)
         .open::<GetRunFile, _, _>(Method::GET, &format!("{run}/files/{{sha256}}"), get_file)
+        .open::<GetRunInput, _, _>(Method::GET, &format!("{run}/inputs/{{name}}/{{index}}"), get_input)
         .open::<GetRunLayer, _, _>(Method::GET, &format!("{run}/layers/{{digest}}"), get_layer)
         .open::<ReportStatus, _, _>(Method::POST, &format!("{run}/status"), report_status)
         .open::<Heartbeat, _, _>(Method::POST, &format!("{run}/heartbeat"), heartbeat)
@@ -67,6 +68,13 @@ async fn start_run(guest: Guest) -> Result<Response, Fault> {
 async fn get_file(guest: Guest) -> Result<Response, Fault> {
     let (caller, address) = admitted::<GetRunFile>(&guest).await?;
     let op = GetRunFile { address, sha256: guest.param("sha256")? };
+    let (body, length) = enter(guest.house(), &caller, op).await?;
+    Ok(bytes(body, length))
+}
+
+async fn get_input(guest: Guest) -> Result<Response, Fault> {
+    let (caller, address) = admitted::<GetRunInput>(&guest).await?;
+    let op = GetRunInput { address, name: guest.param("name")?, index: guest.param("index")? };
     let (body, length) = enter(guest.house(), &caller, op).await?;
     Ok(bytes(body, length))
 }

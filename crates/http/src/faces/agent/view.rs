@@ -5,7 +5,7 @@ use wire::agent;
 
 /// What an agent is to do.
 pub(super) fn assignment(given: Assignment) -> agent::Assignment {
-    let Assignment { token, expires, launch, files, scope, offline } = given;
+    let Assignment { token, expires, launch, files, inputs, scope, offline } = given;
     let Launch { work, requirements, variables, limits, required_walls, .. } = launch;
     let work = match work {
         compute::Work::Job { command, .. } => {
@@ -36,6 +36,7 @@ pub(super) fn assignment(given: Assignment) -> agent::Assignment {
         work,
         environment: agent::Environment { requirements, allow_source_packages: false, offline },
         variables,
+        inputs: inputs.into_iter().map(input).collect(),
         workspace_path: format!("/mlflow/v1.0{scope}"),
         limits: agent::JailLimits {
             memory_mib: limits.memory_mib,
@@ -45,6 +46,10 @@ pub(super) fn assignment(given: Assignment) -> agent::Assignment {
         },
         required_walls,
     }
+}
+
+fn input((name, files): (String, Vec<(String, u64)>)) -> agent::Input {
+    agent::Input { name, files: files.into_iter().map(|(path, length)| agent::InputFile { path, length }).collect() }
 }
 
 /// What the server wants.

@@ -13,6 +13,7 @@ use domain::{
         CancelJob, GetJob, GetJobLog, IdentityWanted, JobIdentity, ListJobLogs, ListJobOutputs, ListJobs, NewJob,
         PutJob,
     },
+    data_assets::{DataKind, InputWanted},
     gate::enter,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -85,13 +86,30 @@ fn refuse_what_is_not_offered(input: &job::JobInput) -> Result<(), Error> {
 fn literal(name: &str, input: job::JobInputValue) -> Result<(String, String), Error> {
     let field = format!("inputs.{name}");
     if input.job_input_type != "literal" {
-        return Err(unsupported(&field, "only `literal` inputs are supported"));
+        return Err(unsupported(&field, "only `literal`, `uri_file`, `uri_folder` and `mltable` inputs are supported"));
     }
     match input.value {
         Some(Value::String(text)) => Ok((name.to_owned(), text)),
         Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok((name.to_owned(), value.to_string())),
         _ => Err(Error::invalid(format!("properties.{field}"), "`value` must be text, a number or a truth value")),
     }
+}
+
+/// Whether an input is data.
+fn is_data(input: &job::JobInputValue) -> bool {
+    DataKind::parse("jobInputType", &input.job_input_type).is_ok()
+}
+
+/// Data, as the client names it.
+fn data(name: &str, input: job::JobInputValue) -> Result<(String, InputWanted), Error> {
+    let field = format!("inputs.{name}");
+    let mode = input.mode.unwrap_or_default().to_ascii_lowercase();
+    if !matches!(mode.as_str(), "" | "download" | "readonlymount") {
+        return Err(unsupported(&format!("{field}.mode"), "only `Download` and `ReadOnlyMount` are supported"));
+    }
+    let kind = DataKind::parse(&format!("properties.{field}.jobInputType"), &input.job_input_type)?;
+    let asset = input.uri.unwrap_or_default();
+    Ok((name.to_owned(), InputWanted { asset, kind: Some(kind) }))
 }
 
 /// Whom the code acts as.
@@ -125,7 +143,8 @@ fn new_job(workspace: &ResourceId, body: arm::Put<job::JobInput>) -> Result<NewJ
     let compute = compute.map_err(|why| Error::invalid("properties.computeId", why))?;
     let code = input.code_id.filter(|id| !id.is_empty());
     let code = code.map(|id| id.parse()).transpose().map_err(|why| Error::invalid("properties.codeId", why))?;
-    let inputs = input.inputs.unwrap_or_default();
+    let (assets, inputs): (Vec<_>, Vec<_>) =
+        input.inputs.unwrap_or_default().into_iter().partition(|(_, input)| is_data(input));
     let resources = input.resources.unwrap_or_default();
     let tags = input.tags.unwrap_or_default().into_iter().map(|(key, value)| (key, value.unwrap_or_default()));
     let variables = input.environment_variables.unwrap_or_default();
@@ -138,6 +157,7 @@ fn new_job(workspace: &ResourceId, body: arm::Put<job::JobInput>) -> Result<NewJ
         description: input.description.unwrap_or_default(),
         variables: variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
         inputs: inputs.into_iter().map(|(name, input)| literal(&name, input)).collect::<Result<_, _>>()?,
+        data: assets.into_iter().map(|(name, input)| data(&name, input)).collect::<Result<_, _>>()?,
         properties: input.properties.unwrap_or_default(),
         tags: tags.collect(),
         timeout: input.limits.and_then(|limits| limits.timeout),

@@ -4,11 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{
-    data_assets::DataVersion,
-    gate::Row,
-    resources::Resource,
-};
+use domain::{data_assets::DataVersion, gate::Row, resources::Resource};
 use kernel::{Error, Result};
 use serde::Serialize;
 use wire::arm;

@@ -19,7 +19,13 @@ pub(super) fn job(guest: &Guest, status: &JobStatus) -> arm::Resource<job::Job> 
     });
     let inputs = job.inputs.iter().map(|(name, value)| {
         let value = Some(Value::String(value.clone()));
-        (name.clone(), job::JobInputValue { job_input_type: String::from("literal"), value })
+        (name.clone(), job::JobInputValue { job_input_type: String::from("literal"), value, uri: None, mode: None })
+    });
+    let data = job.data.iter().map(|input| {
+        let uri = format!("azureml:{}:{}", input.asset.parent().name(), input.asset.name());
+        let job_input_type = input.kind.word().to_owned();
+        let mode = Some(String::from("Download"));
+        (input.name.clone(), job::JobInputValue { job_input_type, value: None, uri: Some(uri), mode })
     });
     let properties = job::Job {
         job_type: String::from("Command"),
@@ -37,7 +43,7 @@ pub(super) fn job(guest: &Guest, status: &JobStatus) -> arm::Resource<job::Job> 
         snapshot_id: job.snapshot.clone(),
         compute_id: job.compute.to_string(),
         environment_variables: job.variables.clone(),
-        inputs: inputs.collect(),
+        inputs: inputs.chain(data).collect(),
         outputs: BTreeMap::new(),
         properties: job.properties.clone(),
         tags: row.value.tags.clone(),
