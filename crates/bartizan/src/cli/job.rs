@@ -64,6 +64,11 @@ pub struct Submit {
     /// NAME=secret://DB-PASSWORD is that secret of the workspace's key vault.
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
+    /// A named input, NAME=VALUE; can be given several times. `azureml:ASSET:VERSION` or `azureml:ASSET@latest` is data of the
+    /// workspace (`bartizan data list`): the program finds it read-only where `${{inputs.NAME}}` and the variable
+    /// AZUREML_DATAREFERENCE_NAME say. Anything else is a value for `${{inputs.NAME}}`.
+    #[arg(long, value_name = "NAME=VALUE")]
+    input: Vec<String>,
     /// Memory in MiB.
     #[arg(long)]
     memory_mib: Option<u64>,
@@ -208,8 +213,9 @@ impl Submit {
                 format!("job_{}", seal::hex(&id))
             }
         };
-        let job =
-            session.put(&format!("{}/jobs/{name}", session.workspace()?), &self.body(&session, &code.code_id)?).await?;
+        let job = session
+            .put(&format!("{}/jobs/{name}", session.workspace()?), &self.body(&session, &code.code_id).await?)
+            .await?;
         warn(&job);
         if !self.wait {
             return self.session.output.entry(&job, ROWS);
@@ -221,7 +227,7 @@ impl Submit {
         Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn body(&self, session: &Session, code_id: &str) -> Result<Value, Failure> {
+    async fn body(&self, session: &Session, code_id: &str) -> Result<Value, Failure> {
         let mut variables = BTreeMap::new();
         for pair in &self.env {
             let (name, value) =
@@ -234,6 +240,7 @@ impl Submit {
             "codeId": code_id,
             "experimentName": self.experiment,
             "environmentVariables": variables,
+            "inputs": inputs(session, &self.input).await?,
             "requiredWalls": self.require_wall,
             "highBusinessImpact": self.high_business_impact,
         });
@@ -255,6 +262,25 @@ impl Submit {
         }
         Ok(json!({"properties": properties}))
     }
+}
+
+/// The named inputs of a job. Of data the server wants to hear the type too, which the asset says.
+async fn inputs(session: &Session, said: &[String]) -> Result<Value, Failure> {
+    let mut inputs = serde_json::Map::new();
+    for pair in said {
+        let (name, value) =
+            pair.split_once('=').ok_or_else(|| Failure::usage(format!("`{pair}` is not NAME=VALUE")))?;
+        let input = match value.strip_prefix("azureml:") {
+            None => json!({"jobInputType": "literal", "value": value}),
+            Some(asset) => {
+                let asset = asset.split([':', '@']).next().unwrap_or_default();
+                let found: Value = session.get(&format!("{}/data/{asset}", session.workspace()?)).await?;
+                json!({"jobInputType": found.pointer("/properties/dataType"), "uri": value})
+            }
+        };
+        inputs.insert(name.to_owned(), input);
+    }
+    Ok(Value::Object(inputs))
 }
 
 /// Follows a job to its end: state changes and progress on standard error, the log on standard output.

@@ -11,6 +11,7 @@ mod baseline;
 mod break_glass;
 mod companion;
 mod compute;
+mod data;
 mod datastore;
 mod deployment;
 mod diagnostics;
@@ -152,6 +153,9 @@ enum Command {
     /// Compute targets.
     #[command(subcommand)]
     Compute(compute::Command),
+    /// Data assets: data under a name with versions, and the runs that used it.
+    #[command(subcommand)]
+    Data(data::Command),
     /// Datastores.
     #[command(subcommand)]
     Datastore(datastore::Command),
@@ -238,6 +242,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Storage(command) => block_on(command.run()),
         Command::Quota(command) => block_on(command.run()),
         Command::Compute(command) => block_on(command.run()),
+        Command::Data(command) => block_on(command.run()),
         Command::Datastore(command) => block_on(command.run()),
         Command::Snapshot(command) => block_on(command.run()),
         Command::Job(command) => block_on(command.run()),
