@@ -20,6 +20,7 @@ mod blobs;
 mod browser;
 mod capacity;
 mod companions;
+mod data_assets;
 mod datastores;
 mod deleted;
 mod deployments;

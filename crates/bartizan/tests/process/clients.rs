@@ -177,6 +177,13 @@ fn azure_s_own_clients() {
     run(&served, "azure_suite.py", &[]);
 }
 
+#[test]
+fn azure_s_own_client_of_data_assets() {
+    let served = Served::with_workspace();
+    run(&served, "data_suite.py", &[]);
+    served.good(&["verify-log", "--data-dir", served.data().to_str().unwrap()]);
+}
+
 /// Over names of their own below the suffix, which the suite resolves to this machine.
 #[test]
 fn key_vault_s_own_clients() {

@@ -17,6 +17,7 @@ mod azureml_jobs;
 mod canary;
 mod clients;
 mod credentials;
+mod data;
 mod directory;
 mod elevation;
 mod formats;
