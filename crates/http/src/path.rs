@@ -97,6 +97,7 @@ const WORDS: &[&str] = &[
     "listCredentials",
     "regenerateCredential",
     "regenerateKeys",
+    "namedKeys",
     "startPendingUpload",
     "getLogs",
     "cancel",

@@ -33,6 +33,12 @@ pub struct EndpointInput {
     pub keys: Option<Keys>,
     /// Percent by deployment.
     pub traffic: Option<BTreeMap<String, u8>>,
+    /// Percent of some deployments; the default gets the rest. The article's form, ours on this API.
+    pub traffic_percentile: Option<BTreeMap<String, u8>>,
+    /// The deployment that gets what is not assigned. Our own.
+    pub default_deployment: Option<String>,
+    /// Whether named keys are valid beside `authMode`. Our own.
+    pub named_keys_enabled: Option<bool>,
     /// Not offered; refused unless empty.
     pub mirror_traffic: Option<BTreeMap<String, u8>>,
     /// Free properties.
@@ -65,6 +71,11 @@ pub struct Endpoint {
     pub traffic: BTreeMap<String, u8>,
     /// Always empty.
     pub mirror_traffic: BTreeMap<String, u8>,
+    /// The deployment that gets what is not assigned. Our own.
+    pub default_deployment: Option<String>,
+    /// Whether named keys are valid beside `authMode`. Our own.
+    #[serde(default)]
+    pub named_keys_enabled: bool,
     /// Free properties.
     pub properties: BTreeMap<String, String>,
     /// `SingleContainer` or `Cluster`, once it has a deployment.
@@ -209,6 +220,44 @@ pub struct RegenerateKeys {
     pub key_value: Option<String>,
 }
 
+/// Body of `PUT …/namedKeys/{name}`. Our own.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NamedKeyInput {
+    /// RFC 3339; never when absent.
+    pub expires_on: Option<String>,
+    /// The deployments that it may call; all when absent or empty.
+    pub deployments: Vec<String>,
+    /// Any number when absent.
+    pub calls_per_minute: Option<u32>,
+}
+
+/// A named key as listed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedKey {
+    /// Its name.
+    pub name: String,
+    /// RFC 3339.
+    pub created_on: String,
+    /// RFC 3339; absent when it does not expire.
+    pub expires_on: Option<String>,
+    /// The deployments that it may call; all when it is empty.
+    pub deployments: Vec<String>,
+    /// Absent when it is not bounded.
+    pub calls_per_minute: Option<u32>,
+}
+
+/// A named key that was just made, with what its holder shows. It shows in no debug print.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewNamedKey {
+    /// What it is.
+    #[serde(flatten)]
+    pub described: NamedKey,
+    /// Shown here and never again.
+    pub key: String,
+}
+
 /// A service token, in the words of the present API and of the article's.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -264,7 +313,7 @@ pub struct Request {
     pub request_id: String,
     /// In milliseconds.
     pub duration: f64,
-    /// `key primary`, `key secondary`, `principal {object id}` or `anonymous`.
+    /// `key primary`, `key secondary`, `key {name of a named key}`, `principal {object id}` or `anonymous`.
     pub caller: String,
     /// The deployment that was to answer.
     pub deployment: String,

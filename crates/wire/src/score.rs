@@ -1,5 +1,5 @@
 //! The scoring protocol, outside at the gateway and inside on a replica's Unix socket: `POST /score`, `GET /`,
-//! `GET /swagger.json`.
+//! `GET /swagger.json`; and the Open Inference Protocol v2 below `/v2`.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,13 @@ pub struct ErrorResponse {
     pub status_code: u16,
     /// One sentence.
     pub message: String,
+}
+
+/// Body of every failed call of the Open Inference Protocol v2 (`$inference_error_response`).
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct InferenceError {
+    /// One sentence.
+    pub error: String,
 }
 
 /// Set to `true` by a replica on answers that report a fault of the user's `run()`, with status 502.

@@ -58,7 +58,7 @@ pub enum Actor {
     },
     /// Whoever holds a key of a web service.
     ServiceKey {
-        /// Which one: `primary` or `secondary`.
+        /// Which one: `primary`, `secondary`, or its own name.
         key: String,
     },
     /// Whoever holds a key of a storage account, or a signature that was made with one or delegated.

@@ -11,6 +11,7 @@ use super::{
     deployment_request::{check_words, mebibytes},
     endpoint::{ATTEMPTS, deployments_of, find_endpoint, is_set},
     index, keys, name, replica,
+    traffic::MOST_DEPLOYMENTS,
 };
 use crate::{
     compute::{end_launch, wake},
@@ -86,7 +87,7 @@ impl Op for PutDeployment {
         // Before anything is built, all that may refuse the request is asked.
         let endpoint = find_endpoint(cx, &shelf, &self.id.parent()).await?;
         auth::decide(kind, endpoint.value.properties.form, self.request.auth)?;
-        self.refuse_second(cx, &shelf).await?;
+        self.is_first(cx, &shelf, kind).await?;
         let kept = present.as_ref().filter(|_| self.is_patch).map(|row| &row.value.properties.plan.variables);
         let warnings = self.request.admit_secrets(cx, &self.id, kept).await?;
         let source = self.source(cx, &shelf, present.is_some()).await?;
@@ -113,17 +114,21 @@ impl PutDeployment {
         }
     }
 
-    async fn refuse_second(&self, cx: &Cx<'_, Self>, shelf: &Shelf) -> Result<()> {
-        for other in deployments_of(cx, shelf, &self.id.parent()).await? {
-            if other.value.id != self.id {
-                let why = format!(
-                    "the endpoint has the deployment `{}`; several deployments of one endpoint are not supported yet",
-                    other.value.id.name()
-                );
-                return Err(Error::new(Kind::Unsupported, why));
-            }
+    /// Refuses one too many, and another kind beside the others. Whether there are no others.
+    async fn is_first(&self, cx: &Admission<'_>, shelf: &Shelf, kind: ServiceKind) -> Result<bool> {
+        let mut others = deployments_of(cx, shelf, &self.id.parent()).await?;
+        others.retain(|other| other.value.id != self.id);
+        if others.len() >= MOST_DEPLOYMENTS {
+            let why = format!("an endpoint has at most {MOST_DEPLOYMENTS} deployments; delete one that is not called");
+            return Err(Error::new(Kind::Conflict, why));
         }
-        Ok(())
+        if let Some(other) = others.iter().find(|other| other.value.properties.kind != kind) {
+            let word = other.value.properties.kind.word();
+            let why =
+                format!("the deployments of an endpoint are of one kind, and `{}` is `{word}`", other.value.id.name());
+            return Err(Error::invalid("properties.endpointComputeType", why));
+        }
+        Ok(others.is_empty())
     }
 
     async fn source(&self, cx: &Cx<'_, Self>, shelf: &Shelf, is_present: bool) -> Result<Source> {
@@ -160,8 +165,8 @@ impl PutDeployment {
         let id = row_id::<Deployment>(&shelf, &self.id);
         let present = cx.get::<Resource<Deployment>>(&shelf, &id).await?;
         self.precondition.hold(present.as_ref())?;
-        self.refuse_second(cx, &shelf).await?;
         let kind = self.kind(present.as_ref())?;
+        let is_first = self.is_first(cx, &shelf, kind).await?;
         let mut changes = Changes::new();
         let image = match (source, &present) {
             (Source::Ready(image), _) => image.as_ref().clone(),
@@ -188,13 +193,12 @@ impl PutDeployment {
         let operation = self.roll(cx, &shelf, &workspace_id, &mut changes, &mut row.value, &image, is_new).await?;
 
         self.secure(cx, &shelf, &mut changes, &mut endpoint, kind).await?;
-        let traffic = &mut endpoint.value.properties.traffic;
-        if is_new && traffic.values().all(|share| *share == 0) {
-            *traffic = BTreeMap::from([(row.value.id.name().to_owned(), 100)]);
+        if is_new && is_first {
+            endpoint.value.properties.begin_with(row.value.id.name());
         }
         changes.put(&shelf, &endpoint)?;
         let mut listed = index::row_of(cx, WorkspaceId::from(workspace.value.guid), &endpoint.value.id).await?;
-        listed.value.deployment = Some(row.value.id.clone());
+        listed.value.add(&row.value.id);
         changes.put(cx.system(), &listed)?;
         amend(cx, &mut row.value, None)?;
         changes.put(&shelf, &row)?;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     Deployment, Form, ServiceKind, auth, index,
     keys::{self, KeyPair},
-    name,
+    name, traffic,
 };
 use crate::{
     gate::{Admission, Changes, Cx, Guard, Guarded, House, Op, Row, Shelf},
@@ -25,16 +25,22 @@ pub(super) const READ: Action =
 pub(super) const ATTEMPTS: usize = 8;
 
 /// An endpoint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Endpoint {
     /// For people.
     pub description: String,
     /// The form of proof; open until someone says or a deployment's kind decides.
     pub form: Option<Form>,
-    /// Share of each deployment, in percent.
+    /// Share of each deployment, in percent: 100 in sum, or 0.
     pub traffic: BTreeMap<String, u8>,
     /// Free properties.
     pub properties: BTreeMap<String, String>,
+    /// The deployment that gets what is not assigned: the first one, or one that was named since.
+    #[serde(default)]
+    pub default_deployment: Option<String>,
+    /// Whether named keys are valid beside the form of proof.
+    #[serde(default)]
+    pub named_keys: bool,
 }
 
 impl ResourceType for Endpoint {
@@ -152,6 +158,12 @@ pub struct EndpointRequest {
     pub keys: Option<KeyPair>,
     /// Share of each deployment, in percent.
     pub traffic: Option<BTreeMap<String, u8>>,
+    /// Share of some deployments, in percent; the default gets the rest. The article's form, instead of `traffic`.
+    pub percentiles: Option<BTreeMap<String, u8>>,
+    /// The deployment that shall be the default.
+    pub default_deployment: Option<String>,
+    /// Whether named keys are valid beside the form of proof.
+    pub named_keys: Option<bool>,
     /// Free properties.
     pub properties: Option<BTreeMap<String, String>>,
 }
@@ -159,7 +171,7 @@ pub struct EndpointRequest {
 impl EndpointRequest {
     /// All of it but the keys, as approvers read it.
     fn in_words(&self) -> Value {
-        let Self { location, tags, description, form, keys, traffic, properties } = self;
+        let Self { location, tags, description, form, keys, traffic, percentiles, .. } = self;
         json!({
             "location": location,
             "tags": tags,
@@ -167,7 +179,10 @@ impl EndpointRequest {
             "authMode": form,
             "choosesKeys": keys.is_some(),
             "traffic": traffic,
-            "properties": properties,
+            "trafficPercentile": percentiles,
+            "defaultDeployment": self.default_deployment,
+            "namedKeysEnabled": self.named_keys,
+            "properties": self.properties,
         })
     }
 }
@@ -199,8 +214,11 @@ impl Op for PutEndpoint {
     fn guarded(&self, _: &House, _: &Caller) -> Result<Guarded> {
         let mut guarded = Guarded { body: self.request.in_words(), ..Guarded::default() };
         guarded.secret = self.request.keys.as_ref().map(KeyPair::joined);
-        let moves_traffic = self.request.traffic.as_ref().is_some_and(|traffic| !traffic.is_empty());
-        let changes_keys = self.request.keys.is_some() || self.request.form.is_some();
+        let moves_traffic = self.request.traffic.as_ref().is_some_and(|traffic| !traffic.is_empty())
+            || self.request.percentiles.is_some()
+            || self.request.default_deployment.is_some();
+        let changes_keys =
+            self.request.keys.is_some() || self.request.form.is_some() || self.request.named_keys.is_some();
         for (guard, applies) in [(Guard::Deploy, moves_traffic), (Guard::KeyChange, changes_keys)] {
             if applies {
                 guarded.places.places.push((guard, self.id.clone()));
@@ -260,9 +278,26 @@ impl PutEndpoint {
         if let Some(properties) = request.properties {
             endpoint.properties = properties;
         }
-        if let Some(traffic) = request.traffic {
-            check_traffic(&traffic, &deployments)?;
-            endpoint.traffic = traffic;
+        let known: Vec<&str> = traffic::names(&deployments).collect();
+        if let Some(name) = request.default_deployment {
+            if !known.contains(&name.as_str()) {
+                return Err(Error::invalid("properties.defaultDeployment", "there is no such deployment"));
+            }
+            endpoint.default_deployment = Some(name);
+        }
+        if let Some(shares) = request.traffic {
+            traffic::check(&shares, &known)?;
+            endpoint.traffic = shares;
+        }
+        if let Some(said) = request.percentiles {
+            let default = endpoint.default_of(known.iter().copied());
+            endpoint.traffic = traffic::with_rest(&said, default.as_deref(), &known)?;
+        }
+        if let Some(are_valid) = request.named_keys {
+            if endpoint.named_keys != are_valid {
+                cx.note("namedKeysEnabled", if are_valid { "true" } else { "false" });
+            }
+            endpoint.named_keys = are_valid;
         }
         if let Some(form) = request.form {
             if let Some(kind) = kind {
@@ -294,21 +329,22 @@ pub(super) fn is_set(precondition: &Precondition) -> bool {
 fn fresh(cx: &Admission<'_>, id: &ResourceId, workspace: &Row<Resource<Workspace>>) -> Result<Resource<Endpoint>> {
     let id =
         workspace.value.id.child(["onlineEndpoints", id.name()]).map_err(|why| Error::invalid("endpointName", why))?;
-    let properties =
-        Endpoint { description: String::new(), form: None, traffic: BTreeMap::new(), properties: BTreeMap::new() };
     Ok(Resource {
         id,
         guid: Uuid::new_v4(),
         location: workspace.value.location.clone(),
         tags: BTreeMap::new(),
         system: SystemData::new(cx),
-        properties,
+        properties: Endpoint::default(),
     })
 }
 
 fn check_words(request: &EndpointRequest) -> Result<()> {
     if request.description.as_ref().is_some_and(|words| words.len() > 5000) {
         return Err(Error::invalid("properties.description", "at most 5000 bytes"));
+    }
+    if request.traffic.is_some() && request.percentiles.is_some() {
+        return Err(Error::invalid("properties.trafficPercentile", "say either `traffic` or `trafficPercentile`"));
     }
     check_labels("tags", request.tags.as_ref())?;
     check_labels("properties.properties", request.properties.as_ref())
@@ -322,18 +358,4 @@ pub(super) fn check_labels(field: &str, labels: Option<&BTreeMap<String, String>
         return Ok(());
     }
     Err(Error::invalid(field, "at most 50 entries, names of 1 to 512 and values of at most 1000 bytes"))
-}
-
-fn check_traffic(traffic: &BTreeMap<String, u8>, deployments: &[Row<Resource<Deployment>>]) -> Result<()> {
-    for (name, share) in traffic {
-        if *share > 0 && !deployments.iter().any(|row| row.value.id.name() == name) {
-            let name: String = name.chars().take(40).collect();
-            return Err(Error::invalid("properties.traffic", format_args!("there is no deployment `{name}`")));
-        }
-    }
-    let sum: u32 = traffic.values().map(|share| u32::from(*share)).sum();
-    if sum == 0 || sum == 100 {
-        return Ok(());
-    }
-    Err(Error::invalid("properties.traffic", "the shares must sum up to 100, or all be 0"))
 }

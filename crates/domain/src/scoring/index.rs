@@ -12,8 +12,31 @@ pub(super) struct Listed {
     pub(super) workspace: WorkspaceId,
     /// Its id.
     pub(super) endpoint: ResourceId,
-    /// Its deployment.
-    pub(super) deployment: Option<ResourceId>,
+    /// Its deployments.
+    #[serde(default)]
+    pub(super) deployments: Vec<ResourceId>,
+    /// Its only deployment, in rows from before there could be several. Never written.
+    #[serde(default, skip_serializing)]
+    deployment: Option<ResourceId>,
+}
+
+impl Listed {
+    /// All its deployments.
+    pub(super) fn deployments(&self) -> impl Iterator<Item = &ResourceId> {
+        self.deployments.iter().chain(&self.deployment)
+    }
+
+    /// Adds one.
+    pub(super) fn add(&mut self, deployment: &ResourceId) {
+        self.remove(deployment);
+        self.deployments.push(deployment.clone());
+    }
+
+    /// Takes one away.
+    pub(super) fn remove(&mut self, deployment: &ResourceId) {
+        self.deployments.extend(self.deployment.take());
+        self.deployments.retain(|known| known != deployment);
+    }
 }
 
 impl Record for Listed {
@@ -30,7 +53,8 @@ fn row_id(system: &Shelf, workspace: WorkspaceId, name: &str) -> Vec<u8> {
 pub(super) async fn row_of(cx: &Admission<'_>, workspace: WorkspaceId, endpoint: &ResourceId) -> Result<Row<Listed>> {
     let id = row_id(cx.system(), workspace, endpoint.name());
     let row = cx.get::<Listed>(cx.system(), &id).await?;
-    Ok(row.unwrap_or_else(|| Row::new(id, Listed { workspace, endpoint: endpoint.clone(), deployment: None })))
+    let fresh = Listed { workspace, endpoint: endpoint.clone(), deployments: Vec::new(), deployment: None };
+    Ok(row.unwrap_or_else(|| Row::new(id, fresh)))
 }
 
 /// Looks an endpoint up by what its address says.

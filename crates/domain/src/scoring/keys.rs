@@ -139,9 +139,9 @@ pub(super) async fn require_for_kind(
     cx.require(action, scope).await
 }
 
-const LIST_ACI: Action =
+pub(super) const LIST_ACI: Action =
     Action::new("Microsoft.MachineLearningServices/workspaces/services/aci/listkeys/action", Class::Vault);
-const LIST_AKS: Action =
+pub(super) const LIST_AKS: Action =
     Action::new("Microsoft.MachineLearningServices/workspaces/services/aks/listkeys/action", Class::Vault);
 
 /// Shows both keys.

@@ -10,8 +10,9 @@ use std::{
 };
 
 use kernel::{RunId, WorkspaceId};
+use uuid::Uuid;
 
-use super::{RequestSettings, bounds::Bounds, request::Waiting, score::Service};
+use super::{RequestSettings, bounds::Bounds, rate::Rates, request::Waiting, service::Service};
 
 /// Services kept ready; more than this and all are looked up anew.
 const MOST_SERVICES: usize = 4096;
@@ -28,6 +29,11 @@ pub(crate) struct Scoring {
     bounds: Mutex<HashMap<RunId, Arc<Bounds>>>,
     /// Probes in a row that a replica did not answer.
     misses: Mutex<HashMap<RunId, u32>>,
+    /// How many choices between deployments each endpoint has had. It outlives what is known of a service, so that shares are
+    /// kept to however often something changes.
+    turns: Mutex<HashMap<Uuid, u64>>,
+    /// Calls of named keys.
+    pub(super) rates: Rates,
     /// Records of calls that wait to be written.
     pub(super) waiting: Arc<Waiting>,
 }
@@ -69,6 +75,18 @@ impl Scoring {
             *held = Arc::new(Bounds::new(settings));
         }
         Arc::clone(held)
+    }
+
+    /// The number of the next choice between the deployments of an endpoint.
+    pub(super) fn next_turn(&self, endpoint: Uuid) -> u64 {
+        let mut turns = locked(&self.turns);
+        if turns.len() >= MOST_SERVICES && !turns.contains_key(&endpoint) {
+            turns.clear();
+        }
+        let next = turns.entry(endpoint).or_default();
+        let turn = *next;
+        *next = turn.wrapping_add(1);
+        turn
     }
 
     /// Counts a probe; says how many in a row were not answered.

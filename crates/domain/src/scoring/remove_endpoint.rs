@@ -6,7 +6,7 @@ use kernel::{Action, Kind, ResourceId, Result, WorkspaceId};
 use super::{
     Endpoint,
     endpoint::{ATTEMPTS, deployments_of, find_endpoint},
-    index, keys,
+    index, keys, named_keys,
 };
 use crate::{
     compute::{end_launch, wake},
@@ -76,6 +76,9 @@ async fn remove(
     }
     if let Some(keys) = keys::read(cx, shelf, row.value.guid).await? {
         changes.delete(shelf, &keys);
+    }
+    for key in named_keys::all(cx, shelf, row.value.guid).await? {
+        changes.delete(shelf, &key);
     }
     let listed = index::row_of(cx, workspace, &row.value.id).await?;
     if listed.version > 0 {

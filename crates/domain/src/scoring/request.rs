@@ -47,7 +47,7 @@ pub struct RequestRecord {
     pub request: CorrelationId,
     /// `Duration`, in microseconds.
     pub micros: u64,
-    /// Who called: `key primary`, `principal {object id}`, `anonymous`.
+    /// Who called: `key primary`, `key {name of a named key}`, `principal {object id}`, `anonymous`.
     pub caller: String,
     /// The deployment that was to answer.
     pub deployment: String,
@@ -123,6 +123,20 @@ impl Ticket {
         record.user_agent = record.user_agent.chars().take(AGENT).collect();
         record.status = 499;
         Self { waiting, began: Instant::now(), due: Some((home, record)) }
+    }
+
+    /// The deployment that is to answer, and its model.
+    pub(super) fn note_target(&mut self, deployment: &str, model: &str, model_digest: &str) {
+        if let Some((_, record)) = &mut self.due {
+            record.deployment = deployment.to_owned();
+            record.model = model.to_owned();
+            record.model_digest = model_digest.to_owned();
+        }
+    }
+
+    /// The model that is to answer, and its digest.
+    pub(super) fn model(&self) -> [&str; 2] {
+        self.due.as_ref().map_or(["", ""], |(_, record)| [&record.model, &record.model_digest])
     }
 
     /// The status of the answer, once it is known. The record is written when the ticket is dropped.

@@ -32,15 +32,26 @@ const SUPERVISE: Action =
 /// Only what keeps it from looking at all; trouble with one service is logged and does not keep it from the others.
 pub async fn supervise(house: &Arc<House>) -> Result<()> {
     for listed in enter(house, &Caller::house(), ListServices).await? {
-        let scope = listed.value.endpoint.clone();
-        match enter(house, &Caller::house(), SuperviseService { listed }).await {
-            // Someone else changed it just now; the next round sees it.
-            Err(fault) if fault.kind() == Kind::Stale => {}
-            Err(fault) => tracing::warn!(service = %scope, ?fault, "a service could not be supervised"),
-            Ok(()) => {}
+        // Even without a deployment it is looked at: whether its workspace is still there.
+        let mut deployments: Vec<_> = listed.value.deployments().cloned().map(Some).collect();
+        if deployments.is_empty() {
+            deployments.push(None);
+        }
+        for deployment in deployments {
+            supervise_one(house, listed.clone(), deployment).await;
         }
     }
     Ok(())
+}
+
+async fn supervise_one(house: &Arc<House>, listed: Row<Listed>, deployment: Option<ResourceId>) {
+    let scope = listed.value.endpoint.clone();
+    match enter(house, &Caller::house(), SuperviseService { listed, deployment }).await {
+        // Someone else changed it just now; the next round sees it.
+        Err(fault) if fault.kind() == Kind::Stale => {}
+        Err(fault) => tracing::warn!(service = %scope, ?fault, "a service could not be supervised"),
+        Ok(()) => {}
+    }
 }
 
 struct ListServices;
@@ -61,6 +72,7 @@ impl Op for ListServices {
 
 struct SuperviseService {
     listed: Row<Listed>,
+    deployment: Option<ResourceId>,
 }
 
 #[async_trait]
@@ -78,7 +90,8 @@ impl Op for SuperviseService {
             changes.delete(cx.system(), &self.listed);
             return cx.commit(changes).await;
         };
-        let Some(mut row) = deployment_of(cx, &shelf, &self.listed.value).await? else { return Ok(()) };
+        let Some(id) = &self.deployment else { return Ok(()) };
+        let Some(mut row) = deployment_of(cx, &shelf, id).await? else { return Ok(()) };
         let deployment = &mut row.value.properties;
         let current = fate(cx, &shelf, deployment.current.as_ref()).await?;
         let coming = fate(cx, &shelf, deployment.coming.as_ref()).await?;
@@ -125,12 +138,9 @@ async fn workspace_of(cx: &Admission<'_>, listed: &Listed) -> Result<Option<(She
 async fn deployment_of(
     cx: &Admission<'_>,
     shelf: &Shelf,
-    listed: &Listed,
+    id: &ResourceId,
 ) -> Result<Option<Row<Resource<Deployment>>>> {
-    match &listed.deployment {
-        Some(id) => cx.get::<Resource<Deployment>>(shelf, &row_id::<Deployment>(shelf, id)).await,
-        None => Ok(None),
-    }
+    cx.get::<Resource<Deployment>>(shelf, &row_id::<Deployment>(shelf, id)).await
 }
 
 async fn fate(cx: &Admission<'_>, shelf: &Shelf, replica: Option<&Replica>) -> Result<Option<Fate>> {
@@ -152,6 +162,7 @@ async fn fate(cx: &Admission<'_>, shelf: &Shelf, replica: Option<&Replica>) -> R
 #[derive(Clone, Debug)]
 pub struct Listening {
     listed: Listed,
+    deployment: ResourceId,
     launch: RunId,
     /// Its Unix socket.
     pub socket: String,
@@ -184,13 +195,16 @@ impl Op for ListListening {
                     continue;
                 }
             };
-            let Some(deployment) = deployment_of(cx, &shelf, &listed).await? else { continue };
-            found.extend(deployment.value.properties.replicas().map(|replica| Listening {
-                listed: listed.clone(),
-                launch: replica.launch.clone(),
-                socket: replica.socket.clone(),
-                is_known_healthy: replica.healthy_since.is_some(),
-            }));
+            for id in listed.deployments() {
+                let Some(deployment) = deployment_of(cx, &shelf, id).await? else { continue };
+                found.extend(deployment.value.properties.replicas().map(|replica| Listening {
+                    listed: listed.clone(),
+                    deployment: id.clone(),
+                    launch: replica.launch.clone(),
+                    socket: replica.socket.clone(),
+                    is_known_healthy: replica.healthy_since.is_some(),
+                }));
+            }
         }
         Ok(found)
     }
@@ -230,7 +244,7 @@ impl Op for ReportReplica {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<()> {
         let gone = || Error::not_found("the service");
         let (shelf, _) = workspace_of(cx, &self.listening.listed).await?.ok_or_else(gone)?;
-        let mut row = deployment_of(cx, &shelf, &self.listening.listed).await?.ok_or_else(gone)?;
+        let mut row = deployment_of(cx, &shelf, &self.listening.deployment).await?.ok_or_else(gone)?;
         let deployment = &mut row.value.properties;
         let launch = &self.listening.launch;
         let Some(report) = replica::report(deployment, launch, self.is_healthy, cx.now()) else { return Ok(()) };

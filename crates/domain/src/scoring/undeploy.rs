@@ -5,8 +5,8 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result, WorkspaceId};
 
 use super::{
     Deployment,
-    endpoint::{ATTEMPTS, find_endpoint},
-    index, keys,
+    endpoint::{ATTEMPTS, deployments_of, find_endpoint},
+    index, keys, traffic,
 };
 use crate::{
     compute::{end_launch, wake},
@@ -21,7 +21,7 @@ const DELETE_ACI: Action =
 const DELETE_AKS: Action =
     Action::new("Microsoft.MachineLearningServices/workspaces/services/aks/delete", Class::Control);
 
-/// Removes a deployment and ends its replicas.
+/// Removes a deployment and ends its replicas. One that is called, or that is the default of others, stays: so no call is lost.
 #[derive(Debug)]
 pub struct DeleteDeployment {
     /// Its id.
@@ -57,6 +57,9 @@ impl DeleteDeployment {
         let row = row.ok_or_else(missing)?;
         keys::require_for_kind(cx, Some(row.value.properties.kind), &DELETE_ACI, &DELETE_AKS, &self.id).await?;
         let mut endpoint = find_endpoint(cx, &shelf, &self.id.parent()).await?;
+        let deployments = deployments_of(cx, &shelf, &endpoint.value.id).await?;
+        let known: Vec<&str> = traffic::names(&deployments).collect();
+        traffic::refuse_removal(&endpoint.value.properties, row.value.id.name(), &known)?;
         let mut changes = Changes::new();
         for replica in row.value.properties.replicas() {
             end_launch(cx, &shelf, &mut changes, &replica.launch).await?;
@@ -68,9 +71,13 @@ impl DeleteDeployment {
                 Failure { code: String::from("Deleted"), message: String::from("the deployment was deleted") };
             operations::end(cx, &shelf, &mut changes, operation, Some(failure)).await?;
         }
-        endpoint.value.properties.traffic.remove(row.value.id.name());
+        let properties = &mut endpoint.value.properties;
+        properties.traffic.remove(row.value.id.name());
+        if properties.default_deployment.as_deref() == Some(row.value.id.name()) {
+            properties.default_deployment = None;
+        }
         changes.put(&shelf, &endpoint)?;
-        unlist(cx, &mut changes, &workspace, &endpoint.value.id).await?;
+        unlist(cx, &mut changes, &workspace, &row.value.id).await?;
         changes.delete(&shelf, &row);
         cx.commit(changes).await?;
         wake(cx);
@@ -82,10 +89,10 @@ async fn unlist(
     cx: &Admission<'_>,
     changes: &mut Changes,
     workspace: &Row<Resource<Workspace>>,
-    endpoint: &ResourceId,
+    deployment: &ResourceId,
 ) -> Result<()> {
-    let mut listed = index::row_of(cx, WorkspaceId::from(workspace.value.guid), endpoint).await?;
-    listed.value.deployment = None;
+    let mut listed = index::row_of(cx, WorkspaceId::from(workspace.value.guid), &deployment.parent()).await?;
+    listed.value.remove(deployment);
     changes.put(cx.system(), &listed)?;
     Ok(())
 }

@@ -21,6 +21,7 @@ async fn call(stand: &Stand, key: &Secret<String>) -> Result<()> {
         located: locate(&stand.house, stand.guid, "svc").await?,
         credential: Some(Secret::new(key.expose().clone())),
         deployment: None,
+        model: None,
         words,
     };
     let mut admission = enter(&stand.house, &Caller::nobody(Source::internal()), op).await?;

@@ -9,5 +9,6 @@ mod network;
 mod safekeeping;
 mod scoring;
 mod secrets;
+mod sharing;
 mod stand;
 mod tracking;

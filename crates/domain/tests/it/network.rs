@@ -121,7 +121,7 @@ async fn a_service_answers_the_right_key_from_the_right_address_alone() {
             let words =
                 CallWords { method: String::from("POST"), path: String::from("/score"), user_agent: String::new() };
             let located = locate(&house, guid, "svc").await.unwrap();
-            let op = Score { located, credential: Some(Secret::new(key)), deployment: None, words };
+            let op = Score { located, credential: Some(Secret::new(key)), deployment: None, model: None, words };
             let nobody = Caller::nobody(Source { address: Some(address.into()), is_here: false, ..Source::internal() });
             enter(&house, &nobody, op).await.map(drop).map_err(|fault| fault.kind())
         }

@@ -46,6 +46,7 @@ async fn call(stand: &Stand, name: &str, credential: Option<&str>) -> Result<(Wa
         located: locate(&stand.house, stand.guid, name).await?,
         credential: credential.map(|text| Secret::new(text.to_owned())),
         deployment: None,
+        model: None,
         words,
     };
     let mut admission = enter(&stand.house, &Caller::nobody(Source::internal()), op).await?;
@@ -361,8 +362,12 @@ async fn a_model_in_use_cannot_be_deleted() {
     let (stand, _) = healthy(ServiceKind::Cluster).await;
     let delete = || DeleteModelVersion { workspace: stand.workspace.clone(), name: String::from("iris"), version: 1 };
     assert_eq!(enter(&stand.house, &stand.owner, delete()).await.unwrap_err().kind(), Kind::Conflict);
-    let op = DeleteDeployment { id: stand.id(&["onlineEndpoints", "svc", "deployments", "blue"]) };
-    enter(&stand.house, &stand.owner, op).await.unwrap();
+    let remove = || DeleteDeployment { id: stand.id(&["onlineEndpoints", "svc", "deployments", "blue"]) };
+    let fault = enter(&stand.house, &stand.owner, remove()).await.unwrap_err();
+    assert_eq!(fault.kind(), Kind::Conflict, "it is called");
+    let none = EndpointRequest { traffic: Some(BTreeMap::new()), ..EndpointRequest::default() };
+    stand.endpoint("svc", none).await.unwrap();
+    enter(&stand.house, &stand.owner, remove()).await.unwrap();
     enter(&stand.house, &stand.owner, delete()).await.unwrap();
     assert!(stand.listening().await.is_empty());
 }
@@ -427,13 +432,6 @@ async fn a_full_replica_says_so() {
 #[tokio::test]
 async fn what_is_not_offered_is_refused_with_words() {
     let (stand, _) = healthy(ServiceKind::Cluster).await;
-    let second = PutDeployment {
-        id: stand.id(&["onlineEndpoints", "svc", "deployments", "green"]),
-        request: of_image(ServiceKind::Cluster),
-        is_patch: false,
-        precondition: Precondition::default(),
-    };
-    assert_eq!(enter(&stand.house, &stand.owner, second).await.unwrap_err().kind(), Kind::Unsupported);
     let fault = stand.deploy("svc", of_image(ServiceKind::SingleContainer)).await.unwrap_err();
     assert_eq!(fault.kind(), Kind::Invalid);
     for bad in ["Svc", "a", "x_y", "-ab"] {

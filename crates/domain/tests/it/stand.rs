@@ -221,7 +221,11 @@ impl Stand {
     }
 
     pub async fn deploy(&self, endpoint: &str, request: DeploymentRequest) -> Result<Deployed> {
-        let id = self.id(&["onlineEndpoints", endpoint, "deployments", "blue"]);
+        self.deploy_as(endpoint, "blue", request).await
+    }
+
+    pub async fn deploy_as(&self, endpoint: &str, name: &str, request: DeploymentRequest) -> Result<Deployed> {
+        let id = self.id(&["onlineEndpoints", endpoint, "deployments", name]);
         let op = PutDeployment { id, request, is_patch: false, precondition: Precondition::default() };
         enter(&self.house, &self.owner, op).await
     }

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use domain::{
     gate::{Settings, enter},
     scoring::{
-        DeploymentRequest, EndpointRequest, ListRequests, ListServiceKeys, RequestSettings, ServiceKind, flush_requests,
+        CreateNamedKey, DeploymentRequest, EndpointRequest, ListRequests, ListServiceKeys, NamedKeyRequest,
+        RequestSettings, ServiceKind, flush_requests,
     },
 };
 use futures::{StreamExt, stream};
@@ -246,4 +247,77 @@ async fn one_call_is_one_record_and_carries_the_answer_s_id() {
     let record = &found[0];
     assert_eq!((record.method.as_str(), record.caller.as_str()), ("POST", "key primary"));
     assert_eq!(record.url, format!("{}/score", service.base));
+}
+
+fn refusal(answer: &Answer) -> String {
+    let body = answer.json();
+    assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+    body["error"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_open_inference_protocol_has_the_same_walls_and_its_own_words() {
+    let service = Service::new(RequestSettings::default()).await;
+    let infer = |model: &str, credential: &str, body: Body| {
+        let request = Request::post(format!("{}/v2/models/{model}/infer", service.base));
+        request.header("authorization", format!("Bearer {credential}")).body(body).unwrap()
+    };
+    let answer = service.served.send(infer("iris", &service.key, Body::from("{}"))).await;
+    assert_eq!((answer.status, &answer.json()["length"]), (StatusCode::OK, &2.into()));
+    for path in ["/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/iris", "/v2/models/iris/ready"] {
+        let request = Request::get(format!("{}{path}", service.base));
+        let bare = service.served.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(bare.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert!(refusal(&bare).contains("Authorization"));
+        let request = Request::get(format!("{}{path}", service.base));
+        let request = request.header("authorization", format!("Bearer {}", service.key)).body(Body::empty()).unwrap();
+        assert_eq!(service.served.send(request).await.status, StatusCode::OK, "{path}");
+    }
+    let wrong = service.served.send(infer("iris", "wrong", Body::from("{}"))).await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    refusal(&wrong);
+    let unknown = service.served.send(infer("rose", &service.key, Body::from("{}"))).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert!(refusal(&unknown).contains("model"));
+    let large = service.served.send(infer("iris", &service.key, Body::from(vec![b'x'; 64 * 1024 + 1]))).await;
+    assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(refusal(&large).contains("65536"));
+    flush_requests(&service.stand.house).await.unwrap();
+    let op = ListRequests { endpoint: service.stand.id(&["onlineEndpoints", "svc"]), most: 20 };
+    let found = enter(&service.stand.house, &service.stand.owner, op).await.unwrap();
+    let url = format!("{}/v2/models/iris/infer", service.base);
+    assert!(found.iter().any(|record| record.url == url && record.status == 200 && record.caller == "key primary"));
+    assert!(found.iter().any(|record| record.status == 404));
+}
+
+#[tokio::test]
+async fn a_key_that_has_had_its_calls_is_told_when_to_come_back() {
+    let service = Service::new(RequestSettings::default()).await;
+    let named = EndpointRequest { named_keys: Some(true), ..EndpointRequest::default() };
+    service.stand.endpoint("svc", named).await.unwrap();
+    let make = |name: &str, request: NamedKeyRequest| CreateNamedKey {
+        endpoint: service.stand.id(&["onlineEndpoints", "svc"]),
+        name: name.to_owned(),
+        request,
+    };
+    let one = NamedKeyRequest { calls_a_minute: Some(1), ..NamedKeyRequest::default() };
+    let slow = enter(&service.stand.house, &service.stand.owner, make("slow", one)).await.unwrap();
+    let green =
+        NamedKeyRequest { deployments: [String::from("green")].into_iter().collect(), ..NamedKeyRequest::default() };
+    let green = enter(&service.stand.house, &service.stand.owner, make("green", green)).await.unwrap();
+    let call = async |key: &str| {
+        let mut request = service.request("echo", Body::from("{}"));
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+        service.served.send(request).await
+    };
+    assert_eq!(call(slow.text.expose()).await.status, StatusCode::OK);
+    let refused = call(slow.text.expose()).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert!(message(&refused).contains("minute"));
+    let elsewhere = call(green.text.expose()).await;
+    assert_eq!(elsewhere.status, StatusCode::FORBIDDEN);
+    assert!(message(&elsewhere).contains("azureml-model-deployment"));
+    assert_eq!(service.seen.calls.load(Ordering::SeqCst), 1, "what is refused reaches no replica");
 }

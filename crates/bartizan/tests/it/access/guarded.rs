@@ -15,6 +15,7 @@ fn every_door_that_deploys_grants_changes_keys_or_destroys_is_guarded() {
         "/keys/",
         "breakglass/write",
         "/onlineendpoints/deployments/write",
+        "/onlineendpoints/namedkeys/write",
         "/onlineendpoints/write",
         "/resourcegroups/delete",
         "/roleassignments/write",

@@ -43,6 +43,8 @@ fn view(house: &House, found: &EndpointView) -> arm::Resource<endpoint::Endpoint
         swagger_uri: format!("{base}/swagger.json"),
         traffic: resource.properties.traffic.clone(),
         mirror_traffic: BTreeMap::new(),
+        default_deployment: resource.properties.default_deployment.clone(),
+        named_keys_enabled: resource.properties.named_keys,
         properties: resource.properties.properties.clone(),
         compute_type: found.kind.map(|kind| kind.word().to_owned()),
         provisioning_state: String::from("Succeeded"),
@@ -81,6 +83,9 @@ fn request(body: endpoint::Put<endpoint::EndpointInput>) -> Result<EndpointReque
         form: input.auth_mode.as_deref().map(form).transpose()?,
         keys: key_pair(input.keys)?,
         traffic: input.traffic,
+        percentiles: input.traffic_percentile,
+        default_deployment: input.default_deployment,
+        named_keys: input.named_keys_enabled,
         properties: input.properties,
     })
 }

@@ -26,6 +26,7 @@ mod jobs;
 mod log_stores;
 mod managed_groups;
 mod models;
+mod named_keys;
 mod network;
 mod operations;
 mod pages;
@@ -93,6 +94,7 @@ pub fn doors(doors: Doors) -> Doors {
         .face(images::doors)
         .face(operations::doors)
         .face(endpoints::doors)
+        .face(named_keys::doors)
         .face(deployments::doors)
         .face(templates::doors)
 }

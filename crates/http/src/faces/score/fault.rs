@@ -1,9 +1,10 @@
-//! Errors in the form of the service's Swagger document: `{"status_code", "message"}`.
+//! Errors in the form of the service's Swagger document, `{"status_code", "message"}`, and below `/v2` in that of the Open
+//! Inference Protocol, `{"error"}`.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use kernel::{Error, Kind};
-use wire::score::ErrorResponse;
+use wire::score::{ErrorResponse, InferenceError};
 
 /// A failed call.
 #[derive(Debug)]
@@ -12,11 +13,22 @@ pub(super) struct ScoreFault {
     message: String,
     /// Seconds, where it is worth trying again.
     wait: u64,
+    is_inference: bool,
 }
 
 impl ScoreFault {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), wait: 1 }
+        Self { status, message: message.into(), wait: 1, is_inference: false }
+    }
+
+    /// In how many seconds it is worth trying again.
+    pub(super) fn wait(self, seconds: u64) -> Self {
+        Self { wait: seconds, ..self }
+    }
+
+    /// In the words of the Open Inference Protocol, or not.
+    pub(super) fn as_inference(self, is_inference: bool) -> Self {
+        Self { is_inference, ..self }
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -34,13 +46,14 @@ impl From<Error> for ScoreFault {
             Kind::Stale => StatusCode::PRECONDITION_FAILED,
             Kind::Invalid | Kind::Unsupported => StatusCode::BAD_REQUEST,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Kind::Throttled | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Throttled => StatusCode::TOO_MANY_REQUESTS,
+            Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
             tracing::error!(?fault, "a scoring call failed");
         }
-        Self { wait: fault.waits().unwrap_or(1), ..Self::new(status, fault.public()) }
+        Self::new(status, fault.public()).wait(fault.waits().unwrap_or(1))
     }
 }
 
@@ -50,8 +63,11 @@ impl IntoResponse for ScoreFault {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"service\""));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(self.wait));
+        }
+        if self.is_inference {
+            return (self.status, headers, axum::Json(InferenceError { error: self.message })).into_response();
         }
         let body = ErrorResponse { status_code: self.status.as_u16(), message: self.message };
         (self.status, headers, axum::Json(body)).into_response()

@@ -1,4 +1,5 @@
-//! The gateway: `/api/v1/service/{workspace GUID}/{endpoint}/…`. It admits a call, carries it to a replica over a Unix
+//! The gateway: `/api/v1/service/{workspace GUID}/{endpoint}/…`, with the article's `/score` and the Open Inference Protocol v2
+//! below `/v2` (kserve/open-inference-protocol, `inference_rest.md`). It admits a call, carries it to a replica over a Unix
 //! socket, and streams the answer back.
 
 mod answer;
@@ -18,7 +19,7 @@ use domain::{
     scoring::{CallWords, Score, ScoringAdmission, Shut, Way, locate},
 };
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use kernel::{Caller, Secret, WorkspaceId};
+use kernel::{Caller, Error, Secret, WorkspaceId};
 use tokio::time::Instant;
 
 use crate::{Doors, Guest};
@@ -29,28 +30,43 @@ use pool::Pool;
 
 const SERVICE: &str = "/api/v1/service/{workspace}/{endpoint}";
 
+/// Most characters of an address that a record keeps.
+const LONGEST_PATH: usize = 300;
+
 /// What a replica answers to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Call {
     Health,
     Score,
     Swagger,
+    /// Asking below `/v2`, of the Open Inference Protocol.
+    Ask,
+    /// Its `infer`.
+    Infer,
 }
 
 impl Call {
-    fn path(self) -> &'static str {
+    /// The path at the replica. Below `/v2` it is the caller's own, as it was sent.
+    fn path(self, guest: &Guest) -> String {
         match self {
-            Self::Health => "/",
-            Self::Score => "/score",
-            Self::Swagger => "/swagger.json",
+            Self::Health => String::from("/"),
+            Self::Score => String::from("/score"),
+            Self::Swagger => String::from("/swagger.json"),
+            // What is before it: `/api/v1/service/{workspace}/{endpoint}`.
+            Self::Ask | Self::Infer => format!("/{}", guest.path().splitn(7, '/').nth(6).unwrap_or_default()),
         }
     }
 
     fn method(self) -> Method {
-        match self {
-            Self::Score => Method::POST,
-            Self::Health | Self::Swagger => Method::GET,
-        }
+        if self.has_body() { Method::POST } else { Method::GET }
+    }
+
+    fn has_body(self) -> bool {
+        matches!(self, Self::Score | Self::Infer)
+    }
+
+    fn is_inference(self) -> bool {
+        matches!(self, Self::Ask | Self::Infer)
     }
 }
 
@@ -61,14 +77,27 @@ pub fn doors(doors: Doors) -> Doors {
         let pool = Arc::clone(&pool);
         move |guest: Guest| answered(pool, guest, call)
     };
+    let model = format!("{SERVICE}/v2/models/{{model}}");
     doors
         .open::<Score, _, _>(Method::POST, &format!("{SERVICE}/score"), handler(Call::Score))
         .open::<Score, _, _>(Method::GET, &format!("{SERVICE}/swagger.json"), handler(Call::Swagger))
         .open::<Score, _, _>(Method::GET, &format!("{SERVICE}/"), handler(Call::Health))
         .open::<Score, _, _>(Method::GET, SERVICE, handler(Call::Health))
+        .open::<Score, _, _>(Method::GET, &format!("{SERVICE}/v2"), handler(Call::Ask))
+        .open::<Score, _, _>(Method::GET, &format!("{SERVICE}/v2/health/live"), handler(Call::Ask))
+        .open::<Score, _, _>(Method::GET, &format!("{SERVICE}/v2/health/ready"), handler(Call::Ask))
+        .open::<Score, _, _>(Method::GET, &model, handler(Call::Ask))
+        .open::<Score, _, _>(Method::GET, &format!("{model}/ready"), handler(Call::Ask))
+        .open::<Score, _, _>(Method::POST, &format!("{model}/infer"), handler(Call::Infer))
 }
 
 async fn answered(pool: Arc<Pool>, guest: Guest, call: Call) -> Result<Response, ScoreFault> {
+    let admission =
+        admit(&guest, call).await.map_err(|fault| ScoreFault::from(fault).as_inference(call.is_inference()))?;
+    Ok(carry(&pool, guest, call, admission).await)
+}
+
+async fn admit(guest: &Guest, call: Call) -> Result<ScoringAdmission, Error> {
     let workspace = guest.param::<WorkspaceId>("workspace").ok();
     let name: String = guest.param("endpoint").unwrap_or_default();
     let located = match workspace {
@@ -76,23 +105,21 @@ async fn answered(pool: Arc<Pool>, guest: Guest, call: Call) -> Result<Response,
         // No service can have this address; it is refused like any other that does not exist.
         None => locate(guest.house(), WorkspaceId::random(), "").await?,
     };
+    let id = workspace.map(|id| id.to_string()).unwrap_or_default();
+    let path = format!("/api/v1/service/{id}/{name}{}", call.path(guest));
     let words = CallWords {
         method: call.method().to_string(),
-        path: format!(
-            "/api/v1/service/{}/{name}{}",
-            workspace.map(|id| id.to_string()).unwrap_or_default(),
-            call.path()
-        ),
+        path: path.chars().take(LONGEST_PATH).collect(),
         user_agent: guest.header("user-agent").unwrap_or_default().chars().take(200).collect(),
     };
     let op = Score {
         located,
         credential: guest.bearer().map(|bearer| Secret::new(bearer.to_owned())),
         deployment: guest.header("azureml-model-deployment").map(str::to_owned),
+        model: guest.param("model").ok(),
         words,
     };
-    let admission = enter(guest.house(), &Caller::nobody(guest.source()), op).await?;
-    Ok(carry(&pool, guest, call, admission).await)
+    enter(guest.house(), &Caller::nobody(guest.source()), op).await
 }
 
 /// Carries an admitted call. Whatever comes of it, the ticket learns the status.
@@ -116,7 +143,7 @@ async fn carry(pool: &Arc<Pool>, guest: Guest, call: Call, admission: ScoringAdm
         Ok((response, trip)) => (response, trip),
         Err(fault) => {
             ticket.note_status(fault.status().as_u16());
-            return axum::response::IntoResponse::into_response(fault);
+            return axum::response::IntoResponse::into_response(fault.as_inference(call.is_inference()));
         }
     };
     ticket.note_status(response.status().as_u16());
@@ -130,6 +157,9 @@ async fn carry(pool: &Arc<Pool>, guest: Guest, call: Call, admission: ScoringAdm
 
 fn request(guest: Guest, call: Call, request_id: &str) -> Result<(Request<Body>, Intake), ScoreFault> {
     let most = guest.limits().body;
+    let path = call.path(&guest);
+    let uri = http::Uri::try_from(path)
+        .map_err(|_| ScoreFault::new(StatusCode::NOT_FOUND, "there is nothing at this address"))?;
     let declared = guest.header("content-length").and_then(|length| length.parse::<u64>().ok());
     let mut forwarded = headers::inward(guest.headers());
     if let Ok(id) = HeaderValue::from_str(request_id) {
@@ -138,7 +168,7 @@ fn request(guest: Guest, call: Call, request_id: &str) -> Result<(Request<Body>,
     forwarded.insert(header::HOST, HeaderValue::from_static("replica"));
     let intake = Intake::new(most);
     let body = match call {
-        Call::Score => {
+        Call::Score | Call::Infer => {
             if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > most)) {
                 return Err(ScoreFault::too_large(most));
             }
@@ -147,11 +177,11 @@ fn request(guest: Guest, call: Call, request_id: &str) -> Result<(Request<Body>,
             }
             intake.watch(guest.stream())
         }
-        Call::Health | Call::Swagger => Body::empty(),
+        Call::Health | Call::Swagger | Call::Ask => Body::empty(),
     };
     let mut request = Request::new(body);
     *request.method_mut() = call.method();
-    *request.uri_mut() = http::Uri::from_static(call.path());
+    *request.uri_mut() = uri;
     *request.headers_mut() = forwarded;
     Ok((request, intake))
 }
@@ -189,12 +219,25 @@ async fn exchange(
 
 impl ScoreFault {
     fn shut(shut: Shut) -> Self {
-        let words = match shut {
-            Shut::NoDeployment => "no deployment of this service has traffic",
-            Shut::NoReplica => "no replica of this service is healthy just now; try again",
-            Shut::Busy => "all replicas of this service are busy; try again",
+        let (status, wait, words) = match shut {
+            Shut::NoDeployment => (StatusCode::SERVICE_UNAVAILABLE, 1, "no deployment of this service has traffic"),
+            Shut::NoReplica => {
+                (StatusCode::SERVICE_UNAVAILABLE, 1, "no replica of this service is healthy just now; try again")
+            }
+            Shut::Busy => (StatusCode::SERVICE_UNAVAILABLE, 1, "all replicas of this service are busy; try again"),
+            Shut::NoModel => (StatusCode::NOT_FOUND, 1, "no deployment of this service has a model of this name"),
+            Shut::OutOfScope => (
+                StatusCode::FORBIDDEN,
+                1,
+                "this key is not for this deployment; name one that it is for in the `azureml-model-deployment` header",
+            ),
+            Shut::Throttled { seconds } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                seconds,
+                "this key has had its calls of this minute; try again after the time in `Retry-After`",
+            ),
         };
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, words)
+        Self::new(status, words).wait(wait)
     }
 
     fn too_large(most: usize) -> Self {
