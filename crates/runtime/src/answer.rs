@@ -27,6 +27,9 @@ pub(crate) enum Failure {
     /// No such path.
     #[error("there is nothing at this path; score with `POST /score`")]
     NoSuchPath,
+    /// The engine has no tensors to tell of.
+    #[error("the Open Inference Protocol is answered for ONNX models only; score with `POST /score`")]
+    NotOnnx,
     /// The path is good, the method is not.
     #[error("this path answers {0} only")]
     WrongMethod(&'static str),
@@ -55,7 +58,7 @@ impl Failure {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::NoSuchPath | Self::NotOnnx => StatusCode::NOT_FOUND,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -74,16 +77,20 @@ pub(crate) fn ok(content_type: &'static str, body: Bytes) -> Response<Full<Bytes
     response
 }
 
-/// A failure as HTTP.
-pub(crate) fn failed(failure: &Failure) -> Response<Full<Bytes>> {
+/// A failure as HTTP; in the words of the Open Inference Protocol, or not.
+pub(crate) fn failed(failure: &Failure, is_inference: bool) -> Response<Full<Bytes>> {
     let status = failure.status();
     let mut message = one_line(&failure.to_string());
     if message.len() > LONGEST_MESSAGE {
         message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
         message.push('…');
     }
-    let body = wire::score::ErrorResponse { status_code: status.as_u16(), message };
-    let mut response = ok("application/json", Bytes::from(serde_json::to_vec(&body).unwrap_or_default()));
+    let body = if is_inference {
+        serde_json::to_vec(&wire::score::InferenceError { error: message })
+    } else {
+        serde_json::to_vec(&wire::score::ErrorResponse { status_code: status.as_u16(), message })
+    };
+    let mut response = ok("application/json", Bytes::from(body.unwrap_or_default()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     match failure {

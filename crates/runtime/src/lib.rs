@@ -6,10 +6,12 @@
 //! | `GET /` | 200 `Healthy` once the model is loaded or `init()` has returned, 503 before |
 //! | `POST /score` | the prediction as JSON |
 //! | `GET /swagger.json` | Swagger 2.0 of this very model |
+//! | `/v2…` | the Open Inference Protocol v2 (REST), for ONNX models |
 //!
-//! Every failure is a [`wire::score::ErrorResponse`]. Standard error is the log of the service.
+//! Every failure is a [`wire::score::ErrorResponse`]; below `/v2` it is a [`wire::score::InferenceError`]. Standard error is the log of the service.
 
 mod answer;
+mod inference;
 mod inherited;
 mod log;
 mod onnx;

@@ -1,4 +1,4 @@
-//! The HTTP face of a replica: three paths.
+//! The HTTP face of a replica: three paths of the article, and those of the Open Inference Protocol below `/v2`.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::Stop;
 use crate::answer::{Answer, Failure, failed, ok};
-use crate::onnx::Onnx;
+use crate::inference;
+use crate::onnx::{Onnx, Tongue};
 use crate::python::Python;
 
 /// How long a call waits for a model that is still loading before it is told so. Most are loaded within it, so that whoever
@@ -29,7 +30,7 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    fn is_healthy(&self) -> bool {
+    pub(crate) fn is_healthy(&self) -> bool {
         match self {
             Self::Onnx(_) => true,
             Self::Python(python) => python.is_healthy(),
@@ -74,7 +75,11 @@ impl Replica {
         }
     }
 
-    async fn engine(&self) -> Result<&Engine, Failure> {
+    pub(crate) fn max_body(&self) -> usize {
+        self.max_body
+    }
+
+    pub(crate) async fn engine(&self) -> Result<&Engine, Failure> {
         if let Some(engine) = self.engine.get() {
             return Ok(engine);
         }
@@ -89,14 +94,16 @@ pub(crate) async fn answer(
     replica: Arc<Replica>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    let is_inference = request.uri().path().split('/').nth(1) == Some("v2");
     let answered = match (request.uri().path(), request.method()) {
+        _ if is_inference => inference::answer(&replica, request).await,
         ("/score", _) => score(&replica, request).await,
         ("/", &Method::GET | &Method::HEAD) => health(&replica).await,
         ("/swagger.json", &Method::GET | &Method::HEAD) => swagger(&replica).await,
         ("/" | "/swagger.json", _) => Err(Failure::WrongMethod("GET, HEAD")),
         _ => Err(Failure::NoSuchPath),
     };
-    Ok(answered.unwrap_or_else(|failure| failed(&failure)))
+    Ok(answered.unwrap_or_else(|failure| failed(&failure, is_inference)))
 }
 
 async fn health(replica: &Replica) -> Result<Response<Full<Bytes>>, Failure> {
@@ -119,7 +126,7 @@ async fn score(replica: &Replica, request: Request<Incoming>) -> Result<Response
         _ if head.method != Method::POST => return Err(Failure::WrongMethod("POST")),
         _ if !is_json(&head.headers) => return Err(Failure::NotJson),
         Engine::Python(python) => python.score(body.read(&head.headers).await?).await?,
-        Engine::Onnx(onnx) => Answer::Json(onnx.score(body.read(&head.headers).await?).await?),
+        Engine::Onnx(onnx) => Answer::Json(onnx.score(body.read(&head.headers).await?, Tongue::Score).await?),
     };
     match answer {
         Answer::Json(body) => Ok(ok("application/json", Bytes::from(body))),
@@ -128,7 +135,7 @@ async fn score(replica: &Replica, request: Request<Incoming>) -> Result<Response
 }
 
 /// A body that says nothing about itself counts as JSON; the parser has the last word.
-fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let Some(declared) = headers.get(CONTENT_TYPE) else { return true };
     let media = declared.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     media.eq_ignore_ascii_case("application/json")
@@ -136,14 +143,14 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// A body that may be at most so long.
-struct Limited {
-    body: Incoming,
-    most: usize,
+pub(crate) struct Limited {
+    pub(crate) body: Incoming,
+    pub(crate) most: usize,
 }
 
 impl Limited {
     /// Reads it. Nothing is read of a body that declares itself larger; one that arrives in one piece is not copied.
-    async fn read(mut self, headers: &HeaderMap) -> Result<Bytes, Failure> {
+    pub(crate) async fn read(mut self, headers: &HeaderMap) -> Result<Bytes, Failure> {
         let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > self.most)) {
             return Err(Failure::TooLarge(self.most));

@@ -3,6 +3,7 @@
 mod nested;
 mod request;
 mod signature;
+mod v2;
 mod watchdog;
 mod write;
 
@@ -36,6 +37,38 @@ pub(crate) struct Onnx {
     queue: usize,
     timeout: Duration,
     swagger: Bytes,
+}
+
+/// How a body is spelled, and its answer.
+pub(crate) enum Tongue {
+    /// As the article's `/score`.
+    Score,
+    /// As `infer` of the Open Inference Protocol, for a model of this name.
+    Inference(String),
+}
+
+/// A body that was read.
+enum Parsed<'a> {
+    Score(request::Request),
+    Inference(v2::Request, &'a str),
+}
+
+impl Tongue {
+    fn parse(&self, signature: &Signature, body: &[u8]) -> Result<Parsed<'_>, String> {
+        match self {
+            Self::Score => request::parse(signature, body).map(Parsed::Score),
+            Self::Inference(name) => v2::parse(signature, body).map(|read| Parsed::Inference(read, name)),
+        }
+    }
+}
+
+impl Parsed<'_> {
+    fn tensors(&self) -> &[SessionInputValue<'static>] {
+        match self {
+            Self::Score(read) => &read.tensors,
+            Self::Inference(read, _) => &read.tensors,
+        }
+    }
 }
 
 struct Model {
@@ -105,11 +138,16 @@ impl Onnx {
         self.swagger.clone()
     }
 
+    /// What the model takes and gives, for the Open Inference Protocol.
+    pub(crate) fn metadata(&self, name: &str) -> serde_json::Value {
+        v2::metadata(&self.model.signature, name)
+    }
+
     /// Answers one body with a JSON text.
     ///
     /// # Errors
     /// When the body does not fit, the model fails or takes too long, or the queue is full.
-    pub(crate) async fn score(&self, body: Bytes) -> Result<Vec<u8>, Failure> {
+    pub(crate) async fn score(&self, body: Bytes, tongue: Tongue) -> Result<Vec<u8>, Failure> {
         let permit = match Arc::clone(&self.free).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => self.wait().await?,
@@ -117,11 +155,11 @@ impl Onnx {
         let quick = u64::try_from(QUICK.as_nanos()).unwrap_or(0);
         // Should such a run turn out long after all, the socket is silent until the watchdog cuts it.
         if body.len() <= SMALL && self.model.last.load(Ordering::Relaxed) <= quick {
-            return self.model.score(&body);
+            return self.model.score(&body, &tongue);
         }
         let model = Arc::clone(&self.model);
         tokio::task::spawn_blocking(move || {
-            let scored = model.score(&body);
+            let scored = model.score(&body, &tongue);
             drop(permit);
             scored
         })
@@ -159,23 +197,24 @@ impl Drop for Place<'_> {
 
 impl Model {
     /// Runs on any free session. Whoever holds a permit finds one.
-    fn score(&self, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    fn score(&self, body: &[u8], tongue: &Tongue) -> Result<Vec<u8>, Failure> {
         for slot in &self.slots {
             match slot.try_lock() {
-                Ok(mut slot) => return self.run(&mut slot, body),
+                Ok(mut slot) => return self.run(&mut slot, body, tongue),
                 // A session is not written to by a run; one that saw a panic is as good as before.
-                Err(TryLockError::Poisoned(slot)) => return self.run(&mut slot.into_inner(), body),
+                Err(TryLockError::Poisoned(slot)) => return self.run(&mut slot.into_inner(), body, tongue),
                 Err(TryLockError::WouldBlock) => {}
             }
         }
         Err(Failure::Busy("all workers are busy"))
     }
 
-    fn run(&self, slot: &mut Slot, body: &[u8]) -> Result<Vec<u8>, Failure> {
-        let parsed = request::parse(&self.signature, body).map_err(Failure::Invalid)?;
+    fn run(&self, slot: &mut Slot, body: &[u8], tongue: &Tongue) -> Result<Vec<u8>, Failure> {
+        let parsed = tongue.parse(&self.signature, body).map_err(Failure::Invalid)?;
+        let tensors = parsed.tensors();
         let started = Instant::now();
         slot.leash.tie(started + self.timeout);
-        let outcome = slot.session.run_with_options(parsed.tensors.as_slice(), slot.leash.options());
+        let outcome = slot.session.run_with_options(tensors, slot.leash.options());
         let overran = slot.leash.untie();
         let took = started.elapsed();
         self.last.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -185,13 +224,17 @@ impl Model {
             match error.code() {
                 _ if overran => Failure::TimedOut(self.timeout),
                 ort::ErrorCode::InvalidArgument => Failure::Invalid(format!("the model refused the input: {why}")),
-                _ if have_different_lengths(&parsed.tensors) => {
+                _ if have_different_lengths(tensors) => {
                     Failure::Invalid(format!("the inputs have different numbers of rows, and the model failed: {why}"))
                 }
                 _ => Failure::RunFailed(format!("the model failed: {why}")),
             }
         })?;
-        write::answer(&self.signature, &parsed.outputs, &outputs).map_err(Failure::Internal)
+        match &parsed {
+            Parsed::Score(asked) => write::answer(&self.signature, &asked.outputs, &outputs),
+            Parsed::Inference(asked, name) => v2::answer(&self.signature, name, asked, &outputs),
+        }
+        .map_err(Failure::Internal)
     }
 }
 

@@ -11,6 +11,17 @@ use serde::de::{
 
 use super::signature::{Element, Input};
 
+/// How the values of a tensor are laid in a body.
+#[derive(Clone, Copy)]
+pub(super) struct Layout<'a> {
+    /// Type of its elements.
+    pub(super) element: Element,
+    /// The lists it is read from; -1 where any length will do.
+    pub(super) read: &'a [i64],
+    /// The shape it then has, where that is not the one it was read in.
+    pub(super) shape: Option<&'a [i64]>,
+}
+
 /// Reads the value of one input.
 ///
 /// # Errors
@@ -19,32 +30,43 @@ pub(super) fn tensor<'de, D: Deserializer<'de>>(
     input: &Input,
     from: D,
 ) -> Result<SessionInputValue<'static>, D::Error> {
-    match input.element {
-        Element::Float32 => numbers::<Real<f32>, D>(input, from),
-        Element::Float64 => numbers::<Real<f64>, D>(input, from),
-        Element::Int8 => numbers::<Plain<i8>, D>(input, from),
-        Element::Int16 => numbers::<Plain<i16>, D>(input, from),
-        Element::Int32 => numbers::<Plain<i32>, D>(input, from),
-        Element::Int64 => numbers::<Plain<i64>, D>(input, from),
-        Element::Uint8 => numbers::<Plain<u8>, D>(input, from),
-        Element::Uint16 => numbers::<Plain<u16>, D>(input, from),
-        Element::Uint32 => numbers::<Plain<u32>, D>(input, from),
-        Element::Uint64 => numbers::<Plain<u64>, D>(input, from),
-        Element::Bool => numbers::<Plain<bool>, D>(input, from),
+    laid(Layout { element: input.element, read: &input.shape, shape: None }, from)
+}
+
+/// Reads a tensor that is laid like this.
+///
+/// # Errors
+/// When it is ragged, or of another shape or type.
+pub(super) fn laid<'de, D: Deserializer<'de>>(
+    layout: Layout<'_>,
+    from: D,
+) -> Result<SessionInputValue<'static>, D::Error> {
+    match layout.element {
+        Element::Float32 => numbers::<Real<f32>, D>(layout, from),
+        Element::Float64 => numbers::<Real<f64>, D>(layout, from),
+        Element::Int8 => numbers::<Plain<i8>, D>(layout, from),
+        Element::Int16 => numbers::<Plain<i16>, D>(layout, from),
+        Element::Int32 => numbers::<Plain<i32>, D>(layout, from),
+        Element::Int64 => numbers::<Plain<i64>, D>(layout, from),
+        Element::Uint8 => numbers::<Plain<u8>, D>(layout, from),
+        Element::Uint16 => numbers::<Plain<u16>, D>(layout, from),
+        Element::Uint32 => numbers::<Plain<u32>, D>(layout, from),
+        Element::Uint64 => numbers::<Plain<u64>, D>(layout, from),
+        Element::Bool => numbers::<Plain<bool>, D>(layout, from),
         Element::Text => {
-            let (shape, flat) = collect::<Plain<String>, D>(input, from)?;
+            let (shape, flat) = collect::<Plain<String>, D>(layout, from)?;
             Ok(Tensor::from_string_array((shape, flat.as_slice())).map_err(D::Error::custom)?.into())
         }
     }
 }
 
-fn numbers<'de, S, D>(input: &Input, from: D) -> Result<SessionInputValue<'static>, D::Error>
+fn numbers<'de, S, D>(layout: Layout<'_>, from: D) -> Result<SessionInputValue<'static>, D::Error>
 where
     S: Scalar,
     S::Out: PrimitiveTensorElementType + fmt::Debug + Clone + 'static,
     D: Deserializer<'de>,
 {
-    let (shape, flat) = collect::<S, D>(input, from)?;
+    let (shape, flat) = collect::<S, D>(layout, from)?;
     Ok(Tensor::from_array((shape, flat)).map_err(D::Error::custom)?.into())
 }
 
@@ -52,15 +74,15 @@ where
 type Flat<S> = (Vec<i64>, Vec<<S as Scalar>::Out>);
 
 /// Reads nested lists into one flat vector and the shape they turned out to have.
-fn collect<'de, S: Scalar, D: Deserializer<'de>>(input: &Input, from: D) -> Result<Flat<S>, D::Error> {
-    let mut shape = input.shape.clone();
+fn collect<'de, S: Scalar, D: Deserializer<'de>>(layout: Layout<'_>, from: D) -> Result<Flat<S>, D::Error> {
+    let mut shape = layout.read.to_vec();
     let mut flat = Vec::new();
     Level::<S> { flat: &mut flat, shape: &mut shape, depth: 0, scalar: PhantomData }.deserialize(from)?;
     if flat.is_empty() {
         // Kernels differ in what they do with no rows at all, up to a division by zero.
         return Err(D::Error::custom("it holds no values"));
     }
-    Ok((shape, flat))
+    Ok((layout.shape.map_or(shape, <[i64]>::to_vec), flat))
 }
 
 /// One level of nesting. A length in `shape` that is still -1 is learned from the first list at that depth; all others

@@ -31,6 +31,8 @@ pub(super) struct Input {
 pub(super) struct Output {
     /// Its name in the model.
     pub(super) name: String,
+    /// Type of its elements and its shape, when it is a tensor of a type that can be spelled.
+    pub(super) tensor: Option<(Element, Vec<i64>)>,
     schema: Value,
 }
 
@@ -84,7 +86,11 @@ impl Signature {
         let outputs: Vec<Output> = session
             .outputs()
             .iter()
-            .map(|outlet| Output { name: outlet.name().to_owned(), schema: schema_of(outlet.dtype()) })
+            .map(|outlet| Output {
+                name: outlet.name().to_owned(),
+                tensor: tensor_of(outlet.dtype()),
+                schema: schema_of(outlet.dtype()),
+            })
             .collect();
         if outputs.is_empty() {
             return Err("it has no output".into());
@@ -177,7 +183,7 @@ impl Input {
 }
 
 impl Element {
-    fn of(element: TensorElementType) -> Option<Self> {
+    pub(super) fn of(element: TensorElementType) -> Option<Self> {
         Some(match element {
             TensorElementType::Float32 => Self::Float32,
             TensorElementType::Float64 => Self::Float64,
@@ -209,6 +215,24 @@ impl Element {
             Self::Uint64 => "uint64",
             Self::Bool => "bool",
             Self::Text => "string",
+        }
+    }
+
+    /// The Open Inference Protocol's name of it.
+    pub(super) fn datatype(self) -> &'static str {
+        match self {
+            Self::Float32 => "FP32",
+            Self::Float64 => "FP64",
+            Self::Int8 => "INT8",
+            Self::Int16 => "INT16",
+            Self::Int32 => "INT32",
+            Self::Int64 => "INT64",
+            Self::Uint8 => "UINT8",
+            Self::Uint16 => "UINT16",
+            Self::Uint32 => "UINT32",
+            Self::Uint64 => "UINT64",
+            Self::Bool => "BOOL",
+            Self::Text => "BYTES",
         }
     }
 
@@ -250,6 +274,11 @@ fn nested(element: Value, shape: &[i64]) -> Value {
         }
         array.into()
     })
+}
+
+fn tensor_of(value: &ValueType) -> Option<(Element, Vec<i64>)> {
+    let ValueType::Tensor { ty, shape, .. } = value else { return None };
+    Some((Element::of(*ty)?, shape.to_vec()))
 }
 
 /// Schema of a value that the model gives.

@@ -109,7 +109,7 @@ fn nested<T: Put>(out: &mut Vec<u8>, shape: &[i64], flat: &[T]) -> Result<(), St
     list(out, &rows, |out, row| nested(out, inner, row))
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     out: &mut Vec<u8>,
     items: &[T],
     mut each: impl FnMut(&mut Vec<u8>, &T) -> Result<(), String>,
@@ -145,7 +145,7 @@ where
 }
 
 /// How one element is spelled.
-trait Put {
+pub(super) trait Put {
     fn put(&self, out: &mut Vec<u8>) -> Result<(), String>;
 }
 

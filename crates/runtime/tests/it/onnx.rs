@@ -7,7 +7,7 @@ use std::time::Instant;
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use crate::replica::Replica;
+use crate::replica::{Replica, Reply};
 use crate::site::Site;
 
 pub fn trials(site: Site) -> Vec<Trial> {
@@ -25,6 +25,10 @@ pub fn trials(site: Site) -> Vec<Trial> {
         test("several_inputs_go_by_name", several_inputs_go_by_name),
         test("every_element_type_comes_back_as_it_went", every_element_type_comes_back_as_it_went),
         test("what_json_cannot_spell_is_a_string", what_json_cannot_spell_is_a_string),
+        test("the_open_inference_protocol_tells_of_the_model", the_open_inference_protocol_tells_of_the_model),
+        test("infer_answers_as_score_does", infer_answers_as_score_does),
+        test("infer_carries_every_datatype", infer_carries_every_datatype),
+        test("infer_names_what_does_not_fit", infer_names_what_does_not_fit),
         test("what_does_not_fit_is_named", what_does_not_fit_is_named),
         test("wrong_calls_get_the_right_status", wrong_calls_get_the_right_status),
         test("the_swagger_document_describes_this_model", the_swagger_document_describes_this_model),
@@ -164,6 +168,141 @@ fn what_json_cannot_spell_is_a_string(site: &Site) {
     // Each fits alone; together they do not.
     let said = replica.score(&json!({"data": {"a": [1, 2, 3], "b": [1, 2]}})).failure(400);
     assert!(said.contains("different numbers of rows"), "{said}");
+}
+
+fn infer(replica: &Replica, model: &str, body: &[u8]) -> Reply {
+    let path = format!("/v2/models/{model}/infer");
+    replica.connect().send("POST", &path, &[("content-type", "application/json")], body).unwrap()
+}
+
+#[track_caller]
+fn refused(reply: &Reply, status: u16) -> String {
+    assert_eq!(reply.status, status, "{}", reply.text());
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+    body["error"].as_str().unwrap().to_owned()
+}
+
+fn the_open_inference_protocol_tells_of_the_model(site: &Site) {
+    let replica = serve(site, "logistic");
+    assert_eq!(replica.get("/v2").json()["name"], "bartizan");
+    assert_eq!(replica.get("/v2/health/live").json(), json!({"live": true}));
+    assert_eq!(replica.get("/v2/health/ready").json(), json!({"ready": true}));
+    assert_eq!(replica.get("/v2/models/my%20iris/ready").json(), json!({"name": "my iris", "ready": true}));
+    let told = replica.get("/v2/models/iris").json();
+    assert_eq!((&told["name"], &told["platform"]), (&json!("iris"), &json!("onnxruntime_onnx")));
+    assert_eq!(told["inputs"], json!([{"name": "X", "datatype": "FP32", "shape": [-1, 4]}]));
+    let outputs: Vec<_> = told["outputs"].as_array().unwrap().iter().map(|out| out["datatype"].clone()).collect();
+    assert_eq!(outputs, [json!("INT64"), json!("FP32")]);
+    // Maps by label are no tensors.
+    assert_eq!(serve(site, "forest_maps").get("/v2/models/m").json()["outputs"].as_array().unwrap().len(), 1);
+    for path in ["/v2/nothing", "/v2/models", "/v2/models/%zz", "/v2/models/a/b/c"] {
+        refused(&replica.get(path), 404);
+    }
+    refused(&replica.get("/v2/models/iris/infer"), 405);
+    let bytes = [("content-type", "application/json"), ("inference-header-content-length", "10")];
+    let reply = replica.connect().send("POST", "/v2/models/iris/infer", &bytes, b"{}").unwrap();
+    assert!(refused(&reply, 400).contains("as bytes"));
+}
+
+fn infer_answers_as_score_does(site: &Site) {
+    let (replica, known) = (serve(site, "logistic"), expected(site, "logistic"));
+    let rows = known["rows"].as_array().unwrap();
+    let flat: Vec<Value> = rows.iter().flat_map(|row| row.as_array().unwrap().clone()).collect();
+    for data in [json!(flat), known["rows"].clone()] {
+        // The order of the fields is the caller's.
+        for body in [
+            json!({"id": "42", "inputs": [{"name": "X", "shape": [rows.len(), 4], "datatype": "FP32", "data": data}]})
+                .to_string(),
+            format!(
+                r#"{{"inputs": [{{"data": {data}, "datatype": "FP32", "parameters": {{"a": 1}}, "shape": [{}, 4], "name": "X"}}], "id": "42"}}"#,
+                rows.len()
+            ),
+        ] {
+            let answer = infer(&replica, "iris", body.as_bytes()).json();
+            assert_eq!((&answer["model_name"], &answer["id"]), (&json!("iris"), &json!("42")));
+            let outputs = answer["outputs"].as_array().unwrap();
+            assert_eq!(outputs.len(), 2);
+            assert_eq!((&outputs[0]["datatype"], &outputs[0]["shape"]), (&json!("INT64"), &json!([rows.len()])));
+            assert_eq!(outputs[0]["data"], known["predict"]);
+            assert_eq!(outputs[1]["shape"], json!([rows.len(), 3]));
+            let odds: Vec<Value> =
+                known["proba"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap().clone()).collect();
+            assert_close(&outputs[1]["data"], &json!(odds));
+        }
+    }
+    let chosen = json!({"inputs": [{"name": "X", "shape": [1, 4], "datatype": "FP32", "data": rows[0]}],
+        "outputs": [{"name": "probabilities"}]});
+    let answer = infer(&replica, "iris", chosen.to_string().as_bytes()).json();
+    assert_eq!(answer["outputs"].as_array().unwrap().len(), 1);
+    assert_eq!(answer["outputs"][0]["name"], "probabilities");
+    assert_eq!(answer.get("id"), None);
+}
+
+fn infer_carries_every_datatype(site: &Site) {
+    let replica = serve(site, "echo");
+    let data = [
+        ("int8", "INT8", json!([-128, 127])),
+        ("int16", "INT16", json!([-32768, 32767])),
+        ("int32", "INT32", json!([i32::MIN, i32::MAX])),
+        ("int64", "INT64", json!([i64::MIN, i64::MAX])),
+        ("uint8", "UINT8", json!([0, 255])),
+        ("uint16", "UINT16", json!([0, 65535])),
+        ("uint32", "UINT32", json!([0, u32::MAX])),
+        ("uint64", "UINT64", json!([0, u64::MAX])),
+        ("bool", "BOOL", json!([true, false])),
+        ("string", "BYTES", json!(["é \" \\ \n", ""])),
+        ("double", "FP64", json!([0.1, -1e300])),
+    ];
+    let inputs: Vec<Value> = data
+        .iter()
+        .map(|(name, datatype, data)| json!({"name": name, "datatype": datatype, "shape": [1, 2], "data": data}))
+        .collect();
+    let answer = infer(&replica, "echo", json!({"inputs": inputs}).to_string().as_bytes()).json();
+    for (name, datatype, data) in &data {
+        let output = format!("{name}_out");
+        let found = answer["outputs"].as_array().unwrap().iter().find(|out| out["name"] == output).unwrap();
+        assert_eq!(*found, json!({"name": output, "datatype": datatype, "shape": [1, 2], "data": data}), "{name}");
+    }
+}
+
+fn infer_names_what_does_not_fit(site: &Site) {
+    let replica = serve(site, "forest");
+    let one = |field: &str, value: Value| {
+        let mut input = json!({"name": "X", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]});
+        input[field] = value;
+        json!({"inputs": [input]}).to_string()
+    };
+    for (body, part) in [
+        (one("name", json!("Y")), "no input `Y`"),
+        (one("datatype", json!("FP64")), "its datatype is `FP64`"),
+        (one("shape", json!([1, 3])), "its shape is [1, 3]"),
+        (one("shape", json!([4])), "its shape is [4]"),
+        (one("shape", json!([2, 4])), "entries instead of 8"),
+        (one("shape", json!([0, 4])), "entries instead of 0"),
+        (one("shape", json!([4_000_000_000_u32, 4])), "more values than its `data`"),
+        (one("shape", json!([-1, 4])), "invalid value"),
+        (one("data", json!([1, 2, 3])), "a list has 3 entries instead of 4"),
+        (one("data", json!([[1, 2], [3, 4]])), "entries instead of"),
+        (one("data", json!([1, 2, 3, "a"])), "\"a\""),
+        (one("data", json!("abc")), "string"),
+        (one("data", Value::Null), "its `data` is missing"),
+        (String::from(r#"{"inputs": []}"#), "is missing"),
+        (String::from("{}"), "missing field `inputs`"),
+        (String::from("[1]"), "an object with `inputs`"),
+        (String::from("nonsense"), "not valid JSON"),
+    ] {
+        let said = refused(&infer(&replica, "m", body.as_bytes()), 400);
+        assert!(said.contains(part), "{body}: {said}");
+    }
+    let twice = json!({"name": "X", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]});
+    let said = refused(&infer(&replica, "m", json!({"inputs": [twice, twice]}).to_string().as_bytes()), 400);
+    assert!(said.contains("given twice"), "{said}");
+    let asked = json!({"inputs": [twice], "outputs": [{"name": "odds"}]}).to_string();
+    assert!(refused(&infer(&replica, "m", asked.as_bytes()), 400).contains("no output tensor `odds`"));
+    let deep = one("data", Value::Null).replace("null", &"[".repeat(1 << 18));
+    refused(&infer(&replica, "m", deep.as_bytes()), 400);
+    assert_eq!(replica.score(&json!({"data": [[5.1, 3.5, 1.4, 0.2]]})).json(), json!([0]), "and it still answers");
 }
 
 fn what_does_not_fit_is_named(site: &Site) {
