@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use outbound::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, image, output, say};
+use super::{Session, SessionOptions, endpoint_key, image, output, say};
 use crate::failure::Failure;
 
 /// Commands on web services.
@@ -47,6 +47,29 @@ pub enum Command {
         /// Which one.
         #[arg(long, value_enum)]
         key: Key,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// Keys by name, one for each client: make, list, revoke.
+    #[command(subcommand)]
+    Key(endpoint_key::Command),
+    /// Share the calls between deployments: `bartizan endpoint traffic NAME blue=90 green=10`.
+    Traffic {
+        /// Name of the endpoint.
+        name: String,
+        /// Shares in percent, 100 in sum; those that are not named get nothing.
+        #[arg(required = true, value_parser = share)]
+        shares: Vec<(String, u8)>,
+        #[command(flatten)]
+        session: SessionOptions,
+    },
+    /// Take one deployment away that gets no traffic.
+    Remove {
+        /// Name of the endpoint.
+        name: String,
+        /// Name of the deployment.
+        #[arg(long)]
+        deployment: String,
         #[command(flatten)]
         session: SessionOptions,
     },
@@ -132,7 +155,7 @@ pub struct Create {
     /// Name of the image.
     #[arg(long)]
     image: String,
-    /// Name of the deployment.
+    /// Name of the deployment; one beside others gets no calls until `bartizan endpoint traffic` gives it some.
     #[arg(long, default_value = "blue")]
     deployment: String,
     /// The kind of service: a cluster takes keys or tokens; a single container takes keys if asked to.
@@ -154,7 +177,8 @@ const ROWS: &[(&str, &str)] = &[
     ("Traffic", "/properties/traffic"),
 ];
 
-fn place(session: &Session, name: &str) -> Result<String, Failure> {
+/// The address of an endpoint.
+pub fn place(session: &Session, name: &str) -> Result<String, Failure> {
     Ok(format!("{}/onlineEndpoints/{name}", session.workspace()?))
 }
 
@@ -189,6 +213,21 @@ impl Command {
                 let call = open.call(Method::POST, &format!("{}/regenerateKeys", place(&open, &name)?));
                 image::wait(&open, call.json(&body).send().await?.success().await?).await?;
                 session.output.done("the key was made anew", &Value::Null)
+            }
+            Self::Key(command) => command.run().await,
+            Self::Traffic { name, shares, session } => {
+                let open = Session::open(&session).await?;
+                let traffic: serde_json::Map<String, Value> =
+                    shares.into_iter().map(|(name, share)| (name, share.into())).collect();
+                open.patch(&place(&open, &name)?, &json!({"properties": {"traffic": traffic}})).await?;
+                let found: Value = open.get(&place(&open, &name)?).await?;
+                session.output.entry(&found, ROWS)
+            }
+            Self::Remove { name, deployment, session } => {
+                let open = Session::open(&session).await?;
+                let at = format!("{}/deployments/{deployment}", place(&open, &name)?);
+                image::wait(&open, open.call(Method::DELETE, &at).send().await?.success().await?).await?;
+                session.output.done(&format!("{deployment} is removed"), &Value::Null)
             }
             Self::Token { name, session } => {
                 let open = Session::open(&session).await?;
@@ -253,7 +292,14 @@ impl Create {
     }
 }
 
-/// Deploys an image and waits until it is healthy.
+/// `blue=90`.
+fn share(text: &str) -> Result<(String, u8), String> {
+    let pair = text.split_once('=').and_then(|(name, share)| Some((name.to_owned(), share.parse().ok()?)));
+    pair.ok_or_else(|| String::from("say a deployment, `=`, and a share in percent, as in `blue=90`"))
+}
+
+/// Deploys an image and waits until it is healthy. The first deployment of an endpoint gets all calls; another one gets none until
+/// it is given some.
 pub async fn deploy(
     session: &Session,
     name: &str,
@@ -269,6 +315,12 @@ pub async fn deploy(
     let body = json!({"location": "local", "properties": {"endpointComputeType": kind, "image": image}});
     let call = session.call(Method::PUT, &format!("{at}/deployments/{deployment}")).json(&body);
     image::wait(session, call.send().await?.success().await?).await?;
+    let found: Value = session.get(&at).await?;
+    let traffic = found.pointer("/properties/traffic").and_then(Value::as_object);
+    let is_called = traffic.is_some_and(|shares| shares.values().any(|share| share.as_u64() != Some(0)));
+    if is_called {
+        return Ok(());
+    }
     let body = json!({"location": "local", "properties": {"authMode": auth.mode(), "traffic": {deployment: 100}}});
     let call = session.call(Method::PUT, &at).json(&body);
     image::wait(session, call.send().await?.success().await?).await?;

@@ -18,6 +18,7 @@ mod diagnostics;
 mod doctor;
 mod encryption;
 pub(crate) mod endpoint;
+mod endpoint_key;
 mod erasure;
 mod event_grid;
 mod group;
