@@ -18,6 +18,7 @@ pub mod impact;
 pub mod network;
 pub mod operations;
 pub mod platform_metrics;
+pub mod provenance;
 pub mod registry;
 pub mod resealing;
 pub mod resources;

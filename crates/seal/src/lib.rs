@@ -20,6 +20,7 @@ mod random;
 mod record;
 mod root;
 mod signing;
+mod statement;
 mod token;
 mod totp;
 mod vault_certificate;
@@ -41,6 +42,7 @@ pub use random::random;
 pub use record::{Place, record_key_version};
 pub use root::{RootSealing, open_kept};
 pub use signing::{CheckpointKey, CheckpointVerifier, SignedCheckpoint};
+pub use statement::StatementKey;
 pub use token::{PublicKey, TokenKey, TokenKeys};
 pub use totp::TotpSecret;
 pub use vault_certificate::{

@@ -366,6 +366,12 @@ pub(super) fn check_walls(walls: &[String]) -> Result<()> {
     Err(Error::invalid("missing_walls", "at most 64 names of at most 64 bytes"))
 }
 
+/// The snapshot that a run was launched with; none for a run without files, and for one that was never launched here.
+pub(crate) async fn snapshot_of_run(cx: &Admission<'_>, shelf: &Shelf, run: &RunId) -> Result<Option<String>> {
+    let row = cx.get::<Launch>(shelf, &shelf.name_id::<Launch>(run.as_str())).await?;
+    Ok(row.and_then(|row| snapshot_of(&row.value).map(str::to_owned)))
+}
+
 /// The files of a job's snapshot; none for services.
 pub(super) fn snapshot_of(launch: &Launch) -> Option<&str> {
     match &launch.work {

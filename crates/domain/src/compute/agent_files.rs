@@ -14,6 +14,7 @@ use super::{
 use crate::{
     data_assets::open_input,
     gate::{Admission, BlobRef, ByteStream, Changes, Cx, Op, Range, Shelf},
+    provenance::require_layer,
     registry::objects_of,
     snapshots::{find_manifest, open_file},
     tracking::{ArtifactPath, add_artifact},
@@ -128,11 +129,13 @@ impl Op for GetRunLayer {
     async fn run(self, cx: &Cx<'_, Self>) -> Result<Self::Output> {
         let (shelf, me) = self.address.enter(cx).await?;
         let launch = launch(cx, &shelf, &me.run).await?;
-        let Work::Service { layers, .. } = &launch.work else { return Err(Error::not_found("the layer")) };
+        let Work::Service { layers, image, .. } = &launch.work else { return Err(Error::not_found("the layer")) };
         let layer = layers.iter().find(|layer| layer.digest == self.digest);
         let layer = layer.ok_or_else(|| Error::not_found("the layer"))?;
         cx.note("run", me.run.as_str());
         cx.note("digest", &layer.digest);
+        let (name, digest) = image.as_ref().ok_or_else(|| Error::not_found("the layer"))?;
+        require_layer(cx, &shelf, (name, digest), &layer.digest).await?;
         match (&layer.blob, &layer.registry) {
             (Some(blob), _) => Ok((cx.open_blob(&shelf, blob, Range::ALL).await?, blob.length)),
             (None, Some((registry, repository))) => {

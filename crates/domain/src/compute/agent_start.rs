@@ -5,14 +5,15 @@ use kernel::{Action, Class, Error, Kind, ResourceId, Result, RunCaller, RunId, S
 use uuid::Uuid;
 
 use super::{
-    Launch, LaunchState, SCRATCH_WALL, Scratch, Swap,
+    Launch, LaunchState, RunState, SCRATCH_WALL, Scratch, Swap,
     agent::{check_walls, launch, snapshot_of},
-    launch::{LiveRun, live_id},
+    launch::{End, LiveRun, conclude, live_id},
 };
 use crate::{
     data_assets::inputs_of,
     gate::{Actor, Changes, Cx, Op},
     identity::issue_run_token,
+    provenance::require_service,
     resources::workspace_shelf,
     snapshots::{SnapshotFile, find_manifest},
 };
@@ -100,6 +101,17 @@ impl Op for StartRun {
         cx.note("workspace", scope.as_str());
         cx.note("agent", self.version.chars().take(40).collect::<String>());
 
+        if let Err(fault) = require_service(cx, &shelf, &launch).await {
+            if fault.kind() == Kind::Conflict {
+                let end = End { state: RunState::Failed, message: Some(fault.public().to_owned()), exit_code: None };
+                row.value.started_at = Some(cx.now());
+                let mut changes = Changes::new();
+                conclude(cx, &shelf, &mut changes, &self.run, row, end).await?;
+                cx.commit(changes).await?;
+                super::wake(cx);
+            }
+            return Err(fault);
+        }
         let files = match snapshot_of(&launch) {
             Some(snapshot) => find_manifest(cx, &shelf, snapshot).await?.files,
             None => Vec::new(),

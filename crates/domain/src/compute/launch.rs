@@ -56,6 +56,9 @@ pub enum Work {
         layers: Vec<Layer>,
         /// How it is served.
         engine: Engine,
+        /// Name and digest of the image; none in launches of before images were signed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<(String, String)>,
     },
 }
 

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     gate::{Admission, BlobRef, Changes, Cx, Op, Row, Shelf},
-    registry::{Published, RepositoryName, is_published, objects_of, publish},
+    provenance::{Made, Statements, attach, is_stated, require_model, statements},
+    registry::{Hung, Published, RepositoryName, is_published, objects_of, publish},
     resources::{Resource, ResourceType, Workspace, find, require_for_images, workspace_shelf},
     snapshots::{CodeVersion, find_manifest},
     tracking::{ModelFiles, model_files},
@@ -62,6 +63,8 @@ pub(crate) struct Built {
     home: Home,
     /// What it is made of.
     parts: Vec<Published>,
+    /// What is said about it.
+    said: Statements,
 }
 
 /// Makes layers and documents of an image. Layers that an image of the workspace has already are not made again.
@@ -70,13 +73,16 @@ pub(crate) async fn build(cx: &Admission<'_>, shelf: &Shelf, recipe: Recipe) -> 
     check_repository(&recipe.name)?;
     let files = model_files(cx, shelf, &recipe.model, recipe.version).await?;
     let at = format!("azureml-models/{}/{}", files.name, files.version);
+    let signed = require_model(cx, shelf, &files).await?;
     let engine = engine(&recipe, &files, &at)?;
     let requirements = requirements(&engine, recipe.requirements.as_deref())?;
 
     let mut plans = vec![(model_plan(&files, &at)?, format!("model {} version {}", files.name, files.version))];
-    let mut asset = None;
+    let (mut asset, mut tree) = (None, None);
     if let Some(code) = &recipe.code {
-        plans.push((code_plan(cx, shelf, code).await?, String::from("code")));
+        let (plan, snapshot) = code_plan(cx, shelf, code).await?;
+        plans.push((plan, String::from("code")));
+        tree = Some(snapshot);
         asset = Some(code.asset.to_string());
     }
     if !requirements.is_empty() {
@@ -118,7 +124,7 @@ pub(crate) async fn build(cx: &Admission<'_>, shelf: &Shelf, recipe: Recipe) -> 
         digest: document::digest_of(manifest.as_bytes()),
         manifest,
         config,
-        model: files.name,
+        model: files.name.clone(),
         model_version: files.version,
         model_digest: layers.first().map(|layer| layer.digest.clone()).unwrap_or_default(),
         layers,
@@ -129,7 +135,9 @@ pub(crate) async fn build(cx: &Admission<'_>, shelf: &Shelf, recipe: Recipe) -> 
         built_at: cx.now(),
         registry: Some(home.guid),
     };
-    Ok(Built { image, home, parts })
+    let made = Made { image: &image, files: &files, model: &signed, code: tree.as_deref() };
+    let said = statements(cx, (shelf, &home.shelf), &made).await?;
+    Ok(Built { image, home, parts, said })
 }
 
 impl Built {
@@ -145,8 +153,8 @@ impl Built {
         let rows = versions(cx, shelf, &self.image.name).await?;
         let last = rows.last().map_or(0, |row| row.value.number);
         if let Some(mut row) = rows.into_iter().find(|row| row.value.digest == self.image.digest) {
-            if self.stands(cx, &row.value).await? {
-                for blob in self.parts.iter().filter_map(|part| part.blob.as_ref()) {
+            if self.stands(cx, &row.value).await? && is_stated(cx, shelf, &row.value).await? {
+                for blob in self.all_parts().into_iter().filter_map(|part| part.blob.as_ref()) {
                     cx.drop_blob(blob).await;
                 }
                 return Ok(row.value);
@@ -156,7 +164,7 @@ impl Built {
             changes.put(shelf, &row)?;
             let mut tags = vec![row.value.number.to_string()];
             tags.extend((row.value.number == last).then(|| String::from("latest")));
-            publish(cx, &self.home.shelf, &row.value.name, &self.parts, &self.image.manifest, &tags, changes).await?;
+            self.hang(cx, shelf, &tags, changes).await?;
             return Ok(row.value);
         }
         require_for_images(cx, shelf, &workspace.value).await?;
@@ -165,8 +173,20 @@ impl Built {
         let image = Image { number, ..self.image.clone() };
         changes.put(shelf, &Row::new(row_id(shelf, &image.name, number), image.clone()))?;
         let tags = [number.to_string(), String::from("latest")];
-        publish(cx, &self.home.shelf, &image.name, &self.parts, &image.manifest, &tags, changes).await?;
+        self.hang(cx, shelf, &tags, changes).await?;
         Ok(image)
+    }
+
+    fn all_parts(&self) -> Vec<&Published> {
+        self.parts.iter().chain(&self.said.attached.parts).collect()
+    }
+
+    /// Adds what the registry holds of it to `changes`, with what is said about it.
+    async fn hang(&self, cx: &Admission<'_>, shelf: &Shelf, tags: &[String], changes: &mut Changes) -> Result<()> {
+        attach(cx, shelf, &self.image, &self.said, changes).await?;
+        let attached = &self.said.attached.manifests;
+        let hung = Hung { parts: self.all_parts(), manifest: &self.image.manifest, tags, attached };
+        publish(cx, &self.home.shelf, &self.image.name, &hung, changes).await
     }
 
     /// Whether an equal image can be read where it lies. Those of releases before there was a registry lie on the workspace's shelf.
@@ -230,7 +250,8 @@ fn model_plan(files: &ModelFiles, at: &str) -> Result<Plan> {
     Ok(plan)
 }
 
-async fn code_plan(cx: &Admission<'_>, shelf: &Shelf, code: &Code) -> Result<Plan> {
+/// What an image holds of its code, and the id of the code's tree.
+async fn code_plan(cx: &Admission<'_>, shelf: &Shelf, code: &Code) -> Result<(Plan, String)> {
     if code.asset.workspace() != cx.scope().workspace() {
         return Err(Error::invalid("codeId", "the code asset must lie in the same workspace"));
     }
@@ -246,7 +267,7 @@ async fn code_plan(cx: &Admission<'_>, shelf: &Shelf, code: &Code) -> Result<Pla
         let why = format!("the code asset holds no file `{}`", code.script.chars().take(120).collect::<String>());
         return Err(Error::invalid("entryScript", why));
     }
-    Ok(plan)
+    Ok((plan, asset.value.properties.snapshot))
 }
 
 /// A layer in the registry, and its bytes where they were made just now.

@@ -31,7 +31,7 @@ pub use manifest::{DeleteManifest, GetManifest, OpenedManifest};
 pub use name::{Digest, Reference, RepositoryName, TagName};
 pub(crate) use place::Registries;
 pub use place::RegistryPlace;
-pub(crate) use publish::{Published, is_published, objects_of, publish};
+pub(crate) use publish::{Attachment, Hung, Published, is_published, objects_of, publish};
 pub use put_manifest::{PutManifest, PutOutcome};
 pub use referrers::{ListReferrers, Referrer, Referrers};
 pub use repository::{

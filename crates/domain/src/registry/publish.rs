@@ -25,29 +25,49 @@ pub(crate) struct Published {
     pub(crate) blob: Option<BlobRef>,
 }
 
-/// Adds an image to a repository with `changes`: its parts, its manifest, its tags. Bytes that the registry had already are left to the
-/// sweep.
+/// The manifest of an artifact that names an image as its subject.
+pub(crate) struct Attachment(pub(crate) String);
+
+/// An image, and what hangs on it.
+pub(crate) struct Hung<'a> {
+    /// What all of it is made of.
+    pub(crate) parts: Vec<&'a Published>,
+    /// The image's manifest.
+    pub(crate) manifest: &'a str,
+    /// Its tags.
+    pub(crate) tags: &'a [String],
+    /// What is attached.
+    pub(crate) attached: &'a [Attachment],
+}
+
+/// Adds an image to a repository with `changes`: its parts, its manifest, its tags, and what is attached to it. Bytes that the registry
+/// had already are left to the sweep.
 pub(crate) async fn publish(
     cx: &Admission<'_>,
     shelf: &Shelf,
     repository: &str,
-    parts: &[Published],
-    manifest: &str,
-    tags: &[String],
+    image: &Hung<'_>,
     changes: &mut Changes,
 ) -> Result<()> {
     let name: RepositoryName = repository.parse()?;
     let repository = ensure(cx, shelf, &name, changes).await?;
-    let document = Document::read(manifest, None)?;
-    let tags: Vec<TagName> = tags.iter().map(|tag| tag.parse()).collect::<Result<_>>()?;
-    let digest = Digest::of_sha256(&seal::sha256_hex(manifest.as_bytes()));
-    let parts: BTreeMap<&str, &Published> = parts.iter().map(|part| (part.digest.as_str(), part)).collect();
-    let is_new = add_manifest(cx, shelf, &repository, (&digest, manifest), &document, &tags, changes).await?;
-    if !is_new {
-        return Ok(());
+    let tags: Vec<TagName> = image.tags.iter().map(|tag| tag.parse()).collect::<Result<_>>()?;
+    let attached = image.attached.iter().map(|attachment| (attachment.0.as_str(), &[][..]));
+    // Manifests that share a blob count as a use each.
+    let mut uses: BTreeMap<Digest, u32> = BTreeMap::new();
+    for (manifest, tags) in [(image.manifest, tags.as_slice())].into_iter().chain(attached) {
+        let document = Document::read(manifest, None)?;
+        let digest = Digest::of_sha256(&seal::sha256_hex(manifest.as_bytes()));
+        if add_manifest(cx, shelf, &repository, (&digest, manifest), &document, tags, changes).await? {
+            for digest in document.blobs {
+                let count = uses.entry(digest).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
     }
-    for part in parts.values() {
-        let digest: Digest = part.digest.parse()?;
+    let parts: BTreeMap<&str, &Published> = image.parts.iter().map(|part| (part.digest.as_str(), *part)).collect();
+    for (digest, count) in uses {
+        let part = parts.get(digest.as_str()).ok_or_else(|| Error::internal("a manifest names a part that is not there"))?;
         let content = content_of(cx, shelf, &digest).await?;
         let link = link_of(cx, shelf, &repository, &digest).await?;
         let is_linked = link.is_some();
@@ -67,7 +87,7 @@ pub(crate) async fn publish(
             let fresh = Link { digest: digest.clone(), length: part.length, uses: 0, touched_at: cx.now() };
             Row::new(repository.of_digest::<Link>(shelf, &digest), fresh)
         });
-        link.value.uses = link.value.uses.saturating_add(1);
+        link.value.uses = link.value.uses.saturating_add(count);
         changes.put(shelf, &link)?;
         if !is_linked {
             content.value.links = content.value.links.saturating_add(1);

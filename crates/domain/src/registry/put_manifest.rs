@@ -192,6 +192,10 @@ pub(super) async fn add_manifest(
         Row::new(id, fresh(cx, (digest, text.len()), document, Text::Inline(text.to_owned()), blobs, 0))
     });
     changes.put(shelf, &row)?;
+    if is_new && let Some(subject) = &document.subject {
+        let referrer = Referrer::of(&row.value, document.annotations.clone());
+        changes.put(shelf, &Row::new(Referrer::row_id(shelf, repository, subject, digest), referrer))?;
+    }
     put_tags(cx, shelf, repository, digest, tags, changes).await?;
     Ok(is_new)
 }

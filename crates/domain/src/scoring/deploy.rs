@@ -20,6 +20,7 @@ use crate::{
     governance::amend,
     images::{self, Built, Image, ImageRef, Recipe},
     operations::{self, Failure},
+    provenance::require_chain,
     resources::{Precondition, Resource, ResourceType, SystemData, row_id, workspace_shelf},
     tracking::{hold_model_version, release_model_version},
 };
@@ -176,6 +177,10 @@ impl PutDeployment {
                 return Err(Error::new(Kind::Stale, "the deployment was just deleted; try again"));
             }
         };
+        // What was just built is signed by this very commit.
+        if !matches!(source, Source::Built(_)) {
+            require_chain(cx, &shelf, &image).await?;
+        }
         let is_new = present.is_none();
         let mut row = match present {
             Some(mut row) => {

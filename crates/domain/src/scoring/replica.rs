@@ -59,7 +59,11 @@ pub(super) fn start(
     // What its agent demands of the target is added when it begins, by what the workspace is then.
     let asked = Launch {
         run: launch.clone(),
-        work: Work::Service { layers: layers.collect(), engine },
+        work: Work::Service {
+            layers: layers.collect(),
+            engine,
+            image: Some((image.name.clone(), image.digest.clone())),
+        },
         requirements: (!image.requirements.is_empty()).then(|| image.requirements.clone()),
         variables: deployment.plan.variables.clone(),
         limits,
@@ -177,6 +181,11 @@ fn lose(deployment: &mut Deployment, why: String, now: Timestamp) {
     deployment.state = ServiceState::Unhealthy;
     deployment.reason = Some(why);
     deployment.retry_at = Some(now.plus(Duration::from_secs(doubled.min(LONGEST_PAUSE))));
+}
+
+/// A deployment whose image is not what was signed: nothing is started, and nothing is tried again.
+pub(super) fn refuse(deployment: &mut Deployment, why: String) {
+    give_up(deployment, why, true);
 }
 
 fn give_up(deployment: &mut Deployment, why: String, was_taken: bool) {

@@ -43,9 +43,11 @@ impl Op for GetServiceLog {
         let Some(launch) = row.value.properties.log else { return Ok(String::new()) };
         let mut text = tail_log(cx, &shelf, &launch, MOST_BYTES).await?;
         let state = launch_state(cx, &shelf, &launch).await?;
-        if let Some(message) = state.and_then(|state| state.message)
-            && !text.contains(&message)
-        {
+        let said = [state.and_then(|state| state.message), row.value.properties.reason];
+        for message in said.into_iter().flatten() {
+            if text.contains(&message) {
+                continue;
+            }
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
             }

@@ -16,6 +16,7 @@ use crate::{
     compute::{end_launch, launch_state, wake},
     gate::{Admission, Changes, Cx, Happening, House, Op, Row, Shelf, enter},
     operations::{self, Failure},
+    provenance::require_chain,
     resources::{Resource, row_id, workspace_shelf},
 };
 
@@ -111,10 +112,18 @@ impl Op for SuperviseService {
             }
             Verdict::Start => {
                 let image = image_of(cx, &shelf, deployment).await?;
-                let replica = replica::start(cx, &shelf, &workspace, &mut changes, deployment, &image)?;
-                deployment.log = Some(replica.launch.clone());
-                deployment.coming = Some(replica);
-                deployment.retry_at = None;
+                match require_chain(cx, &shelf, &image).await {
+                    Ok(()) => {
+                        let replica = replica::start(cx, &shelf, &workspace, &mut changes, deployment, &image)?;
+                        deployment.log = Some(replica.launch.clone());
+                        deployment.coming = Some(replica);
+                        deployment.retry_at = None;
+                    }
+                    Err(fault) if fault.kind() == Kind::Conflict => {
+                        replica::refuse(deployment, fault.public().to_owned());
+                    }
+                    Err(fault) => return Err(fault),
+                }
             }
         }
         cx.note("state", deployment.state.word());

@@ -64,6 +64,12 @@ pub(crate) async fn find_manifest(cx: &Admission<'_>, shelf: &Shelf, snapshot: &
     row.map(|row| row.value).ok_or_else(|| Error::not_found(format_args!("the snapshot `{snapshot}`")))
 }
 
+/// Whether the files of a snapshot are those of its id; none when it is not there.
+pub(crate) async fn is_snapshot_whole(cx: &Admission<'_>, shelf: &Shelf, snapshot: &str) -> Result<Option<bool>> {
+    let row = cx.get::<Manifest>(shelf, &shelf.name_id::<Manifest>(snapshot)).await?;
+    Ok(row.map(|row| tree::Tree::of(&row.value.files).is_ok_and(|tree| tree.id() == snapshot)))
+}
+
 /// Opens a content, with its length.
 pub(crate) async fn open_file(cx: &Admission<'_>, shelf: &Shelf, sha256: &str) -> Result<(ByteStream, u64)> {
     let missing = || Error::not_found(format_args!("the file `{sha256}`"));

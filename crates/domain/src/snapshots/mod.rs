@@ -12,6 +12,6 @@ mod tree;
 
 pub use code::{Code, CodeVersion, GetCode, NewCode, PutCode};
 pub use file::{GetSnapshotFile, ListMissingFiles, MissingFile, PutPack};
-pub(crate) use file::{find_manifest, open_file, read_text};
+pub(crate) use file::{find_manifest, is_snapshot_whole, open_file, read_text};
 pub use look::Finding;
 pub use tree::SnapshotFile;

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     gate::{Changes, Cx, Happening, Op, Row, Shelf},
+    provenance::drop_statement,
     resources::workspace_shelf,
 };
 
@@ -413,6 +414,7 @@ impl Attempt for DeleteModelVersion {
         for file in cx.all::<Artifact>(&shelf, &owner.prefix(&shelf)).await? {
             changes.delete(&shelf, &file);
         }
+        drop_statement(cx, &shelf, &mut changes, model.value.id, self.version).await?;
         changes.delete(&shelf, &row);
         model.value.aliases.retain(|_, number| *number != self.version);
         model.value.updated_at = cx.now();

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     gate::{Admission, BlobRef, Changes, Record, Row, Shelf},
+    provenance::{SignedFiles, sign_model},
     resources::workspace_shelf,
 };
 
@@ -92,6 +93,9 @@ pub struct ModelVersion {
     /// What it was called where it lies, if that is not here: it has no files.
     #[serde(default)]
     pub elsewhere: Option<String>,
+    /// Whether its files were signed when it was registered.
+    #[serde(default)]
+    pub is_signed: bool,
 }
 
 impl Record for ModelVersion {
@@ -120,6 +124,12 @@ pub struct ModelFiles {
     pub name: String,
     /// The version.
     pub version: u64,
+    /// The registered model's id.
+    pub id: Uuid,
+    /// Where they came from.
+    pub source: String,
+    /// Whether they were signed when they were registered; those of before there were statements were not.
+    pub is_signed: bool,
     /// The run that made them.
     pub run: Option<RunId>,
     /// Relative path and content, sorted by path.
@@ -199,7 +209,8 @@ pub(crate) async fn registry_shown(
 pub async fn model_files(cx: &Admission<'_>, shelf: &Shelf, name: &str, version: u64) -> Result<ModelFiles> {
     let (model, row) = find_version(cx, shelf, name, version).await?;
     let files = version_files(cx, shelf, model.value.id, version).await?;
-    Ok(ModelFiles { name: model.value.name, version, run: row.value.run, files })
+    let ModelVersion { source, run, is_signed, .. } = row.value;
+    Ok(ModelFiles { name: model.value.name, version, id: model.value.id, source, is_signed, run, files })
 }
 
 async fn version_files(cx: &Admission<'_>, shelf: &Shelf, model: Uuid, version: u64) -> Result<Vec<(String, BlobRef)>> {
@@ -331,10 +342,21 @@ pub(super) async fn add_seen_version(
         created_by_run: ownership::own_run(cx),
         files: gathered.files.len(),
         elsewhere: gathered.elsewhere,
+        is_signed: !gathered.files.is_empty(),
     };
     if let Some(there) = claims.taken_over {
         (row.user, row.created_at, row.updated_at) = (there.user, there.created_at, there.updated_at);
         row.stage = there.stage.to_owned();
+    }
+    if row.is_signed {
+        let new = SignedFiles {
+            model: (model.value.id, &model.value.name),
+            version,
+            source: &row.source,
+            run: row.run.as_ref(),
+            files: &gathered.files,
+        };
+        sign_model(cx, shelf, changes, &new).await?;
     }
     changes.put(shelf, &Row::new(version_row_id(model.value.id, version), row.clone()))?;
     model.value.last_version = model.value.last_version.max(version);

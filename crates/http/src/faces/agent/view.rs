@@ -17,7 +17,7 @@ pub(super) fn assignment(given: Assignment) -> agent::Assignment {
             });
             agent::Work::Job { files: files.collect(), command }
         }
-        compute::Work::Service { layers, engine } => {
+        compute::Work::Service { layers, engine, .. } => {
             let layers = layers.into_iter().map(|layer| agent::Layer {
                 digest: layer.digest,
                 size: layer.size,
