@@ -62,8 +62,8 @@ impl StatementKey {
     /// `Refused` for what is no such key.
     pub fn from_pkcs8(document: &Secret<Vec<u8>>) -> Result<Self, SealError> {
         let unread = SealError::Refused("read a signing key");
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.expose())
-            .map_err(|_| unread.clone())?;
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.expose()).map_err(|_| unread.clone())?;
         let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()).map_err(|_| unread)?.as_ref().to_vec();
         Ok(Self { id: sha256_hex(&public), pair, public })
     }

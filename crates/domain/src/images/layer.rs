@@ -170,13 +170,35 @@ async fn piece(cx: &Admission<'_>, shelf: &Shelf, path: String, entry: Entry) ->
         Content::Directory => stream::empty().boxed(),
         Content::Inline(bytes) => stream::once(async move { Ok(bytes) }).boxed(),
         Content::Stored(blob) if blob.length == 0 => stream::empty().boxed(),
-        Content::Stored(blob) => cx.open_blob(shelf, &blob, Range::ALL).await?,
-        Content::Snapshot { sha256, .. } => open_file(cx, shelf, &sha256).await?.0,
+        Content::Stored(blob) => held_against(cx.open_blob(shelf, &blob, Range::ALL).await?, blob.sha256, path),
+        Content::Snapshot { sha256, .. } => held_against(open_file(cx, shelf, &sha256).await?.0, sha256, path),
         Content::Objects { shelf, objects, .. } => cx.open_blobs(&shelf, objects).await?,
     };
     let padding = zeros(padded(length).saturating_sub(length));
     let around = |bytes: Bytes| stream::iter((!bytes.is_empty()).then_some(Ok(bytes)));
     Ok(around(head).chain(content).chain(around(padding)).boxed())
+}
+
+/// Content that must have the hash under which it was registered: rows say where bytes lie, and what was signed is the hash. What was
+/// joined from parts has none.
+fn held_against(content: ByteStream, sha256: String, path: String) -> ByteStream {
+    if sha256.len() != 64 {
+        return content;
+    }
+    let start = (content, Sha256::default(), sha256, path);
+    let next = |(mut content, mut hash, sha256, path): (ByteStream, Sha256, String, String)| async move {
+        if let Some(piece) = content.next().await {
+            let piece = piece?;
+            hash.update(&piece);
+            return Ok(Some((piece, (content, hash, sha256, path))));
+        }
+        if hex(&hash.finish()) == sha256 {
+            return Ok(None);
+        }
+        let why = format!("the bytes of `{}` are not those that were registered; register them again", short(&path));
+        Err(Error::new(Kind::Conflict, why).coded("ChainBroken"))
+    };
+    stream::try_unfold(start, next).boxed()
 }
 
 fn header(path: &str, entry: &Entry) -> Result<Bytes> {

@@ -143,7 +143,11 @@ async fn causes(cx: &Admission<'_>, shelf: &Shelf, model: &Statement) -> Result<
         uri.and_then(|uri| uri.strip_prefix(prefix)).map(str::to_owned)
     };
     let Some(run) = named("run", "runs:/") else {
-        return Ok(vec![Link::new("run", "", LinkState::Absent("the model was registered from files, not from a run"))]);
+        return Ok(vec![Link::new(
+            "run",
+            "",
+            LinkState::Absent("the model was registered from files, not from a run"),
+        )]);
     };
     let present = match run.parse() {
         Ok(run) => snapshot_of_run(cx, shelf, &run).await?,
@@ -237,7 +241,8 @@ pub(crate) async fn require_layer(
 ) -> Result<()> {
     let keys = keys::all(cx, shelf).await?;
     let kept = cx.get::<ImageStatement>(shelf, &image::row_id(shelf, name, digest)).await?;
-    let statement = kept.and_then(|row| Statement::open(keys.iter().map(|(key, _)| key), &row.value.envelope, OF_IMAGE));
+    let statement =
+        kept.and_then(|row| Statement::open(keys.iter().map(|(key, _)| key), &row.value.envelope, OF_IMAGE));
     let is_named = statement.is_some_and(|(statement, _)| {
         let about = statement.about().and_then(word);
         about.as_deref() == Some(digest) && statement.found("layers").split(' ').any(|named| named == layer)

@@ -11,9 +11,11 @@ mod model;
 mod read;
 mod sbom;
 mod statement;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use chain::{require_chain, require_layer, require_service};
 pub use chain::{Chain, Link, LinkState};
+pub(crate) use chain::{require_chain, require_layer, require_service};
 pub(crate) use image::{Made, Statements, attach, is_stated, statements};
 pub(crate) use model::{SignedFiles, drop_statement, require_model, sign_model};
 pub use read::{GetStatementKeys, PublicStatementKey, VerifiedImage, VerifyImage};

@@ -107,7 +107,8 @@ impl Statement {
 
     /// Its envelope.
     pub(super) fn signed(&self, key: &StatementKey) -> Result<String> {
-        let text = serde_json::to_vec(self).map_err(|why| Error::internal("a statement could not be written").because(why))?;
+        let text =
+            serde_json::to_vec(self).map_err(|why| Error::internal("a statement could not be written").because(why))?;
         Ok(key.sign(&text)?)
     }
 
@@ -163,7 +164,8 @@ pub(super) fn digest(algorithm: &str, hex: impl Into<String>) -> Digests {
 /// The digest of a set of files: the lines that `sha256sum` prints of them, sorted by path, hashed once more (`dirHash` of in-toto's
 /// digest sets). What was joined from parts has no digest of its own bytes; a set with such a file gets a digest of another name.
 pub(super) fn files_digest(files: &[(String, BlobRef)]) -> Digests {
-    let mut sorted: Vec<(&str, &str)> = files.iter().map(|(path, blob)| (path.as_str(), blob.sha256.as_str())).collect();
+    let mut sorted: Vec<(&str, &str)> =
+        files.iter().map(|(path, blob)| (path.as_str(), blob.sha256.as_str())).collect();
     sorted.sort_unstable();
     let mut hash = seal::Sha256::default();
     for (path, sha256) in &sorted {

@@ -67,7 +67,8 @@ pub(crate) async fn publish(
     }
     let parts: BTreeMap<&str, &Published> = image.parts.iter().map(|part| (part.digest.as_str(), *part)).collect();
     for (digest, count) in uses {
-        let part = parts.get(digest.as_str()).ok_or_else(|| Error::internal("a manifest names a part that is not there"))?;
+        let part =
+            parts.get(digest.as_str()).ok_or_else(|| Error::internal("a manifest names a part that is not there"))?;
         let content = content_of(cx, shelf, &digest).await?;
         let link = link_of(cx, shelf, &repository, &digest).await?;
         let is_linked = link.is_some();

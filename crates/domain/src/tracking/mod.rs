@@ -49,6 +49,8 @@ mod uploads;
 pub mod webhooks;
 
 pub(crate) use artifact::files_of_run;
+#[cfg(test)]
+pub(crate) use artifact::Artifact;
 pub use artifact::{ModelSource, Owner, add_artifact};
 pub use artifact_path::ArtifactPath;
 pub use experiment::Experiment;

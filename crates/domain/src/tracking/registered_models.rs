@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     gate::{Admission, Changes, Cx, Op, Row, Shelf},
+    provenance::drop_statement,
     resources::workspace_shelf,
 };
 
@@ -358,6 +359,7 @@ impl Attempt for DeleteRegisteredModel {
             for file in cx.all::<Artifact>(&shelf, &owner.prefix(&shelf)).await? {
                 changes.delete(&shelf, &file);
             }
+            drop_statement(cx, &shelf, &mut changes, row.value.id, version.value.version).await?;
             changes.delete(&shelf, &version);
         }
         changes.delete(&shelf, &row);
