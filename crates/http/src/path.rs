@@ -86,6 +86,7 @@ const WORDS: &[&str] = &[
     "versions",
     "jobs",
     "images",
+    "statementKeys",
     "onlineEndpoints",
     "deployments",
     "services",

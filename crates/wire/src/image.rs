@@ -47,3 +47,60 @@ pub struct Layer {
     /// What it holds.
     pub about: String,
 }
+
+/// What an image rests on, and whether all of it is what was signed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chain {
+    /// `name@sha256:…`.
+    pub reference: String,
+    /// Whether no link is broken.
+    pub is_sound: bool,
+    /// The first cause first.
+    pub links: Vec<ChainLink>,
+    /// The image's statement (a DSSE envelope, JSON), if it has one.
+    pub envelope: Option<String>,
+    /// The statement of the model in it.
+    pub model_envelope: Option<String>,
+}
+
+/// A link.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainLink {
+    /// `snapshot`, `run`, `model` or `image`.
+    pub of: String,
+    /// Its name.
+    pub name: String,
+    /// `algorithm:hex`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// `sound`, `absent` or `broken`.
+    pub state: String,
+    /// Why it is absent or broken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Id of the key that signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Object id of whoever asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_for: Option<String>,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<String>,
+}
+
+/// The public half of a key that signs statements.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatementKey {
+    /// SHA-256 of the key (`SubjectPublicKeyInfo`, DER), lower-case hex.
+    pub key_id: String,
+    /// `ES256`.
+    pub algorithm: String,
+    /// PEM.
+    pub public_key: String,
+    /// RFC 3339.
+    pub created_at: String,
+}

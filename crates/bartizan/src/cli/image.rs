@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use outbound::Method;
 use serde_json::{Value, json};
 
-use super::{Session, SessionOptions, session::json_or_null, upload};
+use super::{Format, Session, SessionOptions, output, session::json_or_null, upload};
 use crate::failure::Failure;
 
 /// Commands on images.
@@ -16,6 +16,14 @@ pub enum Command {
     Build(Build),
     /// List images.
     List(#[command(flatten)] SessionOptions),
+    /// Look at everything an image rests on: snapshot, run, model, image. Prints each link with its digest and the key that signed it;
+    /// fails when one of them is not what was signed.
+    ///
+    /// A link that is `absent` was deleted since: what follows it still stands on what was signed then. Services look at the same
+    /// chain when they are deployed and whenever a replica begins.
+    Verify(Verify),
+    /// Print the public keys that sign a workspace's statements (PEM), for whoever verifies the envelopes elsewhere.
+    Keys(#[command(flatten)] SessionOptions),
     /// Show one.
     Show {
         /// Its name.
@@ -23,6 +31,15 @@ pub enum Command {
         #[command(flatten)]
         session: SessionOptions,
     },
+}
+
+/// What to verify.
+#[derive(Args)]
+pub struct Verify {
+    /// The image: `NAME`, `NAME:NUMBER` or `NAME@sha256:…`.
+    name: String,
+    #[command(flatten)]
+    session: SessionOptions,
 }
 
 /// What to build.
@@ -51,6 +68,17 @@ const COLUMNS: &[(&str, &str)] = &[
     ("Engine", "/properties/engine"),
 ];
 
+const LINKS: &[(&str, &str)] = &[
+    ("Link", "/of"),
+    ("Name", "/name"),
+    ("State", "/state"),
+    ("Digest", "/digest"),
+    ("Signed by key", "/key"),
+    ("For", "/signedFor"),
+    ("At", "/signedAt"),
+    ("Why", "/reason"),
+];
+
 impl Command {
     /// Runs the command.
     pub async fn run(self) -> Result<ExitCode, Failure> {
@@ -68,11 +96,53 @@ impl Command {
                 let session = Session::open(&options).await?;
                 options.output.entries(&session.list(&format!("{}/images", session.workspace()?)).await?, COLUMNS)
             }
+            Self::Verify(verify) => verify.run().await,
+            Self::Keys(options) => {
+                let session = Session::open(&options).await?;
+                let keys = session.list(&format!("{}/statementKeys", session.workspace()?)).await?;
+                if matches!(options.output, Format::Json) {
+                    return options.output.entries(&keys, &[]);
+                }
+                // As they are, for a file: what reads keys passes over lines outside of them.
+                for key in &keys {
+                    let word = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default();
+                    output::say(&format!("key {} since {}", word("keyId"), word("createdAt")));
+                    output::pour(word("publicKey").as_bytes()).map_err(|fault| Failure::new(fault.to_string()))?;
+                }
+                Ok(ExitCode::SUCCESS)
+            }
             Self::Show { name, session } => {
                 let open = Session::open(&session).await?;
                 let found: Value = open.get(&format!("{}/images/{name}", open.workspace()?)).await?;
                 session.output.entry(&found, COLUMNS)
             }
+        }
+    }
+}
+
+impl Verify {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        let session = Session::open(&self.session).await?;
+        let (name, version) = match (self.name.split_once('@'), self.name.split_once(':')) {
+            (Some((name, digest)), _) => (name, Some(digest)),
+            (None, Some((name, number))) => (name, Some(number)),
+            (None, None) => (self.name.as_str(), None),
+        };
+        let below = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
+        let found: Value = session.get(&format!("{}/images/{name}{below}/chain", session.workspace()?)).await?;
+        let links = found.get("links").and_then(Value::as_array).cloned().unwrap_or_default();
+        match self.session.output {
+            Format::Json => self.session.output.entry(&found, &[])?,
+            Format::Table => self.session.output.entries(&links, LINKS)?,
+        };
+        let is_broken = |link: &&Value| link.get("state").and_then(Value::as_str) == Some("broken");
+        match links.iter().find(is_broken) {
+            None if found.get("isSound") == Some(&Value::Bool(true)) => Ok(ExitCode::SUCCESS),
+            Some(link) => {
+                let word = |name: &str| link.get(name).and_then(Value::as_str).unwrap_or_default();
+                Err(Failure::new(format!("broken at the {} `{}`: {}", word("of"), word("name"), word("reason"))))
+            }
+            None => Err(Failure::new("the server did not say that the image is sound")),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use domain::{
     gate::enter,
@@ -68,6 +69,54 @@ async fn f_13_what_is_built_is_pulled_by_the_same_digest() {
             let of = part["digest"].as_str().unwrap();
             assert_eq!(digest(&get(&format!("blobs/{of}")).await.is(200).body), of);
         }
+    }
+    // Provenance and a bill of materials hang on each, and are no part of it.
+    for image in [&first, &second] {
+        let told = get(&format!("referrers/{}", image.digest)).await.is(200).json();
+        let mut kinds: Vec<_> =
+            told["manifests"].as_array().unwrap().iter().map(|one| one["artifactType"].as_str().unwrap()).collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, ["application/vnd.cyclonedx+json", "application/vnd.in-toto+json"]);
+        assert!(!image.manifest.contains("cyclonedx"));
+    }
+    let content = async |kind: &str| {
+        let told = get(&format!("referrers/{}?artifactType={kind}", first.digest)).await.is(200).json();
+        let [one] = told["manifests"].as_array().unwrap().as_slice() else { panic!("{told}") };
+        let manifest = get(&format!("manifests/{}", one["digest"].as_str().unwrap())).await.is(200);
+        assert_eq!(digest(&manifest.body), one["digest"].as_str().unwrap());
+        let manifest = manifest.json();
+        assert_eq!(manifest["subject"]["digest"], first.digest);
+        get(&format!("blobs/{}", manifest["layers"][0]["digest"].as_str().unwrap())).await.is(200).json()
+    };
+    let bill = content("application/vnd.cyclonedx%2Bjson").await;
+    assert_eq!((bill["bomFormat"].as_str(), bill["specVersion"].as_str()), (Some("CycloneDX"), Some("1.6")));
+    let file = &bill["components"][0]["components"][0];
+    assert_eq!(file["name"], "model.onnx");
+    assert_eq!(format!("sha256:{}", file["hashes"][0]["content"].as_str().unwrap()), digest(b"one"));
+    assert!(bill["components"].as_array().unwrap().iter().any(|one| one["purl"] == "pkg:pypi/onnxruntime@1.31.1"));
+    let envelope = content("application/vnd.in-toto%2Bjson").await;
+    assert_eq!(envelope["payloadType"], "application/vnd.in-toto+json");
+    let payload = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
+    let statement: Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(statement["predicateType"], "https://slsa.dev/provenance/v1");
+    assert_eq!(format!("sha256:{}", statement["subject"][0]["digest"]["sha256"].as_str().unwrap()), first.digest);
+    // The keys that sign, and the chain, are read at their doors.
+    let ask = async |place: &str| {
+        stage
+            .test
+            .ask(
+                stage.callers.token(crate::house::Who::Owner),
+                Method::GET,
+                &format!("{}{place}", stage.test.workspace()),
+                None,
+            )
+            .await
+    };
+    let (status, keys) = ask("/statementKeys").await;
+    assert_eq!((status, &keys["value"][0]["keyId"]), (200, &envelope["signatures"][0]["keyid"]), "{keys}");
+    for place in ["/images/iris/chain", "/images/iris/versions/1/chain"] {
+        let (status, chain) = ask(place).await;
+        assert_eq!((status, &chain["isSound"]), (200, &Value::Bool(true)), "{chain}");
     }
     // Nothing of it is swept, and the workspace reads what the registry holds.
     stage.test.clock.advance(std::time::Duration::from_secs(3 * 24 * 3600));

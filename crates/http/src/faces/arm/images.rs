@@ -6,7 +6,8 @@ use axum::{
 };
 use domain::{
     gate::enter,
-    images::{Engine, GetImage, Image, ListImageVersions, ListImages, ReadImage, ReadPart},
+    images::{Engine, GetImage, Image, ImageRef, ListImageVersions, ListImages, ReadImage, ReadPart, Which},
+    provenance::{GetStatementKeys, Link, LinkState, PublicStatementKey, VerifyImage},
 };
 use http::{Method, header};
 use kernel::ResourceId;
@@ -23,6 +24,9 @@ pub(super) fn doors(doors: Doors) -> Doors {
     let versions = format!("{one}/versions");
     let version = format!("{versions}/{{version}}");
     doors
+        .open::<GetStatementKeys, _, _>(Method::GET, &format!("{WORKSPACE}/statementKeys"), list_keys)
+        .open::<VerifyImage, _, _>(Method::GET, &format!("{one}/chain"), verify_image)
+        .open::<VerifyImage, _, _>(Method::GET, &format!("{version}/chain"), verify_image)
         .open::<ListImages, _, _>(Method::GET, &all, list_images)
         .open::<GetImage, _, _>(Method::GET, &one, get_image)
         .open::<ListImageVersions, _, _>(Method::GET, &versions, list_versions)
@@ -88,6 +92,51 @@ async fn get_image(guest: Guest) -> Result<Response, Fault> {
     let op = GetImage { workspace: workspace.clone(), name: guest.param("name")?, version };
     let found = enter(guest.house(), &guest.caller().await?, op).await?;
     Ok(axum::Json(view(&workspace, &found)).into_response())
+}
+
+async fn verify_image(guest: Guest) -> Result<Response, Fault> {
+    let which = guest.param("version").map_or(Ok(Which::Newest), |version| version.parse())?;
+    let image = ImageRef { name: guest.param("name")?, which };
+    let op = VerifyImage { workspace: guest.workspace()?, image };
+    let found = enter(guest.house(), &guest.caller().await?, op).await?;
+    let chain = image::Chain {
+        reference: format!("{}@{}", found.image.name, found.image.digest),
+        is_sound: found.chain.broken().is_none(),
+        links: found.chain.links.iter().map(link).collect(),
+        envelope: found.envelope,
+        model_envelope: found.model_envelope,
+    };
+    Ok(axum::Json(chain).into_response())
+}
+
+fn link(found: &Link) -> image::ChainLink {
+    let (state, reason) = match found.state {
+        LinkState::Sound => ("sound", None),
+        LinkState::Absent(why) => ("absent", Some(why.to_owned())),
+        LinkState::Broken(why) => ("broken", Some(why.to_owned())),
+    };
+    image::ChainLink {
+        of: found.of.to_owned(),
+        name: found.name.clone(),
+        digest: found.digest.clone(),
+        state: state.to_owned(),
+        reason,
+        key: found.key.clone(),
+        signed_for: found.by.clone(),
+        signed_at: found.at.clone(),
+    }
+}
+
+async fn list_keys(guest: Guest) -> Result<Response, Fault> {
+    let op = GetStatementKeys { workspace: guest.workspace()? };
+    let found = enter(guest.house(), &guest.caller().await?, op).await?;
+    let key = |key: PublicStatementKey| image::StatementKey {
+        key_id: key.id,
+        algorithm: String::from("ES256"),
+        public_key: key.pem,
+        created_at: key.created_at.rfc3339(),
+    };
+    Ok(axum::Json(json!({"value": found.into_iter().map(key).collect::<Vec<_>>()})).into_response())
 }
 
 async fn read_manifest(guest: Guest) -> Result<Response, Fault> {
