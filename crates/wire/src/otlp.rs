@@ -1,9 +1,10 @@
-//! Spans as OpenTelemetry's exporters send them (OTLP 1.9, `opentelemetry/proto/trace/v1/trace.proto`): read from protobuf, and
+//! Spans as OpenTelemetry's exporters send them (OTLP 1.9, `opentelemetry/proto/trace/v1/trace.proto`): read from protobuf or JSON, and
 //! written in protobuf's JSON with the fields' own names, as MLflow's clients read them.
 //!
 //! **Invariant:** an export is taken apart span by span. How many spans there are is known before any is read, so that a small
 //! body cannot become a large heap.
 
+mod json;
 mod parts;
 mod value;
 

@@ -151,9 +151,8 @@ async fn hostile_exports_are_refused_in_fixed_words() {
     let ids = Export { places: vec![Place { scopes: vec![Scope { spans: vec![ids] }] }] }.encode_to_vec();
     let many = Export { places: vec![Place { scopes: vec![Scope { spans: vec![Span::default(); 20_001] }] }] };
     let packed = [HOME, &[("content-encoding", "gzip")]].concat();
-    let cases: [Case<'_>; 12] = [
+    let cases: [Case<'_>; 11] = [
         ("another type", markup, HOME, good.clone(), 400),
-        ("JSON", "application/json", HOME, b"{}".to_vec(), 400),
         ("no experiment", PROTOBUF, &[], good.clone(), 400),
         ("an unknown experiment", PROTOBUF, &[("x-mlflow-experiment-id", "7")], good.clone(), 404),
         ("no run", PROTOBUF, &[HOME[0], ("x-mlflow-run-id", "a b")], good.clone(), 400),
@@ -173,6 +172,41 @@ async fn hostile_exports_are_refused_in_fixed_words() {
     let found =
         scene.ask(Who::Owner, Method::POST, "3.0/mlflow/traces/batchGetInfos", &json!({"trace_ids": [trace()]})).await;
     assert_eq!(found, (200, json!({})), "nothing of them was kept");
+    scene.test.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_in_json_are_the_same_spans_and_refused_in_json() {
+    let scene = Scene::new().await;
+    let json = "application/json; charset=utf-8";
+    let body = |spans: Value| json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).to_string().into_bytes();
+    let span = json!({
+        "traceId": "ab".repeat(16), "spanId": "0101010101010101", "name": "step",
+        "startTimeUnixNano": "1000000000", "endTimeUnixNano": "2000000000",
+        "attributes": [{"key": "n", "value": {"intValue": "7"}}],
+    });
+    for (who, expected) in [(Who::Reader, 403), (Who::Stranger, 404), (Who::Nobody, 401), (Who::Contributor, 200)] {
+        let (status, kind, told) = scene.send(who, json, HOME, body(json!([span]))).await;
+        let told: Value = serde_json::from_slice(&told).unwrap();
+        assert_eq!((status, kind.as_str()), (expected, "application/json"), "{who:?}: {told}");
+    }
+    let place = format!("3.0/mlflow/traces/get?trace_id={}", trace());
+    let (status, found) = scene.ask(Who::Reader, Method::GET, &place, &Value::Null).await;
+    assert_eq!((status, &found["trace"]["spans"][0]["name"]), (200, &json!("step")), "{found}");
+    let many = json!(vec![json!({}); 20_001]);
+    for (case, body, expected) in [
+        ("nothing", b"{}".to_vec(), 400),
+        ("no JSON", b"{".to_vec(), 400),
+        ("protobuf", export("step", Vec::new()), 400),
+        ("bent ids", body(json!([{"traceId": "ab", "spanId": "01"}])), 400),
+        ("markup for an id", body(json!([{"traceId": "<script>alert(1)</script>"}])), 400),
+        ("too many", body(many), 413),
+    ] {
+        let (status, kind, told) = scene.send(Who::Owner, json, HOME, body).await;
+        let told: Value = serde_json::from_slice(&told).unwrap();
+        assert_eq!((status, kind.as_str()), (expected, "application/json"), "{case}: {told}");
+        assert!(told["message"].is_string() && !told.to_string().contains("script"), "{case}: {told}");
+    }
     scene.test.end().await;
 }
 

@@ -1,4 +1,4 @@
-//! `/v1/traces`: spans from OpenTelemetry's exporters (OTLP/HTTP, binary protobuf, perhaps gzip), answered in OTLP's own form.
+//! `/v1/traces`: spans from OpenTelemetry's exporters (OTLP/HTTP, protobuf or JSON, perhaps gzip), answered in OTLP's own form.
 
 mod span;
 
@@ -34,6 +34,62 @@ static READERS: Semaphore = Semaphore::const_new(4);
 static ROOM: Semaphore = Semaphore::const_new(256);
 
 const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+
+/// How an export is written. Its answer is written so too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Protobuf,
+    Json,
+}
+
+impl Form {
+    /// What the request says of its body; none when it is neither.
+    fn of(guest: &Guest) -> Option<Self> {
+        let kind = guest.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        match kind.split(';').next().unwrap_or_default().trim() {
+            kind if kind.eq_ignore_ascii_case(PROTOBUF) => Some(Self::Protobuf),
+            kind if kind.eq_ignore_ascii_case(JSON) => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    fn kind(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Protobuf => PROTOBUF,
+            Self::Json => JSON,
+        })
+    }
+
+    fn take_apart(self, body: &Bytes) -> Result<Export, Malformed> {
+        match self {
+            Self::Protobuf => Export::parse(body, MOST_SPANS),
+            Self::Json => Export::parse_json(body, MOST_SPANS),
+        }
+    }
+
+    fn span(self, one: Bytes) -> Result<wire::otlp::Span, Malformed> {
+        match self {
+            Self::Protobuf => wire::otlp::Span::parse(one),
+            Self::Json => wire::otlp::Span::parse_json(&one),
+        }
+    }
+
+    /// `ExportTraceServiceResponse` without a partial success: all was taken.
+    fn taken(self) -> Body {
+        match self {
+            Self::Protobuf => Body::empty(),
+            Self::Json => Body::from("{}"),
+        }
+    }
+
+    fn refusal(self, words: &str) -> Body {
+        match self {
+            Self::Protobuf => Body::from(Status::refusal(words)),
+            Self::Json => Body::from(serde_json::json!({ "message": words }).to_string()),
+        }
+    }
+}
 
 /// The doors below the workspace's base address.
 pub(super) fn doors(doors: Doors, base: &str) -> Doors {
@@ -41,22 +97,21 @@ pub(super) fn doors(doors: Doors, base: &str) -> Doors {
 }
 
 async fn export_spans(guest: Guest) -> Response {
-    match log(guest).await {
-        // `ExportTraceServiceResponse` without a partial success: all was taken.
-        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, PROTOBUF)], Body::empty()).into_response(),
-        Err(fault) => refuse(fault),
+    let form = Form::of(&guest);
+    // Who says neither is answered as most exporters read it.
+    let answer = form.unwrap_or(Form::Protobuf);
+    match log(guest, form).await {
+        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, answer.kind())], answer.taken()).into_response(),
+        Err(fault) => refuse(fault, answer),
     }
 }
 
-async fn log(guest: Guest) -> Result<()> {
+async fn log(guest: Guest, form: Option<Form>) -> Result<()> {
     let (house, caller, workspace) = arrive::<LogSpans>(&guest).await?;
-    let kind = guest.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
-    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(PROTOBUF) {
-        return Err(Error::new(
-            Kind::Invalid,
-            format!("spans are taken as {PROTOBUF}: set the exporter to `http/protobuf`"),
-        ));
-    }
+    let form = form.ok_or_else(|| {
+        let words = format!("spans are taken as {PROTOBUF} or {JSON}: set the exporter to `http/protobuf`");
+        Error::new(Kind::Invalid, words)
+    })?;
     let packing = guest.header(header::CONTENT_ENCODING.as_str()).unwrap_or_default().to_ascii_lowercase();
     let experiment = guest.header("x-mlflow-experiment-id").unwrap_or_default().to_owned();
     if experiment.is_empty() {
@@ -71,7 +126,7 @@ async fn log(guest: Guest) -> Result<()> {
     let (spans, _room) = {
         let closed = |_| Error::new(Kind::Unavailable, "the server is stopping");
         let _turn = READERS.acquire().await.map_err(closed)?;
-        let (spans, bytes) = read(unpack(body, &packing)?, MOST_READ).await?;
+        let (spans, bytes) = read(unpack(body, &packing)?, form, MOST_READ).await?;
         let mebibytes = u32::try_from(bytes.min(MOST_READ) >> 20).map_err(Error::internal)?;
         // The turn to read ends when there is room for what was read; who has room waits for no turn to read.
         (spans, ROOM.acquire_many(mebibytes.saturating_add(1)).await.map_err(closed)?)
@@ -100,12 +155,12 @@ fn unpack(body: Bytes, packing: &str) -> Result<Bytes> {
 }
 
 /// Reads the spans of an export, and says how many bytes they are now: at most `most`.
-async fn read(body: Bytes, most: usize) -> Result<(Vec<NewSpan>, usize)> {
+async fn read(body: Bytes, form: Form, most: usize) -> Result<(Vec<NewSpan>, usize)> {
     let (mut spans, mut bytes) = (Vec::new(), 0_usize);
-    for part in Export::parse(&body, MOST_SPANS).map_err(malformed)?.parts {
+    for part in form.take_apart(&body).map_err(malformed)?.parts {
         let tags = span::tags_of(&part.resource);
         for (count, one) in part.spans.into_iter().enumerate() {
-            let parsed = wire::otlp::Span::parse(one).map_err(malformed)?;
+            let parsed = form.span(one).map_err(malformed)?;
             let span = span::new_span(parsed, &tags)?;
             bytes = bytes.saturating_add(span.size());
             if bytes > most {
@@ -134,12 +189,12 @@ fn malformed(fault: Malformed) -> Error {
 }
 
 /// A refusal as OTLP has it: a `google.rpc.Status` under the status and headers that any other door would answer with.
-fn refuse(fault: Error) -> Response {
-    let status = Status::refusal(fault.public());
+fn refuse(fault: Error, form: Form) -> Response {
+    let status = form.refusal(fault.public());
     let mut response = Fault::from(fault).into_response();
-    *response.body_mut() = Body::from(status);
+    *response.body_mut() = status;
     response.headers_mut().remove(header::CONTENT_LENGTH);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+    response.headers_mut().insert(header::CONTENT_TYPE, form.kind());
     response
 }
 
@@ -169,10 +224,10 @@ mod tests {
         let ids = [field(1, &[7; 16]), field(2, &[7; 8])].concat();
         let span = [ids, [(11 << 3) | 2, 0].repeat(1000)].concat();
         let body = Bytes::from(field(1, &field(2, &field(2, &span))));
-        let (spans, bytes) = read(body.clone(), MOST_READ).await.unwrap();
+        let (spans, bytes) = read(body.clone(), Form::Protobuf, MOST_READ).await.unwrap();
         assert!(spans.len() == 1 && bytes > 10 * body.len(), "{bytes}");
-        assert!(read(body.clone(), bytes).await.is_ok());
-        assert_eq!(read(body, bytes - 1).await.unwrap_err().kind(), Kind::TooLarge);
+        assert!(read(body.clone(), Form::Protobuf, bytes).await.is_ok());
+        assert_eq!(read(body, Form::Protobuf, bytes - 1).await.unwrap_err().kind(), Kind::TooLarge);
     }
 
     #[test]
