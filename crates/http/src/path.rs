@@ -187,7 +187,7 @@ pub(crate) fn canonical(path: &str) -> Option<String> {
             _ => segment,
         });
         // Below `api` another protocol begins, and below `artifacts` files, whose paths are their own.
-        is_foreign = is_foreign || (!is_name && matches!(segment, "api" | "artifacts"));
+        is_foreign = is_foreign || (!is_name && matches!(segment, "api" | "ajax-api" | "artifacts"));
         // A type is followed by a name; `providers` and a namespace are followed by another fixed word.
         is_name = !is_name && word != Some("providers") && !word.unwrap_or(segment).contains('.');
     }

@@ -33,3 +33,20 @@ def play(both):
     ask("a number as experiments", "POST runs/search", {"experiment_ids": 5})
     ask("a number as an experiment", "POST runs/search", {"experiment_ids": [5]}, ours=(400, "INVALID_PARAMETER_VALUE"), because="the peer leaves out what it cannot read")
     ask("a flag by its word", "GET logged-models/m-nobody", query={"allow_deleted": "True"})
+    pages(ask)
+
+
+def pages(ask):
+    """The addresses of MLflow's pages."""
+    ajax = {"prefix": "/ajax-api/2.0/mlflow/"}
+    ask("a page reads a run", "GET runs/get", query={"run_id": "<run>"}, drop=("inputs", "outputs"), **ajax)
+    ask("a page reads no run", "GET runs/get", query={"run_id": "0" * 32}, words="not found", **ajax)
+    ask("a page tags", "POST runs/set-tag", {"run_id": "<run>", "key": "page", "value": "v"}, **ajax)
+    ask("upload without a run", "POST upload-artifact", **ajax)
+    ask("upload without a path", "POST upload-artifact", query={"run_uuid": "<run>"}, **ajax)
+    ask("upload with an empty path", "POST upload-artifact", query={"run_uuid": "<run>", "path": ""}, **ajax)
+    ask("upload to another place", "POST upload-artifact", query={"run_uuid": "<run>", "path": "../x"}, words="Invalid path", **ajax)
+    ask("upload without data", "POST upload-artifact", query={"run_uuid": "<run>", "path": "x.txt"}, **ajax)
+    ask("upload", "POST upload-artifact", query={"run_uuid": "<run>", "path": "d/x.txt"}, data="words", **ajax)
+    ask("what was uploaded", "GET get-artifact", query={"run_uuid": "<run>", "path": "d/x.txt"}, prefix="/")
+    ask("a file that leads elsewhere", "GET get-artifact", query={"run_uuid": "<run>", "path": "../x"}, words="Invalid path", prefix="/")

@@ -52,13 +52,13 @@ fn place_of(path: String) -> Result<ArtifactPlace> {
     ArtifactPlace::parse(&path)?.ok_or_else(missing)
 }
 
-/// The `path` of the query: what does not decode is no path, and must not count as none.
-fn path_asked(guest: &Guest) -> Result<String> {
+/// The path that the query has under this name: what does not decode is no path, and must not count as none.
+pub(super) fn path_asked(guest: &Guest, wanted: &str) -> Result<String> {
     let bad = || Error::new(Kind::Invalid, "Invalid path");
     let mut found = None;
     for pair in guest.query_text().split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if path::unescape(name, true).as_deref() == Some("path") {
+        if path::unescape(name, true).as_deref() == Some(wanted) {
             let value = path::unescape(value, true).ok_or_else(bad)?;
             if found.replace(value).is_some() {
                 return Err(bad());
@@ -76,7 +76,7 @@ fn directory(path: &str) -> &str {
 async fn list_run(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<ListArtifacts>(&guest).await?;
     let fields = Fields::query(&guest, &["run_id", "run_uuid"]);
-    let path = ArtifactPath::parse(directory(&path_asked(&guest)?))?;
+    let path = ArtifactPath::parse(directory(&path_asked(&guest, "path")?))?;
     let place = Some(ArtifactPlace::of_run(run_id(&fields)?, path));
     let listed = enter(&house, &caller, ListArtifacts { workspace, place }).await?;
     let files = listed.entries.iter().map(|entry| info(entry, entry.path.clone())).collect();
@@ -85,7 +85,7 @@ async fn list_run(guest: Guest) -> Result<Response, Fault> {
 
 async fn list_proxied(guest: Guest) -> Result<Response, Fault> {
     let (house, caller, workspace) = arrive::<ListArtifacts>(&guest).await?;
-    let place = ArtifactPlace::parse(directory(&path_asked(&guest)?))?;
+    let place = ArtifactPlace::parse(directory(&path_asked(&guest, "path")?))?;
     let listed = enter(&house, &caller, ListArtifacts { workspace, place }).await?;
     let name = |entry: &Entry| entry.path.rsplit('/').next().unwrap_or_default().to_owned();
     let files = listed.entries.iter().map(|entry| info(entry, name(entry))).collect();
@@ -114,7 +114,7 @@ async fn get_artifact(guest: Guest) -> Result<Response, Fault> {
 
 /// A file, or what of it is asked for. Whatever it is, a browser is to save it, never to show or run it; the headers of every answer
 /// (`porch.rs`) say the same once more.
-fn sent(file: OpenedArtifact) -> Result<Response> {
+pub(super) fn sent(file: OpenedArtifact) -> Result<Response> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::ETAG, HeaderValue::from_str(&file.etag).map_err(Error::internal)?);

@@ -12,6 +12,7 @@ mod logged_models;
 mod media_type;
 mod metrics;
 mod model_versions;
+mod pages;
 mod range;
 mod registered_models;
 mod runs;
@@ -25,9 +26,9 @@ mod workspaces;
 use std::sync::Arc;
 
 pub use error::Fault;
-pub(crate) use workspaces::address;
 
 use domain::gate::{House, Op};
+use http::HeaderMap;
 use kernel::{Caller, ResourceId, Result};
 
 use super::arm::WORKSPACE;
@@ -49,12 +50,20 @@ pub fn doors(mut doors: Doors) -> Doors {
             .face(|doors| registered_models::doors(doors, &tracking))
             .face(|doors| model_versions::doors(doors, &tracking))
             .face(|doors| traces::doors(doors, &base))
+            .face(|doors| pages::doors(doors, &base))
             .face(|doors| webhooks::doors(doors, &tracking))
             .face(|doors| import::doors(doors, &api))
             .face(|doors| server::doors(doors, &base))
             .face(|doors| workspaces::doors(doors, prefix));
     }
     doors
+}
+
+/// The address that is routed in place of this one: that of clients for one of MLflow's pages, and that of the workspace that the header
+/// names for one below its group. None where the path stays what it is.
+pub(crate) fn address(path: &str, headers: &HeaderMap) -> Option<String> {
+    let twin = pages::twin(path);
+    workspaces::address(twin.as_deref().unwrap_or(path), headers).or(twin)
 }
 
 /// What a handler needs once its request has been read.

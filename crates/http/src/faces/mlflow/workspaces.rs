@@ -53,13 +53,14 @@ fn named(headers: &HeaderMap) -> Result<Option<&str>> {
 }
 
 /// The address below the workspace that the header names, for one below its group: none where the path stays what it is.
-pub(crate) fn address(path: &str, headers: &HeaderMap) -> Option<String> {
+pub(super) fn address(path: &str, headers: &HeaderMap) -> Option<String> {
     let rest = path.strip_prefix("/mlflow/v1.0/").or_else(|| path.strip_prefix("/mlflow/v2.0/"))?;
     let mut parts = rest.splitn(5, '/');
     let [subscriptions, _, groups, _, below] =
         [parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?];
     // Spans go to OpenTelemetry's own address.
-    let is_below = matches!(below, "version" | "v1/traces") || below.starts_with("api/");
+    let is_below = matches!(below, "version" | "v1/traces" | "get-artifact" | "model-versions/get-artifact")
+        || below.starts_with("api/");
     let is_list = below == "api/3.0/mlflow/workspaces" || below.starts_with("api/3.0/mlflow/workspaces/");
     let is_group = subscriptions.eq_ignore_ascii_case("subscriptions") && groups.eq_ignore_ascii_case("resourceGroups");
     if !is_group || !is_below || is_list {
