@@ -33,11 +33,9 @@ mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use agent::{AgentAddress, AppendLog, FinishRun, Heartbeat, Orders, ReportStatus};
-pub use agent_files::{GetRunFile, GetRunInput, GetRunLayer, PutRunArtifact};
 pub(crate) use agent::snapshot_of_run;
 pub use agent::{AgentAddress, AppendLog, FinishRun, Heartbeat, Orders, ReportStatus};
-pub use agent_files::{GetRunFile, GetRunLayer, PutRunArtifact};
+pub use agent_files::{GetRunFile, GetRunInput, GetRunLayer, PutRunArtifact};
 pub use agent_start::{Assignment, StartRun};
 pub(crate) use brought::{charge_file, take_file};
 pub use cancel::CancelJob;

@@ -48,9 +48,9 @@ mod traces;
 mod uploads;
 pub mod webhooks;
 
-pub(crate) use artifact::files_of_run;
 #[cfg(test)]
 pub(crate) use artifact::Artifact;
+pub(crate) use artifact::files_of_run;
 pub use artifact::{ModelSource, Owner, add_artifact};
 pub use artifact_path::ArtifactPath;
 pub use experiment::Experiment;

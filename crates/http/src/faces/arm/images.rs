@@ -95,7 +95,10 @@ async fn get_image(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn verify_image(guest: Guest) -> Result<Response, Fault> {
-    let which = guest.param("version").map_or(Ok(Which::Newest), |version| version.parse())?;
+    let which = match guest.param::<String>("version") {
+        Ok(version) => version.parse()?,
+        Err(_) => Which::Newest,
+    };
     let image = ImageRef { name: guest.param("name")?, which };
     let op = VerifyImage { workspace: guest.workspace()?, image };
     let found = enter(guest.house(), &guest.caller().await?, op).await?;
