@@ -238,6 +238,11 @@ impl Guest {
         self.body.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the client said that it sends no body, or none is left.
+    pub fn is_without_body(&self) -> bool {
+        http_body::Body::is_end_stream(&*self.body.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The body as a stream. A client that sends nothing for as long as a slow one may is given up.
     pub fn stream(self) -> ByteStream {
         let broke = |fault: axum::Error| Error::new(Kind::Invalid, "the body broke off").because(fault);

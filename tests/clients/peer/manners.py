@@ -39,7 +39,7 @@ def play(both):
 def pages(ask):
     """The addresses of MLflow's pages."""
     ajax = {"prefix": "/ajax-api/2.0/mlflow/"}
-    ask("a page reads a run", "GET runs/get", query={"run_id": "<run>"}, drop=("inputs", "outputs"), **ajax)
+    ask("a page reads a run", "GET runs/get", query={"run_id": "<run>"}, drop=("inputs", "outputs", "tags"), **ajax)
     ask("a page reads no run", "GET runs/get", query={"run_id": "0" * 32}, words="not found", **ajax)
     ask("a page tags", "POST runs/set-tag", {"run_id": "<run>", "key": "page", "value": "v"}, **ajax)
     ask("upload without a run", "POST upload-artifact", **ajax)

@@ -95,13 +95,14 @@ async fn get_image(guest: Guest) -> Result<Response, Fault> {
 }
 
 async fn verify_image(guest: Guest) -> Result<Response, Fault> {
+    let workspace = guest.workspace()?;
+    let caller = guest.admitted::<VerifyImage>(&workspace).await?;
     let which = match guest.param::<String>("version") {
         Ok(version) => version.parse()?,
         Err(_) => Which::Newest,
     };
     let image = ImageRef { name: guest.param("name")?, which };
-    let op = VerifyImage { workspace: guest.workspace()?, image };
-    let found = enter(guest.house(), &guest.caller().await?, op).await?;
+    let found = enter(guest.house(), &caller, VerifyImage { workspace, image }).await?;
     let chain = image::Chain {
         reference: format!("{}@{}", found.image.name, found.image.digest),
         is_sound: found.chain.broken().is_none(),

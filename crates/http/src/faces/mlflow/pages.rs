@@ -3,12 +3,12 @@
 //! **Invariant:** an address below `ajax-api` is brought to the one below `api` before any door is looked for. There is no
 //! second door, so that none can be left without its lock (upstream's GHSA-qqq6-8wgv-xjqg was one).
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use domain::{
     gate::enter,
     tracking::{ArtifactPath, ArtifactPlace, GetArtifact, GetModelVersion, PutArtifact, VersionKey},
 };
-use http::{Method, header};
+use http::{Method, StatusCode};
 use kernel::{Error, Kind, Result};
 
 use super::{
@@ -18,7 +18,6 @@ use super::{
     model_versions::version,
     range,
     runs::run_id,
-    view::done,
 };
 use crate::{Doors, Guest};
 
@@ -95,13 +94,13 @@ async fn upload(guest: Guest) -> Result<Response, Fault> {
         return Err(must("path").into());
     }
     let place = ArtifactPlace::of_run(run_id(&fields)?, ArtifactPath::parse(&path)?);
-    if guest.header(header::CONTENT_LENGTH.as_str()) == Some("0") {
+    if guest.is_without_body() {
         return Err(must("data").into());
     }
     let most = guest.limits().stream;
     let body = guest.stream();
     enter(&house, &caller, PutArtifact { workspace, place, most, body, is_new_only: false, address: None }).await?;
-    Ok(done())
+    Ok(StatusCode::OK.into_response())
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ impl ScoreFault {
     }
 
     /// In the words of the Open Inference Protocol, or not.
-    pub(super) fn as_inference(self, is_inference: bool) -> Self {
+    pub(super) fn worded(self, is_inference: bool) -> Self {
         Self { is_inference, ..self }
     }
 

@@ -92,8 +92,7 @@ pub fn doors(doors: Doors) -> Doors {
 }
 
 async fn answered(pool: Arc<Pool>, guest: Guest, call: Call) -> Result<Response, ScoreFault> {
-    let admission =
-        admit(&guest, call).await.map_err(|fault| ScoreFault::from(fault).as_inference(call.is_inference()))?;
+    let admission = admit(&guest, call).await.map_err(|fault| ScoreFault::from(fault).worded(call.is_inference()))?;
     Ok(carry(&pool, guest, call, admission).await)
 }
 
@@ -143,7 +142,7 @@ async fn carry(pool: &Arc<Pool>, guest: Guest, call: Call, admission: ScoringAdm
         Ok((response, trip)) => (response, trip),
         Err(fault) => {
             ticket.note_status(fault.status().as_u16());
-            return axum::response::IntoResponse::into_response(fault.as_inference(call.is_inference()));
+            return axum::response::IntoResponse::into_response(fault.worded(call.is_inference()));
         }
     };
     ticket.note_status(response.status().as_u16());
