@@ -179,6 +179,9 @@ class Authenticator:
         self.last = 0
 
     def code(self):
+        # The oldest step that counts must not run out before the code is looked at.
+        if (left := 30 - time.time() % 30) < 6:
+            time.sleep(left)
         step = int(time.time()) // 30
         # Steps are used up faster than they come; the next one is at most 30 s away.
         while self.last >= step + 1:

@@ -80,7 +80,9 @@ impl Op for EndDeployment {
         deployment.ended_at = Some(cx.now());
         let mut changes = Changes::new();
         changes.put(cx.system(), &row)?;
-        cx.commit(changes).await
+        cx.commit(changes).await?;
+        cx.house().deployments.end(self.run);
+        Ok(())
     }
 }
 

@@ -76,6 +76,15 @@ impl Running {
         runs.under_way.contains_key(&run) || runs.ended.contains(&run)
     }
 
+    /// The end of a run was written.
+    pub(super) fn end(&self, run: Uuid) {
+        let mut runs = self.open();
+        if runs.ended.len() >= MOST_REMEMBERED {
+            runs.ended.pop_front();
+        }
+        runs.ended.push_back(run);
+    }
+
     /// Asks one to stop; whether it was under way.
     pub(super) fn cancel(&self, run: Uuid) -> bool {
         self.open().under_way.get_mut(&run).is_some_and(|state| {
@@ -94,12 +103,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut runs = self.running.open();
-        runs.under_way.remove(&self.run);
-        if runs.ended.len() >= MOST_REMEMBERED {
-            runs.ended.pop_front();
-        }
-        runs.ended.push_back(self.run);
+        self.running.open().under_way.remove(&self.run);
     }
 }
 
@@ -120,6 +124,7 @@ mod tests {
         let begun = running.begin(last, &one).unwrap();
         assert!(running.holds(last) && !begun.is_cancelled());
         assert!(running.cancel(last) && begun.is_cancelled());
+        running.end(last);
         drop(begun);
         assert!(!running.holds(last) && running.held(last) && !running.held(Uuid::new_v4()));
     }

@@ -209,8 +209,12 @@ async fn a_model_becomes_a_scored_service_and_its_form_switches() {
     }
     let in_use = client.call(Method::DELETE, "models/iris/versions/1", Value::Null).await;
     assert_eq!(in_use.status, StatusCode::CONFLICT);
-    for path in ["onlineEndpoints/svc/deployments/blue", "onlineEndpoints/svc"] {
-        assert_eq!(client.call(Method::DELETE, path, Value::Null).await.status, StatusCode::NO_CONTENT);
+    // What has traffic is not deleted by itself.
+    for (path, status) in [
+        ("onlineEndpoints/svc/deployments/blue", StatusCode::CONFLICT),
+        ("onlineEndpoints/svc", StatusCode::NO_CONTENT),
+    ] {
+        assert_eq!(client.call(Method::DELETE, path, Value::Null).await.status, status);
     }
     assert_eq!(client.call(Method::DELETE, "models/iris/versions/1", Value::Null).await.status, StatusCode::OK);
 }
